@@ -1,0 +1,281 @@
+"""Everything that can go wrong, as nouns of what happened.
+
+Each error carries a stable ``code`` (for programs), a ``detail`` (for people) and no secret.
+``entry/http.py`` alone turns them into HTTP answers, ``workflows/engine.py`` alone sorts them
+into retry and failure.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One mistake in what was sent: where it is (dotted path) and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class IntegrationError(Exception):
+    """The root of every error that this package raises on purpose.
+
+    Args:
+        detail: A sentence for a person; never holds a secret, a token or a request URL.
+    """
+
+    code: ClassVar[str] = "integration_error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+# -- What the caller did ---------------------------------------------------------------------
+
+
+class InvalidInput(IntegrationError):
+    """What was sent does not fit; ``errors`` names each field."""
+
+    code = "invalid_input"
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+
+class InvalidParams(InvalidInput):
+    """An action's parameters are wrong, by our own check or by the provider's word."""
+
+    code = "invalid_params"
+
+
+class InvalidWorkflow(InvalidInput):
+    """A workflow's definition does not check; ``errors`` gives the place of each mistake."""
+
+    code = "invalid_workflow"
+
+
+class InvalidRedirect(InvalidInput):
+    """The ``redirectUri`` is not on the allow-list of this stack."""
+
+    code = "invalid_redirect_uri"
+
+
+class PayloadTooLarge(IntegrationError):
+    """A body is over the limit that the detail names."""
+
+    code = "payload_too_large"
+
+
+class NotFound(IntegrationError):
+    """The thing named does not exist for this tenant."""
+
+    code = "not_found"
+
+
+class UnknownProvider(NotFound):
+    """No provider has this id."""
+
+    code = "unknown_provider"
+
+
+class UnknownAction(NotFound):
+    """The provider has no such action."""
+
+    code = "unknown_action"
+
+
+class UnknownConnection(NotFound):
+    """The tenant has no connection of this name at this provider."""
+
+    code = "unknown_connection"
+
+
+class UnknownWebhook(NotFound):
+    """No webhook has this id."""
+
+    code = "unknown_webhook"
+
+
+class UnknownHandshake(NotFound):
+    """No handshake of this tenant has this id."""
+
+    code = "unknown_handshake"
+
+
+class UnknownWorkflow(NotFound):
+    """The tenant has no workflow with this id."""
+
+    code = "unknown_workflow"
+
+
+class UnknownExecution(NotFound):
+    """The tenant has no execution with this id."""
+
+    code = "unknown_execution"
+
+
+class Conflict(IntegrationError):
+    """The request does not fit the state that the thing is in."""
+
+    code = "conflict"
+
+
+class VersionConflict(Conflict):
+    """Somebody else changed the record in between; read it again and repeat."""
+
+    code = "version_conflict"
+
+
+class WebhookIdTaken(Conflict):
+    """Another connection already holds this webhook id."""
+
+    code = "webhook_id_taken"
+
+
+class ConnectionInUse(Conflict):
+    """Workflows still use the connection; the detail names them."""
+
+    code = "connection_in_use"
+
+
+class ProviderNotConfigured(Conflict):
+    """The stack lacks the app-level settings for this; the detail names the parameters."""
+
+    code = "provider_not_configured"
+
+
+class HandshakeRefused(IntegrationError):
+    """An OAuth callback that must not go on: a state that is unknown, used, expired or foreign."""
+
+    code = "handshake_refused"
+
+
+class SignatureRefused(IntegrationError):
+    """A webhook delivery whose signature, secret or timestamp does not verify."""
+
+    code = "signature_refused"
+
+
+class ChallengeRefused(IntegrationError):
+    """A subscription challenge with the wrong mode or token."""
+
+    code = "challenge_refused"
+
+
+# -- What the provider did -------------------------------------------------------------------
+
+
+class ProviderError(IntegrationError):
+    """A provider did not do what was asked.
+
+    Args:
+        detail: What happened, with the provider's own words.
+        status: The provider's HTTP or SMTP status, where there is one.
+        provider_code: The provider's own error code, e.g. ``"190/463"`` or ``"PERMISSION_DENIED"``.
+        data: More facts worth keeping (JSON values only, no secrets), e.g. a trace id.
+    """
+
+    code = "provider_error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        status: int | None = None,
+        provider_code: str | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.provider_code = provider_code
+        self.data = dict(data or {})
+
+
+class CredentialsRejected(ProviderError):
+    """The provider refuses the credentials: wrong, revoked or expired. Never retried as they are."""
+
+    code = "credentials_rejected"
+
+
+class PermissionMissing(ProviderError):
+    """The credentials are good but may not do this. Permanent until somebody grants it."""
+
+    code = "permission_missing"
+
+
+class RequestRejected(ProviderError):
+    """The provider understood and said no for good: no such chat, blocked by the user, too late."""
+
+    code = "request_rejected"
+
+
+class AddressRefused(ProviderError):
+    """The outbound guard refuses the address: scheme, port, or where the name resolves to."""
+
+    code = "address_refused"
+
+
+class RateLimited(ProviderError):
+    """The provider asks for patience: ``retry_after`` seconds, ``None`` where it does not say."""
+
+    code = "rate_limited"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+        provider_code: str | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(detail, status=status, provider_code=provider_code, data=data)
+        self.retry_after = retry_after
+
+
+class ProviderUnavailable(ProviderError):
+    """The provider is down, slow, or answers nonsense. Worth another try later.
+
+    ``outcome_unknown`` is true where the request may have been carried out all the same (a time-out
+    after it was sent): what is not idempotent must then not be repeated blindly.
+    """
+
+    code = "provider_unavailable"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        outcome_unknown: bool = False,
+        retry_after: float | None = None,
+        status: int | None = None,
+        provider_code: str | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(detail, status=status, provider_code=provider_code, data=data)
+        self.outcome_unknown = outcome_unknown
+        self.retry_after = retry_after
+
+
+class ProviderTimeout(ProviderUnavailable):
+    """The provider did not answer in time."""
+
+    code = "provider_timeout"
+
+
+class NeedsReauthentication(CredentialsRejected):
+    """Only a person can mend this: the grant is gone and somebody must log in again."""
+
+    code = "needs_reauth"
+
+
+# -- What happened to an execution -----------------------------------------------------------
+
+
+class ExpressionError(IntegrationError):
+    """A template did not evaluate: unknown name, wrong type, forbidden access, over its limits."""
+
+    code = "expression_error"

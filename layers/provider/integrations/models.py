@@ -1,0 +1,81 @@
+"""The vocabulary that every layer shares. Standard library only: the webhook path imports it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+type Json = None | bool | int | float | str | list[Json] | dict[str, Json]
+"""A JSON value."""
+
+type ConnectionStatus = Literal["connected", "disconnected", "expired", "needs_reauth", "error"]
+
+DEFAULT_CONNECTION = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose credentials these are, as the provider tells it.
+
+    Attributes:
+        id: The provider's own id for the account (bot id, Google e-mail, Facebook user id …).
+        label: What a person recognises (``@my_bot``, ``ann@example.com``, ``Page A, Page B``).
+        details: More public facts for metadata and status, never a secret.
+    """
+
+    id: str
+    label: str
+    details: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One HTTP request that a provider sent to a webhook, verified.
+
+    Attributes:
+        webhook_id: The webhook it came to.
+        event_id: Our id of it, the same for each redelivery of the same delivery.
+        received_at: When it came.
+        headers: Lower-case names; those that carry secrets or signatures are already left out.
+        query: The query's parameters, the last of each name.
+        body: The raw bytes.
+    """
+
+    webhook_id: str
+    event_id: str
+    received_at: datetime
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a delivery means: one thing that happened, in the shape that workflows see.
+
+    Attributes:
+        type: The trigger type it fits, e.g. ``facebook.comment``.
+        id: The same for each telling of the same thing; unique within its webhook.
+        target: Whom it happened to at the provider (page id, bot id, webhook id).
+        data: What templates see as ``trigger``: JSON, camelCase.
+    """
+
+    type: str
+    id: str
+    target: str
+    data: Mapping[str, Json]
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """``moment`` as RFC 3339 in UTC with milliseconds, e.g. ``2026-11-22T12:00:00.000Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_epoch(seconds: float) -> datetime:
+    """The moment that Unix time ``seconds`` names, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)

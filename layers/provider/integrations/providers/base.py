@@ -1,0 +1,356 @@
+"""What a provider is: data and plain functions, gathered in one frozen ``Provider``.
+
+A provider's file holds, in this order: a docstring with the vendor's documentation URL; the
+credentials model; a params model and a plain function per action; the triggers; last, ``PROVIDER``.
+Providers raise the errors of ``integrations.errors``, never return ``False``, never sleep, and
+never see tables, queues, handshakes or tenants.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic.alias_generators import to_camel
+
+from integrations.errors import UnknownAction
+from integrations.models import Account, Delivery, Event, Json
+
+
+class Credentials(BaseModel):
+    """A provider's credentials. Every secret is a ``SecretStr``, so forms and masks derive from it."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        str_strip_whitespace=True,
+    )
+
+
+class Params(BaseModel):
+    """An action's parameters, or a trigger's filters. JSON names are camelCase, surplus ones refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+
+class NoParams(Params):
+    """For what takes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where the providers live. Settings, so that a self-hosted server or a stand-in can take over."""
+
+    telegram_api: str = "https://api.telegram.org"
+    sheets_api: str = "https://sheets.googleapis.com"
+    google_auth: str = "https://accounts.google.com/o/oauth2/v2/auth"
+    google_token: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+    google_revoke: str = "https://oauth2.googleapis.com/revoke"
+    facebook_graph: str = "https://graph.facebook.com"
+    facebook_dialog: str = "https://www.facebook.com"
+    graph_version: str = "v26.0"
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthApp:
+    """The stack's own client at an OAuth provider."""
+
+    client_id: str
+    client_secret: SecretStr
+
+
+class Response(Protocol):
+    """What came back from an outbound request; the body is already read and bounded in size."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; names are case-insensitive."""
+        ...
+
+    @property
+    def content(self) -> bytes:
+        """The body."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that do not decode are replaced."""
+        ...
+
+    def json(self) -> Json:
+        """The body as JSON.
+
+        Raises:
+            ProviderUnavailable: It is not JSON (a proxy's HTML page, say).
+        """
+        ...
+
+
+class Http(Protocol):
+    """The one way out. ``providers/outbound.py`` implements it, guard and limits included."""
+
+    def request(  # noqa: PLR0913 - the parameters of an HTTP request
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | list[tuple[str, str]] | None = None,
+        json: Json = None,
+        data: Mapping[str, Any] | bytes | None = None,
+        files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_redirects: int = 0,
+        max_bytes: int = 8 * 1024 * 1024,
+        read_timeout: float = 15.0,
+    ) -> Response:
+        """Send one request and read the whole answer, whatever its status.
+
+        Args:
+            method: The HTTP method.
+            url: http or https; neither it nor its query appears in any error or log.
+            params: Query parameters.
+            json: A JSON body.
+            data: A form (mapping) or a raw body (bytes).
+            files: Multipart parts: field name → (file name, bytes, content type).
+            headers: Extra headers.
+            max_redirects: How many redirects to follow, each checked by the guard.
+            max_bytes: The most that is read of the answer.
+            read_timeout: Seconds to wait between bytes of the answer.
+
+        Raises:
+            AddressRefused: The guard refuses the scheme, the port or the address.
+            ProviderTimeout: No answer in time; ``outcome_unknown`` tells whether it was sent.
+            ProviderUnavailable: Could not connect, or the answer broke off or is too large.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call[C: Credentials]:
+    """What a provider's function is given.
+
+    Attributes:
+        credentials: The connection's credentials.
+        http: The one way out.
+        addresses: Where the providers live.
+        app: The stack's OAuth client, for the providers that have one.
+        idempotency_key: The same for each repetition of one step of one execution; for the
+            headers and ids that let a receiver recognise a repeat (``webhook-id``, ``Message-ID``).
+        hops: How many executions led to this one (loop protection of ``webhook.send``).
+        allow_loopback: True on the local platform alone; for what does not go through ``http``.
+    """
+
+    credentials: C
+    http: Http
+    addresses: Addresses
+    app: OAuthApp | None = None
+    idempotency_key: str | None = None
+    hops: int = 0
+    allow_loopback: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified[C: Credentials]:
+    """What a test found out.
+
+    Attributes:
+        account: Whose credentials these are.
+        credentials: What to store in the place of what was given, where the test made better of it
+            (Facebook's short-lived token exchanged for a long-lived one); ``None`` to keep it.
+        expires_at: When the credentials die by themselves; ``None`` for never or unknown.
+        message: One line for a person, e.g. ``"Connected as @my_bot"``.
+    """
+
+    account: Account
+    message: str
+    credentials: C | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """Something that a provider does when asked.
+
+    Attributes:
+        name: Its id in camelCase; a workflow names it ``provider.name``.
+        title: What it does, in a few words.
+        params: The model of its parameters.
+        run: Does it: ``(call, params) -> JSON``.
+        example: Parameters that fit, for the catalogue, the documentation and the contract test.
+        idempotent: True where a repetition does no harm (reads, absolute writes, and what carries
+            an idempotency key). What is not idempotent is never repeated blindly.
+    """
+
+    name: str
+    title: str
+    params: type[Params]
+    run: Callable[[Call[Any], Any], Json]
+    example: Mapping[str, Json]
+    idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """Something that happens at a provider and can start a workflow.
+
+    Attributes:
+        type: ``provider.noun``, e.g. ``facebook.comment``.
+        title: What happened, in a few words.
+        filters: The model of the trigger's own fields (beside type, connection and filter).
+        matches: Whether an event's data passes the filters; pure and quick.
+        example: An event's data, for the catalogue and the documentation.
+    """
+
+    type: str
+    title: str
+    filters: type[Params]
+    matches: Callable[[Mapping[str, Json], Any], bool]
+    example: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """The webhook record that a connection needs.
+
+    Attributes:
+        webhook_id: The id; ``None`` for an unguessable one of our own.
+        verification: How deliveries are verified, public part (see ``integrations.signatures``).
+        secret: What verifies the deliveries (shared secret, HMAC key, Telegram's secret token);
+            ``None`` lets the service make a random one.
+        verify_token: What answers a subscription challenge; ``None`` lets the service make one.
+    """
+
+    verification: Mapping[str, Json]
+    webhook_id: str | None = None
+    secret: SecretStr | None = None
+    verify_token: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """Where a provider should send its webhooks.
+
+    Attributes:
+        url: Our public URL of the webhook.
+        secret: The secret that deliveries must carry.
+        verify_token: What the provider sends with its challenge.
+        target: The page, for providers where one connection holds several; else empty.
+        events: The trigger types that workflows wait for.
+    """
+
+    url: str
+    secret: SecretStr
+    verify_token: SecretStr
+    target: str
+    events: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound[C: Credentials]:
+    """How a provider's webhooks come in.
+
+    Attributes:
+        endpoint: Credentials → the webhook record that the connection needs. ``None``: the
+            provider's webhooks come to the stack's own webhook of the app (``facebook_oauth``).
+        normalize: A delivery → its events; unknown kinds are left out, not errors.
+            Raises ``InvalidInput`` where the body is not what the provider sends.
+        targets: Account → the targets its events can have: ``{target id: label}`` (pages; the bot).
+        subscribe: Asks the provider to send; idempotent. ``None`` where a person sets it up.
+        unsubscribe: Asks it to stop; idempotent.
+    """
+
+    endpoint: Callable[[C], Endpoint] | None
+    normalize: Callable[[Delivery], list[Event]]
+    targets: Callable[[Account], Mapping[str, str]] | None = None
+    subscribe: Callable[[Call[C], Subscription], None] | None = None
+    unsubscribe: Callable[[Call[C], Subscription], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth:
+    """A provider's side of the OAuth 2.0 authorization code flow (RFC 6749, PKCE of RFC 7636).
+
+    Attributes:
+        parameters: The template parameters that hold the stack's client id and secret.
+        authorization_url: ``(app, addresses, redirect_uri, state, code_challenge) -> URL``.
+        exchange: ``(app, http, addresses, code, redirect_uri, code_verifier) -> credentials``.
+            Raises ``CredentialsRejected`` with the provider's reason, ``PermissionMissing`` where
+            a needed scope was not granted.
+        issuer: What ``iss`` on the callback must equal when it is present (RFC 9207); ``None``
+            where the provider sends none.
+    """
+
+    parameters: tuple[str, str]
+    authorization_url: Callable[[OAuthApp, Addresses, str, str, str], str]
+    exchange: Callable[[OAuthApp, Http, Addresses, str, str, str], Credentials]
+    issuer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """One provider, whole.
+
+    Attributes:
+        id: Its id in the API.
+        title: Its name for people.
+        docs_url: The vendor's documentation.
+        credentials: The model of its credentials.
+        verify: Tests credentials at the provider, changing nothing there that a user would see.
+            Raises ``CredentialsRejected`` and the other provider errors.
+        actions: What it does.
+        triggers: What it tells.
+        inbound: How its webhooks come in.
+        oauth: Its OAuth flow; such a provider's credentials are made by the handshake alone.
+        expires_at: When the credentials at hand stop working unless refreshed; ``None`` for never.
+        refresh: Makes fresh credentials of old ones. Raises ``NeedsReauthentication`` where only
+            a person can help, ``ProviderUnavailable`` where it is worth another try.
+        revoke: Revokes the credentials at the provider; idempotent.
+    """
+
+    id: str
+    title: str
+    docs_url: str
+    credentials: type[Credentials]
+    verify: Callable[[Call[Any]], Verified[Any]]
+    actions: tuple[Action, ...]
+    triggers: tuple[Trigger, ...] = ()
+    inbound: Inbound[Any] | None = None
+    oauth: OAuth | None = None
+    expires_at: Callable[[Any], datetime | None] | None = None
+    refresh: Callable[[Call[Any]], Credentials] | None = None
+    revoke: Callable[[Call[Any]], None] | None = None
+
+    @cached_property
+    def _actions(self) -> Mapping[str, Action]:
+        return {action.name: action for action in self.actions}
+
+    def action(self, name: str) -> Action:
+        """The action with this name.
+
+        Raises:
+            UnknownAction: There is none.
+        """
+        try:
+            return self._actions[name]
+        except KeyError:
+            known = ", ".join(sorted(self._actions))
+            detail = f"{self.id} has no action {name!r}; it has: {known}"
+            raise UnknownAction(detail) from None

@@ -1,0 +1,36 @@
+"""Which providers there are. A provider's module is imported on first use (cold start)."""
+
+from functools import cache
+from importlib import import_module
+
+from integrations.errors import UnknownProvider
+from integrations.providers.base import Provider
+
+MODULES = {
+    "telegram": "telegram",
+    "sheets": "sheets",
+    "sheets_oauth": "sheets_oauth",
+    "facebook": "facebook",
+    "facebook_oauth": "facebook_oauth",
+    "email": "email",
+    "webhook": "webhook",
+}
+"""Provider id → module in this package. A new provider is one file and one line here."""
+
+PROVIDER_IDS = tuple(MODULES)
+
+
+@cache
+def get(provider_id: str) -> Provider:
+    """The provider with this id.
+
+    Raises:
+        UnknownProvider: There is none.
+    """
+    try:
+        name = MODULES[provider_id]
+    except KeyError:
+        detail = f"There is no provider {provider_id!r}; there are: {', '.join(PROVIDER_IDS)}"
+        raise UnknownProvider(detail) from None
+    provider: Provider = import_module(f"integrations.providers.{name}").PROVIDER
+    return provider
