@@ -1,0 +1,66 @@
+# Everything starts here: `make help` lists what there is. The work itself is in Python, see local/.
+.DEFAULT_GOAL := help
+.PHONY: help run test unit integration e2e lint format build deploy bench token tokens token-revoke lock docs clean
+
+VENVS := .venv/.done .venv-sam/.done .venv-ministack/.done
+# pyenv's shim, pyenv's versions or a python3.13 on PATH: the first that is really 3.13.
+PYTHON = $(shell for p in python3.13 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.13*/bin/python3.13 python3 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && command -v "$$p" && break; done)
+BIN := .venv/bin
+ARCHITECTURE ?= arm64
+STAGE ?= dev
+
+help:  ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: $(VENVS)  ## run the whole stack on this machine, at http://localhost:3000 (PORT=…)
+	@$(BIN)/python -m local
+
+test: $(VENVS)  ## every test: unit, integration and end-to-end
+	@$(BIN)/pytest
+
+unit integration e2e: $(VENVS)  ## one kind of tests
+	@$(BIN)/pytest tests/$@
+
+lint: $(VENVS)  ## ruff, mypy and the template's check
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+	@$(BIN)/python -m local.sam validate --lint
+
+format: .venv/.done  ## let ruff format and fix the code
+	@$(BIN)/ruff format && $(BIN)/ruff check --fix
+
+build: $(VENVS)  ## build what AWS gets (ARCHITECTURE=arm64|x86_64)
+	@$(BIN)/python -m local.build --architecture $(ARCHITECTURE)
+
+deploy: build  ## build and deploy to AWS (STAGE=dev|prod, see samconfig.toml)
+	@$(BIN)/python -m local.sam deploy --config-env $(STAGE)
+
+bench: $(VENVS)  ## measure cold starts, CPU, AWS calls and throughput
+	@$(BIN)/python -m benchmarks
+
+token: .venv/.done  ## make an API token: NAME=… [TENANT=…] [SCOPES=read,write] [DAYS=…] [STACK=…]
+	@$(BIN)/python -m local.tokens create
+
+tokens: .venv/.done  ## list the API tokens of a tenant: [TENANT=…] [STACK=…]
+	@$(BIN)/python -m local.tokens list
+
+token-revoke: .venv/.done  ## revoke an API token: NAME=… [TENANT=…] [STACK=…]
+	@$(BIN)/python -m local.tokens revoke
+
+lock: .venv/.done  ## pin the newest versions of everything
+	@sh requirements/lock.sh
+
+docs: .venv/.done  ## write docs/openapi.json from the routes' code
+	@$(BIN)/python -m docs
+
+clean:  ## remove everything that make made, the local stack's data included
+	rm -rf .venv .venv-sam .venv-ministack .aws-sam .local .mypy_cache .ruff_cache .pytest_cache
+
+.venv/.done: requirements/dev.txt
+.venv-sam/.done: requirements/sam.txt
+.venv-ministack/.done: requirements/ministack.txt
+$(VENVS):
+	@test -n "$(PYTHON)" || { echo "Python 3.13 is missing: install it with pyenv, or put python3.13 on PATH" >&2; exit 1; }
+	@echo "Installing $(@D) from $< (once, about a minute)"
+	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r $< && touch $@

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Pin the newest versions that fit together, for every Linux and macOS machine.
+# The functions' layer takes its versions from the tests' environment: what is tested is what ships.
+set -eu
+lock() { uv pip compile --quiet --upgrade --no-config --universal --no-header --no-emit-index-url --no-emit-find-links --python-version 3.13 "$@"; }
+PATH=.venv/bin:$PATH
+lock requirements/dev.in --output-file requirements/dev.txt
+lock layers/dependencies/requirements.in --constraint requirements/dev.txt --output-file layers/dependencies/requirements.txt
+lock requirements/sam.in --output-file requirements/sam.txt
+lock requirements/ministack.in --output-file requirements/ministack.txt
