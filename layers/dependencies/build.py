@@ -1,0 +1,147 @@
+"""Install the third-party packages as a Lambda layer: small, and with bytecode.
+
+`/opt` is read-only on Lambda, so a layer without bytecode is compiled again at every cold start;
+that alone makes one several times as long. What no function needs stays out: botocore's
+descriptions of other services, tests, type stubs, headers, installers' records.
+
+Standard library only: `sam build` runs this before anything is installed.
+"""
+
+import argparse
+import compileall
+import gzip
+import json
+import py_compile
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+# Amazon Linux 2023, the runtime's system, has glibc 2.34.
+GLIBC = ("2_34", "2_28", "2_17")
+MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
+# botocore's own data, beside the folders of the services.
+BOTOCORE_FILES = ("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json")
+SERVICE_FILES = ("endpoint-rule-set-1", "paginators-1", "service-2")
+USELESS = ("*.pyi", "py.typed", "*.h", "*.pxd", "*.pyx", "*.c", "bin", "tests", "test", "__pycache__")
+
+
+def services() -> list[str]:
+    """Name the AWS services that the functions call, from the one list of them."""
+    lines = (HERE / "aws-services.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def install(target: Path, architecture: str) -> None:
+    """Install the pinned packages into `target` for `arm64`, `x86_64` or this very `host`."""
+    command = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    command += ["--no-deps", "--no-compile", "--only-binary=:all:", "--target", str(target)]
+    if architecture != "host":
+        command += ["--implementation", "cp", "--python-version", "3.13"]
+        for glibc in GLIBC:
+            command += ["--platform", f"manylinux_{glibc}_{MACHINES[architecture]}"]
+    subprocess.run([*command, "--requirement", str(HERE / "requirements.txt")], check=True)  # noqa: S603
+
+
+def prune_packages(target: Path) -> None:
+    """Drop what is never imported; of a package's records, keep the one that names its version."""
+    for pattern in USELESS:
+        for path in list(target.rglob(pattern)):
+            remove(path)
+    for record in target.glob("*.dist-info/*"):
+        if record.name != "METADATA":
+            remove(record)
+
+
+def prune_botocore(target: Path, kept: Iterable[str]) -> None:
+    """Leave botocore (and boto3) the data of the `kept` services, ready to read."""
+    names = set(kept)
+    data = target / "botocore" / "data"
+    for path in list(data.iterdir()):
+        if path.name not in names and path.name not in BOTOCORE_FILES:
+            remove(path)
+    missing = names - {path.name for path in data.iterdir()}
+    if missing:
+        raise SystemExit(f"aws-services.txt: botocore knows no {', '.join(sorted(missing))}")
+    for path in list(data.glob("*/*/*")):
+        if path.name.split(".")[0] not in SERVICE_FILES:
+            remove(path)
+        elif path.suffix == ".gz":
+            # Lambda unpacks the layer once; unpacking here saves it at every cold start.
+            with gzip.open(path, "rt", encoding="utf-8") as packed:
+                write_json(path.with_suffix(""), json.load(packed))
+            remove(path)
+    for path in list((target / "boto3" / "data").iterdir()):
+        remove(path)
+    prune_endpoints(data)
+
+
+def prune_endpoints(data: Path) -> None:
+    """Leave the table of endpoints, which every first client reads, the services that are kept."""
+    prefixes = {
+        json.loads(path.read_text(encoding="utf-8"))["metadata"]["endpointPrefix"]
+        for path in data.glob("*/*/service-2.json")
+    }
+    path = data / "endpoints.json"
+    table = json.loads(path.read_text(encoding="utf-8"))
+    for partition in table["partitions"]:
+        all_services = partition["services"]
+        partition["services"] = {name: all_services[name] for name in prefixes & set(all_services)}
+    write_json(path, table)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write `value` without spaces, and without the documentation that nothing reads."""
+
+    def strip(node: object) -> object:
+        if isinstance(node, dict):
+            # As a string it is prose; as an object it is a member that a shape happens to call so.
+            return {
+                key: strip(inner)
+                for key, inner in node.items()
+                if not (key == "documentation" and isinstance(inner, str))
+            }
+        return [strip(inner) for inner in node] if isinstance(node, list) else node
+
+    path.write_text(json.dumps(strip(value), separators=(",", ":")), encoding="utf-8")
+
+
+def compile_bytecode(target: Path) -> None:
+    """Compile every module; unchecked, for the files never change and their times mean nothing."""
+    compiled = compileall.compile_dir(
+        target,
+        quiet=1,
+        stripdir=str(target),
+        prependdir="/opt/python",
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    if not compiled:
+        raise SystemExit("a module does not compile")
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()
+
+
+def main() -> None:
+    """Build the layer's `python` folder."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("target", type=Path, help="the layer's python folder")
+    parser.add_argument("--architecture", choices=[*MACHINES, "host"], default="arm64")
+    arguments = parser.parse_args()
+    arguments.target.mkdir(parents=True, exist_ok=True)
+    install(arguments.target, arguments.architecture)
+    prune_packages(arguments.target)
+    prune_botocore(arguments.target, services())
+    compile_bytecode(arguments.target)
+
+
+if __name__ == "__main__":
+    main()
