@@ -1,0 +1,709 @@
+"""The guard and the limits of everything that goes out, over real sockets on loopback."""
+
+import gzip
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from integrations.errors import (
+    AddressRefused,
+    InvalidParams,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from integrations.providers import base, outbound
+from integrations.providers.outbound import Outbound, connect, is_allowed
+from tests.fakes.certificates import Authority
+from tests.fakes.dns import Dns
+from tests.fakes.receiver import Receiver, Reply
+
+SECRET = "5ecret-t0ken"
+
+
+@pytest.fixture
+def dns(monkeypatch: pytest.MonkeyPatch) -> Dns:
+    return Dns(monkeypatch)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def other() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Authority]:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
+    outbound.tls_context.cache_clear()
+    yield authority
+    outbound.tls_context.cache_clear()
+
+
+@pytest.fixture
+def local() -> base.Http:
+    return Outbound(allow_loopback=True)
+
+
+# -- The guard -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"],
+)
+def test_public_addresses_pass(address: str) -> None:
+    assert is_allowed(address)
+    assert is_allowed(address, allow_loopback=True)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.255.3.4", "::1", "::ffff:127.0.0.1"])
+def test_loopback_passes_only_where_the_setting_allows_it(address: str) -> None:
+    assert not is_allowed(address)
+    assert is_allowed(address, allow_loopback=True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "0.0.0.0",
+        "0.1.2.3",
+        "10.0.0.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "169.254.170.2",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.0.0.9",
+        "192.0.2.1",
+        "192.88.99.1",
+        "192.168.1.1",
+        "198.18.0.1",
+        "198.51.100.1",
+        "203.0.113.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::7f00:1",
+        "::ffff:10.0.0.1",
+        "::ffff:169.254.169.254",
+        "::ffff:0:10.0.0.1",
+        "64:ff9b::10.0.0.1",
+        "64:ff9b::169.254.169.254",
+        "64:ff9b:1::1",
+        "100::1",
+        "2001::1",
+        "2001:20::1",
+        "2001:db8::1",
+        "2002:7f00:1::1",
+        "2002:808:808::1",
+        "3fff::1",
+        "5f00::1",
+        "fc00::1",
+        "fd00:ec2::254",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fec0::1",
+        "ff02::1",
+    ],
+)
+def test_addresses_that_are_not_public_are_refused_whatever_the_setting(address: str) -> None:
+    assert not is_allowed(address)
+    assert not is_allowed(address, allow_loopback=True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/",
+        "http://127.1/",
+        "http://2130706433/",
+        "http://0x7f.0.0.1/",
+        "http://017700000001/",
+        "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[::]/",
+        "http://0/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fd00:ec2::254]/latest/meta-data/",
+    ],
+)
+def test_an_address_in_any_notation_is_judged(url: str, dns: Dns) -> None:
+    with pytest.raises(AddressRefused):
+        Outbound().request("GET", url)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "::1", "169.254.169.254", "10.1.2.3", "::ffff:10.1.2.3"],
+)
+def test_a_name_that_leads_inside_is_refused(address: str, dns: Dns) -> None:
+    dns.answer("inside.example.com", address)
+    with pytest.raises(AddressRefused, match="not public") as refusal:
+        Outbound().request("GET", "http://inside.example.com/")
+    assert address not in refusal.value.detail
+
+
+def test_one_private_address_among_public_ones_refuses_the_name(dns: Dns) -> None:
+    dns.answer("mixed.example.com", ["8.8.8.8", "10.0.0.1"])
+    with pytest.raises(AddressRefused):
+        Outbound().request("GET", "http://mixed.example.com/")
+
+
+def test_only_loopback_is_opened_by_the_setting(dns: Dns, local: base.Http) -> None:
+    dns.answer("metadata.example.com", "169.254.169.254")
+    with pytest.raises(AddressRefused):
+        local.request("GET", "http://metadata.example.com/")
+
+
+def test_the_name_is_looked_up_once_so_that_a_second_answer_cannot_differ(
+    dns: Dns,
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    dns.answer("rebinding.example.com", "127.0.0.1", "10.0.0.1")
+    url = receiver.url(host="rebinding.example.com")
+    assert local.request("GET", url).status == 200
+    assert dns.asked == ["rebinding.example.com"]
+    assert receiver.last.headers["host"] == f"rebinding.example.com:{receiver.port}"
+
+
+def test_a_name_that_changes_its_mind_is_judged_at_each_connection(
+    dns: Dns,
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    dns.answer("rebinding.example.com", "127.0.0.1", "10.0.0.1")
+    receiver.reply(Reply(headers={"connection": "close"}))
+    url = receiver.url(host="rebinding.example.com")
+    local.request("GET", url)
+    with pytest.raises(AddressRefused):
+        local.request("GET", url)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("ftp://example.com/", "http"),
+        ("file:///etc/passwd", "http"),
+        ("gopher://example.com/", "http"),
+        ("example.com/hook", "http"),
+        ("", "http"),
+        ("http:///path", "host"),
+        ("http://user:5ecret@example.com/", "password"),
+        ("http://user@example.com/", "password"),
+        ("http://example.com:25/", "Port 25"),
+        ("http://example.com:6667/", "Port 6667"),
+        ("http://example.com:99999/", "malformed"),
+        ("http://exa mple.com/", "malformed"),
+        (f"http://{'a' * 64}.com/", "valid|malformed"),
+        ("http://[::1/", "malformed"),
+    ],
+)
+def test_urls_that_must_not_be_requested_say_why(url: str, reason: str, dns: Dns) -> None:
+    with pytest.raises(AddressRefused, match=reason) as refusal:
+        Outbound().request("GET", url)
+    assert "5ecret" not in refusal.value.detail
+
+
+def test_a_url_can_be_judged_without_a_request(dns: Dns) -> None:
+    dns.answer("good.example.com", "8.8.8.8")
+    dns.answer("bad.example.com", "10.0.0.1")
+    assert outbound.check_url("https://good.example.com/x").host == "good.example.com"
+    with pytest.raises(AddressRefused):
+        outbound.check_url("https://bad.example.com/x")
+    with pytest.raises(ProviderUnavailable):
+        outbound.check_url("https://unknown.example.com/x")
+
+
+def test_proxies_of_the_environment_are_not_used(
+    receiver: Receiver,
+    other: Receiver,
+    local: base.Http,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, other.url())
+    local.request("GET", receiver.url())
+    assert len(receiver.received) == 1
+    assert not other.received
+
+
+# -- Redirects -------------------------------------------------------------------------------
+
+
+def test_redirects_are_not_followed_unless_asked(receiver: Receiver, local: base.Http) -> None:
+    receiver.reply(Reply(status=302, headers={"location": "/next"}))
+    assert local.request("GET", receiver.url()).status == 302
+    assert len(receiver.received) == 1
+
+
+def test_a_redirect_is_followed_when_asked(receiver: Receiver, local: base.Http) -> None:
+    receiver.reply(Reply(status=302, headers={"location": "/next?a=1"}))
+    answer = local.request("GET", receiver.url("/first?token=x"), max_redirects=1)
+    assert answer.status == 200
+    assert receiver.last.path == "/next"
+    assert receiver.last.query == {"a": "1"}
+
+
+@pytest.mark.parametrize("inside", ["127.0.0.1", "169.254.169.254", "::1", "10.0.0.1"])
+def test_a_redirect_to_an_address_inside_is_refused(
+    inside: str,
+    dns: Dns,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The first hop has to be on this machine: one address of it plays a public one.
+    dns.answer("inside.example.com", inside)
+    dns.answer("outside.example.com", "127.0.0.2")
+    judge = outbound.is_allowed
+
+    def public(address: str, *, allow_loopback: bool = False) -> bool:
+        return address == "127.0.0.2" or judge(address, allow_loopback=allow_loopback)
+
+    monkeypatch.setattr(outbound, "is_allowed", public)
+    with Receiver(host="127.0.0.2") as outside:
+        outside.reply(Reply(status=307, headers={"location": "http://inside.example.com/"}))
+        with pytest.raises(AddressRefused, match="inside"):
+            Outbound().request("GET", outside.url(host="outside.example.com"), max_redirects=3)
+        assert len(outside.received) == 1
+
+
+def test_a_redirect_to_another_scheme_is_refused(receiver: Receiver, local: base.Http) -> None:
+    receiver.reply(Reply(status=302, headers={"location": "file:///etc/passwd"}))
+    with pytest.raises(AddressRefused):
+        local.request("GET", receiver.url(), max_redirects=3)
+
+
+def test_an_endless_redirect_ends_at_the_limit(receiver: Receiver, local: base.Http) -> None:
+    receiver.default = Reply(status=302, headers={"location": "/again"})
+    assert local.request("GET", receiver.url(), max_redirects=4).status == 302
+    assert len(receiver.received) == 5
+
+
+def test_no_secret_goes_along_to_another_origin(
+    receiver: Receiver,
+    other: Receiver,
+    local: base.Http,
+) -> None:
+    receiver.reply(Reply(status=302, headers={"location": other.url("/there")}))
+    local.request(
+        "GET",
+        receiver.url(),
+        headers={"Authorization": SECRET, "X-Api-Key": SECRET, "Cookie": SECRET, "Accept": "a/b"},
+        max_redirects=1,
+    )
+    assert receiver.last.headers["authorization"] == SECRET
+    assert SECRET not in str(other.last.headers)
+    assert other.last.headers["accept"] == "a/b"
+
+
+def test_secrets_stay_with_a_redirect_within_the_origin(
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    receiver.reply(Reply(status=307, headers={"location": "/there"}))
+    headers = {"Authorization": SECRET}
+    local.request("POST", receiver.url(), json={"a": 1}, headers=headers, max_redirects=1)
+    assert receiver.last.headers["authorization"] == SECRET
+    assert receiver.last.json() == {"a": 1}
+
+
+def test_a_body_is_not_handed_on_to_another_origin(
+    receiver: Receiver,
+    other: Receiver,
+    local: base.Http,
+) -> None:
+    receiver.reply(Reply(status=307, headers={"location": other.url()}))
+    with pytest.raises(AddressRefused, match="body"):
+        local.request("POST", receiver.url(), json={"secret": SECRET}, max_redirects=1)
+    assert not other.received
+
+
+def test_a_see_other_turns_into_a_plain_get(receiver: Receiver, local: base.Http) -> None:
+    receiver.reply(Reply(status=303, headers={"location": "/result"}))
+    local.request("POST", receiver.url(), json={"a": 1}, max_redirects=1)
+    assert (receiver.last.method, receiver.last.body) == ("GET", b"")
+    assert "content-type" not in receiver.last.headers
+
+
+# -- Limits ----------------------------------------------------------------------------------
+
+
+def test_an_answer_that_does_not_come_is_a_timeout_with_unknown_outcome(
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    receiver.reply(Reply(delay=5))
+    with pytest.raises(ProviderTimeout) as timeout:
+        local.request("POST", receiver.url(f"/{SECRET}?q={SECRET}"), read_timeout=0.2)
+    assert timeout.value.outcome_unknown
+    assert SECRET not in timeout.value.detail
+    assert timeout.value.__cause__ is None
+
+
+def test_an_answer_that_drips_ends_at_the_total_deadline(receiver: Receiver) -> None:
+    receiver.reply(Reply(body=b"x" * 1000, drip=0.02))
+    began = time.monotonic()
+    with pytest.raises(ProviderTimeout):
+        Outbound(allow_loopback=True, total_timeout=0.4).request("GET", receiver.url())
+    assert time.monotonic() - began < 3
+
+
+def test_headers_that_drip_end_at_the_total_deadline() -> None:
+    stop = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nx-endless: ")
+            while not stop.wait(0.02):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,), daemon=True)
+        thread.start()
+        with pytest.raises(ProviderTimeout):
+            Outbound(allow_loopback=True, total_timeout=0.4).request(
+                "GET", f"http://127.0.0.1:{server.getsockname()[1]}/"
+            )
+        stop.set()
+        thread.join()
+
+
+def test_a_host_that_does_not_take_the_connection_times_out_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbound, "CONNECT_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(3)]
+        for sock in waiting:
+            sock.setblocking(False)  # noqa: FBT003
+            sock.connect_ex(address)
+        time.sleep(0.05)
+        with pytest.raises(ProviderTimeout) as timeout:
+            Outbound(allow_loopback=True).request("POST", f"http://127.0.0.1:{address[1]}/")
+        for sock in waiting:
+            sock.close()
+    assert not timeout.value.outcome_unknown
+
+
+def test_nobody_there_is_unavailable_and_surely_nothing_was_done(local: base.Http) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    with pytest.raises(ProviderUnavailable, match="refused the connection") as failure:
+        local.request("POST", f"http://127.0.0.1:{port}/")
+    assert not failure.value.outcome_unknown
+
+
+def test_a_name_that_does_not_exist_is_unavailable(dns: Dns) -> None:
+    with pytest.raises(ProviderUnavailable, match=r"nowhere\.example\.com was not found"):
+        Outbound().request("GET", "https://nowhere.example.com/")
+
+
+def test_the_next_address_is_tried_where_the_first_does_not_answer(
+    dns: Dns,
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    dns.answer("two.example.com", ["127.0.0.9", "127.0.0.1"])
+    assert local.request("GET", receiver.url(host="two.example.com")).status == 200
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(hang_up=True),
+        Reply(truncate=True),
+        Reply(raw=b"SMTP is what I speak\r\n"),
+        Reply(raw=b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
+        Reply(raw=b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc"),
+        Reply(raw=b"HTTP/1.1 200 OK\r\n" + b"x" * 70000),
+        Reply(raw=b""),
+    ],
+)
+def test_an_answer_that_breaks_off_or_is_no_http_is_unavailable_with_unknown_outcome(
+    reply: Reply,
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    receiver.reply(reply)
+    with pytest.raises(ProviderUnavailable) as failure:
+        local.request("POST", receiver.url(f"/{SECRET}"))
+    assert failure.value.outcome_unknown
+    assert SECRET not in failure.value.detail
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(body=b"x" * 2000),
+        Reply(body=gzip.compress(b"x" * 2_000_000), headers={"content-encoding": "gzip"}),
+        Reply(raw=b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000),
+        Reply(
+            raw=b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+            + (b"1;" + b"e" * 1000 + b"\r\nx\r\n") * 400
+        ),
+    ],
+    ids=["announced", "packed", "unannounced", "hidden beside the body"],
+)
+def test_no_more_is_read_than_allowed(reply: Reply, receiver: Receiver, local: base.Http) -> None:
+    receiver.reply(reply)
+    with pytest.raises(ProviderUnavailable, match="larger") as failure:
+        local.request("GET", receiver.url(), max_bytes=1000)
+    assert failure.value.outcome_unknown
+
+
+def test_a_packed_answer_is_unpacked(receiver: Receiver, local: base.Http) -> None:
+    packed = gzip.compress(b'{"a": 1}')
+    receiver.reply(Reply(body=packed, headers={"content-encoding": "gzip"}))
+    assert local.request("GET", receiver.url()).json() == {"a": 1}
+
+
+# -- Connections -----------------------------------------------------------------------------
+
+
+def test_a_connection_is_used_again(receiver: Receiver, local: base.Http) -> None:
+    for _ in range(3):
+        local.request("POST", receiver.url(), json={})
+    assert len({request.connection for request in receiver.received}) == 1
+
+
+def test_a_connection_that_rested_too_long_is_not_trusted(
+    receiver: Receiver,
+    local: base.Http,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    local.request("GET", receiver.url())
+    monkeypatch.setattr(outbound, "IDLE_TIMEOUT", 0.0)
+    local.request("GET", receiver.url())
+    assert len({request.connection for request in receiver.received}) == 2
+
+
+def test_a_connection_with_an_unread_answer_is_not_used_again(
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    receiver.reply(Reply(body=b"x" * 200_000))
+    with pytest.raises(ProviderUnavailable):
+        local.request("GET", receiver.url(), max_bytes=10)
+    assert local.request("GET", receiver.url()).json() == {"ok": True}
+
+
+def test_tls_verifies_the_certificate_for_the_name_and_tells_the_name(
+    dns: Dns,
+    trusted: Authority,
+    local: base.Http,
+) -> None:
+    names: list[str | None] = []
+    context = trusted.server_context("api.example.com")
+    context.sni_callback = lambda _sock, name, _context: names.append(name)
+    dns.answer("api.example.com", "127.0.0.1")
+    with Receiver(tls=context) as secure:
+        answer = local.request("GET", secure.url(host="api.example.com"))
+        again = local.request("GET", secure.url(host="api.example.com"))
+        assert (answer.status, again.status) == (200, 200)
+        assert len({request.connection for request in secure.received}) == 1
+    assert names == ["api.example.com"]
+
+
+def test_a_certificate_for_another_name_is_refused(
+    dns: Dns,
+    trusted: Authority,
+    local: base.Http,
+) -> None:
+    dns.answer("other.example.com", "127.0.0.1")
+    with Receiver(tls=trusted.server_context("api.example.com")) as secure:
+        with pytest.raises(ProviderUnavailable, match="secure connection") as failure:
+            local.request("POST", secure.url(host="other.example.com"), json={"secret": SECRET})
+        assert not secure.received
+    assert not failure.value.outcome_unknown
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(
+    authority: Authority,
+    local: base.Http,
+) -> None:
+    with (
+        Receiver(tls=authority.server_context("127.0.0.1")) as secure,
+        pytest.raises(ProviderUnavailable, match="secure connection"),
+    ):
+        local.request("GET", secure.url())
+
+
+def test_a_redirect_away_from_tls_is_refused(
+    trusted: Authority,
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    with Receiver(tls=trusted.server_context("127.0.0.1")) as secure:
+        secure.reply(Reply(status=302, headers={"location": receiver.url()}))
+        with pytest.raises(AddressRefused, match="https to http"):
+            local.request("GET", secure.url(), max_redirects=1)
+
+
+def test_a_plain_server_on_a_tls_url_says_so(receiver: Receiver, local: base.Http) -> None:
+    url = receiver.url().replace("http:", "https:")
+    with pytest.raises(ProviderUnavailable, match="secure connection"):
+        local.request("GET", url)
+
+
+def test_the_tls_context_trusts_the_systems_roots_and_verifies() -> None:
+    context = outbound.tls_context()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+
+
+# -- What is sent and what comes back --------------------------------------------------------
+
+
+def test_query_parameters_are_added_to_those_of_the_url(
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    params = {"b": "ü&=", "c": True, "d": None, "e": 5}
+    local.request("GET", receiver.url("/p?a=1"), params=params)
+    assert receiver.last.query == {"a": "1", "b": "ü&=", "c": "true", "e": "5"}
+
+
+def test_a_repeated_parameter_is_sent_as_often_as_given(
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    local.request("GET", receiver.url(), params=[("ranges", "A1"), ("ranges", "B2")])
+    local.request("GET", receiver.url(), params={"ranges": ["A1", "B2"]})
+    assert receiver.received[0].query == receiver.received[1].query == {"ranges": "B2"}
+
+
+def test_a_json_body_keeps_its_text(receiver: Receiver, local: base.Http) -> None:
+    local.request("POST", receiver.url(), json={"text": "grüß 🌵"})
+    assert receiver.last.headers["content-type"] == "application/json"
+    assert receiver.last.body == '{"text": "grüß 🌵"}'.encode()
+
+
+def test_a_form_body(receiver: Receiver, local: base.Http) -> None:
+    local.request("POST", receiver.url(), data={"a": 1, "b": {"c": True}, "d": None})
+    assert receiver.last.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert receiver.last.body == b"a=1&b=%7B%22c%22%3A+true%7D"
+
+
+def test_a_raw_body_has_the_content_type_that_the_caller_gives(
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    local.request("PUT", receiver.url(), data=b"\x00\xff", headers={"content-type": "image/png"})
+    assert receiver.last.method == "PUT"
+    assert receiver.last.body == b"\x00\xff"
+    assert receiver.last.headers["content-type"] == "image/png"
+
+
+def test_files_go_as_multipart_beside_the_fields(receiver: Receiver, local: base.Http) -> None:
+    files = {"photo": ('a"b.png', b"\x89PNG", "image/png")}
+    local.request("POST", receiver.url(), data={"chat_id": 7}, files=files)
+    assert receiver.last.headers["content-type"].startswith("multipart/form-data; boundary=")
+    assert b'name="chat_id"\r\n\r\n7\r\n' in receiver.last.body
+    assert b'name="photo"; filename="a%22b.png"' in receiver.last.body
+    assert b"\x89PNG" in receiver.last.body
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X-A", "1\r\nX-B: 2"), ("X-A\r\nX-B", "1"), ("X A", "1"), ("X-A", "\x00"), ("X-A", "🌵")],
+)
+def test_a_header_cannot_smuggle_another_one(
+    name: str,
+    value: str,
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    with pytest.raises(InvalidParams):
+        local.request("GET", receiver.url(), headers={name: value})
+    assert not receiver.received
+
+
+def test_a_method_cannot_smuggle_a_request(receiver: Receiver, local: base.Http) -> None:
+    with pytest.raises(InvalidParams):
+        local.request("GET / HTTP/1.1\r\nx: y\r\n", receiver.url())
+    assert not receiver.received
+
+
+def test_headers_of_the_answer_are_found_whatever_their_case(
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    receiver.reply(Reply(status=429, headers={"Retry-After": "7"}))
+    answer = local.request("GET", receiver.url())
+    assert answer.headers["retry-after"] == answer.headers["RETRY-AFTER"] == "7"
+    assert answer.status == 429
+
+
+def test_text_follows_the_charset_and_replaces_what_does_not_decode(
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    receiver.reply(
+        Reply(body=b"gr\xfc\xdf", headers={"content-type": "text/plain; charset=iso-8859-1"}),
+        Reply(body=b"gr\xfc", headers={"content-type": "text/plain"}),
+        Reply(body=b"x", headers={"content-type": "text/plain; charset=klingon"}),
+    )
+    texts = [local.request("GET", receiver.url()).text for _ in range(3)]
+    assert texts == ["grüß", "gr�", "x"]
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"[" * 100_000, b"\xff"])
+def test_an_answer_that_is_no_json_is_unavailable_with_its_status(
+    body: bytes,
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    receiver.reply(Reply(status=502, body=body))
+    answer = local.request("GET", receiver.url())
+    with pytest.raises(ProviderUnavailable, match="no JSON") as failure:
+        answer.json()
+    assert failure.value.status == 502
+
+
+def test_no_url_reaches_the_log(
+    receiver: Receiver,
+    local: base.Http,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    receiver.reply(Reply(), Reply(raw=b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n{}"))
+    local.request("GET", receiver.url(f"/bot{SECRET}/getMe"))
+    local.request("GET", receiver.url(f"/bot{SECRET}/getMe"))
+    assert SECRET not in caplog.text
+
+
+# -- Sockets for other protocols -------------------------------------------------------------
+
+
+def test_a_plain_socket_goes_through_the_same_guard(dns: Dns, receiver: Receiver) -> None:
+    dns.answer("mail.example.com", "127.0.0.1")
+    with pytest.raises(AddressRefused):
+        connect("mail.example.com", receiver.port)
+    with connect("mail.example.com", receiver.port, allow_loopback=True, timeout=3) as sock:
+        assert sock.getpeername() == ("127.0.0.1", receiver.port)
+        assert sock.gettimeout() == 3
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".com", "a..b", "\x00", "\ud800.com"])
+def test_a_malformed_host_is_refused(host: str) -> None:
+    with pytest.raises((AddressRefused, ProviderUnavailable)):
+        connect(host, 587)
