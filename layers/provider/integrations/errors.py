@@ -236,6 +236,15 @@ class RateLimited(ProviderError):
         self.retry_after = retry_after
 
 
+class ConnectionPaused(RateLimited):
+    """We wait by ourselves: the connection is still in the pause that its provider asked for.
+
+    Nothing was sent, so it is no attempt.
+    """
+
+    code = "connection_paused"
+
+
 class ProviderUnavailable(ProviderError):
     """The provider is down, slow, or answers nonsense. Worth another try later.
 

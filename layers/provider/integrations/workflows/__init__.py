@@ -1,0 +1,1 @@
+"""What a workflow is, how its expressions are evaluated, and the machine that runs it. Pure."""

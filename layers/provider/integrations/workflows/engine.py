@@ -1,0 +1,780 @@
+"""The machine that advances one execution: steps in order, a checkpoint after each, no surprises.
+
+It knows no queue, no table and no clock of its own. The caller leases the execution, lends it
+``perform`` and ``save``, and does with the ``Outcome`` what its queue needs::
+
+    engine.begin(execution, workflow, version=…, is_idempotent=…)
+    …write the lease, execution included…            # records that the first step is starting
+    outcome = engine.advance(execution, workflow, perform=…, save=…, is_idempotent=…, deadline=…)
+
+What holds, whatever dies when:
+
+- One ``save`` per step or round: the one that records step N as finished also records that step
+  N+1 is starting. What is recorded as finished is never run again.
+- What is found recorded as running was interrupted: nobody knows whether it was carried out. An
+  idempotent action, or ``retry.onUnknownOutcome: repeat``, is run again with the same idempotency
+  key; anything else fails as ``outcome_unknown``.
+- A later step sees the outputs as they are kept (cut to their limits), before a resume and after.
+- ``now()`` is the moment the step first started, so that a repetition sends the same thing again.
+- With ``onError: continue`` a failed step shows as failed and the execution can still succeed.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, assert_never, cast
+
+from integrations.errors import (
+    Conflict,
+    ConnectionPaused,
+    ExpressionError,
+    IntegrationError,
+    InvalidInput,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+)
+from integrations.models import DEFAULT_CONNECTION, Json, now, rfc3339
+from integrations.workflows import expressions
+from integrations.workflows.records import (
+    DEFAULT_ATTEMPTS,
+    DEFAULT_BACKOFF_SECONDS,
+    DEFAULT_MAX_BACKOFF_SECONDS,
+    DONE,
+    MAX_ROUNDS,
+    TERMINAL,
+    Execution,
+    ExecutionFailure,
+    ExecutionStatus,
+    Failure,
+    RetryDefinition,
+    RoundFailure,
+    StepDefinition,
+    StepRun,
+    StepStatus,
+    TriggerDefinition,
+    WorkflowDefinition,
+)
+
+MAX_OUTPUT_BYTES: Final = 32 * 1024
+MAX_OUTPUTS_BYTES: Final = 200 * 1024
+MAX_INPUT_BYTES: Final = 8 * 1024
+MAX_INPUTS_BYTES: Final = 64 * 1024
+PREVIEW_BYTES: Final = 2 * 1024
+MAX_MESSAGE: Final = 500
+MAX_ROUND_FAILURES: Final = 10
+MAX_RESUMES: Final = 10
+PATIENCE: Final = timedelta(hours=12)
+"""How long one step or round is retried at most, pauses included: the longest a queue can hide it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCall:
+    """One attempt of one step, for ``perform`` to carry out.
+
+    Attributes:
+        action: ``provider.action``.
+        connection: The name of the provider's connection.
+        params: The parameters, templates evaluated.
+        idempotency_key: The same for each repetition of this step (and round) of this execution.
+        hops: How many executions led to this one.
+    """
+
+    action: str
+    connection: str
+    params: dict[str, Json]
+    idempotency_key: str
+    hops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The execution rests in a terminal status."""
+
+    status: ExecutionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """Come back in this many seconds, not earlier."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfTime:
+    """Nothing is wrong and nothing is running; go on at once in another invocation."""
+
+
+type Outcome = Finished | RetryAfter | OutOfTime
+type Perform = Callable[[StepCall], Json]
+type Save = Callable[[Execution, int], None]
+type Clock = Callable[[], datetime]
+
+
+# -- The execution's life outside the machine ------------------------------------------------
+
+
+def execution_id(workflow_id: str, event_id: str, once_key: str | None = None) -> str:
+    """The id that one event's run of one workflow always has, so that it is created once.
+
+    Args:
+        workflow_id: The workflow.
+        event_id: The event; the same for each redelivery.
+        once_key: The value of ``trigger.oncePer``; where given, it stands in the event's place.
+    """
+    identity = ["event", workflow_id, event_id]
+    if once_key is not None:
+        identity = ["once", workflow_id, once_key]
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    return f"exe_{digest[:32]}"
+
+
+def new_execution(  # noqa: PLR0913 - the facts of an execution
+    workflow: WorkflowDefinition,
+    *,
+    execution_id: str,
+    workflow_id: str,
+    workflow_version: int,
+    event_id: str,
+    data: Json,
+    hops: int = 0,
+    clock: Clock = now,
+) -> Execution:
+    """An execution that waits for its first run.
+
+    Args:
+        workflow: The definition.
+        execution_id: See the function of this name.
+        workflow_id: The workflow.
+        workflow_version: The definition's version.
+        event_id: The event that starts it.
+        data: What templates see as ``trigger``.
+        hops: How many executions led to this one.
+        clock: The present moment.
+    """
+    return {
+        "executionId": execution_id,
+        "workflowId": workflow_id,
+        "workflowVersion": workflow_version,
+        "workflowName": workflow["name"],
+        "status": "queued",
+        "trigger": {
+            "type": workflow["trigger"]["type"],
+            "eventId": event_id,
+            "data": _storable(data),
+        },
+        "steps": [_fresh(step) for step in workflow["steps"]],
+        "error": None,
+        "createdAt": rfc3339(clock()),
+        "startedAt": None,
+        "finishedAt": None,
+        "retryAt": None,
+        "resumeCount": 0,
+        "retryCount": 0,
+        "hops": hops,
+    }
+
+
+def passes_filter(trigger: TriggerDefinition, data: Json, *, clock: Clock = now) -> bool:
+    """Whether an event passes the trigger's own ``filter`` expression; true where there is none.
+
+    Raises:
+        ExpressionError: The filter does not evaluate on this event.
+    """
+    condition = trigger.get("filter", True)
+    if isinstance(condition, bool):
+        return condition
+    context = {"trigger": data}
+    return expressions.truth(condition, context, now=clock(), place="trigger.filter")
+
+
+def once_key(trigger: TriggerDefinition, data: Json, *, clock: Clock = now) -> str | None:
+    """The value of ``trigger.oncePer`` for an event; ``None`` where there is no such expression.
+
+    Raises:
+        ExpressionError: The expression does not evaluate on this event, or to ``null``.
+    """
+    source = trigger.get("oncePer")
+    if source is None:
+        return None
+    place = "trigger.oncePer"
+    value = expressions.evaluate(source, {"trigger": data}, now=clock(), place=place)
+    if value is None:
+        # Every such event would be taken for the same one.
+        raise ExpressionError(f"{place}: gives null, which makes no event unique")
+    return json.dumps(value, sort_keys=True)
+
+
+def due_in(execution: Execution, *, clock: Clock = now) -> float:
+    """Seconds until the execution may go on; 0 where it may at once."""
+    retry_at = execution["retryAt"]
+    if execution["status"] != "retrying" or retry_at is None:
+        return 0.0
+    return max(0.0, (_moment(retry_at) - clock()).total_seconds())
+
+
+def cancel(execution: Execution, *, clock: Clock = now) -> None:
+    """Stop an execution for good, in place. A process that is running it fails to save, and stops.
+
+    Raises:
+        Conflict: It is finished already.
+    """
+    if execution["status"] in TERMINAL:
+        raise Conflict(f"The execution is {execution['status']} already")
+    moment = clock()
+    for run in execution["steps"]:
+        if run["status"] in {"running", "retrying"}:
+            message = "Cancelled while waiting for another attempt"
+            if run["status"] == "running":
+                message = "Cancelled during an attempt, which may have been carried out"
+            _close(run, "failed", moment, _failure("cancelled", message, moment))
+    _rest(execution, "cancelled", moment)
+
+
+def retry_from_failed(execution: Execution) -> None:
+    """Make a failed or cancelled execution go on, in place, from the step that stopped it.
+
+    What succeeded is kept; so are the finished rounds of a ``forEach``. A step that had failed with
+    ``onError: continue`` before stays failed: later steps have acted on that.
+
+    Raises:
+        Conflict: It neither failed nor was cancelled.
+    """
+    if execution["status"] not in {"failed", "cancelled"}:
+        detail = f"Only a failed or cancelled execution can be retried; it is {execution['status']}"
+        raise Conflict(detail)
+    stopped_at = execution["error"]["step"] if execution["error"] else None
+    for run in execution["steps"]:
+        error = run["error"]
+        if run["status"] == "failed" and (
+            run["id"] == stopped_at or (error is not None and error["code"] == "cancelled")
+        ):
+            _reset(run)
+    execution["status"] = "queued"
+    execution["error"] = None
+    execution["finishedAt"] = None
+    execution["retryAt"] = None
+    execution["retryCount"] += 1
+
+
+# -- The machine -----------------------------------------------------------------------------
+
+
+def begin(
+    execution: Execution,
+    workflow: WorkflowDefinition,
+    *,
+    version: int,
+    is_idempotent: Callable[[str], bool],
+    clock: Clock = now,
+) -> None:
+    """Get an execution ready for ``advance``, in place. Save it with the lease, before anything runs.
+
+    It settles what a dead process left behind, follows a change of the workflow, and marks the
+    next step as running. Afterwards the execution may be terminal; ``advance`` then says so.
+
+    Args:
+        execution: The state that was stored last. Nobody else may be running it.
+        workflow: The definition as it is now.
+        version: Its version.
+        is_idempotent: Whether an action may be repeated without harm.
+        clock: The present moment.
+    """
+    if execution["status"] in TERMINAL:
+        return
+    if version != execution["workflowVersion"]:
+        _follow(execution, workflow, version)
+    machine = _Machine(execution, workflow, is_idempotent, clock)
+    execution["status"] = "running"
+    execution["retryAt"] = None
+    execution["startedAt"] = execution["startedAt"] or rfc3339(clock())
+    machine.settle_interrupted()
+    machine.start_next(deadline=None)
+
+
+def advance(  # noqa: PLR0913 - everything that the outside lends
+    execution: Execution,
+    workflow: WorkflowDefinition,
+    *,
+    perform: Perform,
+    save: Save,
+    is_idempotent: Callable[[str], bool],
+    deadline: datetime,
+    clock: Clock = now,
+    jitter: Callable[[], float] = random.random,
+) -> Outcome:
+    """Run a begun execution until it ends, has to wait, or the time is up. Changes it in place.
+
+    Args:
+        execution: The state, after ``begin`` and after its lease was written.
+        workflow: The definition that ``begin`` was given.
+        perform: Carries out one attempt; raises the errors of ``integrations.errors``. Anything
+            else that it raises is a defect: it fails the step as ``internal_error``.
+        save: Stores the state; the steps from the given index on may have changed. What it raises
+            (the lease was lost, say) passes through, and nothing more is run.
+        is_idempotent: Whether an action may be repeated without harm.
+        deadline: No attempt begins at or after this moment.
+        clock: The present moment.
+        jitter: A random number from 0 to below 1.
+
+    Returns:
+        What to do next; the state is saved already.
+    """
+    machine = _Machine(execution, workflow, is_idempotent, clock)
+    machine.restart_current()
+    while (index := machine.current) is not None:
+        if clock() >= deadline:
+            machine.put_back()
+            save(execution, index)
+            return OutOfTime()
+        machine.attempt(perform, jitter)
+        machine.start_next(deadline=deadline)
+        save(execution, index)
+    match execution["status"]:
+        case "retrying":
+            return RetryAfter(due_in(execution, clock=clock))
+        case "queued" | "running":
+            return OutOfTime()
+        case "succeeded" | "failed" | "cancelled":
+            return Finished(execution["status"])
+        case unknown:
+            assert_never(unknown)
+
+
+class _Machine:
+    """An execution together with its definition, and the transitions between its steps."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        workflow: WorkflowDefinition,
+        is_idempotent: Callable[[str], bool],
+        clock: Clock,
+    ) -> None:
+        self.execution = execution
+        self.is_idempotent = is_idempotent
+        self.clock = clock
+        indices = {run["id"]: index for index, run in enumerate(execution["steps"])}
+        self.plan = [(indices[step["id"]], step) for step in workflow["steps"]]
+        self.definitions = dict(self.plan)
+        self.params: dict[str, Json] = {}
+
+    @property
+    def current(self) -> int | None:
+        """The index of the step that is running; ``None`` where the execution rests or waits."""
+        if self.execution["status"] != "running":
+            return None
+        runs = self.execution["steps"]
+        return next((index for index, _ in self.plan if runs[index]["status"] == "running"), None)
+
+    def _running(self) -> tuple[StepDefinition, StepRun]:
+        index = self.current
+        assert index is not None  # noqa: S101 - the callers have looked
+        return self.definitions[index], self.execution["steps"][index]
+
+    # -- Between the steps --
+
+    def settle_interrupted(self) -> None:
+        """Decide about the step that a dead process left as running, if there is one."""
+        if self.current is None:
+            return
+        step, run = self._running()
+        self.execution["resumeCount"] += 1
+        run["resumes"] += 1
+        if run["resumes"] > MAX_RESUMES:
+            message = f"The process died {run['resumes']} times in a row during this step"
+            self._fail(step, run, self._failure("crashed", message))
+        elif self._may_repeat(step):
+            self._start(step, run, again=True)
+        else:
+            message = (
+                "The process died during this step. It may have been carried out, "
+                "and carrying it out twice could do harm"
+            )
+            self._fail(step, run, self._failure("outcome_unknown", message))
+
+    def restart_current(self) -> None:
+        """Evaluate the running step's parameters: they are not stored whole, so ``begin``'s are lost."""
+        if self.current is not None:
+            step, run = self._running()
+            self._start(step, run, again=True)
+            self.start_next(deadline=None)
+
+    def put_back(self) -> None:
+        """Take back the start of the running step: it was not attempted."""
+        _, run = self._running()
+        run["status"] = "pending"
+        run["attempts"] -= 1
+        self.execution["status"] = "queued"
+
+    def start_next(self, *, deadline: datetime | None) -> None:
+        """Bring the execution to its next step that has to run, or to its end."""
+        for index, step in self.plan:
+            if self.execution["status"] != "running":
+                return
+            run = self.execution["steps"][index]
+            while run["status"] not in DONE:
+                if run["status"] == "running":
+                    return
+                if deadline is not None and self.clock() >= deadline:
+                    self.execution["status"] = "queued"
+                    return
+                self._start(step, run, again=False)  # one of many where it is a round that fails
+        if self.execution["status"] == "running":
+            _rest(self.execution, "succeeded", self.clock())
+
+    def _start(self, step: StepDefinition, run: StepRun, *, again: bool) -> None:
+        """Evaluate what a step needs and mark it as running; or as skipped, done or failed."""
+        # As it is stored, so that the first evaluation sees the same `now()` as a repetition.
+        moment = _moment(run["startedAt"] or rfc3339(self.clock()))
+        try:
+            if not self._prepare(step, run, moment):
+                return
+        except ExpressionError as error:
+            run["startedAt"] = run["startedAt"] or rfc3339(moment)
+            self._fail(step, run, self._failure(error.code, error.detail))
+            return
+        run["startedAt"] = run["startedAt"] or rfc3339(moment)
+        run["status"] = "running"
+        run["retryAt"] = None
+        if not again:
+            run["attempts"] += 1
+
+    def _prepare(self, step: StepDefinition, run: StepRun, moment: datetime) -> bool:
+        """Evaluate ``when``, ``forEach`` and the parameters; false where nothing is to be run."""
+        context = self._context(step)
+        if run["startedAt"] is None and not _condition(step, context, moment):
+            _close(run, "skipped", self.clock(), None)
+            return False
+        if "forEach" in step:
+            items = _items(step["forEach"], context, moment)
+            rounds = run["rounds"]
+            if rounds is None:
+                rounds = {"total": 0, "done": 0, "failed": 0, "failures": []}
+                run["rounds"] = rounds
+                run["output"] = []
+            rounds["total"] = len(items)
+            index = rounds["done"]
+            if index >= len(items):
+                run["startedAt"] = run["startedAt"] or rfc3339(moment)
+                self._close_rounds(step, run)
+                return False
+            context |= {"item": items[index], "index": index}
+        params = expressions.render(step.get("params", {}), context, now=moment, place="params")
+        self.params = cast("dict[str, Json]", params)
+        run["input"] = None
+        left = MAX_INPUTS_BYTES - _bytes_of(each["input"] for each in self.execution["steps"])
+        run["input"] = _kept(self.params, min(MAX_INPUT_BYTES, left))
+        return True
+
+    def _context(self, step: StepDefinition) -> dict[str, Json]:
+        """What the expressions of ``step`` may see."""
+        steps: dict[str, Json] = {}
+        for index, earlier in self.plan:
+            if earlier["id"] == step["id"]:
+                break
+            run = self.execution["steps"][index]
+            error = cast("Json", run["error"])
+            steps[run["id"]] = {"status": run["status"], "output": run["output"], "error": error}
+        execution = self.execution
+        return {
+            "trigger": execution["trigger"]["data"],
+            "steps": steps,
+            "execution": {"id": execution["executionId"], "startedAt": execution["startedAt"]},
+            "workflow": {"id": execution["workflowId"], "name": execution["workflowName"]},
+        }
+
+    # -- One attempt --
+
+    def attempt(self, perform: Perform, jitter: Callable[[], float]) -> None:
+        """Carry out the running step once and record what came of it."""
+        step, run = self._running()
+        try:
+            output = perform(self._call(step, run))
+        except IntegrationError as error:
+            self._sort_error(step, run, error, jitter)
+        except Exception as error:  # noqa: BLE001 - a defect must end in a state that can be seen
+            name = type(error).__name__
+            message = f"An unexpected error ({name}); the step may or may not have been carried out"
+            self._fail(step, run, self._failure("internal_error", message))
+        else:
+            self._succeed(step, run, output)
+
+    def _call(self, step: StepDefinition, run: StepRun) -> StepCall:
+        key = f"{self.execution['executionId']}.{step['id']}"
+        if run["rounds"] is not None:
+            key += f".{run['rounds']['done']}"
+        return StepCall(
+            action=step["action"],
+            connection=step.get("connection", DEFAULT_CONNECTION),
+            params=self.params,
+            idempotency_key=key,
+            hops=self.execution["hops"],
+        )
+
+    def _sort_error(
+        self,
+        step: StepDefinition,
+        run: StepRun,
+        error: IntegrationError,
+        jitter: Callable[[], float],
+    ) -> None:
+        """Retry what is worth it, fail what is not."""
+        failure = self._failure(error.code, _message(error), error)
+        backoff = _backoff(step.get("retry", {}), run["attempts"], jitter)
+        match error:
+            case ConnectionPaused():
+                run["attempts"] -= 1
+                self._retry(step, run, failure, error.retry_after or backoff)
+            case RateLimited():
+                # The provider knows best: exactly what it asks for, where it says.
+                wait = backoff if error.retry_after is None else error.retry_after
+                self._retry(step, run, failure, wait)
+            case ProviderUnavailable() if error.outcome_unknown and not self._may_repeat(step):
+                failure["code"] = "outcome_unknown"
+                failure["message"] = _cut(
+                    "It may have been carried out, and carrying it out twice could do harm. "
+                    + failure["message"]
+                )
+                self._fail(step, run, failure)
+            case ProviderUnavailable():
+                self._retry(step, run, failure, max(backoff, error.retry_after or 0.0))
+            case _:
+                self._fail(step, run, failure)
+
+    def _retry(self, step: StepDefinition, run: StepRun, failure: Failure, wait: float) -> None:
+        attempts = step.get("retry", {}).get("maxAttempts", DEFAULT_ATTEMPTS)
+        moment = self.clock()
+        since = run["waitingSince"] or rfc3339(moment)
+        run["waitingSince"] = since
+        due = min(wait, 2 * PATIENCE.total_seconds())
+        retry_at = moment + timedelta(seconds=due)
+        reason = None
+        if run["attempts"] >= attempts:
+            reason = f"Gave up after {run['attempts']} attempts"
+        elif retry_at - _moment(since) > PATIENCE:
+            reason = f"Gave up: the next attempt would be {wait:.0f} seconds away"
+        if reason:
+            failure["message"] = _cut(f"{reason}. {failure['message']}")
+            self._fail(step, run, failure)
+            return
+        run["status"] = "retrying"
+        run["error"] = failure
+        run["retryAt"] = rfc3339(retry_at)
+        run["resumes"] = 0
+        self.execution["status"] = "retrying"
+        self.execution["retryAt"] = run["retryAt"]
+
+    def _succeed(self, step: StepDefinition, run: StepRun, output: Json) -> None:
+        left = MAX_OUTPUTS_BYTES - _bytes_of(each["output"] for each in self.execution["steps"])
+        kept = _kept(output, min(MAX_OUTPUT_BYTES, left))
+        if run["rounds"] is None:
+            run["output"] = kept
+            _close(run, "succeeded", self.clock(), None)
+        else:
+            self._close_round(step, run, kept)
+
+    def _fail(self, step: StepDefinition, run: StepRun, failure: Failure) -> None:
+        """Record a final failure: of the round, where others may go on; else of the step."""
+        goes_on = step.get("onError", "stop") == "continue"
+        if goes_on and run["rounds"] is not None:
+            run["rounds"]["failed"] += 1
+            if len(run["rounds"]["failures"]) < MAX_ROUND_FAILURES:
+                failed: RoundFailure = {**failure, "index": run["rounds"]["done"]}
+                run["rounds"]["failures"].append(failed)
+            self._close_round(step, run, None)
+            return
+        _close(run, "failed", self.clock(), failure)
+        if not goes_on:
+            stopped: ExecutionFailure = {**failure, "step": run["id"]}
+            self.execution["error"] = stopped
+            _rest(self.execution, "failed", self.clock())
+
+    def _close_round(self, step: StepDefinition, run: StepRun, output: Json) -> None:
+        rounds = run["rounds"]
+        assert rounds is not None  # noqa: S101 - the callers have looked
+        cast("list[Json]", run["output"]).append(output)
+        rounds["done"] += 1
+        if rounds["done"] >= rounds["total"]:
+            self._close_rounds(step, run)
+            return
+        run["status"] = "pending"
+        run["attempts"] = 0
+        run["resumes"] = 0
+        run["error"] = None
+        run["waitingSince"] = None
+
+    def _close_rounds(self, step: StepDefinition, run: StepRun) -> None:
+        rounds = run["rounds"]
+        if rounds is None or not rounds["failed"]:
+            _close(run, "succeeded", self.clock(), None)
+            return
+        first = rounds["failures"][0]
+        message = f"{rounds['failed']} of {rounds['total']} rounds failed. {first['message']}"
+        _close(run, "failed", self.clock(), self._failure(first["code"], message))
+
+    def _may_repeat(self, step: StepDefinition) -> bool:
+        allowed = step.get("retry", {}).get("onUnknownOutcome", "fail") == "repeat"
+        return allowed or self.is_idempotent(step["action"])
+
+    def _failure(self, code: str, message: str, error: IntegrationError | None = None) -> Failure:
+        return _failure(code, message, self.clock(), error)
+
+
+# -- Small parts -----------------------------------------------------------------------------
+
+
+def _fresh(step: StepDefinition) -> StepRun:
+    return {
+        "id": step["id"],
+        "action": step["action"],
+        "status": "pending",
+        "attempts": 0,
+        "resumes": 0,
+        "startedAt": None,
+        "finishedAt": None,
+        "durationMs": None,
+        "retryAt": None,
+        "waitingSince": None,
+        "input": None,
+        "output": None,
+        "error": None,
+        "rounds": None,
+    }
+
+
+def _reset(run: StepRun) -> None:
+    """Let a step start anew; with ``forEach``, from the round that stopped it."""
+    run["status"] = "pending"
+    run["attempts"] = 0
+    run["resumes"] = 0
+    run["finishedAt"] = None
+    run["durationMs"] = None
+    run["retryAt"] = None
+    run["waitingSince"] = None
+    run["error"] = None
+    if run["rounds"] is None:
+        run["startedAt"] = None
+
+
+def _follow(execution: Execution, workflow: WorkflowDefinition, version: int) -> None:
+    """Fit the state to a definition that was replaced meanwhile.
+
+    Steps that are still there, by id and action, keep what they have done; new ones are run when
+    their turn comes; what was removed stays visible if it had started.
+    """
+    known = {(run["id"], run["action"]): run for run in execution["steps"]}
+    ids = {step["id"] for step in workflow["steps"]}
+    removed = [run for run in execution["steps"] if run["startedAt"] and run["id"] not in ids]
+    steps = [known.get((step["id"], step["action"])) or _fresh(step) for step in workflow["steps"]]
+    for run in removed:
+        if run["status"] not in DONE:
+            run["status"] = "skipped"
+    execution["steps"] = removed + steps
+    execution["workflowVersion"] = version
+
+
+def _condition(step: StepDefinition, context: Mapping[str, Json], moment: datetime) -> bool:
+    condition = step.get("when", True)
+    if isinstance(condition, bool):
+        return condition
+    return expressions.truth(condition, context, now=moment, place="when")
+
+
+def _items(source: str | list[Json], context: Mapping[str, Json], moment: datetime) -> list[Json]:
+    place = "forEach"
+    if isinstance(source, str):
+        items = expressions.evaluate(source, context, now=moment, place=place)
+    else:
+        items = expressions.render(source, context, now=moment, place=place)
+    if not isinstance(items, list):
+        raise ExpressionError(f"{place}: needs a list, not {expressions.describe(items)}")
+    if len(items) > MAX_ROUNDS:
+        raise ExpressionError(f"{place}: has {len(items)} items; at most {MAX_ROUNDS} are allowed")
+    return items
+
+
+def _backoff(retry: RetryDefinition, attempts: int, jitter: Callable[[], float]) -> float:
+    """Exponential, capped, half fixed and half random."""
+    base = retry.get("backoffSeconds", DEFAULT_BACKOFF_SECONDS)
+    cap = retry.get("maxBackoffSeconds", DEFAULT_MAX_BACKOFF_SECONDS)
+    full = min(cap, base * 2.0 ** max(0, attempts - 1))
+    return full / 2 + jitter() * full / 2
+
+
+def _close(run: StepRun, status: StepStatus, moment: datetime, failure: Failure | None) -> None:
+    """Bring a step to its end."""
+    run["status"] = status
+    run["error"] = failure
+    run["retryAt"] = None
+    run["waitingSince"] = None
+    run["resumes"] = 0
+    run["finishedAt"] = rfc3339(moment)
+    if run["startedAt"]:
+        elapsed = moment - _moment(run["startedAt"])
+        run["durationMs"] = max(0, round(elapsed.total_seconds() * 1000))
+
+
+def _rest(execution: Execution, status: ExecutionStatus, moment: datetime) -> None:
+    execution["status"] = status
+    execution["retryAt"] = None
+    execution["finishedAt"] = rfc3339(moment)
+
+
+def _failure(
+    code: str, message: str, moment: datetime, error: IntegrationError | None = None
+) -> Failure:
+    provider = error if isinstance(error, ProviderError) else None
+    return {
+        "code": code,
+        "message": _cut(message),
+        "providerCode": provider.provider_code if provider else None,
+        "status": provider.status if provider else None,
+        "at": rfc3339(moment),
+    }
+
+
+def _message(error: IntegrationError) -> str:
+    if isinstance(error, InvalidInput) and error.errors:
+        fields = "; ".join(f"{each.field}: {each.message}" for each in error.errors)
+        return f"{error.detail} ({fields})"
+    return error.detail
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _encoded(value: Json) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode(errors="replace")
+
+
+def _storable(value: Json) -> Json:
+    """``value`` without what is no text: half a surrogate pair becomes a question mark."""
+    return cast("Json", json.loads(_encoded(value)))
+
+
+def _bytes_of(values: Iterable[Json]) -> int:
+    return sum(len(_encoded(value)) for value in values if value is not None)
+
+
+def _kept(value: Json, limit: int) -> Json:
+    """``value`` as it is kept: itself, or a mark with its beginning where it is over ``limit``."""
+    try:
+        encoded = _encoded(value)
+    except (TypeError, ValueError, RecursionError):
+        # The step did its work; that its answer is not JSON must not undo that.
+        return {"truncated": True, "bytes": 0, "preview": ""}
+    if len(encoded) > max(limit, 0):
+        preview = encoded[: max(0, min(PREVIEW_BYTES, limit - 100))].decode(errors="ignore")
+        return {"truncated": True, "bytes": len(encoded), "preview": preview}
+    return cast("Json", json.loads(encoded))
