@@ -1,0 +1,379 @@
+"""How one Sheets API request goes out, and what its answer means.
+
+https://developers.google.com/workspace/sheets/api/reference/rest
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal, Protocol, Self
+from urllib.parse import quote
+
+from integrations.errors import (
+    CredentialsRejected,
+    FieldError,
+    IntegrationError,
+    InvalidParams,
+    PermissionMissing,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRejected,
+)
+from integrations.models import Json
+from integrations.providers import a1, google
+from integrations.providers.base import Addresses, Call, Http, Response
+
+DOCS_URL = "https://developers.google.com/workspace/sheets/api/reference/rest"
+
+MAX_ANSWER = 32 * 1024 * 1024
+"""The most that is read of one answer: a tab is read whole to find a row in it."""
+
+_LONGEST_MESSAGE = 500
+_NOWHERE = "connection-test"
+_TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
+
+_SPREADSHEET_ID = re.compile(r"[A-Za-z0-9_-]+")
+_SPREADSHEET_URL = re.compile(r"/spreadsheets/(?:u/[0-9]+/)?d/([A-Za-z0-9_-]+)(?:[/?#]|$)")
+
+# Google says one thing in an old way (errors[].reason) and in a new one (details[].reason).
+_RATE_REASONS = frozenset(
+    {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "RATE_LIMIT_EXCEEDED"}
+)
+_SETUP_REASONS = frozenset(
+    {"accessNotConfigured", "SERVICE_DISABLED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}
+)
+_RANGE_REFUSALS = ("unable to parse range", "exceeds grid limits")
+
+type Cell = bool | int | float | str | None
+"""What a cell can hold; on its way in, ``None`` leaves it as it is."""
+
+type Dimension = Literal["ROWS", "COLUMNS"]
+
+
+class Grant(Protocol):
+    """What the actions need of credentials; those of both providers have it."""
+
+    @property
+    def default_spreadsheet(self) -> str | None:
+        """The spreadsheet that is meant where an action names none."""
+        ...
+
+    @property
+    def who(self) -> str:
+        """Whom a spreadsheet must be shared with."""
+        ...
+
+    def bearer(self, http: Http, addresses: Addresses, *, renew: bool = False) -> str | None:
+        """An access token; ``None`` where ``renew`` asks for a better one and there is none."""
+        ...
+
+
+def wrong(field: str, message: str) -> InvalidParams:
+    """The error for one parameter."""
+    return InvalidParams(f"{field}: {message}", [FieldError(field, message)])
+
+
+def parsed_id(value: object) -> object:
+    """A spreadsheet's id, from itself or from its address; ``None`` for an empty text.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not text:
+        return None
+    found = _SPREADSHEET_URL.search(text)
+    # /spreadsheets/d/e/… is the address of a published copy, which the API does not know.
+    if found and found[1] != "e":
+        return found[1]
+    if found or not _SPREADSHEET_ID.fullmatch(text):
+        raise ValueError(
+            "is neither a spreadsheet's id nor the address of one "
+            "(https://docs.google.com/spreadsheets/d/…/edit)"
+        )
+    return text
+
+
+# -- Requests --------------------------------------------------------------------------------
+
+
+def send(
+    call: Call[Any],
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, Json | Sequence[str]] | None = None,
+    body: Json = None,
+    blame: str = "range",
+    hint: str | None = None,
+) -> dict[str, Any]:
+    """Send one request to the API.
+
+    Args:
+        call: What the action was given.
+        method: The HTTP method.
+        path: Behind ``/v4/spreadsheets``, already percent-encoded.
+        query: Query parameters; ``None`` leaves one out, a list repeats it.
+        body: The JSON body.
+        blame: The parameter that is wrong where Google cannot make sense of the range.
+        hint: What would help where the permission is missing; to share the sheet by default.
+
+    Returns:
+        The reply.
+
+    Raises:
+        CredentialsRejected: The token is refused, and so is a new one where there is a new one.
+        PermissionMissing: The account may not do this.
+        RateLimited: The quota is used up.
+        InvalidParams: The range or the body does not make sense to Google.
+        RequestRejected: Google refuses for another reason.
+        ProviderUnavailable: Google is down, slow, or answers nonsense.
+    """
+    grant: Grant = call.credentials
+
+    def attempt(token: str | None) -> Response:
+        return call.http.request(
+            method,
+            f"{call.addresses.sheets_api.rstrip('/')}/v4/spreadsheets{path}",
+            params=_pairs(query or {}) or None,
+            json=body,
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            max_bytes=MAX_ANSWER,
+        )
+
+    response = attempt(grant.bearer(call.http, call.addresses))
+    if response.status == HTTPStatus.UNAUTHORIZED:
+        # Refused means not done, so once more with a new token repeats nothing.
+        token = grant.bearer(call.http, call.addresses, renew=True)
+        if token is not None:
+            response = attempt(token)
+    if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+        raise _refusal(response, blame, hint or f"share the sheet with {grant.who}")
+    try:
+        reply = response.json()
+    except ProviderUnavailable as nonsense:
+        raise ProviderUnavailable(
+            nonsense.detail, outcome_unknown=method != "GET", status=response.status
+        ) from None
+    return reply if isinstance(reply, dict) else {}
+
+
+def _pairs(query: Mapping[str, Json | Sequence[str]]) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in query.items():
+        if isinstance(value, (list, tuple)):
+            pairs.extend((name, str(item)) for item in value)
+        elif value is not None:
+            pairs.append((name, str(value).lower() if isinstance(value, bool) else str(value)))
+    return pairs
+
+
+def _refusal(response: Response, blame: str, hint: str) -> IntegrationError:
+    """The error for an answer that is none: https://cloud.google.com/apis/design/errors."""
+    status = response.status
+    try:
+        reply = response.json()
+    except ProviderUnavailable:
+        reply = None
+    said = reply.get("error") if isinstance(reply, dict) else None
+    error: Mapping[str, Any] = said if isinstance(said, dict) else {}
+    message = str(error.get("message") or f"it answered with status {status}")[:_LONGEST_MESSAGE]
+    details = [
+        item
+        for part in (error.get("errors"), error.get("details"))
+        for item in (part if isinstance(part, list) else ())
+        if isinstance(item, dict)
+    ]
+    reasons = {str(item.get("reason")) for item in details}
+    detail = f"Google Sheets: {message}"
+    facts: dict[str, Any] = {"status": status, "provider_code": error.get("status")}
+    refused: IntegrationError
+    if status == HTTPStatus.TOO_MANY_REQUESTS or (
+        status == HTTPStatus.FORBIDDEN and reasons & _RATE_REASONS
+    ):
+        refused = RateLimited(detail, retry_after=google.retry_after(response), **facts)
+    elif status == HTTPStatus.UNAUTHORIZED:
+        refused = CredentialsRejected(detail, **facts)
+    elif status == HTTPStatus.FORBIDDEN:
+        known = bool(reasons & _SETUP_REASONS)
+        refused = PermissionMissing(detail if known else f"{detail.rstrip('.')}: {hint}", **facts)
+    elif status == HTTPStatus.BAD_REQUEST and any(
+        text in message.lower() for text in _RANGE_REFUSALS
+    ):
+        refused = wrong(blame, message)
+    elif status == HTTPStatus.BAD_REQUEST and (errors := _violations(details)):
+        refused = InvalidParams(detail, errors)
+    elif (
+        HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+        and status not in _TRANSIENT
+    ):
+        refused = RequestRejected(detail, **facts)
+    else:
+        refused = ProviderUnavailable(
+            detail,
+            # A gateway that gave up waiting does not know what became of the request.
+            outcome_unknown=status == HTTPStatus.GATEWAY_TIMEOUT,
+            retry_after=google.retry_after(response),
+            **facts,
+        )
+    return refused
+
+
+def _violations(details: Sequence[Mapping[str, Any]]) -> list[FieldError]:
+    """What Google says about single fields of the body."""
+    return [
+        FieldError(str(found.get("field", "")), str(found.get("description", "")))
+        for item in details
+        for found in item.get("fieldViolations") or ()
+        if isinstance(found, dict)
+    ]
+
+
+def knock(call: Call[Any]) -> None:
+    """Find out whether Sheets takes the token, by asking for a spreadsheet that there is not.
+
+    Sheets has no request that needs no spreadsheet and changes nothing. Only to a good token does
+    it say that the spreadsheet is not found.
+
+    Raises:
+        CredentialsRejected: The token is refused.
+        PermissionMissing: The scope is missing, or the API is not enabled in the client's project.
+        RateLimited: The quota is used up.
+        ProviderUnavailable: Google is down, slow, or answers nonsense.
+    """
+    with suppress(RequestRejected):
+        send(call, "GET", f"/{_NOWHERE}", query={"fields": "spreadsheetId"})
+
+
+# -- One spreadsheet -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spreadsheet:
+    """One spreadsheet, and what the API does with it.
+
+    Attributes:
+        call: What the action was given.
+        id: The spreadsheet's id.
+    """
+
+    call: Call[Any]
+    id: str
+
+    @classmethod
+    def of(cls, call: Call[Any], named: str | None) -> Self:
+        """The spreadsheet with the id ``named``, else the credentials' own.
+
+        Raises:
+            InvalidParams: There is neither.
+        """
+        grant: Grant = call.credentials
+        found = named or grant.default_spreadsheet
+        if found is None:
+            raise wrong("spreadsheetId", "is missing, and the credentials name no spreadsheet")
+        return cls(call, found)
+
+    def send(
+        self,
+        method: str,
+        path: str = "",
+        *,
+        query: Mapping[str, Json | Sequence[str]] | None = None,
+        body: Json = None,
+        blame: str = "range",
+    ) -> dict[str, Any]:
+        """Send a request whose path begins with this spreadsheet; see ``send``."""
+        whole = f"/{quote(self.id, safe='')}{path}"
+        return send(self.call, method, whole, query=query, body=body, blame=blame)
+
+    def read(self, place: str, query: Mapping[str, Json], blame: str = "range") -> dict[str, Any]:
+        """The value range of a range."""
+        return self.send("GET", _values(place), query=query, blame=blame)
+
+    def write(
+        self,
+        place: str,
+        values: Sequence[Sequence[Cell]],
+        *,
+        value_input: str,
+        dimension: Dimension = "ROWS",
+        blame: str = "range",
+    ) -> dict[str, Any]:
+        """Write cells: ``{updatedRange, updatedRows, updatedColumns, updatedCells}``."""
+        return self.send(
+            "PUT",
+            _values(place),
+            query={"valueInputOption": value_input},
+            body={"majorDimension": dimension, "values": [list(line) for line in values]},
+            blame=blame,
+        )
+
+    def append(
+        self,
+        place: str,
+        rows: Sequence[Sequence[Cell]],
+        *,
+        value_input: str,
+        insert_data: str,
+        blame: str = "range",
+    ) -> dict[str, Any]:
+        """Append rows to the table at ``place``: ``{rowNumber, updatedRange, …, tableRange}``."""
+        reply = self.send(
+            "POST",
+            f"{_values(place)}:append",
+            query={"valueInputOption": value_input, "insertDataOption": insert_data},
+            body={"majorDimension": "ROWS", "values": [list(row) for row in rows]},
+            blame=blame,
+        )
+        done = dict(reply.get("updates") or {})
+        if "tableRange" in reply:
+            done["tableRange"] = reply["tableRange"]
+        if "updatedRange" in done:
+            done["rowNumber"] = a1.start(str(done["updatedRange"]))[2]
+        return done
+
+    def clear(self, place: str) -> dict[str, Any]:
+        """Empty the cells of a range."""
+        return self.send("POST", f"{_values(place)}:clear", body={})
+
+    def tabs(self) -> list[dict[str, Any]]:
+        """The properties of each tab, in their order."""
+        query = {"fields": "sheets.properties"}
+        reply = self.send("GET", query=query, blame="spreadsheetId")
+        return [dict(sheet.get("properties") or {}) for sheet in reply.get("sheets") or ()]
+
+    def tab(self, title: str | None) -> dict[str, Any]:
+        """The properties of the tab with this title (Google minds no case), or of the first shown.
+
+        Raises:
+            InvalidParams: There is no such tab.
+        """
+        found = self.tabs()
+        if title is None:
+            return next((tab for tab in found if not tab.get("hidden")), found[0])
+        for alike in (str, str.casefold):
+            for tab in found:
+                if alike(str(tab.get("title"))) == alike(title):
+                    return tab
+        there = ", ".join(str(tab.get("title")) for tab in found)
+        raise wrong("sheet", f"there is no tab {title!r}; there are: {there}")
+
+    def change(self, *requests: Json) -> list[dict[str, Any]]:
+        """Carry out structural changes, all of them or none; give each one's reply."""
+        body: Json = {"requests": list(requests)}
+        reply = self.send("POST", ":batchUpdate", body=body, blame="requests")
+        return [dict(one) for one in reply.get("replies") or ()]
+
+
+def _values(place: str) -> str:
+    """The path of a range's values: the range is one segment, whatever it holds."""
+    return f"/values/{quote(place, safe='')}"
+
+
+def lines(reply: Mapping[str, Any]) -> list[list[Cell]]:
+    """A value range's values; an empty one has none."""
+    return [list(line) for line in reply.get("values") or ()]
