@@ -16,7 +16,7 @@ class ActionSpec(Protocol):
 
     @property
     def names(self) -> Mapping[str, str]:
-        """Every accepted name of each parameter → its one proper name (``chat_id`` → ``chatId``)."""
+        """Every accepted name of a parameter → its proper one (``chat_id`` → ``chatId``)."""
         ...
 
     @property

@@ -68,7 +68,7 @@ MAX_MESSAGE: Final = 500
 MAX_ROUND_FAILURES: Final = 10
 MAX_RESUMES: Final = 10
 PATIENCE: Final = timedelta(hours=12)
-"""How long one step or round is retried at most, pauses included: the longest a queue can hide it."""
+"""How long one step or round is retried at most: the longest that a queue can hide a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ def execution_id(workflow_id: str, event_id: str, once_key: str | None = None) -
     return f"exe_{digest[:32]}"
 
 
-def new_execution(  # noqa: PLR0913 - the facts of an execution
+def new_execution(
     workflow: WorkflowDefinition,
     *,
     execution_id: str,
@@ -272,7 +272,7 @@ def begin(
     is_idempotent: Callable[[str], bool],
     clock: Clock = now,
 ) -> None:
-    """Get an execution ready for ``advance``, in place. Save it with the lease, before anything runs.
+    """Get an execution ready for ``advance``, in place. Save it, with the lease, before that.
 
     It settles what a dead process left behind, follows a change of the workflow, and marks the
     next step as running. Afterwards the execution may be terminal; ``advance`` then says so.
@@ -296,7 +296,7 @@ def begin(
     machine.start_next(deadline=None)
 
 
-def advance(  # noqa: PLR0913 - everything that the outside lends
+def advance(
     execution: Execution,
     workflow: WorkflowDefinition,
     *,
@@ -398,7 +398,7 @@ class _Machine:
             self._fail(step, run, self._failure("outcome_unknown", message))
 
     def restart_current(self) -> None:
-        """Evaluate the running step's parameters: they are not stored whole, so ``begin``'s are lost."""
+        """Evaluate the running step's parameters again: what is stored of them may be cut."""
         if self.current is not None:
             step, run = self._running()
             self._start(step, run, again=True)
@@ -461,7 +461,7 @@ class _Machine:
             index = rounds["done"]
             if index >= len(items):
                 run["startedAt"] = run["startedAt"] or rfc3339(moment)
-                self._close_rounds(step, run)
+                self._close_rounds(run)
                 return False
             context |= {"item": items[index], "index": index}
         params = expressions.render(step.get("params", {}), context, now=moment, place="params")
@@ -502,7 +502,7 @@ class _Machine:
             message = f"An unexpected error ({name}); the step may or may not have been carried out"
             self._fail(step, run, self._failure("internal_error", message))
         else:
-            self._succeed(step, run, output)
+            self._succeed(run, output)
 
     def _call(self, step: StepDefinition, run: StepRun) -> StepCall:
         key = f"{self.execution['executionId']}.{step['id']}"
@@ -569,14 +569,14 @@ class _Machine:
         self.execution["status"] = "retrying"
         self.execution["retryAt"] = run["retryAt"]
 
-    def _succeed(self, step: StepDefinition, run: StepRun, output: Json) -> None:
+    def _succeed(self, run: StepRun, output: Json) -> None:
         left = MAX_OUTPUTS_BYTES - _bytes_of(each["output"] for each in self.execution["steps"])
         kept = _kept(output, min(MAX_OUTPUT_BYTES, left))
         if run["rounds"] is None:
             run["output"] = kept
             _close(run, "succeeded", self.clock(), None)
         else:
-            self._close_round(step, run, kept)
+            self._close_round(run, kept)
 
     def _fail(self, step: StepDefinition, run: StepRun, failure: Failure) -> None:
         """Record a final failure: of the round, where others may go on; else of the step."""
@@ -586,7 +586,7 @@ class _Machine:
             if len(run["rounds"]["failures"]) < MAX_ROUND_FAILURES:
                 failed: RoundFailure = {**failure, "index": run["rounds"]["done"]}
                 run["rounds"]["failures"].append(failed)
-            self._close_round(step, run, None)
+            self._close_round(run, None)
             return
         _close(run, "failed", self.clock(), failure)
         if not goes_on:
@@ -594,13 +594,13 @@ class _Machine:
             self.execution["error"] = stopped
             _rest(self.execution, "failed", self.clock())
 
-    def _close_round(self, step: StepDefinition, run: StepRun, output: Json) -> None:
+    def _close_round(self, run: StepRun, output: Json) -> None:
         rounds = run["rounds"]
         assert rounds is not None  # noqa: S101 - the callers have looked
         cast("list[Json]", run["output"]).append(output)
         rounds["done"] += 1
         if rounds["done"] >= rounds["total"]:
-            self._close_rounds(step, run)
+            self._close_rounds(run)
             return
         run["status"] = "pending"
         run["attempts"] = 0
@@ -608,7 +608,7 @@ class _Machine:
         run["error"] = None
         run["waitingSince"] = None
 
-    def _close_rounds(self, step: StepDefinition, run: StepRun) -> None:
+    def _close_rounds(self, run: StepRun) -> None:
         rounds = run["rounds"]
         if rounds is None or not rounds["failed"]:
             _close(run, "succeeded", self.clock(), None)
