@@ -1,0 +1,285 @@
+"""How one Telegram Bot API request goes out, and what its answer means.
+
+https://core.telegram.org/bots/api#making-requests
+
+The token is part of every URL, so no text that leaves this module holds a URL, and what a server
+says is searched for the token before it is repeated.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from integrations.errors import (
+    CredentialsRejected,
+    PermissionMissing,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRejected,
+)
+from integrations.models import Json
+from integrations.providers.base import Http, Response
+
+type Part = tuple[str, bytes, str]
+"""A file of a multipart body: its name, its bytes, its content type."""
+
+MAX_DOWNLOAD = 4 * 1024 * 1024
+"""The most that `download` hands on: as base64 it must fit a Lambda's answer of 6 MB."""
+
+_GATEWAY_TIMEOUT = 504
+_LONGEST_DESCRIPTION = 500
+_SHORTEST_SECRET = 8
+
+_UNPARSED = "can't parse entities"
+# What a person did, and what no administrator's grant would mend.
+_PERSONAL_REFUSALS = (
+    "blocked by the user",
+    "user is deactivated",
+    "can't initiate conversation",
+    "can't send messages to",
+    "chat was deleted",
+)
+_RIGHTS_HINTS = ("rights", "administrator", "admin_required", "write_forbidden")
+
+# Refusals that say that the wanted state is already there: what makes a repetition harmless.
+_SETTLED = {
+    "editmessagetext": "message is not modified",
+    "editmessagecaption": "message is not modified",
+    "editmessagereplymarkup": "message is not modified",
+    "editmessagemedia": "message is not modified",
+    "deletemessage": "message to delete not found",
+    "pinchatmessage": "chat_not_modified",
+    "unpinchatmessage": "chat_not_modified",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """Whom a request is made for, and by which way.
+
+    Attributes:
+        token: The bot's token; a part of every URL.
+        server: The Bot API server's address, without a slash at its end.
+        http: The way out.
+    """
+
+    token: str = field(repr=False)
+    server: str
+    http: Http = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Telegram answered, and what it took to get there.
+
+    Attributes:
+        result: The method's result as Telegram gives it.
+        notes: What the caller should know: ``migratedToChatId``, ``parseFallback`` with
+            ``parseError``, ``unchanged``.
+    """
+
+    result: Json
+    notes: Mapping[str, Json] = field(default_factory=dict)
+
+
+def invoke(
+    bot: Bot,
+    method: str,
+    params: Mapping[str, Json],
+    files: Mapping[str, Part] | None = None,
+    *,
+    parse_fallback: bool = False,
+) -> Answer:
+    """Call a Bot API method, and mend at most once each what can be mended without a person.
+
+    A group that became a supergroup is written to under its new id. With ``parse_fallback`` a text
+    whose markup does not parse is sent again as plain text. An edit that changes nothing, or the
+    deletion of what is gone, counts as done.
+
+    Args:
+        bot: The bot.
+        method: The method's name, e.g. ``sendMessage``.
+        params: Its parameters in Telegram's own names and shapes.
+        files: Uploads by the name that ``params`` refer to, or by their parameter's own name.
+        parse_fallback: Whether plain text is better than nothing.
+
+    Raises:
+        CredentialsRejected: The token is wrong or revoked.
+        PermissionMissing: The bot lacks a right in the chat, or is not in it.
+        RequestRejected: Telegram said no for good.
+        RateLimited: Telegram asks for patience.
+        ProviderUnavailable: The server is down or answers what is not the Bot API's.
+        AddressRefused: The outbound guard refuses a self-hosted server's address.
+    """
+    notes: dict[str, Json] = {}
+    while True:
+        try:
+            return Answer(_request(bot, method, params, files or {}), notes)
+        except RequestRejected as refusal:
+            words = refusal.detail.casefold()
+            new_id = refusal.data.get("migrateToChatId")
+            if isinstance(new_id, int) and "chat_id" in params and "migratedToChatId" not in notes:
+                notes["migratedToChatId"] = new_id
+                params = {**params, "chat_id": new_id}
+            elif parse_fallback and _UNPARSED in words and "parseFallback" not in notes:
+                notes["parseFallback"] = True
+                notes["parseError"] = refusal.detail
+                params = {name: _unmarked(value) for name, value in _without_modes(params)}
+            elif _SETTLED.get(method.casefold(), "\0") in words:
+                return Answer(result=True, notes={**notes, "unchanged": True})
+            else:
+                raise
+
+
+def download(bot: Bot, path: str) -> Response:
+    """The content of a file, by the ``file_path`` that getFile gave.
+
+    https://core.telegram.org/bots/api#file
+
+    Raises:
+        RequestRejected: The path does not lead to a file of the server (a self-hosted server in
+            ``--local`` mode names paths of its own disk), the link is no longer valid, or the file
+            is over `MAX_DOWNLOAD`.
+        ProviderUnavailable: The server is down.
+    """
+    if path.startswith("/") or ".." in path.split("/"):
+        detail = "The Bot API server keeps files on its own disk (--local) and serves none"
+        raise RequestRejected(detail)
+    url = f"{bot.server}/file/bot{bot.token}/{quote(path)}"
+    try:
+        response = bot.http.request("GET", url, max_bytes=MAX_DOWNLOAD)
+    except ProviderUnavailable as failure:
+        if failure.provider_code != "answer_too_large":
+            raise
+        raise RequestRejected(too_large()) from None
+    if response.status == 404:  # noqa: PLR2004 - HTTP's Not Found
+        detail = (
+            "Telegram has no such file any more: a link is valid for an hour, ask getFile again"
+        )
+        raise RequestRejected(detail, status=404, provider_code="404")
+    if response.status != 200:  # noqa: PLR2004 - HTTP's OK
+        raise _stranger("the download", response)
+    return response
+
+
+def too_large(size: int | None = None) -> str:
+    """What to say about a file that is over `MAX_DOWNLOAD`."""
+    actual = "" if size is None else f" of {size / 2**20:.1f} MB"
+    return f"The file{actual} is larger than the {MAX_DOWNLOAD // 2**20} MB that can be handed on"
+
+
+def as_object(value: Json) -> dict[str, Json]:
+    """``value`` if it is an object, else an empty one: nothing is taken for granted in answers."""
+    return value if isinstance(value, dict) else {}
+
+
+def _request(bot: Bot, method: str, params: Mapping[str, Json], files: Mapping[str, Part]) -> Json:
+    """One request and its result."""
+    url = f"{bot.server}/bot{bot.token}/{method}"
+    if files:
+        form = {name: _form_value(value) for name, value in params.items()}
+        response = bot.http.request("POST", url, data=form, files=files)
+    else:
+        response = bot.http.request("POST", url, json=dict(params))
+    return _result(bot, method, response)
+
+
+def _form_value(value: Json) -> str:
+    """A parameter as a form carries it: whatever is not text as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _without_modes(params: Mapping[str, Json]) -> list[tuple[str, Json]]:
+    return [(name, value) for name, value in params.items() if not name.endswith("parse_mode")]
+
+
+def _unmarked(value: Json) -> Json:
+    """``value`` without any ``…parse_mode`` inside: an album's captions, a poll's options."""
+    if isinstance(value, dict):
+        return {name: _unmarked(inner) for name, inner in _without_modes(value)}
+    if isinstance(value, list):
+        return [_unmarked(inner) for inner in value]
+    return value
+
+
+def _result(bot: Bot, method: str, response: Response) -> Json:
+    """The result in the envelope, or the error that it means."""
+    try:
+        body = response.json()
+    except ProviderUnavailable:
+        body = None
+    if not isinstance(body, dict) or not isinstance(body.get("ok"), bool):
+        raise _stranger(method, response)
+    if body["ok"]:
+        return body.get("result")
+    raise _refusal(bot, method, response, body)
+
+
+def _stranger(method: str, response: Response) -> ProviderError:
+    """What an answer means that no Bot API server gave: a proxy's page, or quite another server."""
+    status = response.status
+    detail = f"The Bot API server answered {method} with HTTP {status} and not with its JSON"
+    match status:
+        case 413:
+            return RequestRejected(f"{detail}: the upload is too large for it", status=status)
+        case 429:
+            return RateLimited(detail, retry_after=_retry_after(response, None), status=status)
+        case _:
+            # A 502 or 503 comes from a front that did not reach the server; after a time-out, or
+            # a success that cannot be read, the message may well have been sent.
+            unknown = status == _GATEWAY_TIMEOUT or status < 300  # noqa: PLR2004 - HTTP's success
+            return ProviderUnavailable(detail, status=status, outcome_unknown=unknown)
+
+
+def _refusal(bot: Bot, method: str, response: Response, body: Mapping[str, Json]) -> ProviderError:
+    """What Telegram's own refusal means. Status and parameters decide, the text is but a hint."""
+    code = body.get("error_code")
+    status = code if isinstance(code, int) else response.status
+    parameters = as_object(body.get("parameters"))
+    said = _presentable(body.get("description"), bot.token)
+    kind = _kind(status, said.casefold())
+    detail = f"Telegram refused {method}: {said}"
+    if kind is RateLimited:
+        pause = _retry_after(response, parameters.get("retry_after"))
+        return RateLimited(detail, retry_after=pause, status=status, provider_code=str(status))
+    new_id = parameters.get("migrate_to_chat_id")
+    data = {"migrateToChatId": new_id} if isinstance(new_id, int) else {}
+    return kind(detail, status=status, provider_code=str(status), data=data)
+
+
+def _kind(status: int, words: str) -> type[ProviderError]:
+    """The error that a refusal means; ``words`` are the description's, in lower case."""
+    match status:
+        case 429:
+            return RateLimited
+        case 401 | 404 if status == 401 or "method not found" not in words:  # noqa: PLR2004
+            # What has not even a token's shape is an unknown path to Telegram.
+            return CredentialsRejected
+        case 400 if any(hint in words for hint in _RIGHTS_HINTS):
+            return PermissionMissing
+        case 403 if not any(hint in words for hint in _PERSONAL_REFUSALS):
+            return PermissionMissing
+        case _ if status >= 500:  # noqa: PLR2004 - HTTP's server errors
+            return ProviderUnavailable
+        case _:
+            return RequestRejected
+
+
+def _presentable(description: Json, token: str) -> str:
+    """Telegram's words on one line of bounded length, without the token whoever put it there."""
+    text = description if isinstance(description, str) else "no reason given"
+    secret = token.partition(":")[2]
+    text = text.replace(token, "***")
+    if len(secret) >= _SHORTEST_SECRET:
+        text = text.replace(secret, "***")
+    return " ".join(text.split())[:_LONGEST_DESCRIPTION]
+
+
+def _retry_after(response: Response, parameter: Json) -> float | None:
+    """The wanted pause in seconds: the envelope's word, else the header's."""
+    if isinstance(parameter, int | float) and parameter >= 0:
+        return float(parameter)
+    header = response.headers.get("Retry-After", "")
+    return float(header) if header.isdecimal() else None

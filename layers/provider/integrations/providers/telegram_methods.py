@@ -1,0 +1,633 @@
+"""What each of Telegram's methods takes, and how it becomes a request.
+
+https://core.telegram.org/bots/api#available-methods
+
+The models are put together as Telegram's methods are: what goes to a chat, what is a new message,
+what has a caption. Names are Telegram's in camelCase; what is inside an object is in Telegram's own
+shape (``{"inline_keyboard": [[{"text": "Yes", "callback_data": "yes"}]]}``). A file is a URL, a
+file_id, or an upload ``{"fileName", "contentBase64", "contentType"?}``, in nested objects too.
+"""
+
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Mapping
+from mimetypes import guess_type
+from typing import Annotated, Literal, Self, cast
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from integrations.errors import FieldError, InvalidParams
+from integrations.models import Json
+from integrations.providers.base import Params
+from integrations.providers.telegram_api import Part
+
+# -- What parameters are made of -------------------------------------------------------------
+
+MAX_UPLOAD = 50 * 1024 * 1024
+MAX_PHOTO = 10 * 1024 * 1024
+MAX_CALLBACK_DATA = 64
+
+type Shape = dict[str, Json]
+"""An object in Telegram's own shape, with Telegram's own names."""
+
+
+def _bytes(value: object) -> object:
+    """The bytes that a base64 text holds."""
+    if not isinstance(value, str):
+        return value
+    if len(value) > MAX_UPLOAD // 3 * 4 + 4:
+        message = f"is over the {MAX_UPLOAD // 2**20} MB that a bot may upload"
+        raise ValueError(message)
+    try:
+        return b64decode("".join(value.split()), validate=True)
+    except (NotBase64, ValueError):
+        message = "is not base64"
+        raise ValueError(message) from None
+
+
+class Upload(Params):
+    """A file whose bytes come along."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    file_name: Annotated[
+        str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f/\\]+$", min_length=1, max_length=255)
+    ]
+    content: Annotated[
+        bytes,
+        BeforeValidator(_bytes),
+        WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+        Field(alias="contentBase64", repr=False, min_length=1),
+    ]
+    content_type: Annotated[
+        str | None, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=127, examples=["image/png"])
+    ] = None
+
+    def part(self) -> Part:
+        """The upload as a part of a multipart body."""
+        guess = guess_type(self.file_name)[0] or "application/octet-stream"
+        return self.file_name, self.content, self.content_type or guess
+
+
+def _is_photo(value: str | Upload) -> str | Upload:
+    if isinstance(value, Upload) and len(value.content) > MAX_PHOTO:
+        message = f"is over the {MAX_PHOTO // 2**20} MB of a photo; sendDocument takes more"
+        raise ValueError(message)
+    return value
+
+
+def _keyboard(markup: Shape) -> Shape:
+    """Find what Telegram would call BUTTON_DATA_INVALID without naming the button."""
+    rows = markup.get("inline_keyboard")
+    for row in rows if isinstance(rows, list) else []:
+        for button in row if isinstance(row, list) else []:
+            data = button.get("callback_data") if isinstance(button, dict) else None
+            if isinstance(data, str) and not 1 <= len(data.encode()) <= MAX_CALLBACK_DATA:
+                message = f"callback_data must have 1 to {MAX_CALLBACK_DATA} bytes: {data[:80]!r}"
+                raise ValueError(message)
+    return markup
+
+
+def _option(value: object) -> object:
+    return {"text": value} if isinstance(value, str) else value
+
+
+ChatId = Annotated[
+    StrictInt | Annotated[str, StringConstraints(min_length=1, max_length=64)],
+    Field(description="A chat's id, or @name of a public channel or group", examples=[123456789]),
+]
+MessageId = Annotated[int, Field(description="The message's id in its chat")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+# Neither a path nor file:…, which a self-hosted server would read from its own disk.
+Reference = Annotated[
+    str,
+    Field(
+        pattern=r"^(https?://\S+|[A-Za-z0-9_-]+)$",
+        max_length=4096,
+        description="A URL for Telegram to fetch, or the file_id of what Telegram has already",
+    ),
+]
+File = Reference | Upload
+ParseMode = Annotated[str | None, Field(description="MarkdownV2, HTML or Markdown")]
+Entities = Annotated[
+    list[Shape] | None,
+    Field(description="https://core.telegram.org/bots/api#messageentity, instead of a parse mode"),
+]
+Markup = Annotated[
+    Annotated[Shape, AfterValidator(_keyboard)] | None,
+    Field(
+        description="An inline or reply keyboard in Telegram's shape, e.g. "
+        '{"inline_keyboard": [[{"text": "Yes", "callback_data": "yes"}]]}'
+    ),
+]
+ParseFallback = Annotated[
+    bool, Field(description="Send as plain text if Telegram cannot parse the markup")
+]
+
+
+class MethodParams(Params):
+    """Parameters of a Bot API method. What is not given is not sent."""
+
+    # Some forty models: each is built when first used, not when a function starts.
+    model_config = ConfigDict(defer_build=True)
+
+    def request(self) -> tuple[dict[str, Json], dict[str, Part]]:
+        """The parameters in Telegram's own names, and the files that go along.
+
+        Raises:
+            InvalidParams: An upload in a nested object is malformed.
+        """
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return outgoing({name: value for name, value in given.items() if name != "parse_fallback"})
+
+
+class ToChat(MethodParams):
+    """Whatever goes to a chat."""
+
+    chat_id: ChatId
+    message_thread_id: Annotated[int | None, Field(description="A forum's topic")] = None
+
+
+class Sent(ToChat):
+    """Whatever makes a new message."""
+
+    disable_notification: Annotated[bool | None, Field(description="Deliver silently")] = None
+    protect_content: Annotated[bool | None, Field(description="No forwarding, no saving")] = None
+    message_effect_id: str | None = None
+
+
+class Posted(Sent):
+    """A new message of the bot's own."""
+
+    allow_paid_broadcast: bool | None = None
+    reply_parameters: Annotated[
+        Shape | None,
+        Field(description='The message that this one answers, e.g. {"message_id": 42}'),
+    ] = None
+
+
+class ForBusiness(MethodParams):
+    """What a bot may do for a business account."""
+
+    business_connection_id: str | None = None
+
+
+class ToDirectMessages(MethodParams):
+    """What may go to a channel's direct messages."""
+
+    direct_messages_topic_id: int | None = None
+
+
+class Suggestible(ToDirectMessages):
+    """What may be suggested to a channel."""
+
+    suggested_post_parameters: Shape | None = None
+
+
+class WithKeyboard(MethodParams):
+    """What may carry buttons."""
+
+    reply_markup: Markup = None
+
+
+class Message(Posted, ForBusiness, Suggestible, WithKeyboard):
+    """A message with all that Telegram knows to add."""
+
+
+class Content(Message):
+    """A message that a group's member alone may be shown."""
+
+    ephemeral_message_parameters: Shape | None = None
+
+
+class Captioned(MethodParams):
+    """What has a text below it."""
+
+    caption: Annotated[str | None, Field(description="Up to 1024 characters")] = None
+    parse_mode: ParseMode = None
+    caption_entities: Entities = None
+    parse_fallback: ParseFallback = False
+
+
+class Visual(MethodParams):
+    """What is looked at."""
+
+    show_caption_above_media: bool | None = None
+    has_spoiler: bool | None = None
+
+
+class Thumbnailed(MethodParams):
+    """What may have a preview: a JPEG of at most 200 kB and 320 pixels, uploaded."""
+
+    thumbnail: Upload | None = None
+
+
+class Existing(MethodParams):
+    """A message that is there already: in a chat, or sent by way of an inline query."""
+
+    chat_id: ChatId | None = None
+    message_id: Annotated[int | None, Field(description="With chatId")] = None
+    inline_message_id: Annotated[str | None, Field(description="Instead of the two others")] = None
+    business_connection_id: str | None = None
+    reply_markup: Markup = None
+
+    @model_validator(mode="after")
+    def _is_addressed(self) -> Self:
+        in_chat = self.chat_id is not None and self.message_id is not None
+        if not in_chat and self.inline_message_id is None:
+            message = "needs chatId and messageId, or inlineMessageId"
+            raise ValueError(message)
+        return self
+
+
+# -- Messages --------------------------------------------------------------------------------
+
+
+class SendMessage(Content):
+    """https://core.telegram.org/bots/api#sendmessage."""
+
+    text: Annotated[Text, Field(description="Up to 4096 characters after parsing")]
+    parse_mode: ParseMode = None
+    entities: Entities = None
+    link_preview_options: Annotated[
+        Shape | None, Field(description='E.g. {"is_disabled": true}')
+    ] = None
+    parse_fallback: ParseFallback = False
+
+
+class SendPhoto(Content, Captioned, Visual):
+    """https://core.telegram.org/bots/api#sendphoto."""
+
+    photo: Annotated[File, AfterValidator(_is_photo)]
+
+
+class SendDocument(Content, Captioned, Thumbnailed):
+    """https://core.telegram.org/bots/api#senddocument."""
+
+    document: File
+    disable_content_type_detection: bool | None = None
+
+
+class SendVideo(Content, Captioned, Visual, Thumbnailed):
+    """https://core.telegram.org/bots/api#sendvideo."""
+
+    video: File
+    duration: int | None = None
+    width: int | None = None
+    height: int | None = None
+    cover: File | None = None
+    start_timestamp: int | None = None
+    supports_streaming: bool | None = None
+
+
+class SendAudio(Content, Captioned, Thumbnailed):
+    """https://core.telegram.org/bots/api#sendaudio."""
+
+    audio: File
+    duration: int | None = None
+    performer: str | None = None
+    title: str | None = None
+
+
+class SendVoice(Content, Captioned):
+    """https://core.telegram.org/bots/api#sendvoice."""
+
+    voice: File
+    duration: int | None = None
+
+
+class SendAnimation(Content, Captioned, Visual, Thumbnailed):
+    """https://core.telegram.org/bots/api#sendanimation."""
+
+    animation: File
+    duration: int | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+class SendVideoNote(Content, Thumbnailed):
+    """https://core.telegram.org/bots/api#sendvideonote."""
+
+    video_note: File
+    duration: int | None = None
+    length: int | None = None
+
+
+class SendSticker(Content):
+    """https://core.telegram.org/bots/api#sendsticker."""
+
+    sticker: File
+    emoji: str | None = None
+
+
+class SendMediaGroup(Posted, ForBusiness, ToDirectMessages):
+    """https://core.telegram.org/bots/api#sendmediagroup."""
+
+    media: Annotated[
+        list[Shape],
+        Field(
+            min_length=2,
+            max_length=10,
+            description='E.g. [{"type": "photo", "media": "https://…"}, …]; '
+            "the place of a URL may be taken by an upload",
+        ),
+    ]
+    parse_fallback: ParseFallback = False
+
+
+class Place(Content):
+    """A point on the map."""
+
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    longitude: Annotated[float, Field(ge=-180, le=180)]
+
+
+class SendLocation(Place):
+    """https://core.telegram.org/bots/api#sendlocation."""
+
+    horizontal_accuracy: Annotated[float | None, Field(ge=0, le=1500)] = None
+    live_period: int | None = None
+    heading: int | None = None
+    proximity_alert_radius: int | None = None
+
+
+class SendVenue(Place):
+    """https://core.telegram.org/bots/api#sendvenue."""
+
+    title: Text
+    address: Text
+    foursquare_id: str | None = None
+    foursquare_type: str | None = None
+    google_place_id: str | None = None
+    google_place_type: str | None = None
+
+
+class SendContact(Content):
+    """https://core.telegram.org/bots/api#sendcontact."""
+
+    phone_number: Text
+    first_name: Text
+    last_name: str | None = None
+    vcard: str | None = None
+
+
+class SendPoll(Posted, ForBusiness, WithKeyboard):
+    """https://core.telegram.org/bots/api#sendpoll."""
+
+    question: Text
+    question_parse_mode: ParseMode = None
+    question_entities: Entities = None
+    options: Annotated[
+        list[
+            Annotated[
+                Shape, BeforeValidator(_option), WithJsonSchema({"type": ["string", "object"]})
+            ]
+        ],
+        Field(min_length=1, description='Texts, or objects such as {"text": "Yes"}'),
+    ]
+    is_anonymous: bool | None = None
+    type: Literal["regular", "quiz"] | None = None
+    allows_multiple_answers: bool | None = None
+    allows_revoting: bool | None = None
+    shuffle_options: bool | None = None
+    allow_adding_options: bool | None = None
+    hide_results_until_closes: bool | None = None
+    members_only: bool | None = None
+    country_codes: list[str] | None = None
+    correct_option_ids: Annotated[
+        list[int] | None, Field(description="A quiz's right answers, counted from 0")
+    ] = None
+    explanation: str | None = None
+    explanation_parse_mode: ParseMode = None
+    explanation_entities: Entities = None
+    explanation_media: Shape | None = None
+    open_period: int | None = None
+    close_date: Annotated[int | None, Field(description="Unix time")] = None
+    is_closed: bool | None = None
+    description: str | None = None
+    description_parse_mode: ParseMode = None
+    description_entities: Entities = None
+    media: Shape | None = None
+    parse_fallback: ParseFallback = False
+
+
+class SendDice(Message):
+    """https://core.telegram.org/bots/api#senddice."""
+
+    emoji: Annotated[str | None, Field(description="🎲 🎯 🏀 ⚽ 🎳 or 🎰")] = None
+
+
+class SendChatAction(ToChat, ForBusiness):
+    """https://core.telegram.org/bots/api#sendchataction."""
+
+    action: Annotated[Text, Field(description="typing, upload_photo, record_voice …")]
+
+
+class ForwardMessage(Sent, Suggestible):
+    """https://core.telegram.org/bots/api#forwardmessage."""
+
+    from_chat_id: ChatId
+    message_id: MessageId
+    video_start_timestamp: int | None = None
+
+
+class CopyMessage(Posted, Suggestible, WithKeyboard, Captioned):
+    """https://core.telegram.org/bots/api#copymessage."""
+
+    from_chat_id: ChatId
+    message_id: MessageId
+    video_start_timestamp: int | None = None
+    show_caption_above_media: bool | None = None
+
+
+class EditMessageText(Existing):
+    """https://core.telegram.org/bots/api#editmessagetext."""
+
+    text: Text | None = None
+    parse_mode: ParseMode = None
+    entities: Entities = None
+    link_preview_options: Shape | None = None
+    rich_message: Annotated[Shape | None, Field(description="Instead of a text")] = None
+    parse_fallback: ParseFallback = False
+
+    @model_validator(mode="after")
+    def _has_text(self) -> Self:
+        if (self.text is None) == (self.rich_message is None):
+            message = "needs either text or richMessage"
+            raise ValueError(message)
+        return self
+
+
+class EditMessageCaption(Existing, Captioned):
+    """https://core.telegram.org/bots/api#editmessagecaption."""
+
+    show_caption_above_media: bool | None = None
+
+
+class EditMessageReplyMarkup(Existing):
+    """https://core.telegram.org/bots/api#editmessagereplymarkup."""
+
+
+class DeleteMessage(MethodParams):
+    """https://core.telegram.org/bots/api#deletemessage."""
+
+    chat_id: ChatId
+    message_id: MessageId
+
+
+class PinChatMessage(DeleteMessage, ForBusiness):
+    """https://core.telegram.org/bots/api#pinchatmessage."""
+
+    disable_notification: bool | None = None
+
+
+class UnpinChatMessage(ForBusiness):
+    """https://core.telegram.org/bots/api#unpinchatmessage."""
+
+    chat_id: ChatId
+    message_id: Annotated[int | None, Field(description="By default the newest pinned one")] = None
+
+
+class AnswerCallbackQuery(MethodParams):
+    """https://core.telegram.org/bots/api#answercallbackquery."""
+
+    callback_query_id: Text
+    text: Annotated[str | None, Field(max_length=200)] = None
+    show_alert: bool | None = None
+    url: str | None = None
+    cache_time: int | None = None
+
+
+# -- Chats, files, the webhook, and anything else --------------------------------------------
+
+
+class GetChat(MethodParams):
+    """https://core.telegram.org/bots/api#getchat."""
+
+    chat_id: ChatId
+
+
+class GetChatMember(GetChat):
+    """https://core.telegram.org/bots/api#getchatmember."""
+
+    user_id: int
+
+
+class GetFile(MethodParams):
+    """https://core.telegram.org/bots/api#getfile."""
+
+    file_id: Text
+
+
+class SetWebhook(MethodParams):
+    """https://core.telegram.org/bots/api#setwebhook."""
+
+    url: Annotated[str, Field(description="An https address; empty to remove the webhook")]
+    certificate: Upload | None = None
+    ip_address: str | None = None
+    max_connections: Annotated[int | None, Field(ge=1, le=100)] = None
+    allowed_updates: list[str] | None = None
+    drop_pending_updates: bool | None = None
+    secret_token: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$", repr=False)] = None
+
+
+class NoMethodParams(MethodParams):
+    """For a method that takes nothing."""
+
+
+class DeleteWebhook(MethodParams):
+    """https://core.telegram.org/bots/api#deletewebhook."""
+
+    drop_pending_updates: bool | None = None
+
+
+class AnyCall(MethodParams):
+    """https://core.telegram.org/bots/api#available-methods."""
+
+    method: Annotated[
+        str, Field(pattern=r"^[A-Za-z]{1,64}$", description="E.g. setMyCommands", max_length=64)
+    ]
+    params: Shape = Field(default_factory=dict, description="In Telegram's own names and shapes")
+    parse_fallback: ParseFallback = False
+
+
+class Escape(Params):
+    """https://core.telegram.org/bots/api#formatting-options."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    text: str
+    parse_mode: Literal["MarkdownV2", "HTML", "Markdown"] = "MarkdownV2"
+    within: Annotated[
+        Literal["text", "code", "link"],
+        Field(description="Where it goes: plain text, `code` or ```pre```, or a link's address"),
+    ] = "text"
+
+
+# -- From parameters to a request ------------------------------------------------------------------
+
+_PROSE = frozenset({"text", "caption", "question", "explanation", "description", "message_text"})
+
+
+def outgoing(given: Mapping[str, object]) -> tuple[dict[str, Json], dict[str, Part]]:
+    """Take the uploads out of parameters, each replaced by what refers to it.
+
+    https://core.telegram.org/bots/api#sending-files
+
+    Returns:
+        The parameters without their uploads and without what was not given; the files.
+
+    Raises:
+        InvalidParams: An upload is malformed, or a file is named by a path.
+    """
+    params: dict[str, Json] = {}
+    files: dict[str, Part] = {}
+
+    def refer(value: object, name: str, place: str) -> Json:
+        value = _upload_or_same(value, place)
+        if isinstance(value, Upload):
+            part = f"file{len(files)}"
+            files[part] = value.part()
+            return f"attach://{part}"
+        if isinstance(value, dict):
+            return {key: refer(inner, key, f"{place}.{key}") for key, inner in value.items()}
+        if isinstance(value, list):
+            return [refer(inner, name, f"{place}.{n}") for n, inner in enumerate(value)]
+        if isinstance(value, str) and value.startswith("file:/") and name not in _PROSE:
+            # A self-hosted server with --local would read it from its own disk.
+            message = "a file is given by URL, by file_id or as an upload, not by a path"
+            raise InvalidParams("A file is named by a path", [FieldError(place, message)])
+        return cast("Json", value)
+
+    for name, value in given.items():
+        upload = _upload_or_same(value, name)
+        if isinstance(upload, Upload):
+            # The plain form, which every server knows: the part has the parameter's own name.
+            files[name] = upload.part()
+        elif upload is not None:
+            params[name] = refer(upload, name, name)
+    return params, files
+
+
+def _upload_or_same(value: object, place: str) -> object:
+    """The upload that an object describes; anything else as it is."""
+    if not (isinstance(value, dict) and "contentBase64" in value):
+        return value
+    try:
+        return Upload.model_validate(value)
+    except ValidationError as error:
+        mistakes = [
+            FieldError(".".join((place, *map(str, mistake["loc"]))), mistake["msg"])
+            for mistake in error.errors(include_input=False, include_url=False)
+        ]
+        raise InvalidParams(f"The upload at {place} is malformed", mistakes) from None

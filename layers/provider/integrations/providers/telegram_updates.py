@@ -1,0 +1,393 @@
+"""What Telegram tells a bot, as events that workflows can wait for.
+
+https://core.telegram.org/bots/api#update
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StrictInt
+
+from integrations.errors import InvalidInput
+from integrations.models import Delivery, Event, Json, from_epoch, rfc3339
+from integrations.providers.base import NoParams, Params
+from integrations.providers.telegram_api import as_object
+from integrations.providers.telegram_methods import ChatId, Text
+
+# -- Filters ---------------------------------------------------------------------------------
+
+type OneOrMore[T] = T | list[T]
+
+
+class FromFilters(Params):
+    """Who did it."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    from_id: Annotated[
+        OneOrMore[StrictInt] | None, Field(description="Only what this user did, or one of these")
+    ] = None
+
+
+class ChatFilters(FromFilters):
+    """Where it happened."""
+
+    chat_id: Annotated[
+        OneOrMore[ChatId] | None, Field(description="Only in this chat, or in one of these")
+    ] = None
+    chat_type: Annotated[
+        OneOrMore[Literal["private", "group", "supergroup", "channel"]] | None,
+        Field(description="Only in chats of this type, or of one of these"),
+    ] = None
+
+
+class QueryFilters(FromFilters):
+    """What was asked for."""
+
+    text: Annotated[Text | None, Field(description="Only what contains this, in any case")] = None
+
+
+class MessageFilters(ChatFilters, QueryFilters):
+    """What was said."""
+
+    command: Annotated[
+        str | None,
+        Field(
+            pattern=r"^/?[A-Za-z0-9_]{1,32}(@[A-Za-z0-9_]{1,64})?$",
+            description="Only this command, e.g. /start; with @name not those to other bots",
+        ),
+    ] = None
+
+
+class CallbackFilters(ChatFilters):
+    """Which button was pressed."""
+
+    data: Annotated[str | None, Field(description="Only a button with exactly this data")] = None
+    data_prefix: Annotated[
+        str | None, Field(description="Only buttons whose data begins so, e.g. order:")
+    ] = None
+
+
+def _one_of(data: Json, wanted: Json) -> bool:
+    return data in wanted if isinstance(wanted, list) else data == wanted
+
+
+def _in_chat(data: Mapping[str, Json], wanted: Json) -> bool:
+    """By id, which may be written as text, or by public name."""
+    names = {str(data.get("chatId"))}
+    if username := data.get("chatUsername"):
+        names.add(f"@{username}".casefold())
+    chats = wanted if isinstance(wanted, list) else [wanted]
+    return any(str(chat).casefold() in names for chat in chats)
+
+
+def _is_command(data: Mapping[str, Json], wanted: Json) -> bool:
+    name, _, bot = str(wanted).removeprefix("/").casefold().partition("@")
+    addressee = str(data.get("commandBot") or bot).casefold()
+    same = str(data.get("command")).casefold() == f"/{name}"
+    return same and (not bot or addressee == bot)
+
+
+_FILTERS: Mapping[str, Callable[[Mapping[str, Json], Json], bool]] = {
+    "from_id": lambda data, wanted: _one_of(as_object(data.get("from")).get("id"), wanted),
+    "chat_id": _in_chat,
+    "chat_type": lambda data, wanted: _one_of(data.get("chatType"), wanted),
+    "text": lambda data, wanted: str(wanted).casefold() in str(data.get("text") or "").casefold(),
+    "command": _is_command,
+    "data": lambda data, wanted: data.get("data") == wanted,
+    "data_prefix": lambda data, wanted: str(data.get("data") or "").startswith(str(wanted)),
+}
+
+
+def matches(data: Mapping[str, Json], filters: Params) -> bool:
+    """Whether an event's data passes all of the filters that are set."""
+    wanted = ((name, getattr(filters, name)) for name in type(filters).model_fields)
+    return all(_FILTERS[name](data, value) for name, value in wanted if value is not None)
+
+
+# -- Kinds ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of update: what happened, what it can be filtered by, and an example of it."""
+
+    title: str
+    filters: type[Params]
+    example: Json
+
+
+_ANN: Json = {"id": 987654321, "is_bot": False, "first_name": "Ann", "username": "ann"}
+_HERE: Json = {"id": 987654321, "type": "private", "first_name": "Ann", "username": "ann"}
+_GROUP: Json = {"id": -1001234567890, "type": "supergroup", "title": "Orders"}
+_CHANNEL: Json = {"id": -1009876543210, "type": "channel", "title": "News", "username": "news"}
+_DATE = 1795348800
+_SAID: Json = {
+    "message_id": 42,
+    "date": _DATE,
+    "chat": _HERE,
+    "from": _ANN,
+    "text": "/start order 42",
+}
+_NEWS: Json = {"message_id": 7, "date": _DATE, "chat": _CHANNEL, "text": "News"}
+_MEMBER: Json = {
+    "chat": _GROUP,
+    "from": _ANN,
+    "date": _DATE,
+    "old_chat_member": {"status": "left", "user": _ANN},
+    "new_chat_member": {"status": "member", "user": _ANN},
+}
+_BOOST: Json = {"source": "premium", "user": _ANN}
+
+# https://core.telegram.org/bots/api#update
+KINDS: Mapping[str, Kind] = {
+    "message": Kind("A message to the bot", MessageFilters, _SAID),
+    "edited_message": Kind("A message was edited", MessageFilters, _SAID),
+    "channel_post": Kind("A post in a channel", MessageFilters, _NEWS),
+    "edited_channel_post": Kind("A post in a channel was edited", MessageFilters, _NEWS),
+    "business_connection": Kind(
+        "A business account connected the bot, or no longer",
+        FromFilters,
+        {"id": "b1", "user": _ANN, "user_chat_id": 987654321, "date": _DATE, "is_enabled": True},
+    ),
+    "business_message": Kind("A message to a business account", MessageFilters, _SAID),
+    "edited_business_message": Kind(
+        "A message to a business account was edited", MessageFilters, _SAID
+    ),
+    "deleted_business_messages": Kind(
+        "Messages to a business account were deleted",
+        ChatFilters,
+        {"business_connection_id": "b1", "chat": _HERE, "message_ids": [42]},
+    ),
+    "guest_message": Kind("A message to the bot as a guest", MessageFilters, _SAID),
+    "message_reaction": Kind(
+        "A user reacted to a message",
+        ChatFilters,
+        {
+            "chat": _GROUP,
+            "message_id": 42,
+            "date": _DATE,
+            "user": _ANN,
+            "old_reaction": [],
+            "new_reaction": [{"type": "emoji", "emoji": "👍"}],
+        },
+    ),
+    "message_reaction_count": Kind(
+        "A message's anonymous reactions changed",
+        ChatFilters,
+        {"chat": _CHANNEL, "message_id": 7, "date": _DATE, "reactions": []},
+    ),
+    "inline_query": Kind(
+        "Somebody typed after the bot's name",
+        QueryFilters,
+        {"id": "q1", "from": _ANN, "query": "cats", "offset": ""},
+    ),
+    "chosen_inline_result": Kind(
+        "Somebody chose an inline result",
+        QueryFilters,
+        {"result_id": "1", "from": _ANN, "query": "cats"},
+    ),
+    "callback_query": Kind(
+        "A button was pressed",
+        CallbackFilters,
+        {"id": "q1", "from": _ANN, "message": _SAID, "chat_instance": "c1", "data": "order:42"},
+    ),
+    "shipping_query": Kind(
+        "A buyer gave an address",
+        FromFilters,
+        {
+            "id": "q1",
+            "from": _ANN,
+            "invoice_payload": "order:42",
+            "shipping_address": {
+                "country_code": "AT",
+                "state": "",
+                "city": "Wien",
+                "street_line1": "Stephansplatz 3",
+                "street_line2": "",
+                "post_code": "1010",
+            },
+        },
+    ),
+    "pre_checkout_query": Kind(
+        "A buyer is about to pay",
+        FromFilters,
+        {
+            "id": "q1",
+            "from": _ANN,
+            "currency": "EUR",
+            "total_amount": 4200,
+            "invoice_payload": "order:42",
+        },
+    ),
+    "purchased_paid_media": Kind(
+        "Somebody bought paid media", FromFilters, {"from": _ANN, "paid_media_payload": "order:42"}
+    ),
+    "poll": Kind(
+        "A poll's state changed",
+        NoParams,
+        {
+            "id": "p1",
+            "question": "Lunch?",
+            "options": [{"text": "Soup", "voter_count": 1, "persistent_id": "1"}],
+            "total_voter_count": 1,
+            "is_closed": True,
+            "is_anonymous": True,
+            "type": "regular",
+            "allows_multiple_answers": False,
+            "allows_revoting": False,
+            "members_only": False,
+        },
+    ),
+    "poll_answer": Kind(
+        "A user voted",
+        FromFilters,
+        {"poll_id": "p1", "user": _ANN, "option_ids": [0], "option_persistent_ids": ["1"]},
+    ),
+    "my_chat_member": Kind("The bot was added, removed or blocked", ChatFilters, _MEMBER),
+    "chat_member": Kind("A member joined, left or changed", ChatFilters, _MEMBER),
+    "chat_join_request": Kind(
+        "Somebody asks to join",
+        ChatFilters,
+        {"chat": _GROUP, "from": _ANN, "user_chat_id": 987654321, "date": _DATE},
+    ),
+    "chat_boost": Kind(
+        "A chat was boosted",
+        ChatFilters,
+        {
+            "chat": _CHANNEL,
+            "boost": {
+                "boost_id": "b1",
+                "add_date": _DATE,
+                "expiration_date": _DATE + 86400,
+                "source": _BOOST,
+            },
+        },
+    ),
+    "removed_chat_boost": Kind(
+        "A boost ended",
+        ChatFilters,
+        {"chat": _CHANNEL, "boost_id": "b1", "remove_date": _DATE, "source": _BOOST},
+    ),
+    "managed_bot": Kind(
+        "A managed bot was made or changed",
+        FromFilters,
+        {"user": _ANN, "bot_user": {"id": 5, "is_bot": True, "first_name": "New bot"}},
+    ),
+    "subscription": Kind(
+        "A subscription's payment changed",
+        FromFilters,
+        {"user": _ANN, "invoice_payload": "plan:1", "state": "active"},
+    ),
+    "stopped_message_generation": Kind(
+        "Somebody stopped the bot's answer", ChatFilters, {"chat": _HERE, "draft_id": 1}
+    ),
+}
+
+
+# -- Events ---------------------------------------------------------------------------------
+
+_COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?:\s+(.*))?", re.DOTALL)
+_MEDIA = ("document", "video", "animation", "audio", "voice", "video_note", "sticker")
+
+
+def told(kind: str, update: dict[str, Json]) -> dict[str, Json]:
+    """What templates see of an update: the handy facts flat, all always there, and the whole."""
+    subject = as_object(update.get(kind))
+    about = as_object(subject.get("message")) or subject
+    boost = as_object(subject.get("boost")) or subject
+    chat = as_object(about.get("chat"))
+    person = (
+        as_object(subject.get("from"))
+        or as_object(subject.get("user"))
+        or as_object(as_object(boost.get("source")).get("user"))
+    )
+    text = next(
+        (said for key in ("text", "caption", "query") if isinstance(said := subject.get(key), str)),
+        None,
+    )
+    command = _COMMAND.fullmatch(text.strip()) if text else None
+    arguments = (command[3] or "") if command else ""
+    date = subject.get("date")
+    return {
+        "kind": kind,
+        "updateId": update["update_id"],
+        "chatId": chat.get("id", subject.get("user_chat_id")),
+        "chatType": chat.get("type", subject.get("chat_type")),
+        "chatTitle": chat.get("title"),
+        "chatUsername": chat.get("username"),
+        "messageId": about.get("message_id"),
+        "messageThreadId": about.get("message_thread_id"),
+        "replyToMessageId": as_object(subject.get("reply_to_message")).get("message_id"),
+        "from": _person(person) if person else None,
+        "text": text,
+        "command": f"/{command[1]}" if command else None,
+        "commandBot": command[2] if command else None,
+        "args": list(arguments.split()),
+        "argsText": arguments,
+        "fileId": _file_id(subject),
+        "callbackQueryId": subject.get("id") if kind == "callback_query" else None,
+        "data": subject.get("data"),
+        "date": _moment(date),
+        "update": update,
+    }
+
+
+def _person(user: Mapping[str, Json]) -> Json:
+    return {
+        "id": user.get("id"),
+        "isBot": user.get("is_bot"),
+        "firstName": user.get("first_name"),
+        "lastName": user.get("last_name"),
+        "username": user.get("username"),
+        "languageCode": user.get("language_code"),
+    }
+
+
+def _file_id(message: Mapping[str, Json]) -> Json:
+    """The file that a message carries, for `downloadFile`; of a photo the largest size."""
+    sizes = message.get("photo")
+    if isinstance(sizes, list) and sizes:
+        return as_object(sizes[-1]).get("file_id")
+    held = (as_object(message.get(name)).get("file_id") for name in _MEDIA)
+    return next((file_id for file_id in held if file_id), None)
+
+
+def _moment(date: Json) -> Json:
+    """Unix time as RFC 3339; ``None`` for what is no moment (0 is an inaccessible message's)."""
+    if not isinstance(date, int) or date <= 0:
+        return None
+    try:
+        return rfc3339(from_epoch(date))
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def normalize(delivery: Delivery) -> list[Event]:
+    """The update in a delivery: one event, or none where its kind is new to us.
+
+    Raises:
+        InvalidInput: The body is not an update.
+    """
+    try:
+        update = json.loads(delivery.body, parse_constant=_refuse)
+        # Half a surrogate pair is valid JSON, but no text that anything further on could keep.
+        json.dumps(update, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise InvalidInput("The body is not JSON, as Telegram's updates are") from None
+    update_id = update.get("update_id") if isinstance(update, dict) else None
+    if not isinstance(update_id, int) or isinstance(update_id, bool):
+        raise InvalidInput("The body is not an update of Telegram: it has no update_id")
+    kind = next((name for name in update if name in KINDS and isinstance(update[name], dict)), None)
+    if kind is None:
+        return []
+    # A connection is one bot, so the webhook tells the bots apart.
+    target = delivery.webhook_id
+    return [Event(f"telegram.{kind}", str(update_id), target, told(kind, update))]
