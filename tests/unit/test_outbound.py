@@ -7,6 +7,8 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -661,9 +663,11 @@ def test_text_follows_the_charset_and_replaces_what_does_not_decode(
         Reply(body=b"gr\xfc\xdf", headers={"content-type": "text/plain; charset=iso-8859-1"}),
         Reply(body=b"gr\xfc", headers={"content-type": "text/plain"}),
         Reply(body=b"x", headers={"content-type": "text/plain; charset=klingon"}),
+        Reply(body=b"x", headers={"content-type": "text/plain; charset=iso-8859-99"}),
+        Reply(body=b"eA==", headers={"content-type": "text/plain; charset=base64"}),
     )
-    texts = [local.request("GET", receiver.url()).text for _ in range(3)]
-    assert texts == ["grüß", "gr�", "x"]
+    texts = [local.request("GET", receiver.url()).text for _ in range(5)]
+    assert texts == ["grüß", "gr�", "x", "x", "eA=="]
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"[" * 100_000, b"\xff"])
@@ -689,6 +693,32 @@ def test_no_url_reaches_the_log(
     local.request("GET", receiver.url(f"/bot{SECRET}/getMe"))
     local.request("GET", receiver.url(f"/bot{SECRET}/getMe"))
     assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("1.5", 1.5),
+        ("0", 0.0),
+        ("99999999", 86400.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86400.0),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1e9", None),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: float | None) -> None:
+    assert outbound.retry_after({"retry-after": value}) == seconds
+
+
+def test_retry_after_as_a_date_ahead_is_the_time_until_then() -> None:
+    ahead = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    assert outbound.retry_after({"retry-after": ahead}) == pytest.approx(90, abs=3)
+    assert outbound.retry_after({}) is None
 
 
 # -- Sockets for other protocols -------------------------------------------------------------

@@ -27,6 +27,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cache
 from http.client import HTTPResponse
 from typing import Any, override
@@ -47,6 +48,7 @@ from integrations.errors import (
     ProviderUnavailable,
 )
 from integrations.models import Json
+from integrations.providers.charset import charset
 
 CONNECT_TIMEOUT = 5.0
 """Seconds for reaching one address, and again for the TLS handshake."""
@@ -87,6 +89,7 @@ _NEVER = tuple(
 
 _OWN_HEADERS = {"Accept-Encoding": "gzip", "User-Agent": "integrations-backend/1"}
 _KEPT_ACROSS_ORIGINS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
+_LONGEST_WAIT = 24 * 3600.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_HEADERS = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
@@ -217,6 +220,28 @@ def check_url(url: str, *, allow_loopback: bool = False) -> Url:
     parsed = _parse(url)
     resolve(_host(parsed), _port(parsed), allow_loopback=allow_loopback)
     return parsed
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that an answer's ``Retry-After`` asks for, at most a day.
+
+    https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+
+    Args:
+        headers: The answer's headers; it names seconds or a date.
+
+    Returns:
+        ``None`` where it does not say, or says nothing that can be understood.
+    """
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+        wait = float(value)
+    else:
+        try:
+            wait = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return min(max(wait, 0.0), _LONGEST_WAIT)
 
 
 @cache
@@ -367,13 +392,8 @@ class Answer:
     @property
     def text(self) -> str:
         """The body as text, by the charset that its content type names, else UTF-8."""
-        charset = re.search(
-            r"charset=\"?([\w.:-]+)", self.headers.get("content-type", ""), re.IGNORECASE
-        )
-        try:
-            return self.content.decode(charset[1] if charset else "utf-8", "replace")
-        except LookupError:
-            return self.content.decode("utf-8", "replace")
+        name = charset(self.headers.get("content-type", ""))
+        return self.content.decode(name or "utf-8", "replace")
 
     def json(self) -> Json:
         """The body as JSON.
@@ -409,7 +429,7 @@ class Outbound:
         self._pools = urllib3.PoolManager(num_pools=32, maxsize=4)
         self._pools.pool_classes_by_scheme = {"http": _GuardedPool, "https": _GuardedTlsPool}
 
-    def request(  # noqa: PLR0913 - the parameters of an HTTP request
+    def request(
         self,
         method: str,
         url: str,
@@ -467,7 +487,7 @@ class Outbound:
         finally:
             _FLIGHT.reset(token)
 
-    def _send(  # noqa: PLR0913, PLR0917 - the parts of one request
+    def _send(  # noqa: PLR0917 - the parts of one request
         self,
         flight: _Flight,
         method: str,
@@ -581,7 +601,7 @@ def _port(parsed: Url) -> int:
     return 443 if parsed.scheme == "https" else 80
 
 
-def _redirected(  # noqa: PLR0913, PLR0917 - the parts of one request
+def _redirected(  # noqa: PLR0917 - the parts of one request
     status: int,
     location: str,
     method: str,

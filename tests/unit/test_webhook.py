@@ -1,0 +1,565 @@
+"""The webhook provider: what it is told, what it sends and what it makes of what comes in."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import standardwebhooks
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from integrations.errors import (
+    AddressRefused,
+    InvalidParams,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRejected,
+)
+from integrations.models import Delivery, Json
+from integrations.providers import outbound, webhook
+from integrations.providers.base import Addresses, Call
+from integrations.providers.outbound import Outbound
+from integrations.providers.webhook import PROVIDER, Send, WebhookCredentials
+from tests.fakes.dns import Dns
+from tests.fakes.receiver import Receiver, Reply
+
+URL = "https://shop.example.com/hooks/order-paid"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+type MakeCall = Callable[..., Call[WebhookCredentials]]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def dns(monkeypatch: pytest.MonkeyPatch) -> Dns:
+    return Dns(monkeypatch)
+
+
+@pytest.fixture
+def make_call() -> MakeCall:
+    def make(*, loopback: bool = True, hops: int = 0, key: str | None = None, **given: Any) -> Any:
+        return Call(
+            credentials=credentials(**given),
+            http=Outbound(allow_loopback=loopback),
+            addresses=Addresses(),
+            idempotency_key=key,
+            hops=hops,
+            allow_loopback=loopback,
+        )
+
+    return make
+
+
+def credentials(**given: Any) -> WebhookCredentials:
+    return WebhookCredentials.model_validate({"url": URL, **given})
+
+
+def send(call: Call[WebhookCredentials], **params: Any) -> Any:
+    return webhook.send(call, Send.model_validate(params))
+
+
+# -- Credentials -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "webhook_id"),
+    [
+        (URL, "order-paid"),
+        ("https://example.com/api/webhooks/abc/", "abc"),
+        ("http://localhost:3000/api/webhooks/my_hook?x=1#y", "my_hook"),
+        ("https://example.com/" + "x" * 64, "x" * 64),
+    ],
+)
+def test_the_last_part_of_the_path_is_the_webhooks_id(url: str, webhook_id: str) -> None:
+    assert credentials(url=url).webhook_id == webhook_id
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://example.com", "must end in the webhook's id"),
+        ("https://example.com/", "must end in the webhook's id"),
+        ("https://example.com/ab", "3 to 64"),
+        ("https://example.com/" + "x" * 65, "3 to 64"),
+        ("https://example.com/hook.php", "letters, digits"),
+        ("https://example.com/h%C3%B6ok", "letters, digits"),
+        ("https://example.com/facebook", "reserved"),
+        ("https://example.com/hooks/abc/verify", "reserved"),
+        ("ftp://example.com/hook", "http or https"),
+        ("example.com/hook", "http or https"),
+        ("https://user:5ecret@example.com/hook", "password"),
+        ("https://example.com/" + "x" * 3000, "2048"),
+    ],
+)
+def test_a_url_without_a_usable_id_says_what_is_wrong(url: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason) as refusal:
+        credentials(url=url)
+    assert "5ecret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("value", [True, "true", "True"])
+def test_the_documented_short_form_means_a_shared_secret(value: object) -> None:
+    saved = credentials(secret="s3cret", verifySecret=value)
+    endpoint = webhook._endpoint(saved)
+    assert endpoint.webhook_id == "order-paid"
+    assert endpoint.verification == {"type": "secret"}
+    assert endpoint.secret is not None
+    assert endpoint.secret.get_secret_value() == "s3cret"
+    assert endpoint.verify_token == endpoint.secret
+
+
+@pytest.mark.parametrize("value", [False, "false", ""])
+def test_a_secret_alone_does_not_verify_what_comes_in(value: object) -> None:
+    assert credentials(secret="s3cret", verifySecret=value).rule == {"type": "none"}
+
+
+def test_a_secret_of_its_own_can_verify_what_comes_in() -> None:
+    saved = credentials(secret="signs", verifySecret="verifies")
+    endpoint = webhook._endpoint(saved)
+    assert endpoint.verification == {"type": "secret"}
+    assert endpoint.secret is not None
+    assert endpoint.secret.get_secret_value() == "verifies"
+    assert "verifies" not in repr(saved)
+
+
+def test_a_verification_is_kept_as_it_was_given() -> None:
+    rule = {"type": "hmac", "header": "X-Sig", "encoding": "base64"}
+    saved = credentials(secret="s", verification=rule, verifyToken="t0ken")
+    endpoint = webhook._endpoint(saved)
+    assert endpoint.verification == rule
+    assert endpoint.verify_token is not None
+    assert endpoint.verify_token.get_secret_value() == "t0ken"
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"verifySecret": True}, "secret is required"),
+        ({"verification": {"type": "github"}}, "secret is required"),
+        ({"secret": "s", "verification": {"type": "md5"}}, "verification.type must be one of"),
+        ({"secret": "s", "verification": {"type": "hmac"}}, "verification.header is required"),
+        ({"secret": "s", "verification": {"type": "none"}, "verifySecret": True}, "does not go"),
+        ({"secret": "grüß", "verifySecret": True}, "printable ASCII"),
+        ({"outboundUrl": "file:///etc/passwd"}, "http or https"),
+        ({"outboundUrl": "https://u:5ecret@example.com/"}, "password"),
+        ({"outboundHeaders": {"A": "1"}}, "needs an outboundUrl"),
+        ({"outboundUrl": URL, "outboundHeaders": {"Host": "x"}}, "set by the connection"),
+        ({"outboundUrl": URL, "outboundHeaders": {"A": "5ecret\r\nB: 1"}}, "must not hold"),
+        ({"colour": "red"}, "Extra inputs"),
+    ],
+)
+def test_credentials_that_do_not_fit_say_why(given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason) as refusal:
+        credentials(**given)
+    assert "5ecret" not in str(refusal.value)
+
+
+def test_no_secret_shows_in_the_repr() -> None:
+    shown = repr(
+        credentials(
+            secret="5ecret1",
+            verifySecret="5ecret2",
+            verifyToken="5ecret3",
+            outboundUrl="https://chat.example.com/5ecret4",
+            outboundHeaders={"Authorization": "5ecret5"},
+        )
+    )
+    assert "5ecret" not in shown
+
+
+# -- Test ------------------------------------------------------------------------------------
+
+
+def test_the_test_sends_nothing_and_names_the_webhook(
+    make_call: MakeCall,
+    receiver: Receiver,
+) -> None:
+    call = make_call(secret="s", verifySecret=True, outboundUrl=receiver.url("/in"))
+    verified = webhook.verify(call)
+    assert verified.account.id == "order-paid"
+    assert verified.account.label == "shop.example.com/hooks/order-paid"
+    assert verified.message == "Ready to receive at webhook order-paid and to send to 127.0.0.1"
+    assert verified.account.details["verification"] == {"type": "secret"}
+    assert not receiver.received
+
+
+def test_the_test_says_that_deliveries_are_not_verified(make_call: MakeCall) -> None:
+    assert "anyone" in webhook.verify(make_call()).message
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::1", "10.0.0.8"])
+def test_an_outbound_url_that_leads_inside_fails_the_test(
+    address: str,
+    dns: Dns,
+    make_call: MakeCall,
+) -> None:
+    dns.answer("inside.example.com", address)
+    with pytest.raises(AddressRefused):
+        webhook.verify(make_call(loopback=False, outboundUrl="http://inside.example.com/"))
+
+
+def test_an_outbound_url_that_does_not_resolve_fails_the_test(
+    dns: Dns,
+    make_call: MakeCall,
+) -> None:
+    with pytest.raises(ProviderUnavailable, match="not found"):
+        webhook.verify(make_call(outboundUrl="https://nowhere.example.com/"))
+
+
+# -- Sending ---------------------------------------------------------------------------------
+
+
+def test_json_is_sent_signed_and_the_signature_verifies(
+    make_call: MakeCall,
+    receiver: Receiver,
+) -> None:
+    receiver.reply(Reply(status=201, body=b'{"id": 7}', headers={"x-request-id": "r1"}))
+    call = make_call(secret=SECRET, outboundUrl=receiver.url("/in?a=1"), hops=2)
+    result = send(call, json={"text": "grüß"}, headers={"X-A": "b"}, query={"q": [1, True, "ü"]})
+    assert result["status"] == 201
+    assert result["body"] == {"id": 7}
+    assert result["headers"]["x-request-id"] == "r1"
+    got = receiver.last
+    assert (got.method, got.path, got.query["a"], got.query["q"]) == ("POST", "/in", "1", "ü")
+    assert got.headers["content-type"] == "application/json"
+    assert got.headers["x-a"] == "b"
+    assert got.headers["integrations-hops"] == "3"
+    assert standardwebhooks.Webhook(SECRET).verify(got.body, dict(got.headers)) == {"text": "grüß"}
+
+
+def test_a_repetition_carries_the_same_id_and_other_steps_do_not(
+    make_call: MakeCall,
+    receiver: Receiver,
+) -> None:
+    for key in ("exec-1:step", "exec-1:step", "exec-2:step", None, None):
+        send(make_call(secret=SECRET, key=key), url=receiver.url(), json={})
+    counts = receiver.deliveries()
+    assert sorted(counts.values()) == [1, 1, 1, 2]
+    assert all("." not in message_id for message_id in counts)
+
+
+def test_without_a_secret_the_message_is_not_signed_but_has_its_id(
+    make_call: MakeCall,
+    receiver: Receiver,
+) -> None:
+    send(make_call(key="k1"), url=receiver.url(), json={})
+    assert receiver.last.headers["webhook-id"] == "msg_k1"
+    assert "webhook-signature" not in receiver.last.headers
+
+
+@pytest.mark.parametrize(
+    ("params", "content_type", "body"),
+    [
+        ({"json": None}, "application/json", b"null"),
+        ({"form": {"a": "ü", "b": [1, False], "c": None}}, "application/x-www", b"a=%C3%BC&b=1"),
+        ({"body": "grüß"}, "text/plain; charset=utf-8", "grüß".encode()),
+        ({"bodyBase64": b64encode(b"\x00\xff").decode()}, "application/octet-stream", b"\x00\xff"),
+        ({"body": "<a/>", "headers": {"content-type": "text/xml"}}, "text/xml", b"<a/>"),
+        ({}, "", b""),
+    ],
+)
+def test_each_kind_of_body_has_its_content_type(
+    params: dict[str, Any],
+    content_type: str,
+    body: bytes,
+    make_call: MakeCall,
+    receiver: Receiver,
+) -> None:
+    send(make_call(), url=receiver.url(), **params)
+    assert receiver.last.headers.get("content-type", "").startswith(content_type)
+    assert receiver.last.body.startswith(body)
+    assert bool(receiver.last.body) == bool(body)
+
+
+def test_the_methods_go_out_as_they_are(make_call: MakeCall, receiver: Receiver) -> None:
+    for method in ("PUT", "PATCH", "DELETE", "GET", "HEAD"):
+        send(make_call(), url=receiver.url(), method=method)
+    assert [got.method for got in receiver.received] == ["PUT", "PATCH", "DELETE", "GET", "HEAD"]
+
+
+def test_outbound_headers_go_to_the_outbound_urls_host_alone(
+    make_call: MakeCall,
+    receiver: Receiver,
+) -> None:
+    saved = {"outboundUrl": receiver.url("/a"), "outboundHeaders": {"Authorization": "Bearer x"}}
+    send(make_call(**saved), json={})
+    assert receiver.last.headers["authorization"] == "Bearer x"
+    send(make_call(**saved), url=receiver.url("/b"), json={})
+    assert receiver.last.headers["authorization"] == "Bearer x"
+    send(make_call(**saved), json={}, headers={"authorization": "Bearer y"})
+    assert receiver.last.headers["authorization"] == "Bearer y"
+    with Receiver() as other:
+        send(make_call(**saved), url=other.url(), json={})
+        assert "authorization" not in other.last.headers
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"json": 1, "body": "x"}, "only one of"),
+        ({"method": "GET", "json": {}}, "GET has no body"),
+        ({"method": "CONNECT"}, "POST"),
+        ({"bodyBase64": "!!!"}, "must be base64"),
+        ({"timeoutSeconds": 31}, "30"),
+        ({"headers": {"Host": "x"}}, "set by the connection"),
+        ({"headers": {"Transfer-Encoding": "chunked"}}, "set by the connection"),
+        ({"headers": {"webhook-id": "x"}}, "set by the connection"),
+        ({"headers": {"Integrations-Hops": "0"}}, "set by the connection"),
+        ({"headers": {"X": "a\r\nY: b"}}, "must not hold"),
+        ({"headers": {"X\r\nY": "b"}}, "not the name"),
+        ({"headers": {"X": "🌵"}}, "must not hold"),
+        ({"headers": {"X": "1", "x": "2"}}, "twice"),
+        ({"url": "file:///etc/passwd"}, "http or https"),
+        ({"url": "https://u:p@example.com"}, "password"),
+        ({"uri": "https://example.com"}, "Extra inputs"),
+    ],
+)
+def test_parameters_that_do_not_fit_say_why(params: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        Send.model_validate(params)
+
+
+def test_without_any_url_there_is_nowhere_to_send(make_call: MakeCall) -> None:
+    with pytest.raises(InvalidParams, match="outboundUrl"):
+        send(make_call(), json={})
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"json": {"a": float("nan")}}, {"json": "\ud800"}, {"body": "\ud800"}, {"body": "x" * 2**21}],
+)
+def test_a_body_that_cannot_be_sent_is_a_mistake_of_the_step(
+    params: dict[str, Any],
+    make_call: MakeCall,
+    receiver: Receiver,
+) -> None:
+    with pytest.raises((InvalidParams, ValidationError)):
+        send(make_call(), url=receiver.url(), **params)
+    assert not receiver.received
+
+
+def test_an_address_inside_is_refused(make_call: MakeCall, receiver: Receiver) -> None:
+    with pytest.raises(AddressRefused):
+        send(make_call(loopback=False), url=receiver.url(), json={})
+    assert not receiver.received
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "reason"),
+    [
+        (
+            Reply(status=400, body=b'{"error": "bad"}'),
+            RequestRejected,
+            'answered 400: {"error": "bad"}',
+        ),
+        (Reply(status=401), RequestRejected, "401"),
+        (Reply(status=410, body=b""), RequestRejected, "answered 410$"),
+        (Reply(status=302, headers={"location": "/5ecret"}), RequestRejected, "redirect"),
+        (Reply(status=408), ProviderUnavailable, "408"),
+        (Reply(status=500, body=b"x" * 100_000), ProviderUnavailable, "500"),
+        (Reply(status=503), ProviderUnavailable, "503"),
+        (Reply(hang_up=True), ProviderUnavailable, "broke"),
+        (Reply(delay=3), ProviderTimeout, "in time"),
+    ],
+)
+def test_an_answer_that_is_no_success_is_an_error_with_the_receivers_words(
+    reply: Reply,
+    error: type[Exception],
+    reason: str,
+    make_call: MakeCall,
+    receiver: Receiver,
+) -> None:
+    receiver.reply(reply)
+    with pytest.raises(error, match=reason) as failure:
+        send(make_call(), url=receiver.url(), json={}, timeoutSeconds=1)
+    assert len(str(failure.value)) < 400
+    assert "5ecret" not in str(failure.value)
+
+
+def test_a_receiver_that_asks_for_patience_gets_it(make_call: MakeCall, receiver: Receiver) -> None:
+    receiver.reply(
+        Reply(status=429, headers={"retry-after": "30"}),
+        Reply(status=429),
+        Reply(status=503, headers={"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+    )
+    waits = []
+    for _ in range(2):
+        with pytest.raises(RateLimited) as limit:
+            send(make_call(), url=receiver.url(), json={})
+        waits.append(limit.value.retry_after)
+    assert waits == [30.0, None]
+    with pytest.raises(ProviderUnavailable) as failure:
+        send(make_call(), url=receiver.url(), json={})
+    assert failure.value.retry_after == 0.0
+
+
+def test_a_receiver_that_repeats_our_headers_does_not_give_them_away(
+    make_call: MakeCall,
+    receiver: Receiver,
+) -> None:
+    receiver.reply(Reply(status=400, body=b"you sent Authorization: Bearer 5ecret"))
+    saved = {"outboundUrl": receiver.url(), "outboundHeaders": {"Authorization": "Bearer 5ecret"}}
+    with pytest.raises(RequestRejected) as failure:
+        send(make_call(**saved), json={})
+    assert "5ecret" not in failure.value.detail
+
+
+@pytest.mark.parametrize(
+    ("reply", "body", "truncated"),
+    [
+        (Reply(body=b"", status=204), None, False),
+        (Reply(body=b"ok", headers={"content-type": "text/plain"}), "ok", False),
+        (Reply(body=b"[1]", headers={"content-type": "text/plain"}), [1], False),
+        (Reply(body=b"\xff\xfe\x00"), {"base64": "//4A"}, False),
+        (Reply(body=b'{"a": NaN}'), '{"a": NaN}', False),
+        (Reply(body=b"x" * (webhook.MAX_BODY + 9)), "x" * webhook.MAX_BODY, True),
+        (Reply(body=b"x" + "ü".encode() * 40_000), "x" + "ü" * (webhook.MAX_BODY // 2 - 1), True),
+    ],
+    ids=["empty", "text", "json", "binary", "no json", "long", "cut within a character"],
+)
+def test_the_answers_body_is_shown_in_its_plainest_shape_and_bounded(
+    reply: Reply,
+    body: Json,
+    truncated: bool,  # noqa: FBT001
+    make_call: MakeCall,
+    receiver: Receiver,
+) -> None:
+    receiver.reply(reply)
+    result = send(make_call(), url=receiver.url(), json={})
+    assert result["body"] == body
+    assert result.get("truncated", False) is truncated
+
+
+# -- Coming in -------------------------------------------------------------------------------
+
+
+def delivery(
+    body: bytes,
+    content_type: str | None = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> Delivery:
+    return Delivery(
+        webhook_id="order-paid",
+        event_id="webhook-id:msg_1",
+        received_at=datetime(2026, 11, 22, 12, tzinfo=UTC),
+        headers={**({"content-type": content_type} if content_type else {}), **(headers or {})},
+        query={"shop": "7"},
+        body=body,
+    )
+
+
+def test_a_delivery_becomes_one_event() -> None:
+    (event,) = webhook.normalize(delivery(b'{"order": {"id": 42}}', headers={"x-a": "b"}))
+    assert (event.type, event.id, event.target) == ("webhook", "webhook-id:msg_1", "order-paid")
+    assert event.data == {
+        "body": {"order": {"id": 42}},
+        "contentType": "application/json",
+        "headers": {"content-type": "application/json", "x-a": "b"},
+        "query": {"shop": "7"},
+        "receivedAt": "2026-11-22T12:00:00.000Z",
+        "eventId": "webhook-id:msg_1",
+        "webhookId": "order-paid",
+    }
+
+
+MULTIPART = (
+    b'--xx\r\ncontent-disposition: form-data; name="to"\r\n\r\nann\r\n'
+    b'--xx\r\ncontent-disposition: form-data; name="to"\r\n\r\ngr\xc3\xbc\xc3\x9f\r\n'
+    b'--xx\r\ncontent-disposition: form-data; name="file"; filename="a.png"\r\n'
+    b"content-type: image/png\r\n\r\n\x89PNG\r\n\xff\r\n--xx--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "expected"),
+    [
+        (b"", "application/json", None),
+        (b"17", "application/json", 17),
+        (b'{"a":1}', "application/cloudevents+json; charset=utf-8", {"a": 1}),
+        (b'{"a":1}', None, {"a": 1}),
+        (b" [1]", "text/plain", [1]),
+        (b'{"a":', "application/json", '{"a":'),
+        (b'{"a": NaN}', "application/json", '{"a": NaN}'),
+        (b"[" * 100_000, "application/json", "[" * 100_000),
+        (rb'{"a": "\ud800x"}', "application/json", {"a": "?x"}),
+        (rb'{"a": "\ud83c\udf35"}', "application/json", {"a": "🌵"}),
+        (b'{"a": "\xff"}', "application/json", {"base64": "eyJhIjogIv8ifQ=="}),
+        (b"a=1&b=2&b=%C3%BC&c=", "application/x-www-form-urlencoded",
+         {"a": "1", "b": ["2", "ü"], "c": ""}),
+        (b"\xff\xfe", "application/x-www-form-urlencoded", {"base64": "//4="}),
+        (b"hello", "text/plain", "hello"),
+        (b"gr\xfc\xdf", "text/plain; charset=ISO-8859-1", "grüß"),
+        (b"gr\xfc\xdf", "text/plain; charset=klingon", {"base64": "Z3L83w=="}),
+        (b"\x89PNG\xff", "image/png", {"base64": "iVBOR/8="}),
+        (MULTIPART, "multipart/form-data; boundary=xx",
+         {"to": ["ann", "grüß"],
+          "file": {"fileName": "a.png", "contentType": "image/png",
+                   "contentBase64": b64encode(b"\x89PNG\r\n\xff").decode()}}),
+        (b"no parts", "multipart/form-data", "no parts"),
+    ],
+)  # fmt: skip
+def test_each_body_gets_its_plainest_shape(
+    body: bytes,
+    content_type: str | None,
+    expected: Json,
+) -> None:
+    (event,) = webhook.normalize(delivery(body, content_type))
+    assert event.data["body"] == expected
+
+
+@given(
+    body=st.binary(),
+    content_type=st.one_of(
+        st.text(),
+        st.sampled_from(
+            [
+                "application/json",
+                "application/x-www-form-urlencoded",
+                "multipart/form-data; boundary=0",
+                "text/plain; charset=idna",
+                "text/plain; charset=base64",
+                "text/plain; charset=utf-16",
+                "text/plain; charset=utf-32-be",
+                "text/plain; charset=iso-8859-99",
+                "text/plain; charset=windows-1259",
+                "text/plain; charset=iso-2022-jp",
+                "text/plain; charset=unicode_escape",
+            ]
+        ),
+    ),
+)
+def test_whatever_comes_in_is_an_event_that_can_be_stored(body: bytes, content_type: str) -> None:
+    (event,) = webhook.normalize(delivery(body, content_type))
+    json.dumps(event.data["body"], ensure_ascii=False, allow_nan=False).encode()
+
+
+def test_a_filter_on_the_content_type_passes_what_fits() -> None:
+    (event,) = webhook.normalize(delivery(b"{}", "application/json; charset=utf-8"))
+    fits = webhook.WebhookFilters.model_validate({"contentType": "Application/JSON"})
+    other = webhook.WebhookFilters.model_validate({"contentType": "text/plain"})
+    assert webhook.matches(event.data, fits)
+    assert not webhook.matches(event.data, other)
+    assert webhook.matches(event.data, webhook.WebhookFilters())
+
+
+# -- The whole -------------------------------------------------------------------------------
+
+
+def test_the_provider_is_complete_and_its_examples_fit() -> None:
+    assert PROVIDER.id == "webhook"
+    action = PROVIDER.action("send")
+    action.params.model_validate(dict(action.example))
+    assert action.idempotent
+    (trigger,) = PROVIDER.triggers
+    assert trigger.matches(trigger.example, trigger.filters())
+    assert outbound.tls_context().check_hostname
