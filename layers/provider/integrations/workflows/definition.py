@@ -1,14 +1,45 @@
-"""A workflow's definition, checked whole when it is saved."""
+"""A workflow's definition, checked whole when it is saved: every mistake at once, with its place.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+Only where a definition is saved is this imported; what runs executions takes the stored JSON.
+"""
 
-from pydantic import BaseModel
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, Protocol, cast
 
-from integrations.errors import FieldError
-from integrations.models import Json
-from integrations.workflows.records import WorkflowDefinition
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from integrations.errors import ExpressionError, FieldError, InvalidInput, InvalidWorkflow
+from integrations.models import DEFAULT_CONNECTION, Json
+from integrations.workflows import expressions
+from integrations.workflows.records import (
+    DEFAULT_ATTEMPTS,
+    DEFAULT_BACKOFF_SECONDS,
+    DEFAULT_MAX_BACKOFF_SECONDS,
+    MAX_ROUNDS,
+    MAX_STEPS,
+    WorkflowDefinition,
+)
+from integrations.workflows.schedules import Schedule, parse_schedule
+
+MAX_DEFINITION_BYTES: Final = 256 * 1024
+MAX_DEPTH: Final = 40
+MAX_ERRORS: Final = 100
+
+_STEP_FIELDS: Final = frozenset({"output", "status", "error"})
+_CONTEXT: Final = frozenset({"trigger", "steps", "execution", "workflow"})
+_TRIGGER_CONTEXT: Final = frozenset({"trigger"})
+_ROUND_CONTEXT: Final = frozenset({"item", "index"})
+_OF_EVERY_TRIGGER: Final = frozenset({"type", "filter", "oncePer"})
+_BUILT_IN_TRIGGERS: Final[Mapping[str, frozenset[str]]] = {
+    "webhook": frozenset({"webhookId"}),
+    "schedule": frozenset({"cron", "expression", "timezone"}),
+    "manual": frozenset(),
+}
+
+
+# -- What the check needs to know of the providers -------------------------------------------
 
 
 class ActionSpec(Protocol):
@@ -25,7 +56,11 @@ class ActionSpec(Protocol):
         ...
 
     def validate(self, params: Mapping[str, Json]) -> list[FieldError]:
-        """What is wrong with literal parameters; ``field`` is the path below ``params``."""
+        """What is wrong with literal parameters; ``field`` is the path below ``params``.
+
+        It is given the parameters without a template only. What it says of others, or of the whole
+        (an empty ``field``) where there are others, is not passed on.
+        """
         ...
 
 
@@ -49,30 +84,358 @@ class Catalogue(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When a schedule fires, in EventBridge Scheduler's words."""
-
-    expression: str
-    timezone: str
+# -- The shape -------------------------------------------------------------------------------
 
 
-class Workflow(BaseModel):
+def _text_or_boolean(value: object) -> object:
+    if isinstance(value, str | bool):
+        return value
+    raise ValueError("needs to be an expression")
+
+
+def _text_or_list(value: object) -> object:
+    if isinstance(value, str | list):
+        return value
+    raise ValueError("needs to be an expression or a list")
+
+
+type ConnectionName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", title="connection")
+]
+type Condition = Annotated[Any, BeforeValidator(_text_or_boolean)]
+type Items = Annotated[Any, BeforeValidator(_text_or_list)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        strict=True,
+    )
+
+
+class Retry(_Shape):
+    """How often and how patiently a step is tried."""
+
+    max_attempts: Annotated[int, Field(alias="maxAttempts", ge=1, le=20)] = DEFAULT_ATTEMPTS
+    on_unknown_outcome: Annotated[Literal["fail", "repeat"], Field(alias="onUnknownOutcome")] = (
+        "fail"
+    )
+    backoff_seconds: Annotated[float, Field(alias="backoffSeconds", ge=0.1, le=3600)] = (
+        DEFAULT_BACKOFF_SECONDS
+    )
+    max_backoff_seconds: Annotated[float, Field(alias="maxBackoffSeconds", ge=1, le=3600)] = (
+        DEFAULT_MAX_BACKOFF_SECONDS
+    )
+
+
+class Step(_Shape):
+    """One step: an action with its parameters, and the conditions that it runs under."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+    action: Annotated[str, Field(max_length=100)]
+    connection: ConnectionName = DEFAULT_CONNECTION
+    params: dict[str, Any] = Field(default_factory=dict)
+    when: Condition = True
+    for_each: Annotated[Items, Field(alias="forEach")] = None
+    retry: Retry = Retry()
+    on_error: Annotated[Literal["stop", "continue"], Field(alias="onError")] = "stop"
+
+
+class Trigger(_Shape):
+    """What starts the workflow; the fields of its type are in ``filters``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Annotated[str, Field(max_length=100)]
+    connection: ConnectionName = DEFAULT_CONNECTION
+    webhook_id: Annotated[
+        str | None, Field(alias="webhookId", pattern=r"^[A-Za-z0-9._~-]{1,128}$")
+    ] = None
+    filter: Condition = True
+    once_per: Annotated[str | None, Field(alias="oncePer")] = None
+
+    @property
+    def filters(self) -> dict[str, Json]:
+        """The fields that only this type of trigger has."""
+        return dict(self.model_extra or {})
+
+
+class Workflow(_Shape):
     """A workflow that checks."""
 
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
+    enabled: bool = True
+    trigger: Trigger
+    steps: Annotated[list[Step], Field(min_length=1, max_length=MAX_STEPS)]
+
     def stored(self) -> WorkflowDefinition:
-        """The definition as plain JSON, what the engine runs."""
-        raise NotImplementedError
+        """The definition as it was sent, ``enabled`` filled in: what is stored, shown and run."""
+        data = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        data["enabled"] = self.enabled
+        return cast("WorkflowDefinition", data)
 
     def schedule(self) -> Schedule | None:
         """When it fires; ``None`` for every trigger but ``schedule``."""
-        raise NotImplementedError
+        return parse_schedule(self.trigger.filters) if self.trigger.type == "schedule" else None
+
+
+# -- The check -------------------------------------------------------------------------------
 
 
 def check(raw: Json, catalogue: Catalogue) -> Workflow:
     """Check a definition whole.
 
+    Args:
+        raw: What was sent.
+        catalogue: The actions and triggers that there are.
+
+    Returns:
+        The workflow; ``stored()`` is what to keep of it.
+
     Raises:
-        InvalidWorkflow: With the place of every mistake.
+        InvalidWorkflow: With the place of every mistake, e.g. ``steps[2].params.chatId``.
     """
-    raise NotImplementedError
+    if not isinstance(raw, dict):
+        raise _invalid([FieldError("", "needs to be an object")])
+    _check_depth(raw)
+    _check_size(raw)
+    # `null` means the same as leaving a field out.
+    raw = {**raw, **_without_nulls(raw)}
+    errors: list[FieldError] = []
+    workflow = None
+    try:
+        workflow = Workflow.model_validate(raw)
+    except ValidationError as error:
+        errors.extend(_from_pydantic(each) for each in error.errors(include_url=False))
+    # The rest looks at what was sent, so that a wrong name does not hide a wrong parameter.
+    errors.extend(_trigger_errors(raw.get("trigger"), catalogue))
+    errors.extend(_steps_errors(raw.get("steps"), catalogue))
+    if errors or workflow is None:
+        raise _invalid(errors)
+    return workflow
+
+
+def _invalid(errors: list[FieldError]) -> InvalidWorkflow:
+    unique = list(dict.fromkeys(errors))
+    mistakes = "1 mistake" if len(unique) == 1 else f"{len(unique)} mistakes"
+    return InvalidWorkflow(f"The workflow has {mistakes}", unique[:MAX_ERRORS])
+
+
+def _check_depth(raw: Json) -> None:
+    """Before anything walks through it by recursion."""
+    level: list[Json] = [raw]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else cast("list[Json]", each))
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise _invalid([FieldError("", f"is nested more than {MAX_DEPTH} levels deep")])
+
+
+def _check_size(raw: dict[str, Json]) -> None:
+    try:
+        size = len(json.dumps(raw, ensure_ascii=False, allow_nan=False).encode())
+    except ValueError:  # NaN, Infinity, half a surrogate pair
+        raise _invalid([FieldError("", "holds a number or a text that JSON cannot hold")]) from None
+    if size > MAX_DEFINITION_BYTES:
+        message = f"has {size} bytes; at most {MAX_DEFINITION_BYTES} are allowed"
+        raise _invalid([FieldError("", message)])
+
+
+def _without_nulls(raw: dict[str, Json]) -> dict[str, Json]:
+    def present(each: Json) -> Json:
+        if not isinstance(each, dict):
+            return each
+        return {name: value for name, value in each.items() if value is not None}
+
+    cleaned = {}
+    if "trigger" in raw:
+        cleaned["trigger"] = present(raw["trigger"])
+    steps = raw.get("steps")
+    if isinstance(steps, list):
+        cleaned["steps"] = [present(step) for step in steps]
+    return cleaned
+
+
+def _from_pydantic(error: ErrorDetails) -> FieldError:
+    place = ""
+    for part in error["loc"]:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+    message = _MESSAGES.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    return FieldError(place.removeprefix("."), message)
+
+
+_MESSAGES: Final[Mapping[str, str]] = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "string_pattern_mismatch": "has characters that are not allowed here, or too many or too few",
+}
+
+
+def _trigger_errors(trigger: Json, catalogue: Catalogue) -> Iterator[FieldError]:
+    if not isinstance(trigger, dict):
+        return
+    type_ = trigger.get("type")
+    if isinstance(type_, str):
+        yield from _type_errors(type_, trigger, catalogue)
+    for name in ("filter", "oncePer"):
+        source = trigger.get(name)
+        if isinstance(source, str):
+            yield from _expression_errors(source, f"trigger.{name}", _TRIGGER_CONTEXT)
+
+
+def _type_errors(
+    type_: str, trigger: dict[str, Json], catalogue: Catalogue
+) -> Iterator[FieldError]:
+    own = {name: value for name, value in trigger.items() if name not in _OF_EVERY_TRIGGER}
+    known = _BUILT_IN_TRIGGERS.get(type_)
+    if known is not None:
+        for name in sorted(own.keys() - known):
+            yield FieldError(f"trigger.{name[:100]}", f"is no field of the trigger {type_!r}")
+        if type_ == "webhook" and "webhookId" not in own:
+            yield FieldError("trigger.webhookId", "is required")
+        if type_ == "schedule":
+            try:
+                parse_schedule(own)
+            except InvalidInput as error:
+                for each in error.errors:
+                    yield FieldError(f"trigger.{each.field}", each.message)
+        return
+    spec = catalogue.trigger(type_)
+    if spec is None:
+        yield FieldError("trigger.type", f"there is no trigger {type_[:100]!r}")
+        return
+    if "webhookId" in own:
+        yield FieldError("trigger.webhookId", "is for the trigger 'webhook'; use 'connection'")
+    filters = {k: v for k, v in own.items() if k not in {"connection", "webhookId"}}
+    for each in spec.validate_filters(filters):
+        yield FieldError(f"trigger.{each.field}".rstrip("."), each.message)
+
+
+def _steps_errors(steps: Json, catalogue: Catalogue) -> Iterator[FieldError]:
+    if not isinstance(steps, list):
+        return
+    ids = [step.get("id") if isinstance(step, dict) else None for step in steps]
+    known = {each for each in ids if isinstance(each, str)}
+    earlier: set[str] = set()
+    for index, step in enumerate(steps[:MAX_STEPS]):
+        if not isinstance(step, dict):
+            continue
+        place, id_ = f"steps[{index}]", ids[index]
+        if isinstance(id_, str) and id_ in earlier:
+            yield FieldError(f"{place}.id", f"is taken by an earlier step: {id_[:100]!r}")
+        yield from _StepCheck(place, earlier, known).errors(step, catalogue)
+        if isinstance(id_, str):
+            earlier.add(id_)
+
+
+class _StepCheck:
+    """The check of one step, which knows its place and the steps before and after it."""
+
+    def __init__(self, place: str, earlier: set[str], all_ids: set[str]) -> None:
+        self.place = place
+        self.earlier = earlier
+        self.all_ids = all_ids
+
+    def errors(self, step: dict[str, Json], catalogue: Catalogue) -> Iterator[FieldError]:
+        names = _CONTEXT
+        when, for_each = step.get("when"), step.get("forEach")
+        if isinstance(when, str):
+            yield from self._source_errors(when, f"{self.place}.when", names, bare=True)
+        if isinstance(for_each, str):
+            yield from self._source_errors(for_each, f"{self.place}.forEach", names, bare=True)
+        if isinstance(for_each, list):
+            if len(for_each) > MAX_ROUNDS:
+                message = f"has {len(for_each)} items; at most {MAX_ROUNDS} are allowed"
+                yield FieldError(f"{self.place}.forEach", message)
+            yield from self._value_errors(for_each, f"{self.place}.forEach", names)
+        if for_each is not None:
+            names |= _ROUND_CONTEXT
+        params = step.get("params", {})
+        if isinstance(params, dict):
+            yield from self._value_errors(params, f"{self.place}.params", names)
+            yield from self._action_errors(step.get("action"), params, catalogue)
+
+    def _action_errors(
+        self, action: Json, params: dict[str, Json], catalogue: Catalogue
+    ) -> Iterator[FieldError]:
+        if not isinstance(action, str):
+            return
+        spec = catalogue.action(action)
+        if spec is None:
+            yield FieldError(f"{self.place}.action", f"there is no action {action[:100]!r}")
+            return
+        proper = {name: spec.names[name] for name in params if name in spec.names}
+        for name in sorted(params.keys() - proper.keys()):
+            known = ", ".join(sorted(set(spec.names.values()))) or "none"
+            message = f"is no parameter of {action}; there are: {known}"
+            yield FieldError(f"{self.place}.params.{name[:100]}", message)
+        missing = spec.required - set(proper.values())
+        for name in sorted(missing):
+            yield FieldError(f"{self.place}.params.{name}", "is required")
+        literal = {name: params[name] for name in proper if not _has_template(params[name])}
+        settled = {proper[name] for name in literal}
+        complete = not missing and len(literal) == len(params)
+        for each in spec.validate(literal):
+            top = each.field.split(".", 1)[0].split("[", 1)[0]
+            if spec.names.get(top, top) in settled or (complete and not top):
+                field = f"{self.place}.params.{each.field}".rstrip(".")
+                yield FieldError(field, each.message)
+
+    def _value_errors(self, value: Json, place: str, names: frozenset[str]) -> Iterator[FieldError]:
+        """The mistakes in the templates anywhere in a value."""
+        if isinstance(value, dict):
+            for key, each in value.items():
+                yield from self._value_errors(each, f"{place}.{key[:100]}", names)
+        elif isinstance(value, list):
+            for index, each in enumerate(value):
+                yield from self._value_errors(each, f"{place}[{index}]", names)
+        elif isinstance(value, str) and expressions.is_template(value):
+            yield from self._source_errors(value, place, names, bare=False)
+
+    def _source_errors(
+        self, source: str, place: str, names: frozenset[str], *, bare: bool
+    ) -> Iterator[FieldError]:
+        yield from _expression_errors(source, place, names, bare=bare)
+        try:
+            found = expressions.expression(source) if bare else expressions.template(source)
+        except ExpressionError:
+            return
+        for step, wanted in sorted(found.steps, key=str):
+            if step not in self.all_ids:
+                yield FieldError(place, f"there is no step {step[:100]!r}")
+            elif step not in self.earlier:
+                yield FieldError(place, f"the step {step!r} does not run before this one")
+            if wanted is not None and wanted not in _STEP_FIELDS:
+                message = f"a step has output, status and error, but no {wanted[:100]!r}"
+                yield FieldError(place, message)
+
+
+def _expression_errors(
+    source: str, place: str, names: frozenset[str], *, bare: bool = True
+) -> Iterator[FieldError]:
+    try:
+        found = expressions.expression(source) if bare else expressions.template(source)
+    except ExpressionError as error:
+        yield FieldError(place, error.detail)
+        return
+    for name in sorted(found.names - names):
+        if name in _ROUND_CONTEXT:
+            message = f"{name!r} is only there in the params of a step with 'forEach'"
+        else:
+            message = f"there is no {name[:100]!r} here; there are: {', '.join(sorted(names))}"
+        yield FieldError(place, message)
+
+
+def _has_template(value: Json) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return any(map(_has_template, value))
+    return isinstance(value, str) and expressions.is_template(value)
