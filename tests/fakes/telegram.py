@@ -97,7 +97,7 @@ def slow(seconds: float) -> Failure:
 HANG_UP = Failure(0)
 
 
-class _Refused(Exception):  # noqa: N818 - named as the server's texts are
+class _Refused(Exception):
     def __init__(self, code: int, description: str, **parameters: Any) -> None:
         super().__init__(description)
         self.failure = refusal(code, description, **parameters)

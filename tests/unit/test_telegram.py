@@ -294,6 +294,16 @@ def test_ids_beyond_32_bits_and_names_of_channels_go_through_as_they_are(
     assert server.last.params == {"chat_id": "@news", "user_id": 2**52 - 1}
 
 
+def test_a_number_where_a_text_belongs_is_sent_as_text(
+    server: TelegramServer, call: Call[TelegramCredentials]
+) -> None:
+    act(call, "sendMessage", chatId=str(CHAT), text=42)
+    assert server.last.params == {"chat_id": str(CHAT), "text": "42"}
+    act(call, "sendPoll", chatId=CHAT, question=1.5, options=[1, "2", {"text": "3"}])
+    options = [option["text"] for option in server.last.params["options"]]
+    assert (server.last.params["question"], options) == ("1.5", ["1", "2", "3"])
+
+
 def test_reads_give_their_result_under_its_noun(call: Call[TelegramCredentials]) -> None:
     assert act(call, "getMe")["bot"]["username"] == "stand_in_bot"
     assert act(call, "getChat", chatId=CHAT)["chat"]["id"] == CHAT
@@ -828,10 +838,11 @@ def test_every_escaped_text_is_parsed(
         ("sendMessage", {"text": "Hi"}),
         ("sendMessage", {"chatId": CHAT}),
         ("sendMessage", {"chatId": CHAT, "text": ""}),
-        ("sendMessage", {"chatId": CHAT, "text": 5}),
+        ("sendMessage", {"chatId": CHAT, "text": ["Hi"]}),
         ("sendMessage", {"chatId": CHAT, "text": "\ud800"}),
         ("sendMessage", {"chatId": True, "text": "Hi"}),
         ("sendMessage", {"chatId": 1.5, "text": "Hi"}),
+        ("sendMessage", {"chatId": "Ann", "text": "Hi"}),
         ("sendMessage", {"chatId": "", "text": "Hi"}),
         ("sendMessage", {"chatId": None, "text": "Hi"}),
         ("sendMessage", {"chatId": CHAT, "text": "Hi", "chat": 1}),

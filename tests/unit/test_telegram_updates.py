@@ -15,6 +15,7 @@ from integrations.providers.base import Addresses, Call, Inbound, Subscription
 from integrations.providers.outbound import Outbound
 from integrations.providers.telegram import PROVIDER, TelegramCredentials
 from integrations.providers.telegram_updates import KINDS
+from tests.fakes.receiver import Receiver
 from tests.fakes.telegram import TOKEN, TelegramServer
 
 FIXTURES = sorted(Path("events/dispatch_event").glob("telegram_*.json"))
@@ -355,3 +356,17 @@ def test_a_connections_webhook_is_verified_by_a_random_secret_of_our_own() -> No
     endpoint = inbound().endpoint(TelegramCredentials.model_validate({"botToken": TOKEN}))  # type: ignore[misc]
     assert endpoint.verification == {"type": "telegram"}
     assert (endpoint.secret, endpoint.webhook_id) == (None, None)
+
+
+def test_what_telegram_delivers_carries_the_secret_and_becomes_an_event(
+    server: TelegramServer, call: Call[TelegramCredentials]
+) -> None:
+    with Receiver() as receiver:
+        subscribe(call, subscription("telegram.message", url=receiver.url("/hook1")))
+        message = KINDS["message"].example
+        assert server.tell({"message": message}) == 200
+        assert server.tell({"edited_message": message}) == 0
+
+        assert receiver.last.headers["x-telegram-bot-api-secret-token"] == "s3cret-_token"
+        (told,) = normalize(receiver.last.body)
+        assert told.data["command"] == "/start"

@@ -99,11 +99,13 @@ def _keyboard(markup: Shape) -> Shape:
 
 
 def _option(value: object) -> object:
-    return {"text": value} if isinstance(value, str) else value
+    """A text may stand for an option; templates make a number of ``{{ 1 + 1 }}``."""
+    is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return {"text": str(value)} if is_text else value
 
 
 ChatId = Annotated[
-    StrictInt | Annotated[str, StringConstraints(min_length=1, max_length=64)],
+    StrictInt | Annotated[str, StringConstraints(pattern=r"^(@[A-Za-z0-9_]{1,64}|-?[0-9]{1,20})$")],
     Field(description="A chat's id, or @name of a public channel or group", examples=[123456789]),
 ]
 MessageId = Annotated[int, Field(description="The message's id in its chat")]
@@ -136,10 +138,15 @@ ParseFallback = Annotated[
 
 
 class MethodParams(Params):
-    """Parameters of a Bot API method. What is not given is not sent."""
+    """Parameters of a Bot API method. What is not given is not sent.
 
-    # Some forty models: each is built when first used, not when a function starts.
-    model_config = ConfigDict(defer_build=True)
+    The models below name their bases last to first, for pydantic lists the fields of the last base
+    first: so a form begins with the chat.
+    """
+
+    # Some forty models: each is built when first used, not when a function starts. Templates keep
+    # native types, and a text that happens to be a number is still a text.
+    model_config = ConfigDict(defer_build=True, coerce_numbers_to_str=True)
 
     def request(self) -> tuple[dict[str, Json], dict[str, Part]]:
         """The parameters in Telegram's own names, and the files that go along.
@@ -200,7 +207,7 @@ class WithKeyboard(MethodParams):
     reply_markup: Markup = None
 
 
-class Message(Posted, ForBusiness, Suggestible, WithKeyboard):
+class Message(WithKeyboard, Suggestible, ForBusiness, Posted):
     """A message with all that Telegram knows to add."""
 
 
@@ -254,7 +261,7 @@ class Existing(MethodParams):
 
 
 class SendMessage(Content):
-    """https://core.telegram.org/bots/api#sendmessage."""
+    """Takes what https://core.telegram.org/bots/api#sendmessage takes."""
 
     text: Annotated[Text, Field(description="Up to 4096 characters after parsing")]
     parse_mode: ParseMode = None
@@ -265,21 +272,21 @@ class SendMessage(Content):
     parse_fallback: ParseFallback = False
 
 
-class SendPhoto(Content, Captioned, Visual):
-    """https://core.telegram.org/bots/api#sendphoto."""
+class SendPhoto(Visual, Captioned, Content):
+    """Takes what https://core.telegram.org/bots/api#sendphoto takes."""
 
     photo: Annotated[File, AfterValidator(_is_photo)]
 
 
-class SendDocument(Content, Captioned, Thumbnailed):
-    """https://core.telegram.org/bots/api#senddocument."""
+class SendDocument(Thumbnailed, Captioned, Content):
+    """Takes what https://core.telegram.org/bots/api#senddocument takes."""
 
     document: File
     disable_content_type_detection: bool | None = None
 
 
-class SendVideo(Content, Captioned, Visual, Thumbnailed):
-    """https://core.telegram.org/bots/api#sendvideo."""
+class SendVideo(Thumbnailed, Visual, Captioned, Content):
+    """Takes what https://core.telegram.org/bots/api#sendvideo takes."""
 
     video: File
     duration: int | None = None
@@ -290,8 +297,8 @@ class SendVideo(Content, Captioned, Visual, Thumbnailed):
     supports_streaming: bool | None = None
 
 
-class SendAudio(Content, Captioned, Thumbnailed):
-    """https://core.telegram.org/bots/api#sendaudio."""
+class SendAudio(Thumbnailed, Captioned, Content):
+    """Takes what https://core.telegram.org/bots/api#sendaudio takes."""
 
     audio: File
     duration: int | None = None
@@ -299,15 +306,15 @@ class SendAudio(Content, Captioned, Thumbnailed):
     title: str | None = None
 
 
-class SendVoice(Content, Captioned):
-    """https://core.telegram.org/bots/api#sendvoice."""
+class SendVoice(Captioned, Content):
+    """Takes what https://core.telegram.org/bots/api#sendvoice takes."""
 
     voice: File
     duration: int | None = None
 
 
-class SendAnimation(Content, Captioned, Visual, Thumbnailed):
-    """https://core.telegram.org/bots/api#sendanimation."""
+class SendAnimation(Thumbnailed, Visual, Captioned, Content):
+    """Takes what https://core.telegram.org/bots/api#sendanimation takes."""
 
     animation: File
     duration: int | None = None
@@ -315,8 +322,8 @@ class SendAnimation(Content, Captioned, Visual, Thumbnailed):
     height: int | None = None
 
 
-class SendVideoNote(Content, Thumbnailed):
-    """https://core.telegram.org/bots/api#sendvideonote."""
+class SendVideoNote(Thumbnailed, Content):
+    """Takes what https://core.telegram.org/bots/api#sendvideonote takes."""
 
     video_note: File
     duration: int | None = None
@@ -324,14 +331,14 @@ class SendVideoNote(Content, Thumbnailed):
 
 
 class SendSticker(Content):
-    """https://core.telegram.org/bots/api#sendsticker."""
+    """Takes what https://core.telegram.org/bots/api#sendsticker takes."""
 
     sticker: File
     emoji: str | None = None
 
 
-class SendMediaGroup(Posted, ForBusiness, ToDirectMessages):
-    """https://core.telegram.org/bots/api#sendmediagroup."""
+class SendMediaGroup(ToDirectMessages, ForBusiness, Posted):
+    """Takes what https://core.telegram.org/bots/api#sendmediagroup takes."""
 
     media: Annotated[
         list[Shape],
@@ -353,7 +360,7 @@ class Place(Content):
 
 
 class SendLocation(Place):
-    """https://core.telegram.org/bots/api#sendlocation."""
+    """Takes what https://core.telegram.org/bots/api#sendlocation takes."""
 
     horizontal_accuracy: Annotated[float | None, Field(ge=0, le=1500)] = None
     live_period: int | None = None
@@ -362,7 +369,7 @@ class SendLocation(Place):
 
 
 class SendVenue(Place):
-    """https://core.telegram.org/bots/api#sendvenue."""
+    """Takes what https://core.telegram.org/bots/api#sendvenue takes."""
 
     title: Text
     address: Text
@@ -373,7 +380,7 @@ class SendVenue(Place):
 
 
 class SendContact(Content):
-    """https://core.telegram.org/bots/api#sendcontact."""
+    """Takes what https://core.telegram.org/bots/api#sendcontact takes."""
 
     phone_number: Text
     first_name: Text
@@ -381,8 +388,8 @@ class SendContact(Content):
     vcard: str | None = None
 
 
-class SendPoll(Posted, ForBusiness, WithKeyboard):
-    """https://core.telegram.org/bots/api#sendpoll."""
+class SendPoll(WithKeyboard, ForBusiness, Posted):
+    """Takes what https://core.telegram.org/bots/api#sendpoll takes."""
 
     question: Text
     question_parse_mode: ParseMode = None
@@ -422,27 +429,27 @@ class SendPoll(Posted, ForBusiness, WithKeyboard):
 
 
 class SendDice(Message):
-    """https://core.telegram.org/bots/api#senddice."""
+    """Takes what https://core.telegram.org/bots/api#senddice takes."""
 
     emoji: Annotated[str | None, Field(description="🎲 🎯 🏀 ⚽ 🎳 or 🎰")] = None
 
 
-class SendChatAction(ToChat, ForBusiness):
-    """https://core.telegram.org/bots/api#sendchataction."""
+class SendChatAction(ForBusiness, ToChat):
+    """Takes what https://core.telegram.org/bots/api#sendchataction takes."""
 
     action: Annotated[Text, Field(description="typing, upload_photo, record_voice …")]
 
 
-class ForwardMessage(Sent, Suggestible):
-    """https://core.telegram.org/bots/api#forwardmessage."""
+class ForwardMessage(Suggestible, Sent):
+    """Takes what https://core.telegram.org/bots/api#forwardmessage takes."""
 
     from_chat_id: ChatId
     message_id: MessageId
     video_start_timestamp: int | None = None
 
 
-class CopyMessage(Posted, Suggestible, WithKeyboard, Captioned):
-    """https://core.telegram.org/bots/api#copymessage."""
+class CopyMessage(Captioned, WithKeyboard, Suggestible, Posted):
+    """Takes what https://core.telegram.org/bots/api#copymessage takes."""
 
     from_chat_id: ChatId
     message_id: MessageId
@@ -451,7 +458,7 @@ class CopyMessage(Posted, Suggestible, WithKeyboard, Captioned):
 
 
 class EditMessageText(Existing):
-    """https://core.telegram.org/bots/api#editmessagetext."""
+    """Takes what https://core.telegram.org/bots/api#editmessagetext takes."""
 
     text: Text | None = None
     parse_mode: ParseMode = None
@@ -468,38 +475,38 @@ class EditMessageText(Existing):
         return self
 
 
-class EditMessageCaption(Existing, Captioned):
-    """https://core.telegram.org/bots/api#editmessagecaption."""
+class EditMessageCaption(Captioned, Existing):
+    """Takes what https://core.telegram.org/bots/api#editmessagecaption takes."""
 
     show_caption_above_media: bool | None = None
 
 
 class EditMessageReplyMarkup(Existing):
-    """https://core.telegram.org/bots/api#editmessagereplymarkup."""
+    """Takes what https://core.telegram.org/bots/api#editmessagereplymarkup takes."""
 
 
 class DeleteMessage(MethodParams):
-    """https://core.telegram.org/bots/api#deletemessage."""
+    """Takes what https://core.telegram.org/bots/api#deletemessage takes."""
 
     chat_id: ChatId
     message_id: MessageId
 
 
-class PinChatMessage(DeleteMessage, ForBusiness):
-    """https://core.telegram.org/bots/api#pinchatmessage."""
+class PinChatMessage(ForBusiness, DeleteMessage):
+    """Takes what https://core.telegram.org/bots/api#pinchatmessage takes."""
 
     disable_notification: bool | None = None
 
 
 class UnpinChatMessage(ForBusiness):
-    """https://core.telegram.org/bots/api#unpinchatmessage."""
+    """Takes what https://core.telegram.org/bots/api#unpinchatmessage takes."""
 
     chat_id: ChatId
     message_id: Annotated[int | None, Field(description="By default the newest pinned one")] = None
 
 
 class AnswerCallbackQuery(MethodParams):
-    """https://core.telegram.org/bots/api#answercallbackquery."""
+    """Takes what https://core.telegram.org/bots/api#answercallbackquery takes."""
 
     callback_query_id: Text
     text: Annotated[str | None, Field(max_length=200)] = None
@@ -512,25 +519,25 @@ class AnswerCallbackQuery(MethodParams):
 
 
 class GetChat(MethodParams):
-    """https://core.telegram.org/bots/api#getchat."""
+    """Takes what https://core.telegram.org/bots/api#getchat takes."""
 
     chat_id: ChatId
 
 
 class GetChatMember(GetChat):
-    """https://core.telegram.org/bots/api#getchatmember."""
+    """Takes what https://core.telegram.org/bots/api#getchatmember takes."""
 
     user_id: int
 
 
 class GetFile(MethodParams):
-    """https://core.telegram.org/bots/api#getfile."""
+    """Takes what https://core.telegram.org/bots/api#getfile takes."""
 
     file_id: Text
 
 
 class SetWebhook(MethodParams):
-    """https://core.telegram.org/bots/api#setwebhook."""
+    """Takes what https://core.telegram.org/bots/api#setwebhook takes."""
 
     url: Annotated[str, Field(description="An https address; empty to remove the webhook")]
     certificate: Upload | None = None
@@ -546,13 +553,13 @@ class NoMethodParams(MethodParams):
 
 
 class DeleteWebhook(MethodParams):
-    """https://core.telegram.org/bots/api#deletewebhook."""
+    """Takes what https://core.telegram.org/bots/api#deletewebhook takes."""
 
     drop_pending_updates: bool | None = None
 
 
 class AnyCall(MethodParams):
-    """https://core.telegram.org/bots/api#available-methods."""
+    """Takes any of https://core.telegram.org/bots/api#available-methods by name."""
 
     method: Annotated[
         str, Field(pattern=r"^[A-Za-z]{1,64}$", description="E.g. setMyCommands", max_length=64)
@@ -562,9 +569,9 @@ class AnyCall(MethodParams):
 
 
 class Escape(Params):
-    """https://core.telegram.org/bots/api#formatting-options."""
+    """See https://core.telegram.org/bots/api#formatting-options for the modes."""
 
-    model_config = ConfigDict(defer_build=True)
+    model_config = ConfigDict(defer_build=True, coerce_numbers_to_str=True)
 
     text: str
     parse_mode: Literal["MarkdownV2", "HTML", "Markdown"] = "MarkdownV2"

@@ -19,7 +19,7 @@ from integrations.providers.telegram_methods import ChatId, Text
 
 # -- Filters ---------------------------------------------------------------------------------
 
-type OneOrMore[T] = T | list[T]
+type ChatType = Literal["private", "group", "supergroup", "channel"]
 
 
 class FromFilters(Params):
@@ -28,7 +28,8 @@ class FromFilters(Params):
     model_config = ConfigDict(defer_build=True)
 
     from_id: Annotated[
-        OneOrMore[StrictInt] | None, Field(description="Only what this user did, or one of these")
+        StrictInt | list[StrictInt] | None,
+        Field(description="Only what this user did, or one of these"),
     ] = None
 
 
@@ -36,10 +37,10 @@ class ChatFilters(FromFilters):
     """Where it happened."""
 
     chat_id: Annotated[
-        OneOrMore[ChatId] | None, Field(description="Only in this chat, or in one of these")
+        ChatId | list[ChatId] | None, Field(description="Only in this chat, or in one of these")
     ] = None
     chat_type: Annotated[
-        OneOrMore[Literal["private", "group", "supergroup", "channel"]] | None,
+        ChatType | list[ChatType] | None,
         Field(description="Only in chats of this type, or of one of these"),
     ] = None
 
@@ -50,7 +51,7 @@ class QueryFilters(FromFilters):
     text: Annotated[Text | None, Field(description="Only what contains this, in any case")] = None
 
 
-class MessageFilters(ChatFilters, QueryFilters):
+class MessageFilters(QueryFilters, ChatFilters):
     """What was said."""
 
     command: Annotated[
