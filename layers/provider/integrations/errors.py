@@ -195,7 +195,7 @@ class ProviderError(IntegrationError):
 
 
 class CredentialsRejected(ProviderError):
-    """The provider refuses the credentials: wrong, revoked or expired. Never retried as they are."""
+    """The provider refuses the credentials: wrong, revoked, expired. Never retried as they are."""
 
     code = "credentials_rejected"
 

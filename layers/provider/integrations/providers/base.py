@@ -6,6 +6,7 @@ Providers raise the errors of ``integrations.errors``, never return ``False``, n
 never see tables, queues, handshakes or tenants.
 """
 
+import builtins
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -221,7 +222,7 @@ class Trigger:
 
     type: str
     title: str
-    filters: type[Params]
+    filters: builtins.type[Params]  # ``type`` is the field above
     matches: Callable[[Mapping[str, Json], Any], bool]
     example: Mapping[str, Json]
 
@@ -323,6 +324,8 @@ class Provider:
         refresh: Makes fresh credentials of old ones. Raises ``NeedsReauthentication`` where only
             a person can help, ``ProviderUnavailable`` where it is worth another try.
         revoke: Revokes the credentials at the provider; idempotent.
+        stack_credentials: The stack's app-level secrets → the credentials for tenants that have
+            none of their own; ``None`` where the stack has none either.
     """
 
     id: str
@@ -337,6 +340,7 @@ class Provider:
     expires_at: Callable[[Any], datetime | None] | None = None
     refresh: Callable[[Call[Any]], Credentials] | None = None
     revoke: Callable[[Call[Any]], None] | None = None
+    stack_credentials: Callable[[Mapping[str, str]], Credentials | None] | None = None
 
     @cached_property
     def _actions(self) -> Mapping[str, Action]:

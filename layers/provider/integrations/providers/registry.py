@@ -19,6 +19,10 @@ MODULES = {
 
 PROVIDER_IDS = tuple(MODULES)
 
+REFRESHABLE = frozenset({"sheets_oauth", "facebook_oauth"})
+"""Providers whose credentials live on after ``expiresAt``, refreshed on use: what ``/status`` must
+know without importing any of them. The contract test holds it against the providers."""
+
 
 @cache
 def get(provider_id: str) -> Provider:

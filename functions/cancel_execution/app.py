@@ -1,0 +1,19 @@
+"""POST /api/executions/{executionId}/cancel: stop an unfinished execution."""
+
+from integrations.entry import settings
+from integrations.entry.http import Api, ExecutionId
+from integrations.services.answers import ExecutionAnswer, execution_answer
+
+app = Api()
+
+
+@app.post(
+    "/api/executions/<executionId>/cancel", summary="Cancel an execution", tags=["Executions"]
+)
+def cancel_execution(execution_id: ExecutionId) -> ExecutionAnswer:
+    """A step that is under way may still be carried out."""
+    state = settings.execution_service().cancel(app.tenant, execution_id)
+    return execution_answer(state)
+
+
+handler = app.handler

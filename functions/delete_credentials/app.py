@@ -1,0 +1,22 @@
+"""DELETE /api/integrations/{providerId}/credentials: revoke at the provider, then forget."""
+
+from integrations.entry import settings
+from integrations.entry.http import DEFAULT, Api, ConnectionName, ProviderId
+from integrations.services.connections import DeletedAnswer
+
+app = Api()
+
+
+@app.delete(
+    "/api/integrations/<providerId>/credentials",
+    summary="Remove credentials",
+    tags=["Integrations"],
+)
+def delete_credentials(
+    provider_id: ProviderId, connection: ConnectionName = DEFAULT
+) -> DeletedAnswer:
+    """Refused (409) while workflows use the connection; the detail names them."""
+    return settings.connection_service().delete(app.tenant, provider_id, connection)
+
+
+handler = app.handler

@@ -1,0 +1,20 @@
+"""GET /api/integrations/{providerId}/credentials: a connection's metadata, its secrets never."""
+
+from integrations.entry import settings
+from integrations.entry.http import DEFAULT, Api, ConnectionName, ProviderId
+from integrations.services.connections import ConnectionAnswer
+
+app = Api()
+
+
+@app.get(
+    "/api/integrations/<providerId>/credentials", summary="Show metadata", tags=["Integrations"]
+)
+def get_credentials(
+    provider_id: ProviderId, connection: ConnectionName = DEFAULT
+) -> ConnectionAnswer:
+    """Whose credentials these are, their state, and the webhook that belongs to them."""
+    return settings.connection_service().metadata(app.tenant, provider_id, connection)
+
+
+handler = app.handler

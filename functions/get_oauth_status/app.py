@@ -1,0 +1,18 @@
+"""GET /api/integrations/oauth/status/{handshakeId}: how far a login is."""
+
+from integrations.entry import settings
+from integrations.entry.http import Api, HandshakeId
+from integrations.services.oauth import HandshakeAnswer
+
+app = Api()
+
+
+@app.get(
+    "/api/integrations/oauth/status/<handshakeId>", summary="The state of a login", tags=["OAuth"]
+)
+def get_oauth_status(handshake_id: HandshakeId) -> HandshakeAnswer:
+    """`pending`, `completed` with the metadata, `failed` with the reason, or `expired`."""
+    return settings.oauth_service().status(app.tenant, handshake_id)
+
+
+handler = app.handler

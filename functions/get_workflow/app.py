@@ -1,0 +1,16 @@
+"""GET /api/workflows/{workflowId}: one workflow with its definition."""
+
+from integrations.entry import settings
+from integrations.entry.http import Api, WorkflowId
+from integrations.services.workflows import WorkflowAnswer
+
+app = Api()
+
+
+@app.get("/api/workflows/<workflowId>", summary="Show a workflow", tags=["Workflows"])
+def get_workflow(workflow_id: WorkflowId) -> WorkflowAnswer:
+    """The definition, its version, and the address that its events come to."""
+    return settings.workflow_service().get(app.tenant, workflow_id)
+
+
+handler = app.handler

@@ -1,0 +1,30 @@
+"""GET /api/executions: the tenant's executions, newest first."""
+
+from datetime import datetime
+from typing import Annotated
+
+from integrations.entry import settings
+from integrations.entry.http import Api, Limit, NextToken, Query
+from integrations.services.answers import ExecutionPage, execution_page
+from integrations.workflows.records import ExecutionStatus
+
+app = Api()
+
+
+@app.get("/api/executions", summary="List executions", tags=["Executions"])
+def list_executions(  # noqa: PLR0917 - the filters of one list
+    workflow_id: Annotated[str | None, Query(alias="workflowId")] = None,
+    status: Annotated[ExecutionStatus | None, Query()] = None,
+    since: Annotated[datetime | None, Query(description="Created at or after.")] = None,
+    until: Annotated[datetime | None, Query(description="Created at or before.")] = None,
+    limit: Limit = 50,
+    next_token: NextToken = None,
+) -> ExecutionPage:
+    """One page of summaries; `nextToken` is there while more follow."""
+    found, token = settings.execution_service().page(
+        app.tenant, workflow_id, status, since, until, limit, next_token
+    )
+    return execution_page(found, token)
+
+
+handler = app.handler

@@ -1,0 +1,16 @@
+"""GET /api/integrations: the catalogue of providers, their forms, actions and triggers."""
+
+from integrations.entry import settings
+from integrations.entry.http import Api
+from integrations.services.connections import CatalogueAnswer
+
+app = Api()
+
+
+@app.get("/api/integrations", summary="The catalogue", tags=["Integrations"])
+def list_integrations() -> CatalogueAnswer:
+    """Every provider with the JSON Schema of its credentials, its actions and its triggers."""
+    return CatalogueAnswer(items=settings.connection_service().catalogue())
+
+
+handler = app.handler

@@ -1,0 +1,20 @@
+"""PUT /api/workflows/{workflowId}: check a definition and put it in the place of the one before."""
+
+from typing import Annotated, Any
+
+from integrations.entry import settings
+from integrations.entry.http import Api, Body, WorkflowId
+from integrations.services.workflows import WorkflowAnswer
+
+app = Api()
+
+
+@app.put("/api/workflows/<workflowId>", summary="Replace a workflow", tags=["Workflows"])
+def replace_workflow(
+    workflow_id: WorkflowId, body: Annotated[dict[str, Any], Body()]
+) -> WorkflowAnswer:
+    """The whole definition; `enabled: false` switches it off."""
+    return settings.workflow_service().replace(app.tenant, workflow_id, body)
+
+
+handler = app.handler

@@ -1,0 +1,17 @@
+"""POST /api/executions/{executionId}/retry: let a failed execution go on."""
+
+from integrations.entry import settings
+from integrations.entry.http import Api, ExecutionId
+from integrations.services.answers import ExecutionAnswer, execution_answer
+
+app = Api()
+
+
+@app.post("/api/executions/<executionId>/retry", summary="Retry an execution", tags=["Executions"])
+def retry_execution(execution_id: ExecutionId) -> ExecutionAnswer:
+    """It goes on from the step that stopped it, with the workflow as it is now."""
+    state = settings.execution_service().retry(app.tenant, execution_id)
+    return execution_answer(state)
+
+
+handler = app.handler

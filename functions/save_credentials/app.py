@@ -1,0 +1,33 @@
+"""POST /api/integrations/{providerId}/credentials: validate, test, then keep credentials."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from integrations.entry import settings
+from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
+from integrations.services.connections import ConnectionAnswer
+
+app = Api()
+
+
+class SaveRequest(Request):
+    """The credentials, in the form that the catalogue gives, and the connection's name."""
+
+    credentials: dict[str, Any]
+    connection: str = Field(DEFAULT, pattern=NAME_PATTERN)
+
+
+@app.post(
+    "/api/integrations/<providerId>/credentials", summary="Save credentials", tags=["Integrations"]
+)
+def save_credentials(
+    provider_id: ProviderId, body: Annotated[SaveRequest, Body()]
+) -> ConnectionAnswer:
+    """The metadata of what was kept; nothing changes where the provider refuses them (422)."""
+    return settings.connection_service().save(
+        app.tenant, provider_id, body.connection, body.credentials
+    )
+
+
+handler = app.handler

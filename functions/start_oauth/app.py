@@ -1,0 +1,32 @@
+"""POST /api/integrations/oauth/start/{providerId}: begin a login at the provider."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from integrations.entry import settings
+from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
+from integrations.services.oauth import StartedAnswer
+
+app = Api()
+
+
+class StartRequest(Request):
+    """Where the browser goes in the end, and the name of the connection that the login makes."""
+
+    redirect_uri: str | None = Field(None, max_length=2048)
+    connection: str = Field(DEFAULT, pattern=NAME_PATTERN)
+
+
+@app.post("/api/integrations/oauth/start/<providerId>", summary="Begin a login", tags=["OAuth"])
+def start_oauth(
+    provider_id: ProviderId, body: Annotated[StartRequest | None, Body()] = None
+) -> StartedAnswer:
+    """Send the person to `authUrl`, then ask for the handshake's status."""
+    wish = body or StartRequest()
+    return settings.oauth_service().start(
+        app.tenant, provider_id, wish.connection, wish.redirect_uri
+    )
+
+
+handler = app.handler

@@ -1,0 +1,29 @@
+"""POST /api/integrations/{providerId}/test: test given or stored credentials at the provider."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from integrations.entry import settings
+from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
+from integrations.services.connections import TestAnswer
+
+app = Api()
+
+
+class TestRequest(Request):
+    """What to test: the given credentials, else those that are stored."""
+
+    credentials: dict[str, Any] | None = None
+    connection: str = Field(DEFAULT, pattern=NAME_PATTERN)
+
+
+@app.post("/api/integrations/<providerId>/test", summary="Test credentials", tags=["Integrations"])
+def test_connection(provider_id: ProviderId, body: Annotated[TestRequest, Body()]) -> TestAnswer:
+    """Ask the provider; a refusal is `success: false` with the provider's own reason."""
+    return settings.connection_service().test(
+        app.tenant, provider_id, body.connection, body.credentials
+    )
+
+
+handler = app.handler

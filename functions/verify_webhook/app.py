@@ -1,0 +1,5 @@
+"""GET /api/webhooks/{webhookId} and …/verify: answer a subscription challenge."""
+
+from integrations.entry.webhook import verify
+
+handler = verify

@@ -1,0 +1,1 @@
+"""Where AWS comes in: HTTP, queues, the authorizer, the environment. Powertools lives here."""

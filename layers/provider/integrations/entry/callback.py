@@ -1,0 +1,102 @@
+"""The OAuth callback's side of a function: the provider's redirect in, a page or a redirect out."""
+
+import html
+import json
+import secrets
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aws_lambda_powertools import Logger
+
+from integrations.entry import settings
+from integrations.entry.problem import problem_of
+from integrations.errors import HandshakeRefused, IntegrationError, UnknownProvider
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 20vh auto; max-width: 28rem; padding: 1rem; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{message}</p>
+<p>You can close this window.</p>
+<script nonce="{nonce}">
+const told = {told};
+if (window.opener) {{
+  window.opener.postMessage(told.message, told.origin);
+  window.close();
+}}
+</script>
+</body>
+</html>
+"""
+
+
+def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """End a handshake.
+
+    Args:
+        event: A request of payload format 2.0.
+
+    Returns:
+        ``303`` to the handshake's ``redirectUri``, or a small page that tells its opener and
+        closes; ``400`` where the state is not good.
+    """
+    provider_id = str(event["pathParameters"]["providerId"])
+    try:
+        query = parse_qsl(
+            event.get("rawQueryString") or "", keep_blank_values=True, max_num_fields=50
+        )
+    except ValueError:
+        query = []
+    try:
+        outcome = settings.oauth_service().complete(provider_id, query)
+    except (HandshakeRefused, UnknownProvider) as refusal:
+        status = int(problem_of(refusal).status)
+        return _page(status, "Not connected", refusal.detail, {"status": "failed"})
+    except Exception as failure:  # noqa: BLE001 - a person waits for a page, whatever happened
+        Logger().exception("callback failed", provider=provider_id)
+        detail = "Something went wrong here. Start again."
+        if isinstance(failure, IntegrationError):
+            detail = "Something is not available here now. Start again in a moment."
+        return _page(500, "Not connected", detail, {"status": "failed"})
+    if outcome.redirect:
+        return {"statusCode": 303, "headers": {"Location": outcome.redirect, **HEADERS}, "body": ""}
+    title = "Connected" if outcome.status == "completed" else "Not connected"
+    told = {"handshakeId": outcome.handshake_id, "status": outcome.status}
+    return _page(200, title, outcome.message, told)
+
+
+def _page(status: int, title: str, message: str, told: dict[str, str]) -> dict[str, Any]:
+    nonce = secrets.token_urlsafe(16)
+    message_out = {"type": "integrations:oauth", **told}
+    script = json.dumps({"message": message_out, "origin": settings.frontend_url() or "null"})
+    body = _PAGE.format(
+        title=html.escape(title),
+        message=html.escape(message),
+        nonce=nonce,
+        told=script.replace("<", "\\u003c"),
+    )
+    policy = (
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; "
+        f"script-src 'nonce-{nonce}'"
+    )
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": policy,
+        **HEADERS,
+    }
+    return {"statusCode": status, "headers": headers, "body": body}

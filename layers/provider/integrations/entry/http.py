@@ -1,0 +1,216 @@
+"""The HTTP API's side of a function: the typed route in, JSON or ``problem+json`` out."""
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from integrations.entry.problem import MAX_BODY_BYTES, Problem, problem_of
+from integrations.errors import FieldError, IntegrationError
+from integrations.models import DEFAULT_CONNECTION
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+
+ProviderId = Annotated[str, Path(alias="providerId", description="The provider's id.")]
+ActionName = Annotated[str, Path(description="The action's name.")]
+HandshakeId = Annotated[str, Path(alias="handshakeId", description="The handshake's id.")]
+WorkflowId = Annotated[str, Path(alias="workflowId", description="The workflow's id.")]
+ExecutionId = Annotated[str, Path(alias="executionId", description="The execution's id.")]
+ConnectionName = Annotated[
+    str, Query(pattern=NAME_PATTERN, description="Which of the provider's connections.")
+]
+Limit = Annotated[int, Query(ge=1, le=100, description="How many items at most.")]
+NextToken = Annotated[
+    str | None,
+    Query(alias="nextToken", max_length=2048, description="Where the last page ended."),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", max_length=256, description="Equal keys act once."),
+]
+
+DEFAULT = DEFAULT_CONNECTION
+
+__all__ = [
+    "DEFAULT",
+    "NAME_PATTERN",
+    "ActionName",
+    "Api",
+    "Body",
+    "ConnectionName",
+    "ExecutionId",
+    "HandshakeId",
+    "IdempotencyKey",
+    "Limit",
+    "NextToken",
+    "ProviderId",
+    "Query",
+    "Request",
+    "Response",
+    "WorkflowId",
+]
+
+
+class Request(BaseModel):
+    """The base of request bodies: camelCase JSON, surplus fields refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+
+class Api(APIGatewayHttpResolver):
+    """One function's route, with what every route needs around it.
+
+    Sizes, scopes and JSON are checked before the route runs; every error leaves as
+    ``problem+json``; one log line tells how the request went.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(enable_validation=True, json_body_deserializer=_strict_json)
+        self._logger = Logger()
+        self.exception_handler(RequestValidationError)(_invalid)
+        self.exception_handler(IntegrationError)(_failed)
+        self.not_found(_no_route)
+
+    @property
+    def tenant(self) -> str:
+        """Whose request it is: from the authorizer and from nowhere else."""
+        return str(_holder(self.current_event.raw_event)["tenant"])
+
+    def handler(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """What Lambda calls, with an event of payload format 2.0."""
+        started = time.monotonic()
+        request = event["requestContext"]
+        try:
+            refusal = _refusal(event)
+            answer = refusal.response() if refusal else self.resolve(event, context)
+        except Exception:
+            self._logger.exception("unexpected", route=event.get("routeKey"))
+            answer = Problem(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong here"
+            ).response()
+        status = int(answer["statusCode"])
+        answer["statusCode"] = status
+        if status >= HTTPStatus.BAD_REQUEST:
+            answer = _with_request_id(answer, request.get("requestId", ""))
+        self._logger.info(
+            "request",
+            route=event.get("routeKey"),
+            status=status,
+            ms=round((time.monotonic() - started) * 1000),
+            request_id=request.get("requestId"),
+        )
+        return answer
+
+
+def _holder(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    authorizer = event["requestContext"].get("authorizer") or {}
+    holder: Mapping[str, Any] = authorizer.get("lambda") or {}
+    return holder
+
+
+def _refusal(event: dict[str, Any]) -> Problem | None:
+    """What is wrong with a request before its route is asked. Leaves the body as text."""
+    if event.get("isBase64Encoded"):
+        raw = base64.b64decode(event.get("body") or "")
+        try:
+            event |= {"body": raw.decode(), "isBase64Encoded": False}
+        except UnicodeDecodeError:
+            return Problem(HTTPStatus.BAD_REQUEST, "malformed_json", "The body is not UTF-8 text")
+    if len((event.get("body") or "").encode("utf-8", "surrogatepass")) > MAX_BODY_BYTES:
+        detail = f"The body is over the limit of {MAX_BODY_BYTES} bytes"
+        return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", detail)
+    holder = _holder(event)
+    if holder:
+        scope = "read" if event["requestContext"]["http"]["method"] == "GET" else "write"
+        if scope not in str(holder.get("scopes", "")).split():
+            detail = f"This token lacks the scope {scope!r}"
+            return Problem(HTTPStatus.FORBIDDEN, "insufficient_scope", detail)
+    return None
+
+
+def _strict_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    """JSON as RFC 8259 has it: no ``NaN``, no lone surrogates, no bottomless nesting."""
+
+    def refuse(name: str) -> None:
+        detail = f"{name} is not JSON"
+        raise ValueError(detail)
+
+    try:
+        held = json.loads(text, parse_constant=refuse)
+        if "\\u" in text:
+            json.dumps(held, ensure_ascii=False).encode()
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as broken:
+        raise json.JSONDecodeError(str(broken)[:100], "", 0) from None
+    return held
+
+
+def _failed(failure: IntegrationError) -> Response[str]:
+    return _powertools(problem_of(failure))
+
+
+def _invalid(invalid: RequestValidationError) -> Response[str]:
+    errors = invalid.errors()
+    if any(error["type"] == "json_invalid" for error in errors):
+        place = next(error for error in errors if error["type"] == "json_invalid")
+        reason = (place.get("ctx") or {}).get("error", "it does not parse")
+        detail = f"The body is not JSON: {reason}"
+        return _powertools(Problem(HTTPStatus.BAD_REQUEST, "malformed_json", detail))
+    fields = [FieldError(_place(error["loc"]), _message(error)) for error in errors]
+    names = ", ".join(dict.fromkeys(field.field for field in fields))
+    return _powertools(
+        Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", f"Not as expected: {names}", fields
+        )
+    )
+
+
+def _place(loc: tuple[str | int, ...]) -> str:
+    parts = [str(part) for part in loc if part not in ("path", "query")]
+    return ".".join(parts[1:] if parts[0] == "body" and len(parts) > 1 else parts)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if error["loc"] == ("body",):
+        return "A JSON object is expected"
+    return str(error.get("msg") or error["type"])
+
+
+def _no_route(_: Exception) -> Response[str]:
+    return _powertools(Problem(HTTPStatus.NOT_FOUND, "not_found", "There is no such route"))
+
+
+def _powertools(problem: Problem) -> Response[str]:
+    answer = problem.response()
+    headers = {name: held for name, held in answer["headers"].items() if name != "Content-Type"}
+    return Response(
+        status_code=answer["statusCode"],
+        content_type="application/problem+json",
+        body=answer["body"],
+        headers=headers,
+    )
+
+
+def _with_request_id(answer: dict[str, Any], request_id: str) -> dict[str, Any]:
+    if answer["headers"].get("Content-Type") != "application/problem+json":
+        return answer
+    body = json.loads(answer["body"]) | {"requestId": request_id}
+    return answer | {"body": json.dumps(body)}

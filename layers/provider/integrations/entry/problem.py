@@ -1,0 +1,90 @@
+"""Errors as ``application/problem+json`` (RFC 9457). Standard library only: every route uses it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+from integrations import errors
+from integrations.errors import FieldError, IntegrationError
+
+MAX_BODY_BYTES = 6 * 1000 * 1000
+"""Lambda takes 6 MB in one invocation; what does not fit gets a 413 instead of a lost request.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+STATUS: tuple[tuple[type[IntegrationError], HTTPStatus], ...] = (
+    (errors.InvalidRedirect, HTTPStatus.BAD_REQUEST),
+    (errors.InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.PayloadTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (errors.NotFound, HTTPStatus.NOT_FOUND),
+    (errors.Conflict, HTTPStatus.CONFLICT),
+    (errors.HandshakeRefused, HTTPStatus.BAD_REQUEST),
+    (errors.SignatureRefused, HTTPStatus.UNAUTHORIZED),
+    (errors.ChallengeRefused, HTTPStatus.FORBIDDEN),
+    (errors.RateLimited, HTTPStatus.TOO_MANY_REQUESTS),
+    (errors.ProviderTimeout, HTTPStatus.GATEWAY_TIMEOUT),
+    (errors.ProviderUnavailable, HTTPStatus.BAD_GATEWAY),
+    (errors.ProviderError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.ExpressionError, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
+"""Which error is which status; the first that fits. What is not here is ours: 500."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One refusal, ready to be answered."""
+
+    status: HTTPStatus
+    code: str
+    detail: str
+    fields: Sequence[FieldError] = ()
+    more: dict[str, object] = field(default_factory=dict)
+    retry_after: float | None = None
+
+    def response(self, request_id: str = "") -> dict[str, Any]:
+        """The answer, as payload format 2.0 has it."""
+        body: dict[str, object] = {
+            "type": f"urn:integrations:problem:{self.code}",
+            "title": self.code.replace("_", " ").capitalize(),
+            "status": int(self.status),
+            "detail": self.detail,
+            "code": self.code,
+            "requestId": request_id,
+            **self.more,
+        }
+        if self.fields:
+            body["errors"] = [{"field": f.field, "message": f.message} for f in self.fields]
+        headers = {"Content-Type": "application/problem+json"}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(ceil(self.retry_after))
+        return {
+            "statusCode": int(self.status),
+            "headers": headers,
+            "body": json.dumps(body),
+            "isBase64Encoded": False,
+        }
+
+
+def problem_of(failure: IntegrationError) -> Problem:
+    """An error of ours as a problem.
+
+    Raises:
+        IntegrationError: The very one given, where it is no answer to a caller but a fault of ours.
+    """
+    status = next((status for kind, status in STATUS if isinstance(failure, kind)), None)
+    if status is None:
+        raise failure
+    more: dict[str, object] = {}
+    if isinstance(failure, errors.ProviderError):
+        said = {"status": failure.status, "code": failure.provider_code, **failure.data}
+        more["provider"] = {name: held for name, held in said.items() if held is not None}
+    return Problem(
+        status,
+        failure.code,
+        failure.detail,
+        failure.errors if isinstance(failure, errors.InvalidInput) else (),
+        more,
+        getattr(failure, "retry_after", None),
+    )

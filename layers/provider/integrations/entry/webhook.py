@@ -1,0 +1,95 @@
+"""The webhook routes' side of a function: raw bytes in, as little as can be around them.
+
+No resolver and no validation framework: they would be most of a cold start (docs/performance.md).
+"""
+
+import base64
+import json
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl
+
+from integrations.entry import settings
+from integrations.entry.problem import MAX_BODY_BYTES, Problem, problem_of
+from integrations.errors import IntegrationError
+from integrations.storage.aws import AwsError
+
+NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Take one delivery.
+
+    Args:
+        event: A request of payload format 2.0.
+
+    Returns:
+        ``200 {received, eventId}``; ``401``, ``404``, ``413``; ``503`` where it could not be made
+        durable, so that the sender sends it again.
+    """
+    body = _raw_body(event)
+    if len(body) > MAX_BODY_BYTES:
+        detail = f"The body is over the limit of {MAX_BODY_BYTES} bytes"
+        problem = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", detail)
+        return problem.response(_request_id(event))
+    try:
+        receipt = settings.receiver().receive(
+            _webhook_id(event), event.get("headers") or {}, _query(event), body
+        )
+    except IntegrationError as failure:
+        return _refused(event, failure)
+    return {
+        "statusCode": 200,
+        "headers": {"Content-Type": "application/json"},
+        "body": json.dumps({"received": True, "eventId": receipt.event_id}),
+    }
+
+
+def verify(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer one subscription challenge.
+
+    Args:
+        event: A request of payload format 2.0.
+
+    Returns:
+        ``200`` with the challenge and nothing else, as plain text; ``403``, ``404``.
+    """
+    try:
+        challenge = settings.receiver().challenge(_webhook_id(event), _query(event))
+    except IntegrationError as failure:
+        return _refused(event, failure)
+    return {
+        "statusCode": 200,
+        "headers": {"Content-Type": "text/plain; charset=utf-8", **NO_STORE},
+        "body": challenge,
+    }
+
+
+def _raw_body(event: dict[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    if event.get("isBase64Encoded"):
+        return base64.b64decode(body)
+    return str(body).encode("utf-8", "surrogatepass")
+
+
+def _webhook_id(event: dict[str, Any]) -> str:
+    return str(event["pathParameters"]["webhookId"])
+
+
+def _query(event: dict[str, Any]) -> dict[str, str]:
+    return dict(parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True))
+
+
+def _request_id(event: dict[str, Any]) -> str:
+    return str(event["requestContext"].get("requestId", ""))
+
+
+def _refused(event: dict[str, Any], failure: IntegrationError) -> dict[str, Any]:
+    if isinstance(failure, AwsError):
+        log = {"level": "ERROR", "message": "not durable", "error": failure.detail}
+        print(json.dumps(log))  # noqa: T201 - Lambda's JSON log; a logger would cost the cold start
+        detail = "The delivery could not be stored; send it again"
+        problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", detail, retry_after=5)
+    else:
+        problem = problem_of(failure)
+    return problem.response(_request_id(event))

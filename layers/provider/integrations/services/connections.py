@@ -1,0 +1,602 @@
+"""Connections: the catalogue, tests, saving, states, actions, removal."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from integrations.errors import (
+    ConnectionInUse,
+    CredentialsRejected,
+    FieldError,
+    IntegrationError,
+    InvalidInput,
+    InvalidParams,
+    PermissionMissing,
+    ProviderError,
+    ProviderUnavailable,
+    UnknownWebhook,
+)
+from integrations.models import ConnectionStatus, Json, now
+from integrations.providers import registry
+from integrations.providers.base import Credentials, Provider, Verified
+from integrations.services.subscriptions import Subscriptions
+from integrations.services.vault import Opened, Vault
+from integrations.storage.connections import Connection, Connections
+from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
+from integrations.storage.workflows import Workflows
+
+
+class Answer(BaseModel):
+    """The base of what the API answers: camelCase JSON."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True)
+
+
+class AccountAnswer(Answer):
+    """Whose credentials these are, as the provider tells it."""
+
+    id: str
+    label: str
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class ErrorAnswer(Answer):
+    """What last went wrong."""
+
+    code: str
+    message: str
+    at: datetime
+
+
+class RejectionAnswer(Answer):
+    """Why a delivery was refused."""
+
+    at: datetime
+    reason: str
+
+
+class WebhookAnswer(Answer):
+    """The webhook that a connection's events come to."""
+
+    id: str
+    url: str
+    verification: dict[str, Any] | None = None
+    rejected: int | None = None
+    last_rejection: RejectionAnswer | None = None
+    last_failure: RejectionAnswer | None = None
+
+
+class ConnectionAnswer(Answer):
+    """A connection's metadata; never a secret."""
+
+    provider: str
+    connection: str
+    status: ConnectionStatus
+    account: AccountAnswer
+    connected_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None = None
+    last_tested: datetime | None = None
+    last_error: ErrorAnswer | None = None
+    webhook: WebhookAnswer | None = None
+
+
+class StatusAnswer(Answer):
+    """The state of one provider: that of its default connection, else of its first."""
+
+    status: ConnectionStatus
+    account: AccountAnswer | None = None
+    connected_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_tested: datetime | None = None
+    last_error: ErrorAnswer | None = None
+    connections: list[ConnectionAnswer] = Field(default_factory=list)
+
+
+class TestAnswer(Answer):
+    """How a test went; ``message`` is the provider's own reason where it refused."""
+
+    success: bool
+    message: str
+    code: str | None = None
+    account: AccountAnswer | None = None
+    tested_at: datetime
+    duration_ms: int
+
+
+class DeletedAnswer(Answer):
+    """What came of a removal; ``revoked`` is null where the provider has no revocation."""
+
+    deleted: Literal[True] = True
+    revoked: bool | None = None
+    message: str | None = None
+
+
+class ActionForm(Answer):
+    """One action in the catalogue."""
+
+    name: str
+    title: str
+    idempotent: bool
+    params: dict[str, Any]
+    example: dict[str, Any]
+
+
+class TriggerForm(Answer):
+    """One trigger in the catalogue."""
+
+    type: str
+    title: str
+    filters: dict[str, Any]
+    example: dict[str, Any]
+
+
+class ProviderForm(Answer):
+    """One provider in the catalogue: its forms as JSON Schema."""
+
+    id: str
+    title: str
+    docs_url: str
+    oauth: bool
+    credentials: dict[str, Any]
+    actions: list[ActionForm]
+    triggers: list[TriggerForm]
+
+
+class CatalogueAnswer(Answer):
+    """The catalogue."""
+
+    items: list[ProviderForm]
+
+
+class ActionAnswer(Answer):
+    """What an action gave."""
+
+    result: Any
+
+
+class ConnectionService:
+    """The use cases of connections; see each method.
+
+    Args:
+        connections, webhooks, workflows: The tables.
+        vault: The use of credentials.
+        subscriptions: What providers are asked to send.
+        public_url: Where this backend answers, without a trailing slash.
+        clock: The present moment.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        webhooks: Webhooks,
+        workflows: Workflows,
+        vault: Vault,
+        subscriptions: Subscriptions,
+        *,
+        public_url: str,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._connections = connections
+        self._webhooks = webhooks
+        self._workflows = workflows
+        self._vault = vault
+        self._subscriptions = subscriptions
+        self._public_url = public_url
+        self._clock = clock
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def status(self, tenant: str) -> dict[str, StatusAnswer]:
+        """The state of every provider, those without a connection included. One query."""
+        held: dict[str, list[Connection]] = {name: [] for name in registry.PROVIDER_IDS}
+        for connection in self._connections.of_tenant(tenant):
+            held.setdefault(connection.provider, []).append(connection)
+        return {name: self._provider_status(found) for name, found in held.items()}
+
+    def _provider_status(self, found: list[Connection]) -> StatusAnswer:
+        if not found:
+            return StatusAnswer(status="disconnected")
+        answers = [self._answer(connection) for connection in found]
+        first = next((each for each in answers if each.connection == "default"), answers[0])
+        return StatusAnswer(
+            status=first.status,
+            account=first.account,
+            connected_at=first.connected_at,
+            expires_at=first.expires_at,
+            last_tested=first.last_tested,
+            last_error=first.last_error,
+            connections=answers,
+        )
+
+    def metadata(self, tenant: str, provider_id: str, name: str) -> ConnectionAnswer:
+        """A connection's metadata with its webhook, rejected deliveries included.
+
+        Raises:
+            UnknownProvider, UnknownConnection: There is none.
+        """
+        _known(provider_id)
+        connection = self._connections.get(tenant, provider_id, name)
+        webhook = None
+        if connection.webhook_id:
+            try:
+                webhook = self._webhooks.get(connection.webhook_id)
+            except UnknownWebhook:
+                webhook = None
+        return self._answer(connection, webhook)
+
+    def _answer(self, connection: Connection, webhook: Webhook | None = None) -> ConnectionAnswer:
+        error = connection.last_error
+        return ConnectionAnswer(
+            provider=connection.provider,
+            connection=connection.name,
+            status=self._state(connection),
+            account=AccountAnswer(
+                id=connection.account.id,
+                label=connection.account.label,
+                details=dict(connection.account.details),
+            ),
+            connected_at=connection.connected_at,
+            updated_at=connection.updated_at,
+            expires_at=connection.expires_at,
+            last_tested=connection.last_tested,
+            last_error=ErrorAnswer(code=error.code, message=error.message, at=error.at)
+            if error
+            else None,
+            webhook=self._webhook_answer(connection, webhook),
+        )
+
+    def _webhook_answer(
+        self, connection: Connection, webhook: Webhook | None
+    ) -> WebhookAnswer | None:
+        if not connection.webhook_id:
+            return None
+        url = f"{self._public_url}/api/webhooks/{connection.webhook_id}"
+        if webhook is None:
+            return WebhookAnswer(id=connection.webhook_id, url=url)
+        return WebhookAnswer(
+            id=webhook.webhook_id,
+            url=url,
+            verification=dict(webhook.verification),
+            rejected=webhook.rejected,
+            last_rejection=_note(webhook.last_rejection),
+            last_failure=_note(webhook.last_failure),
+        )
+
+    def _state(self, connection: Connection) -> ConnectionStatus:
+        refreshable = registry.REFRESHABLE
+        expired = connection.expires_at is not None and connection.expires_at <= self._clock()
+        if connection.status == "connected" and expired and connection.provider not in refreshable:
+            return "expired"
+        return cast("ConnectionStatus", connection.status)
+
+    # -- testing -----------------------------------------------------------------------------
+
+    def test(
+        self, tenant: str, provider_id: str, name: str, given: Mapping[str, Json] | None
+    ) -> TestAnswer:
+        """Test what is given, else what is stored (and keep how that went).
+
+        Raises:
+            UnknownProvider, UnknownConnection: There is nothing to test.
+            InvalidInput: The given credentials are not of the provider's form.
+        """
+        provider = registry.get(provider_id)
+        started = time.monotonic()
+        opened: Opened | None = None
+        try:
+            if given is None:
+                opened = self._vault.open(tenant, provider_id, name)
+                credentials = opened.credentials
+            else:
+                credentials = _parse(provider, given)
+            verified = provider.verify(self._vault.call(provider, credentials))
+        except ProviderError as refusal:
+            self._keep_failure(opened, refusal)
+            return self._test_answer(started, refusal.detail, code=refusal.code)
+        if opened and opened.connection:
+            self._connections.record_success(opened.connection, verified.account)
+        return self._test_answer(started, verified.message, verified=verified)
+
+    def _keep_failure(self, opened: Opened | None, refusal: ProviderError) -> None:
+        if opened is None or opened.connection is None:
+            return
+        if isinstance(refusal, CredentialsRejected):
+            self._vault.record_refusal(opened, refusal)
+            return
+        status = "error" if isinstance(refusal, PermissionMissing) else None
+        self._connections.record_error(
+            opened.connection, refusal.code, refusal.detail, status=status, tested=True
+        )
+
+    def _test_answer(
+        self,
+        started: float,
+        message: str,
+        *,
+        code: str | None = None,
+        verified: Verified[Any] | None = None,
+    ) -> TestAnswer:
+        account = verified.account if verified else None
+        return TestAnswer(
+            success=verified is not None,
+            message=message,
+            code=code,
+            account=AccountAnswer(id=account.id, label=account.label, details=dict(account.details))
+            if account
+            else None,
+            tested_at=self._clock(),
+            duration_ms=round((time.monotonic() - started) * 1000),
+        )
+
+    # -- saving ------------------------------------------------------------------------------
+
+    def save(
+        self, tenant: str, provider_id: str, name: str, given: Mapping[str, Json]
+    ) -> ConnectionAnswer:
+        """Validate, test, then keep credentials. Nothing changes where any of that fails.
+
+        Raises:
+            UnknownProvider: There is none with this id.
+            InvalidInput: The credentials are not of the provider's form.
+            CredentialsRejected, ProviderError: The provider refuses them, or cannot be asked.
+            WebhookIdTaken: The webhook's id belongs to somebody else.
+            VersionConflict: Somebody saves the same connection at this moment.
+        """
+        provider = registry.get(provider_id)
+        if provider.oauth:
+            detail = (
+                f"{provider_id} is connected by logging in: "
+                f"POST /api/integrations/oauth/start/{provider_id}"
+            )
+            raise InvalidInput(detail, [FieldError("credentials", detail)])
+        credentials = _parse(provider, given)
+        verified = provider.verify(self._vault.call(provider, credentials))
+        return self.keep(tenant, provider, name, credentials, verified)
+
+    def keep(
+        self,
+        tenant: str,
+        provider: Provider,
+        name: str,
+        credentials: Credentials,
+        verified: Verified[Any],
+    ) -> ConnectionAnswer:
+        """Keep credentials that were just tested, with the webhook that they need.
+
+        The webhook's record comes first: where the process dies in between it waits, harmless, for
+        the same connection to be saved again.
+        """
+        earlier = self._connections.find(tenant, provider.id, name)
+        credentials = verified.credentials or credentials
+        webhook = self._save_webhook(tenant, provider, name, credentials, earlier)
+        moment = self._clock()
+        connection = Connection(
+            tenant=tenant,
+            provider=provider.id,
+            name=name,
+            account=verified.account,
+            connected_at=earlier.connected_at if earlier else moment,
+            updated_at=moment,
+            last_tested=moment,
+            expires_at=verified.expires_at,
+            webhook_id=webhook.webhook_id if webhook else None,
+            subscribed=earlier.subscribed if earlier else None,
+        )
+        opened = Opened(provider, credentials, connection)
+        written = self._vault.save(
+            connection, opened, replaces=earlier.version if earlier else None
+        )
+        if earlier and earlier.webhook_id not in (None, written.webhook_id):
+            self._forget_webhook(earlier)
+        try:
+            self._subscriptions.sync(tenant, provider.id, name)
+        except ProviderError as failure:
+            # The credentials are good and kept; the daily check asks the provider again.
+            message = f"Its webhooks could not be set up: {failure.detail}"
+            self._connections.record_error(written, failure.code, message, status=None)
+        return self._answer(written, webhook)
+
+    def _save_webhook(
+        self,
+        tenant: str,
+        provider: Provider,
+        name: str,
+        credentials: Credentials,
+        earlier: Connection | None,
+    ) -> Webhook | None:
+        if provider.inbound is None or provider.inbound.endpoint is None:
+            return None
+        endpoint = provider.inbound.endpoint(credentials)
+        held_id = earlier.webhook_id if earlier else None
+        held = WebhookSecrets("", "")
+        if held_id and endpoint.webhook_id in (None, held_id):
+            try:
+                held = self._webhooks.secrets(self._webhooks.get(held_id))
+            except UnknownWebhook:
+                held_id = None
+        webhook = Webhook(
+            webhook_id=endpoint.webhook_id or held_id or secrets.token_urlsafe(24),
+            tenant=tenant,
+            provider=provider.id,
+            connection=name,
+            verification=endpoint.verification,
+        )
+        self._webhooks.save(
+            webhook,
+            WebhookSecrets(
+                _secret(endpoint.secret) or held.secret or secrets.token_urlsafe(32),
+                _secret(endpoint.verify_token) or held.verify_token or secrets.token_urlsafe(32),
+            ),
+        )
+        return webhook
+
+    def _forget_webhook(self, connection: Connection) -> None:
+        if connection.webhook_id:
+            self._webhooks.delete(
+                Webhook(
+                    webhook_id=connection.webhook_id,
+                    tenant=connection.tenant,
+                    provider=connection.provider,
+                    connection=connection.name,
+                    verification={},
+                )
+            )
+
+    # -- removal -----------------------------------------------------------------------------
+
+    def delete(self, tenant: str, provider_id: str, name: str) -> DeletedAnswer:
+        """Revoke the credentials where the provider can, then forget them.
+
+        A provider that cannot be reached does not keep the tenant from leaving it: the answer says
+        that nothing was revoked, and why.
+
+        Raises:
+            UnknownProvider, UnknownConnection: There is none.
+            ConnectionInUse: Workflows use it; the detail names them.
+            VersionConflict: Somebody changes it at this moment.
+        """
+        provider = registry.get(provider_id)
+        connection = self._connections.get_sealed(tenant, provider_id, name)
+        users = [
+            workflow
+            for workflow in self._workflows.of_tenant(tenant)
+            if connection.key in workflow.uses
+        ]
+        if users:
+            names = ", ".join(f"{each.name!r} ({each.workflow_id})" for each in users[:10])
+            detail = f"{len(users)} workflow(s) use this connection: {names}. Change them first."
+            raise ConnectionInUse(detail)
+        revoked, message = self._revoke(provider, connection)
+        if not self._connections.delete(connection):
+            return self.delete(tenant, provider_id, name)  # it was refreshed in between
+        self._forget_webhook(connection)
+        return DeletedAnswer(revoked=revoked, message=message)
+
+    def _revoke(self, provider: Provider, connection: Connection) -> tuple[bool | None, str | None]:
+        try:
+            self._subscriptions.stop(connection)
+            if provider.revoke is None:
+                return None, None
+            credentials = provider.credentials.model_validate(self._connections.open(connection))
+            provider.revoke(self._vault.call(provider, credentials))
+        except IntegrationError as failure:
+            return False, f"Removed here, but not revoked at the provider: {failure.detail}"
+        return True, None
+
+    # -- use ---------------------------------------------------------------------------------
+
+    def run_action(
+        self, tenant: str, provider_id: str, name: str, action_name: str, given: Mapping[str, Json]
+    ) -> ActionAnswer:
+        """Run one action now.
+
+        Raises:
+            UnknownProvider, UnknownAction, UnknownConnection: There is none.
+            InvalidParams: The parameters do not fit; each is named.
+            ProviderError: The provider refuses, or cannot be asked.
+        """
+        action = registry.get(provider_id).action(action_name)
+        try:
+            params = action.params.model_validate(given)
+        except ValidationError as invalid:
+            detail = f"The parameters of {provider_id}.{action_name} do not fit"
+            raise InvalidParams(detail, field_errors(invalid, "params")) from None
+        result = self._vault.use(tenant, provider_id, name, lambda call: action.run(call, params))
+        return ActionAnswer(result=result)
+
+    # -- the catalogue -----------------------------------------------------------------------
+
+    @staticmethod
+    def catalogue() -> list[ProviderForm]:
+        """Every provider, with the forms of its credentials, actions and triggers."""
+        return [_form(registry.get(name)) for name in registry.PROVIDER_IDS]
+
+    # -- the daily check ---------------------------------------------------------------------
+
+    def check(self, tenant: str, provider_id: str, name: str) -> str:
+        """Refresh what is near its end and test what is left. Returns the state afterwards.
+
+        A provider that is down changes nothing: the next check is only an hour away then.
+        """
+        provider = registry.get(provider_id)
+        opened: Opened | None = None
+        try:
+            opened = self._vault.open_for_check(tenant, provider_id, name)
+            verified = provider.verify(self._vault.call(provider, opened.credentials))
+        except ProviderError as refusal:
+            self._keep_failure(opened, refusal)
+            connection = self._connections.get(tenant, provider_id, name)
+            soon = isinstance(refusal, ProviderUnavailable)
+            self._connections.postpone(connection, self._vault.next_check(soon=soon))
+            return self._state(connection)
+        if opened.connection is None:
+            return "disconnected"
+        self._connections.record_success(
+            opened.connection, verified.account, due_at=self._vault.next_check()
+        )
+        self._subscriptions.sync(tenant, provider_id, name)
+        return "connected"
+
+
+def field_errors(invalid: ValidationError, root: str) -> list[FieldError]:
+    """A pydantic error as our own: dotted places, no input echoed."""
+    return [
+        FieldError(".".join([root, *(str(part) for part in error["loc"])]), error["msg"])
+        for error in invalid.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def _known(provider_id: str) -> None:
+    if provider_id not in registry.PROVIDER_IDS:
+        registry.get(provider_id)  # raises with the list of those that are
+
+
+def _parse(provider: Provider, given: Mapping[str, Json]) -> Credentials:
+    try:
+        return provider.credentials.model_validate(given)
+    except ValidationError as invalid:
+        detail = f"These are not credentials of {provider.id}"
+        raise InvalidInput(detail, field_errors(invalid, "credentials")) from None
+
+
+def _secret(held: Any) -> str:  # noqa: ANN401 - a SecretStr or nothing
+    return held.get_secret_value() if held else ""
+
+
+def _note(held: tuple[datetime, str] | None) -> RejectionAnswer | None:
+    return RejectionAnswer(at=held[0], reason=held[1]) if held else None
+
+
+def _form(provider: Provider) -> ProviderForm:
+    return ProviderForm(
+        id=provider.id,
+        title=provider.title,
+        docs_url=provider.docs_url,
+        oauth=provider.oauth is not None,
+        credentials=provider.credentials.model_json_schema(),
+        actions=[
+            ActionForm(
+                name=action.name,
+                title=action.title,
+                idempotent=action.idempotent,
+                params=action.params.model_json_schema(),
+                example=dict(action.example),
+            )
+            for action in provider.actions
+        ],
+        triggers=[
+            TriggerForm(
+                type=trigger.type,
+                title=trigger.title,
+                filters=trigger.filters.model_json_schema(),
+                example=dict(trigger.example),
+            )
+            for trigger in provider.triggers
+        ],
+    )

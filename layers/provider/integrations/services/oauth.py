@@ -1,0 +1,304 @@
+"""The OAuth handshakes: begun for a tenant, ended by whoever comes back with the state, once.
+
+RFC 6749 (authorization code), RFC 7636 (PKCE), RFC 9207 (``iss``), RFC 9700 (best practice).
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Self
+from urllib.parse import urlencode, urlsplit
+
+from integrations.errors import (
+    HandshakeRefused,
+    IntegrationError,
+    InvalidRedirect,
+    ProviderError,
+    UnknownConnection,
+)
+from integrations.models import now
+from integrations.providers import registry
+from integrations.providers.base import Provider
+from integrations.services.connections import Answer, ConnectionAnswer, ConnectionService
+from integrations.services.vault import Vault
+from integrations.storage.handshakes import LIFETIME, Handshake, Handshakes
+
+type HandshakeStatus = Literal["pending", "completed", "failed", "expired"]
+
+MAX_REDIRECT = 2048
+
+
+class StartedAnswer(Answer):
+    """Where to send the person who logs in."""
+
+    auth_url: str
+    handshake_id: str
+    expires_at: datetime
+
+
+class HandshakeError(Answer):
+    """Why a handshake failed."""
+
+    code: str
+    message: str
+
+
+class HandshakeAnswer(Answer):
+    """How far a handshake is."""
+
+    status: HandshakeStatus
+    credentials: ConnectionAnswer | None = None
+    error: HandshakeError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a callback ended, for the page or the redirect that the browser gets.
+
+    Attributes:
+        redirect: Where the browser goes; ``None`` for the page that closes itself.
+    """
+
+    handshake_id: str
+    provider: str
+    status: Literal["completed", "failed"]
+    message: str
+    redirect: str | None = None
+
+
+class OAuthService:
+    """The use cases of OAuth; see each method.
+
+    Args:
+        handshakes: The Handshakes table.
+        connections: Keeps what a handshake brings.
+        vault: The stack's OAuth clients and the way out.
+        public_url: Where this backend answers; the callback's address derives from it alone.
+        frontend_url: What a relative ``redirectUri`` is relative to.
+        redirect_uris: Where a login may lead in the end: these, and what is below them.
+        clock: The present moment.
+    """
+
+    def __init__(
+        self,
+        handshakes: Handshakes,
+        connections: ConnectionService,
+        vault: Vault,
+        *,
+        public_url: str,
+        frontend_url: str,
+        redirect_uris: Sequence[str],
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._handshakes = handshakes
+        self._connections = connections
+        self._vault = vault
+        self._public_url = public_url
+        self._frontend_url = frontend_url
+        self._redirect_uris = tuple(redirect_uris)
+        self._clock = clock
+
+    # -- begin -------------------------------------------------------------------------------
+
+    def start(
+        self, tenant: str, provider_id: str, connection: str, redirect_uri: str | None
+    ) -> StartedAnswer:
+        """Begin a handshake.
+
+        Raises:
+            UnknownProvider: There is none with this id.
+            ProviderNotConfigured: It has no OAuth, or the stack no client there.
+            InvalidRedirect: ``redirect_uri`` is not on the allow-list.
+        """
+        provider = registry.get(provider_id)
+        app = self._vault.app(provider)
+        assert provider.oauth is not None  # noqa: S101 - app() has looked
+        redirect = self._allowed(redirect_uri) if redirect_uri else None
+        handshake = Handshake(
+            handshake_id=secrets.token_urlsafe(16),
+            tenant=tenant,
+            provider=provider_id,
+            connection=connection,
+            deadline=self._clock() + LIFETIME,
+            redirect_uri=redirect,
+        )
+        state = f"{handshake.handshake_id}.{secrets.token_urlsafe(32)}"
+        verifier = secrets.token_urlsafe(48)
+        self._handshakes.begin(handshake, state, verifier)
+        auth_url = provider.oauth.authorization_url(
+            app, self._vault.addresses, self._callback_url(provider_id), state, _challenge(verifier)
+        )
+        return StartedAnswer(
+            auth_url=auth_url,
+            handshake_id=handshake.handshake_id,
+            expires_at=handshake.deadline,
+        )
+
+    def _callback_url(self, provider_id: str) -> str:
+        return f"{self._public_url}/api/integrations/oauth/callback/{provider_id}"
+
+    def _allowed(self, redirect_uri: str) -> str:
+        """The redirect, checked as a browser would read it.
+
+        Raises:
+            InvalidRedirect: It is not on the allow-list, or browsers disagree about what it is.
+        """
+        suspicious = any(ch in "\\#" or ch.isspace() or not ch.isprintable() for ch in redirect_uri)
+        if suspicious or not redirect_uri.isascii() or len(redirect_uri) > MAX_REDIRECT:
+            raise InvalidRedirect("redirectUri holds characters that a plain URL has not")
+        uri = redirect_uri
+        if uri.startswith("/") and not uri.startswith("//"):
+            uri = f"{self._frontend_url}{uri}"
+        try:
+            parts = urlsplit(uri)
+            origin = (parts.scheme, parts.hostname, parts.port)
+        except ValueError:
+            raise InvalidRedirect("redirectUri is not a URL") from None
+        if parts.scheme not in ("http", "https") or "@" in parts.netloc:
+            raise InvalidRedirect("redirectUri must be a plain http or https URL")
+        segments = parts.path.replace("%2e", ".").replace("%2E", ".").split("/")
+        if ".." in segments:
+            raise InvalidRedirect("redirectUri must not climb with '..'")
+        for allowed in self._redirect_uris:
+            known = urlsplit(allowed)
+            base = known.path.rstrip("/")
+            below = parts.path == base or parts.path.startswith(f"{base}/")
+            if origin == (known.scheme, known.hostname, known.port) and below:
+                return uri
+        raise InvalidRedirect("redirectUri is not on this stack's allow-list (AllowedRedirectUris)")
+
+    # -- look --------------------------------------------------------------------------------
+
+    def status(self, tenant: str, handshake_id: str) -> HandshakeAnswer:
+        """How far a handshake of this tenant is.
+
+        Raises:
+            UnknownHandshake: There is none, or it is another tenant's.
+        """
+        handshake = self._handshakes.get(tenant, handshake_id)
+        match handshake.status:
+            case "completed":
+                try:
+                    metadata = self._connections.metadata(
+                        tenant, handshake.provider, handshake.connection
+                    )
+                except UnknownConnection:
+                    metadata = None  # removed since
+                return HandshakeAnswer(status="completed", credentials=metadata)
+            case "failed":
+                error = handshake.error or {}
+                return HandshakeAnswer(
+                    status="failed",
+                    error=HandshakeError(code=error["code"], message=error["message"]),
+                )
+        if handshake.deadline <= self._clock():
+            message = "Nobody finished the login in time; start again"
+            return HandshakeAnswer(
+                status="expired", error=HandshakeError(code="handshake_expired", message=message)
+            )
+        return HandshakeAnswer(status="pending")
+
+    # -- end ---------------------------------------------------------------------------------
+
+    def complete(self, provider_id: str, parameters: Sequence[tuple[str, str]]) -> Outcome:
+        """End a handshake with what the provider sent the browser back with.
+
+        Args:
+            provider_id: From the path.
+            parameters: The query, decoded, in order.
+
+        Returns:
+            How it ended; a failure after the state was taken is an outcome, not an error.
+
+        Raises:
+            UnknownProvider: There is none with this id.
+            HandshakeRefused: A parameter is doubled, or the state is not good (any more).
+        """
+        provider = registry.get(provider_id)
+        if provider.oauth is None:
+            raise HandshakeRefused(f"{provider_id} is not connected by OAuth")
+        given = dict(parameters)
+        if len(given) != len(parameters):
+            raise HandshakeRefused("A parameter came twice; start again")
+        state = given.get("state", "")
+        handshake_id, _, random = state.partition(".")
+        if not handshake_id or not random:
+            raise HandshakeRefused("The state is missing; start again")
+        handshake, verifier = self._handshakes.consume(handshake_id, provider_id, state)
+        try:
+            message = self._exchange(provider, handshake, verifier, given)
+        except IntegrationError as failure:
+            self._handshakes.fail(handshake, failure.code, failure.detail)
+            return self._outcome(handshake, "failed", failure.detail)
+        except Exception:
+            self._handshakes.fail(handshake, "internal_error", "Something went wrong here")
+            raise
+        self._handshakes.complete(handshake)
+        return self._outcome(handshake, "completed", message)
+
+    def _exchange(
+        self, provider: Provider, handshake: Handshake, verifier: str, given: dict[str, str]
+    ) -> str:
+        oauth = provider.oauth
+        assert oauth is not None  # noqa: S101 - complete() has looked
+        issuer = given.get("iss")
+        known = oauth.issuer
+        if (
+            issuer is not None
+            and known is not None
+            and not hmac.compare_digest(issuer.encode(), known.encode())
+        ):
+            raise HandshakeRefused("The answer came from another issuer")
+        if "error" in given or "error_code" in given:
+            raise LoginRefused.of(given)
+        code = given.get("code")
+        if not code:
+            raise HandshakeRefused("The provider sent neither a code nor an error")
+        credentials = oauth.exchange(
+            self._vault.app(provider),
+            self._vault.http,
+            self._vault.addresses,
+            code,
+            self._callback_url(provider.id),
+            verifier,
+        )
+        verified = provider.verify(self._vault.call(provider, credentials))
+        self._connections.keep(
+            handshake.tenant, provider, handshake.connection, credentials, verified
+        )
+        return verified.message
+
+    def _outcome(
+        self, handshake: Handshake, status: Literal["completed", "failed"], message: str
+    ) -> Outcome:
+        redirect = None
+        if handshake.redirect_uri:
+            query = urlencode({"handshakeId": handshake.handshake_id, "status": status})
+            joint = "&" if "?" in handshake.redirect_uri else "?"
+            redirect = f"{handshake.redirect_uri}{joint}{query}"
+        return Outcome(handshake.handshake_id, handshake.provider, status, message, redirect)
+
+
+class LoginRefused(ProviderError):
+    """The person, or the provider for them, said no."""
+
+    code = "access_denied"
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Self:
+        """The refusal that a callback's parameters tell (RFC 6749 4.1.2.1, and Facebook's own)."""
+        error = str(given.get("error") or given.get("error_code"))[:100]
+        words = str(given.get("error_description") or given.get("error_message") or "")[:300]
+        if error == "access_denied":
+            words = words or "The login was refused"
+        detail = f"{words} ({error})" if words else f"The provider answered {error}"
+        return cls(detail, provider_code=error)
+
+
+def _challenge(verifier: str) -> str:
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")

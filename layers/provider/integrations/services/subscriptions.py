@@ -1,0 +1,166 @@
+"""What providers are asked to send: just what the enabled workflows wait for.
+
+Any number of workflows share one bot and one page. What a provider was last asked for is kept in
+the connection's row, so that it is asked only when that changes: once for the first workflow that
+needs it, and to stop after the last.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pydantic import SecretStr
+
+from integrations.errors import UnknownConnection
+from integrations.models import Json
+from integrations.providers import registry
+from integrations.providers.base import Call, Provider, Subscription
+from integrations.services.vault import Vault
+from integrations.services.webhooks import STACK_WEBHOOK
+from integrations.storage.app_secret import AppSecret
+from integrations.storage.connections import Connection, Connections
+from integrations.storage.webhooks import Webhooks
+from integrations.storage.workflows import Workflows
+
+STACK_WEBHOOKS = {"facebook_oauth": STACK_WEBHOOK}
+"""Providers whose events come to the stack's own webhook of its app, and that webhook's id."""
+
+type Wanted = dict[str, list[str]]
+"""Target → the trigger types that workflows wait for there."""
+
+
+class Subscriptions:
+    """Keeps providers' subscriptions equal to what the workflows need."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        webhooks: Webhooks,
+        workflows: Workflows,
+        vault: Vault,
+        app_secret: AppSecret,
+        *,
+        public_url: str,
+    ) -> None:
+        self._connections = connections
+        self._webhooks = webhooks
+        self._workflows = workflows
+        self._vault = vault
+        self._app_secret = app_secret
+        self._public_url = public_url
+
+    def sync(
+        self,
+        tenant: str,
+        provider_id: str,
+        name: str,
+        *,
+        also: Mapping[str, Json] | None = None,
+        without: str | None = None,
+    ) -> None:
+        """Ask the provider for what the enabled workflows need, where that differs from before.
+
+        Args:
+            tenant: Whose connection.
+            provider_id: At which provider.
+            name: Its name.
+            also: A trigger that is about to be saved.
+            without: The workflow that it replaces, or that goes.
+
+        Raises:
+            UnknownConnection: There is none.
+            ProviderError: The provider refuses.
+        """
+        provider = registry.get(provider_id)
+        if provider.inbound is None or provider.inbound.subscribe is None:
+            return
+        connection = self._connections.get(tenant, provider_id, name)
+        triggers = [
+            workflow.definition["trigger"]
+            for workflow in self._workflows.of_tenant(tenant)
+            if workflow.enabled
+            and workflow.workflow_id != without
+            and connection.key in workflow.uses
+        ]
+        wanted = _wanted(provider, connection, [*triggers, *([dict(also)] if also else [])])
+        self._apply(provider, connection, wanted)
+
+    def stop(self, connection: Connection) -> None:
+        """Ask the provider to send nothing more."""
+        provider = registry.get(connection.provider)
+        if provider.inbound and provider.inbound.unsubscribe and connection.subscribed:
+            self._apply(provider, connection, {})
+
+    def _apply(self, provider: Provider, connection: Connection, wanted: Wanted) -> None:
+        inbound = provider.inbound
+        if inbound is None or inbound.subscribe is None or inbound.unsubscribe is None:
+            return
+        before = _subscribed(connection)
+        if wanted == before:
+            return
+        changed = {
+            target: wanted[target] for target in wanted if wanted[target] != before.get(target)
+        }
+        gone = [target for target in before if target not in wanted]
+        for target, events in changed.items():
+            wish = self._subscription(connection, target, events)
+            self._ask(connection, inbound.subscribe, wish)
+        for target in gone:
+            wish = self._subscription(connection, target, [])
+            self._ask(connection, inbound.unsubscribe, wish)
+        try:
+            held = self._connections.get(connection.tenant, connection.provider, connection.name)
+        except UnknownConnection:
+            return
+        kept = json.dumps({"account": connection.account.id, "wanted": wanted}, sort_keys=True)
+        self._connections.record_subscription(held, kept if wanted else None)
+
+    def _ask(
+        self,
+        connection: Connection,
+        ask: Callable[[Call[Any], Subscription], None],
+        wish: Subscription,
+    ) -> None:
+        self._vault.use(
+            connection.tenant, connection.provider, connection.name, lambda call: ask(call, wish)
+        )
+
+    def _subscription(
+        self, connection: Connection, target: str, events: Iterable[str]
+    ) -> Subscription:
+        webhook_id = connection.webhook_id or STACK_WEBHOOKS[connection.provider]
+        if connection.webhook_id:
+            secrets = self._webhooks.secrets(self._webhooks.get(connection.webhook_id))
+            secret, verify_token = secrets.secret, secrets.verify_token
+        else:
+            held = self._app_secret.values()
+            secret, verify_token = held["facebookAppSecret"], held["facebookVerifyToken"]
+        return Subscription(
+            url=f"{self._public_url}/api/webhooks/{webhook_id}",
+            secret=SecretStr(secret),
+            verify_token=SecretStr(verify_token),
+            target=target,
+            events=frozenset(events),
+        )
+
+
+def _subscribed(connection: Connection) -> Wanted:
+    if not connection.subscribed:
+        return {}
+    held = json.loads(connection.subscribed)
+    wanted: Wanted = held["wanted"] if held["account"] == connection.account.id else {}
+    return wanted
+
+
+def _wanted(provider: Provider, connection: Connection, triggers: Iterable[Json]) -> Wanted:
+    known = {trigger.type for trigger in provider.triggers}
+    inbound = provider.inbound
+    targets = dict(inbound.targets(connection.account)) if inbound and inbound.targets else {}
+    wanted: dict[str, set[str]] = {}
+    for trigger in triggers:
+        if not isinstance(trigger, dict) or trigger.get("type") not in known:
+            continue
+        chosen = trigger.get("pageId")
+        for target in [str(chosen)] if chosen else targets or [""]:
+            wanted.setdefault(target, set()).add(str(trigger["type"]))
+    return {target: sorted(events) for target, events in sorted(wanted.items())}

@@ -1,0 +1,338 @@
+"""The use of stored credentials: opened, refreshed by one caller at a time, their state kept."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import SecretStr
+
+from integrations.errors import (
+    ConnectionPaused,
+    CredentialsRejected,
+    IntegrationError,
+    NeedsReauthentication,
+    ProviderError,
+    ProviderNotConfigured,
+    ProviderUnavailable,
+    RateLimited,
+    UnknownConnection,
+    VersionConflict,
+)
+from integrations.models import DEFAULT_CONNECTION, Json, now
+from integrations.providers import registry
+from integrations.providers.base import Addresses, Call, Credentials, Http, OAuthApp, Provider
+from integrations.storage.app_secret import AppSecret
+from integrations.storage.connections import Connection, Connections
+
+REFRESH_BEFORE = timedelta(minutes=5)
+"""A token that lives no longer than this is refreshed before it is used."""
+
+LEASE = timedelta(seconds=30)
+WAIT_SECONDS = 20.0
+POLL_SECONDS = 0.25
+CHECK_EVERY = timedelta(days=1)
+CHECK_SOON = timedelta(hours=1)
+CHECK_AHEAD = timedelta(days=3)
+"""The daily check refreshes what would end before a few more checks have had their chance."""
+LONG_PAUSE = timedelta(hours=1)
+
+
+def reveal(credentials: Credentials) -> dict[str, Json]:
+    """Credentials as JSON, secrets included: for sealing, and for nothing else."""
+    revealed: dict[str, Json] = _plain(credentials.model_dump(mode="python", by_alias=True))
+    return revealed
+
+
+def _plain(held: Any) -> Any:  # noqa: ANN401 - any JSON value, secrets wrapped
+    match held:
+        case SecretStr():
+            return held.get_secret_value()
+        case Mapping():
+            return {name: _plain(inner) for name, inner in held.items() if inner is not None}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(inner) for inner in held]
+        case datetime():
+            return held.isoformat()
+        case None | bool() | int() | float() | str():
+            return held
+        case _:
+            return str(held)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Credentials ready for use, and whose they are; ``connection`` is ``None`` for the stack's."""
+
+    provider: Provider
+    credentials: Credentials = field(repr=False)
+    connection: Connection | None
+
+
+class Vault:
+    """Gives credentials to those who call providers.
+
+    Args:
+        connections: Where they are kept.
+        app_secret: The stack's own OAuth clients and defaults.
+        addresses: Where the providers live.
+        http: Makes the one way out, on first use.
+        allow_loopback: True on the local platform alone.
+        clock: The present moment.
+        sleep: Waits, in seconds.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        app_secret: AppSecret,
+        addresses: Addresses,
+        http: Callable[[], Http],
+        *,
+        allow_loopback: bool = False,
+        clock: Callable[[], datetime] = now,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._connections = connections
+        self._app_secret = app_secret
+        self._addresses = addresses
+        self._http = http
+        self._allow_loopback = allow_loopback
+        self._clock = clock
+        self._sleep = sleep
+
+    # -- calls -------------------------------------------------------------------------------
+
+    def call(
+        self,
+        provider: Provider,
+        credentials: Credentials,
+        *,
+        idempotency_key: str | None = None,
+        hops: int = 0,
+    ) -> Call[Any]:
+        """What a provider's function is given."""
+        return Call(
+            credentials=credentials,
+            http=self._http(),
+            addresses=self._addresses,
+            app=self.app(provider) if provider.oauth else None,
+            idempotency_key=idempotency_key,
+            hops=hops,
+            allow_loopback=self._allow_loopback,
+        )
+
+    def app(self, provider: Provider) -> OAuthApp:
+        """The stack's OAuth client at a provider.
+
+        Raises:
+            ProviderNotConfigured: The stack has none; the detail names the parameters to set.
+        """
+        if provider.oauth is None:
+            detail = f"{provider.id} is not connected by OAuth; save its credentials instead"
+            raise ProviderNotConfigured(detail)
+        held = self._app_secret.values()
+        client_id, client_secret = (
+            held.get(name[0].lower() + name[1:], "") for name in provider.oauth.parameters
+        )
+        if not client_id or not client_secret:
+            detail = (
+                f"This stack has no OAuth client for {provider.id}: deploy it with the parameters "
+                + " and ".join(provider.oauth.parameters)
+            )
+            raise ProviderNotConfigured(detail)
+        return OAuthApp(client_id, SecretStr(client_secret))
+
+    @property
+    def http(self) -> Http:
+        """The one way out."""
+        return self._http()
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where the providers live."""
+        return self._addresses
+
+    # -- use ---------------------------------------------------------------------------------
+
+    def use[T](
+        self,
+        tenant: str,
+        provider_id: str,
+        name: str,
+        act: Callable[[Call[Any]], T],
+        *,
+        idempotency_key: str | None = None,
+        hops: int = 0,
+    ) -> T:
+        """Do something with a connection's credentials; what they suffer is kept in its record.
+
+        Raises:
+            UnknownConnection: The tenant has none of this name, nor has the stack a default.
+            ConnectionPaused: The provider asked for patience that is not over yet.
+            ProviderError: As the provider's function raised it.
+        """
+        opened = self.open(tenant, provider_id, name)
+        connection = opened.connection
+        if connection and connection.paused_until and connection.paused_until > self._clock():
+            wait = (connection.paused_until - self._clock()).total_seconds()
+            detail = f"{connection.key} rests for {wait:.0f} s more, as {provider_id} asked"
+            raise ConnectionPaused(detail, retry_after=wait)
+        try:
+            return self._attempt(opened, act, idempotency_key, hops)
+        except CredentialsRejected as refusal:
+            if self._is_final(opened, refusal):
+                self.record_refusal(opened, refusal)
+                raise
+        opened = self._refreshed(opened, force=True)
+        try:
+            return self._attempt(opened, act, idempotency_key, hops)
+        except CredentialsRejected as refusal:
+            self.record_refusal(opened, refusal)
+            raise
+
+    def open(self, tenant: str, provider_id: str, name: str) -> Opened:
+        """A connection's credentials, refreshed where they are about to expire.
+
+        Raises:
+            UnknownConnection: The tenant has none of this name, nor has the stack a default.
+            NeedsReauthentication: Only a new login can help.
+            ProviderUnavailable: They have expired and the provider cannot refresh them now.
+        """
+        provider = registry.get(provider_id)
+        try:
+            connection = self._connections.get_sealed(tenant, provider_id, name)
+        except UnknownConnection:
+            return self._stack_default(provider, name)
+        return self._refreshed(self._opened(provider, connection))
+
+    def open_for_check(self, tenant: str, provider_id: str, name: str) -> Opened:
+        """The same for the daily check: refreshed where they end within ``CHECK_AHEAD``."""
+        provider = registry.get(provider_id)
+        connection = self._connections.get_sealed(tenant, provider_id, name)
+        opened = self._opened(provider, connection)
+        expires_at = self._expires_at(opened)
+        near = expires_at is not None and expires_at - CHECK_AHEAD <= self._clock()
+        return self._refreshed(opened, force=near)
+
+    def record_refusal(self, opened: Opened, refusal: ProviderError) -> None:
+        """Keep that the provider refuses these credentials."""
+        if opened.connection is None:
+            return
+        needs_login = isinstance(refusal, NeedsReauthentication) or opened.provider.oauth
+        self._connections.record_error(
+            opened.connection,
+            refusal.code,
+            refusal.detail,
+            status="needs_reauth" if needs_login else "error",
+        )
+
+    # -- within ------------------------------------------------------------------------------
+
+    def _attempt[T](
+        self,
+        opened: Opened,
+        act: Callable[[Call[Any]], T],
+        idempotency_key: str | None,
+        hops: int,
+    ) -> T:
+        call = self.call(
+            opened.provider, opened.credentials, idempotency_key=idempotency_key, hops=hops
+        )
+        try:
+            return act(call)
+        except RateLimited as limit:
+            if opened.connection and limit.retry_after:
+                pause = min(timedelta(seconds=limit.retry_after), LONG_PAUSE)
+                self._connections.pause(opened.connection, self._clock() + pause)
+            raise
+
+    def _is_final(self, opened: Opened, refusal: CredentialsRejected) -> bool:
+        return (
+            opened.provider.refresh is None
+            or opened.connection is None
+            or isinstance(refusal, NeedsReauthentication)
+        )
+
+    def _stack_default(self, provider: Provider, name: str) -> Opened:
+        if provider.stack_credentials and name == DEFAULT_CONNECTION:
+            credentials = provider.stack_credentials(self._app_secret.values())
+            if credentials:
+                return Opened(provider, credentials, None)
+        detail = f"There is no {provider.id} connection named {name!r}"
+        raise UnknownConnection(detail)
+
+    def _opened(self, provider: Provider, connection: Connection) -> Opened:
+        credentials = provider.credentials.model_validate(self._connections.open(connection))
+        return Opened(provider, credentials, connection)
+
+    def _expires_at(self, opened: Opened) -> datetime | None:
+        return (
+            opened.provider.expires_at(opened.credentials) if opened.provider.expires_at else None
+        )
+
+    def _refreshed(self, opened: Opened, *, force: bool = False) -> Opened:
+        """The credentials, or fresher ones: by our own refresh, or that of whom we waited for."""
+        provider, connection = opened.provider, opened.connection
+        if provider.refresh is None or connection is None:
+            return opened
+        version = connection.version
+        waited = 0.0
+        while True:
+            expires_at = self._expires_at(opened)
+            fresh = expires_at is None or expires_at - REFRESH_BEFORE > self._clock()
+            if fresh and not (force and connection.version == version):
+                return opened
+            if connection.status == "needs_reauth" and not fresh:
+                reason = connection.last_error.message if connection.last_error else "log in again"
+                raise NeedsReauthentication(reason)
+            if self._connections.lease(connection, self._clock() + LEASE):
+                return self._refresh(opened, expires_at)
+            if waited >= WAIT_SECONDS:
+                detail = f"{connection.key} is being refreshed by another call that does not end"
+                raise ProviderUnavailable(detail)
+            self._sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
+            connection = self._connections.get_sealed(
+                connection.tenant, connection.provider, connection.name
+            )
+            opened = self._opened(provider, connection)
+
+    def _refresh(self, opened: Opened, expires_at: datetime | None) -> Opened:
+        connection = opened.connection
+        assert connection is not None and opened.provider.refresh is not None  # noqa: PT018, S101
+        try:
+            credentials = opened.provider.refresh(self.call(opened.provider, opened.credentials))
+        except CredentialsRejected as refusal:
+            self.record_refusal(opened, refusal)
+            self._connections.release(connection)
+            raise
+        except IntegrationError as failure:
+            self._connections.record_error(connection, failure.code, failure.detail, status=None)
+            self._connections.release(connection)
+            if expires_at and expires_at > self._clock():
+                return opened  # still good for a little while
+            raise
+        refreshed = Opened(opened.provider, credentials, connection)
+        try:
+            written = self.save(connection, refreshed, replaces=connection.version)
+        except VersionConflict:
+            return self.open(connection.tenant, connection.provider, connection.name)
+        return Opened(opened.provider, credentials, written)
+
+    def save(self, connection: Connection, opened: Opened, *, replaces: int | None) -> Connection:
+        """Seal and keep credentials; when they die and when to look again follows from them."""
+        alive = replace(
+            connection,
+            status="connected",
+            last_error=None,
+            expires_at=self._expires_at(opened) or connection.expires_at,
+        )
+        return self._connections.save(
+            alive, reveal(opened.credentials), replaces=replaces, due_at=self.next_check()
+        )
+
+    def next_check(self, *, soon: bool = False) -> datetime:
+        """When the schedule should look again: tomorrow, or ``soon`` where nothing was learnt."""
+        return self._clock() + (CHECK_SOON if soon else CHECK_EVERY)

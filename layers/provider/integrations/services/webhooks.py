@@ -1,0 +1,161 @@
+"""The reception of webhooks: verified over the raw bytes, durable in SQS before the answer.
+
+Nothing heavy may be imported here: this is what providers wait for, and what is paid per delivery.
+"""
+
+import base64
+import hashlib
+import hmac
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from integrations import signatures
+from integrations.errors import ChallengeRefused, SignatureRefused, UnknownWebhook
+from integrations.models import now, rfc3339
+from integrations.storage.app_secret import AppSecret
+from integrations.storage.queues import Message, Queue
+from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
+
+STACK_WEBHOOK = "facebook"
+"""The id of the stack's own webhook: Meta sends the events of all pages of one app to one URL."""
+
+STACK_TENANT = "*"
+"""Nobody's: whose a stack webhook's event is follows from the page that it is about."""
+
+HOPS_HEADER = "integrations-hops"
+"""How many executions led to a delivery, where one of our own webhook.send made it."""
+
+_CHALLENGE_NAMES = {"mode": "hub.mode", "token": "hub.verify_token", "challenge": "hub.challenge"}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the sender is told."""
+
+    event_id: str
+
+
+class Receiver:
+    """Takes deliveries and answers challenges.
+
+    Args:
+        webhooks: The Webhooks table.
+        app_secret: For the stack's own webhook.
+        events: Where accepted deliveries go.
+        clock: The present moment.
+    """
+
+    def __init__(
+        self,
+        webhooks: Webhooks,
+        app_secret: AppSecret,
+        events: Queue,
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._webhooks = webhooks
+        self._app_secret = app_secret
+        self._events = events
+        self._clock = clock
+
+    def receive(
+        self,
+        webhook_id: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str],
+        body: bytes,
+    ) -> Receipt:
+        """Verify a delivery and make it durable.
+
+        Args:
+            webhook_id: From the path.
+            headers: Names in lower case.
+            query: The query's parameters.
+            body: The raw bytes.
+
+        Raises:
+            UnknownWebhook: There is none with this id.
+            SignatureRefused: It does not verify; the webhook's record keeps why.
+            AwsError: It could not be made durable; the sender must send it again.
+        """
+        webhook, secrets = self._find(webhook_id)
+        moment = self._clock()
+        try:
+            signatures.verify(
+                webhook.verification, secrets.secret, headers, body, moment.timestamp(), query
+            )
+        except SignatureRefused as refusal:
+            if webhook.tenant != STACK_TENANT:
+                self._webhooks.record_rejection(webhook_id, refusal.detail)
+            raise
+        event_id = _event_id(
+            webhook_id, signatures.delivery_id(webhook.verification, headers, body)
+        )
+        secret_headers = signatures.secret_headers(webhook.verification)
+        secret_parameters = signatures.secret_parameters(webhook.verification)
+        self._events.send(
+            Message(
+                body={
+                    "webhookId": webhook_id,
+                    "tenant": webhook.tenant,
+                    "provider": webhook.provider,
+                    "connection": webhook.connection,
+                    "eventId": event_id,
+                    "receivedAt": rfc3339(moment),
+                    "headers": {n: h for n, h in headers.items() if n not in secret_headers},
+                    "query": {n: h for n, h in query.items() if n not in secret_parameters},
+                    "body": base64.b64encode(body).decode(),
+                },
+                group=webhook.tenant,
+                key=f"events/{webhook_id}/{event_id}/{uuid.uuid4().hex}",
+            )
+        )
+        return Receipt(event_id)
+
+    def challenge(self, webhook_id: str, query: Mapping[str, str]) -> str:
+        """The challenge to repeat, where mode and token are right.
+
+        Args:
+            webhook_id: From the path.
+            query: ``mode``, ``token`` and ``challenge``, or Meta's ``hub.`` names.
+
+        Raises:
+            UnknownWebhook: There is none with this id.
+            ChallengeRefused: The mode is not ``subscribe``, or the token is wrong.
+        """
+        given = {
+            name: query.get(meta, query.get(name, "")) for name, meta in _CHALLENGE_NAMES.items()
+        }
+        _, secrets = self._find(webhook_id)
+        if given["mode"] != "subscribe":
+            raise ChallengeRefused("mode must be 'subscribe'")
+        known = secrets.verify_token.encode()
+        if not known or not hmac.compare_digest(given["token"].encode(), known):
+            raise ChallengeRefused("The token is wrong")
+        return given["challenge"]
+
+    def _find(self, webhook_id: str) -> tuple[Webhook, WebhookSecrets]:
+        if webhook_id != STACK_WEBHOOK:
+            return self._webhooks.receive(webhook_id)
+        held = self._app_secret.values()
+        secret, token = held.get("facebookAppSecret", ""), held.get("facebookVerifyToken", "")
+        if not secret:
+            raise UnknownWebhook("This stack has no Facebook app of its own")
+        webhook = Webhook(
+            webhook_id=webhook_id,
+            tenant=STACK_TENANT,
+            provider="facebook_oauth",
+            connection="",
+            verification={"type": "meta"},
+        )
+        return webhook, WebhookSecrets(secret, token)
+
+
+def _event_id(webhook_id: str, delivery_id: str | None) -> str:
+    """Our id of a delivery: the same for a redelivery where the sender says what it is."""
+    if delivery_id is None:
+        return f"evt_{uuid.uuid4().hex}"
+    identity = f"{webhook_id}\n{delivery_id}".encode("utf-8", "surrogateescape")
+    return f"evt_{hashlib.sha256(identity).hexdigest()[:32]}"

@@ -1,0 +1,36 @@
+"""The stack's app-level secrets (OAuth clients, default SMTP): one Secrets Manager secret, JSON."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+
+from integrations.storage.aws import Aws
+
+CACHE_SECONDS = 300
+
+
+class AppSecret:
+    """Reads the secret when it is first needed, and again every five minutes.
+
+    Args:
+        aws: The way to Secrets Manager.
+        arn: The secret's ARN.
+        monotonic: Monotonic seconds.
+    """
+
+    def __init__(
+        self, aws: Aws, arn: str, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._aws = aws
+        self._arn = arn
+        self._monotonic = monotonic
+        self._held: tuple[float, Mapping[str, str]] | None = None
+
+    def values(self) -> Mapping[str, str]:
+        """The secret's fields; those that were not configured are empty or absent."""
+        if self._held and self._monotonic() < self._held[0]:
+            return self._held[1]
+        answer = self._aws.secretsmanager("GetSecretValue", {"SecretId": self._arn})
+        values: Mapping[str, str] = json.loads(answer["SecretString"])
+        self._held = (self._monotonic() + CACHE_SECONDS, values)
+        return values

@@ -1,0 +1,231 @@
+"""AWS's JSON protocol, signed by botocore, sent by urllib3: for tables, queues and keys.
+
+A boto3 client costs a cold start more than everything else that a webhook does, and each of its
+calls twice the CPU (``docs/performance.md``). DynamoDB, SQS, KMS and Secrets Manager all speak one
+protocol (JSON 1.0 or 1.1, https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html), so
+one small sender serves them; S3 and Scheduler, which speak others and are rarely needed, go through
+boto3 on first use.
+"""
+
+import base64
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from integrations.errors import IntegrationError
+
+ATTEMPTS = 4
+"""How often a call is sent at most: throttling, 5xx and broken connections are tried again."""
+
+_THROTTLED = (
+    "Throttling",
+    "ThrottlingException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "TransactionInProgressException",
+    "TooManyRequestsException",
+)
+
+
+class AwsCredentials(NamedTuple):
+    """What signs a request; ``token`` is the session token of temporary credentials.
+
+    In the shape of botocore's own, whose module is slow to import.
+    """
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+
+class AwsError(IntegrationError):
+    """AWS refused a call or did not answer; ``aws_code`` is AWS's short error name."""
+
+    code: ClassVar[str] = "aws_error"
+
+    def __init__(self, operation: str, aws_code: str, message: str) -> None:
+        super().__init__(f"{operation}: {aws_code}: {message}")
+        self.aws_code = aws_code
+
+
+class ConditionFailed(AwsError):
+    """A conditional write whose condition did not hold; ``item`` is what stood there, if asked."""
+
+    item: Mapping[str, Any] | None = None
+
+
+class Aws:
+    """Calls to one region with one set of credentials; connections are kept open between them.
+
+    Args:
+        region: The region's name.
+        credentials: Gives the present credentials at each call.
+        endpoint_url: Where every service answers instead of AWS (the local platform), or ``""``.
+    """
+
+    def __init__(
+        self, *, region: str, credentials: Callable[[], AwsCredentials], endpoint_url: str = ""
+    ) -> None:
+        self._region = region
+        self._credentials = credentials
+        self._endpoint_url = endpoint_url
+        self._pool = urllib3.PoolManager(
+            maxsize=4, retries=False, timeout=urllib3.Timeout(connect=2, read=10)
+        )
+
+    def dynamodb(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Call a DynamoDB operation, e.g. ``GetItem``."""
+        return self._call("dynamodb", f"DynamoDB_20120810.{operation}", "1.0", payload)
+
+    def sqs(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Call an SQS operation, e.g. ``SendMessage``."""
+        return self._call("sqs", f"AmazonSQS.{operation}", "1.0", payload)
+
+    def kms(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Call a KMS operation, e.g. ``Decrypt``."""
+        return self._call("kms", f"TrentService.{operation}", "1.1", payload)
+
+    def secretsmanager(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Call a Secrets Manager operation, e.g. ``GetSecretValue``."""
+        return self._call("secretsmanager", f"secretsmanager.{operation}", "1.1", payload)
+
+    @cached_property
+    def s3(self) -> Any:  # noqa: ANN401 - boto3 makes its clients' types at run time
+        """A boto3 client of S3."""
+        return self._boto3_client("s3")
+
+    @cached_property
+    def scheduler(self) -> Any:  # noqa: ANN401 - boto3 makes its clients' types at run time
+        """A boto3 client of EventBridge Scheduler."""
+        return self._boto3_client("scheduler")
+
+    def _boto3_client(self, service: str) -> Any:  # noqa: ANN401 - see above
+        import boto3  # noqa: PLC0415 - costs more than all the rest; rarely needed
+        from botocore.config import Config  # noqa: PLC0415 - likewise
+
+        credentials = self._credentials()
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            region_name=self._region,
+            endpoint_url=self._endpoint_url or None,
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.token,
+            config=Config(
+                retries={"mode": "standard"},
+                connect_timeout=2,
+                read_timeout=10,
+                s3={"addressing_style": "path" if self._endpoint_url else "auto"},
+            ),
+        )
+
+    def _call(
+        self, service: str, target: str, version: str, payload: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        url = self._endpoint_url or f"https://{service}.{self._region}.amazonaws.com"
+        body = json.dumps(payload, separators=(",", ":"), default=_base64).encode()
+        operation = target.rpartition(".")[2]
+        error = AwsError(operation, "Unreachable", "no answer")
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
+            headers = {
+                "Content-Type": f"application/x-amz-json-{version}",
+                "X-Amz-Target": target,
+            }
+            request = AWSRequest("POST", f"{url}/", headers=headers, data=body)
+            signer = SigV4Auth(self._credentials(), service, self._region)  # type: ignore[arg-type]
+            signer.add_auth(request)
+            try:
+                response = self._pool.request(
+                    "POST", f"{url}/", body=body, headers=dict(request.headers.items())
+                )
+            except urllib3.exceptions.HTTPError as failure:
+                error = AwsError(operation, type(failure).__name__, f"{service} is unreachable")
+                continue
+            if response.status == 200:  # noqa: PLR2004 - HTTP's OK
+                result: dict[str, Any] = json.loads(response.data) if response.data else {}
+                return result
+            error = _error(operation, response)
+            if response.status < 500 and error.aws_code not in _THROTTLED:  # noqa: PLR2004
+                break
+        raise error
+
+
+def _error(operation: str, response: urllib3.BaseHTTPResponse) -> AwsError:
+    try:
+        body = json.loads(response.data)
+        code = str(body.get("__type") or body.get("code") or response.status).rpartition("#")[2]
+        message = str(body.get("message") or body.get("Message") or "")
+    except (ValueError, AttributeError):
+        return AwsError(operation, str(response.status), "not a JSON answer")
+    if code != "ConditionalCheckFailedException":
+        return AwsError(operation, code, message)
+    failed = ConditionFailed(operation, code, message)
+    failed.item = body.get("Item")
+    return failed
+
+
+def _base64(value: object) -> str:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    detail = f"{type(value).__name__} is not JSON"
+    raise TypeError(detail)
+
+
+# -- DynamoDB's typed attribute values -------------------------------------------------------
+
+type Attribute = bool | int | float | str | bytes | set[str] | None
+
+
+def item(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
+    """Attributes as DynamoDB writes them; ``None`` is left out, as an absent attribute.
+
+    Structured values are kept as JSON text by their modules: exact, and one attribute to project.
+    """
+    return {name: value(held) for name, held in attributes.items() if held is not None}
+
+
+def value(held: Attribute) -> dict[str, Any]:
+    """One attribute value in DynamoDB's typed form."""
+    match held:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": held}
+        case int() | float():
+            return {"N": repr(held)}
+        case str():
+            return {"S": held}
+        case bytes():
+            return {"B": held}
+        case set():
+            return {"SS": sorted(held)}
+
+
+def attributes(held: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """An item as DynamoDB tells it, in Python's own values."""
+    return {name: _python(typed) for name, typed in held.items()}
+
+
+def _python(typed: Mapping[str, Any]) -> Attribute:
+    ((kind, held),) = typed.items()
+    match kind:
+        case "S" | "BOOL":
+            return held  # type: ignore[no-any-return]
+        case "N":
+            return float(held) if "." in held or "e" in held.lower() else int(held)
+        case "B":
+            return base64.b64decode(held)
+        case "SS":
+            return set(held)
+        case _:
+            return None

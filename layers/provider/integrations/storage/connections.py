@@ -1,0 +1,404 @@
+"""Connections: whose credentials a tenant keeps at which provider, secrets apart and sealed."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from integrations.errors import UnknownConnection, VersionConflict
+from integrations.models import Account, Json, from_epoch, now
+from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
+from integrations.storage.envelope import Envelope, Sealed
+
+DUE_SHARDS = 8
+"""Partitions of the index of what is due, so that no single one limits the schedule."""
+
+_METADATA = (
+    "tenant, #connection, provider, #name, version, #status, account, connectedAt, updatedAt, "
+    "expiresAt, lastTested, lastError, webhookId, pausedUntil, leaseUntil, subscribed"
+)
+_NAMES = {"#connection": "connection", "#name": "name", "#status": "status"}
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """What last went wrong with a connection."""
+
+    code: str
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One connection's metadata; never a secret.
+
+    Attributes:
+        status: ``connected``, ``needs_reauth`` or ``error``; ``expired`` follows from the time.
+        version: Counts the writes of the credentials (optimistic locking).
+        expires_at: When the credentials die unless they are refreshed; ``None`` for never.
+        webhook_id: The webhook that the provider's events come to.
+        paused_until: No calls before this moment: the provider asked for patience.
+        lease_until: Somebody refreshes the credentials until then.
+        subscribed: What the provider was last asked to send (``services/subscriptions.py``).
+    """
+
+    tenant: str
+    provider: str
+    name: str
+    account: Account
+    connected_at: datetime
+    updated_at: datetime
+    version: int = 1
+    status: str = "connected"
+    expires_at: datetime | None = None
+    last_tested: datetime | None = None
+    last_error: LastError | None = None
+    webhook_id: str | None = None
+    paused_until: datetime | None = None
+    lease_until: datetime | None = None
+    subscribed: str | None = None
+    sealed: Sealed | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        """The sort key: ``provider#name``."""
+        return f"{self.provider}#{self.name}"
+
+    @property
+    def context(self) -> dict[str, str]:
+        """The encryption context that binds the secret to this row."""
+        return {"tenant": self.tenant, "provider": self.provider, "connection": self.name}
+
+
+class Connections:
+    """The Connections table."""
+
+    def __init__(
+        self,
+        aws: Aws,
+        table: str,
+        envelope: Envelope,
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._aws = aws
+        self._table = table
+        self._envelope = envelope
+        self._clock = clock
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def get(self, tenant: str, provider: str, name: str) -> Connection:
+        """A connection's metadata.
+
+        Raises:
+            UnknownConnection: The tenant has none of this name.
+        """
+        return self._read(tenant, provider, name, metadata_only=True)
+
+    def get_sealed(self, tenant: str, provider: str, name: str) -> Connection:
+        """A connection with its sealed credentials, read consistently.
+
+        Raises:
+            UnknownConnection: The tenant has none of this name.
+        """
+        return self._read(tenant, provider, name, metadata_only=False)
+
+    def find(self, tenant: str, provider: str, name: str) -> Connection | None:
+        """A connection with its sealed credentials, or ``None``."""
+        try:
+            return self.get_sealed(tenant, provider, name)
+        except UnknownConnection:
+            return None
+
+    def open(self, connection: Connection) -> dict[str, Json]:
+        """The credentials of a connection that was read with ``get_sealed``."""
+        if connection.sealed is None:
+            detail = f"{connection.key} holds no credentials"
+            raise UnknownConnection(detail)
+        plain = self._envelope.open(connection.sealed, connection.context)
+        credentials: dict[str, Json] = json.loads(plain)
+        return credentials
+
+    def of_tenant(self, tenant: str, provider: str | None = None) -> Iterator[Connection]:
+        """The metadata of all the tenant's connections, or of those at one provider."""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "tenant = :tenant",
+            "ProjectionExpression": _METADATA,
+            "ExpressionAttributeNames": dict(_NAMES),
+            "ExpressionAttributeValues": item({":tenant": tenant}),
+        }
+        if provider:
+            query["KeyConditionExpression"] += " AND begins_with(#connection, :provider)"
+            query["ExpressionAttributeValues"] |= item({":provider": f"{provider}#"})
+        while True:
+            page = self._aws.dynamodb("Query", query)
+            for held in page["Items"]:
+                yield _connection(attributes(held))
+            if "LastEvaluatedKey" not in page:
+                return
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def due(self, shard: int, before: datetime, limit: int) -> list[tuple[str, str, str]]:
+        """Which connections are due for their check: ``(tenant, provider, name)``, oldest first."""
+        page = self._aws.dynamodb(
+            "Query",
+            {
+                "TableName": self._table,
+                "IndexName": "due",
+                "KeyConditionExpression": "dueShard = :shard AND dueAt <= :before",
+                "ExpressionAttributeValues": item(
+                    {":shard": str(shard), ":before": int(before.timestamp())}
+                ),
+                "Limit": limit,
+            },
+        )
+        found = (attributes(held) for held in page["Items"])
+        return [(row["tenant"], *row["connection"].split("#", 1)) for row in found]
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def save(
+        self,
+        connection: Connection,
+        credentials: Mapping[str, Json],
+        *,
+        replaces: int | None,
+        due_at: datetime,
+    ) -> Connection:
+        """Write a connection: metadata and freshly sealed credentials.
+
+        A lease and a pause end with it; what it is subscribed to stays.
+
+        Args:
+            connection: The metadata; its version and times of update are set here.
+            credentials: The plain credentials, as JSON.
+            replaces: The version that this write replaces; ``None`` where there must be none yet.
+            due_at: When the schedule should next check it.
+
+        Raises:
+            VersionConflict: Somebody else wrote in between.
+        """
+        sealed = self._envelope.seal(json.dumps(credentials).encode(), connection.context)
+        written = replace(
+            connection,
+            version=(replaces or 0) + 1,
+            updated_at=self._clock(),
+            lease_until=None,
+            paused_until=None,
+            sealed=sealed,
+        )
+        condition, extra = "attribute_not_exists(tenant)", {}
+        if replaces is not None:
+            condition, extra = "version = :was", {":was": replaces}
+        sets = _attributes(written) | sealed.attributes()
+        remove = ("leaseUntil", "pausedUntil")
+        if not self._update(
+            written, sets, remove=remove, due_at=due_at, condition=condition, extra=extra
+        ):
+            detail = f"{connection.key} was changed by somebody else at the same moment; try again"
+            raise VersionConflict(detail)
+        return written
+
+    def record_success(
+        self, connection: Connection, account: Account, *, due_at: datetime | None = None
+    ) -> bool:
+        """Keep that a test went well. ``False`` where the credentials changed in between."""
+        sets: dict[str, Attribute] = {
+            "status": "connected",
+            "lastTested": self._clock().timestamp(),
+            "account": _account_json(account),
+        }
+        return self._update(connection, sets, remove=("lastError",), due_at=due_at)
+
+    def record_error(
+        self,
+        connection: Connection,
+        code: str,
+        message: str,
+        *,
+        status: str | None,
+        tested: bool = False,
+        due_at: datetime | None = None,
+    ) -> bool:
+        """Keep what went wrong; ``status=None`` leaves the state as it is (transient failures).
+
+        Returns ``False`` where the credentials changed in between: the error is no longer theirs.
+        """
+        at = self._clock().timestamp()
+        error = json.dumps({"code": code, "message": message, "at": at})
+        sets: dict[str, Attribute] = {"lastError": error}
+        if status:
+            sets["status"] = status
+        if tested:
+            sets["lastTested"] = at
+        return self._update(connection, sets, due_at=due_at)
+
+    def postpone(self, connection: Connection, due_at: datetime) -> bool:
+        """Set only when the schedule should look again."""
+        return self._update(connection, {}, due_at=due_at)
+
+    def pause(self, connection: Connection, until: datetime) -> bool:
+        """Let nobody call before ``until``: the provider asked for patience."""
+        return self._update(connection, {"pausedUntil": until.timestamp()})
+
+    def record_subscription(self, connection: Connection, subscribed: str | None) -> None:
+        """Keep what the provider was asked to send; ``None`` for nothing."""
+        if subscribed:
+            self._update(connection, {"subscribed": subscribed})
+        else:
+            self._update(connection, {}, remove=("subscribed",))
+
+    def lease(self, connection: Connection, until: datetime) -> bool:
+        """Take the lease for refreshing these credentials. ``False``: another holds it."""
+        condition = "version = :was AND (attribute_not_exists(leaseUntil) OR leaseUntil < :now)"
+        return self._update(
+            connection,
+            {"leaseUntil": until.timestamp()},
+            condition=condition,
+            extra={":now": self._clock().timestamp()},
+        )
+
+    def release(self, connection: Connection) -> bool:
+        """Give the lease back after a refresh that failed."""
+        return self._update(connection, {}, remove=("leaseUntil",))
+
+    def delete(self, connection: Connection) -> bool:
+        """Remove exactly the version that was read. ``False`` where it changed in between."""
+        try:
+            self._aws.dynamodb(
+                "DeleteItem",
+                {
+                    "TableName": self._table,
+                    "Key": _key(connection),
+                    "ConditionExpression": "version = :version",
+                    "ExpressionAttributeValues": item({":version": connection.version}),
+                },
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    # -- within ------------------------------------------------------------------------------
+
+    def _read(self, tenant: str, provider: str, name: str, *, metadata_only: bool) -> Connection:
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "Key": item({"tenant": tenant, "connection": f"{provider}#{name}"}),
+        }
+        if metadata_only:
+            request |= {"ProjectionExpression": _METADATA, "ExpressionAttributeNames": _NAMES}
+        else:
+            request["ConsistentRead"] = True
+        answer = self._aws.dynamodb("GetItem", request)
+        if "Item" not in answer:
+            detail = f"There is no {provider} connection named {name!r}"
+            raise UnknownConnection(detail)
+        return _connection(attributes(answer["Item"]))
+
+    def _update(
+        self,
+        connection: Connection,
+        sets: Mapping[str, Attribute],
+        *,
+        remove: tuple[str, ...] = (),
+        due_at: datetime | None = None,
+        condition: str = "version = :was",
+        extra: Mapping[str, Attribute] | None = None,
+    ) -> bool:
+        held = dict(sets)
+        if due_at:
+            held |= {"dueShard": str(_shard(connection)), "dueAt": int(due_at.timestamp())}
+        present = {name: kept for name, kept in held.items() if kept is not None}
+        absent = [*remove, *(name for name, kept in held.items() if kept is None)]
+        parts = []
+        if present:
+            parts.append("SET " + ", ".join(f"#{name} = :{name}" for name in present))
+        if absent:
+            parts.append("REMOVE " + ", ".join(f"#{name}" for name in absent))
+        values: dict[str, Attribute] = {f":{name}": kept for name, kept in present.items()}
+        values |= extra or {}
+        if ":was" in condition:
+            values.setdefault(":was", connection.version)
+        try:
+            self._aws.dynamodb(
+                "UpdateItem",
+                {
+                    "TableName": self._table,
+                    "Key": _key(connection),
+                    "UpdateExpression": " ".join(parts),
+                    "ConditionExpression": condition,
+                    "ExpressionAttributeNames": {f"#{n}": n for n in (*present, *absent)},
+                    "ExpressionAttributeValues": item(values),
+                },
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+
+def _shard(connection: Connection) -> int:
+    digest = hashlib.sha256(f"{connection.tenant}/{connection.key}".encode()).digest()
+    return digest[0] % DUE_SHARDS
+
+
+def _key(connection: Connection) -> dict[str, Any]:
+    return item({"tenant": connection.tenant, "connection": connection.key})
+
+
+def _account_json(account: Account) -> str:
+    return json.dumps({"id": account.id, "label": account.label, "details": dict(account.details)})
+
+
+def _attributes(connection: Connection) -> dict[str, Attribute]:
+    error = connection.last_error
+    return {
+        "provider": connection.provider,
+        "name": connection.name,
+        "version": connection.version,
+        "status": connection.status,
+        "account": _account_json(connection.account),
+        "connectedAt": connection.connected_at.timestamp(),
+        "updatedAt": connection.updated_at.timestamp(),
+        "expiresAt": connection.expires_at.timestamp() if connection.expires_at else None,
+        "lastTested": connection.last_tested.timestamp() if connection.last_tested else None,
+        "lastError": json.dumps(
+            {"code": error.code, "message": error.message, "at": error.at.timestamp()}
+        )
+        if error
+        else None,
+        "webhookId": connection.webhook_id,
+    }
+
+
+def _connection(held: Mapping[str, Any]) -> Connection:
+    account = json.loads(held["account"])
+    error = json.loads(held["lastError"]) if held.get("lastError") else None
+    return Connection(
+        tenant=held["tenant"],
+        provider=held["provider"],
+        name=held["name"],
+        version=held["version"],
+        status=held["status"],
+        account=Account(account["id"], account["label"], account["details"]),
+        connected_at=from_epoch(held["connectedAt"]),
+        updated_at=from_epoch(held["updatedAt"]),
+        expires_at=_moment(held, "expiresAt"),
+        last_tested=_moment(held, "lastTested"),
+        last_error=LastError(error["code"], error["message"], from_epoch(error["at"]))
+        if error
+        else None,
+        webhook_id=held.get("webhookId"),
+        paused_until=_moment(held, "pausedUntil"),
+        lease_until=_moment(held, "leaseUntil"),
+        subscribed=held.get("subscribed"),
+        sealed=Sealed.of(held),
+    )
+
+
+def _moment(held: Mapping[str, Any], name: str) -> datetime | None:
+    return from_epoch(held[name]) if held.get(name) is not None else None

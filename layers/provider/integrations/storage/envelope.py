@@ -1,0 +1,140 @@
+"""Envelope encryption: a data key of KMS per write, AES-256-GCM around the secret.
+
+The context (tenant, provider, connection …) is KMS's encryption context and GCM's associated data
+at once, so a ciphertext that is moved to another row does not decrypt.
+https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#enveloping
+"""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from integrations.errors import IntegrationError
+from integrations.storage.aws import Attribute, Aws
+
+NONCE_BYTES = 12
+KEYS_HELD = 1024
+
+
+class EnvelopeBroken(IntegrationError):
+    """A ciphertext that does not decrypt: damaged, or not of this row."""
+
+    code = "envelope_broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A secret at rest. None of its parts is secret."""
+
+    ciphertext: bytes
+    nonce: bytes
+    data_key: bytes
+    key_id: str
+
+    def attributes(self) -> dict[str, Attribute]:
+        """The parts as a table's attributes."""
+        return {
+            "ciphertext": self.ciphertext,
+            "nonce": self.nonce,
+            "dataKey": self.data_key,
+            "keyId": self.key_id,
+        }
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, object]) -> Self | None:
+        """The sealed secret in a row's attributes; ``None`` where they were not read or written."""
+        match attributes:
+            case {
+                "ciphertext": bytes(ciphertext),
+                "nonce": bytes(nonce),
+                "dataKey": bytes(data_key),
+                "keyId": str(key_id),
+            }:
+                return cls(ciphertext, nonce, data_key, key_id)
+        return None
+
+
+class Envelope:
+    """Seals and opens secrets.
+
+    Args:
+        aws: The way to KMS.
+        key_id: The KMS key that new secrets are sealed under.
+        max_age: Seconds that an opened data key may stay in memory; each write has its own data
+            key, so a cached one is never another version's.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        key_id: str,
+        *,
+        max_age: float = 60,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._aws = aws
+        self._key_id = key_id
+        self._max_age = max_age
+        self._clock = clock
+        self._keys: dict[tuple[bytes, bytes], tuple[float, bytes]] = {}
+
+    def seal(self, secret: bytes, context: Mapping[str, str]) -> Sealed:
+        """Encrypt ``secret`` under a new data key, bound to ``context``."""
+        key = self._aws.kms(
+            "GenerateDataKey",
+            {"KeyId": self._key_id, "KeySpec": "AES_256", "EncryptionContext": dict(context)},
+        )
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        plain_key = base64.b64decode(key["Plaintext"])
+        return Sealed(
+            ciphertext=AESGCM(plain_key).encrypt(nonce, secret, _associated_data(context)),
+            nonce=nonce,
+            data_key=base64.b64decode(key["CiphertextBlob"]),
+            key_id=str(key["KeyId"]),
+        )
+
+    def open(self, sealed: Sealed, context: Mapping[str, str]) -> bytes:
+        """Decrypt what was sealed with the same ``context``.
+
+        Raises:
+            EnvelopeBroken: It was sealed with another context, or is damaged.
+            AwsError: KMS does not give the data key.
+        """
+        associated = _associated_data(context)
+        try:
+            return AESGCM(self._data_key(sealed, context, associated)).decrypt(
+                sealed.nonce, sealed.ciphertext, associated
+            )
+        except InvalidTag:
+            detail = "The stored secret does not decrypt in this place"
+            raise EnvelopeBroken(detail) from None
+
+    def _data_key(self, sealed: Sealed, context: Mapping[str, str], associated: bytes) -> bytes:
+        held = self._keys.get((sealed.data_key, associated))
+        if held and self._clock() < held[0]:
+            return held[1]
+        answer = self._aws.kms(
+            "Decrypt",
+            {
+                "CiphertextBlob": sealed.data_key,
+                "KeyId": sealed.key_id,
+                "EncryptionContext": dict(context),
+            },
+        )
+        key = base64.b64decode(answer["Plaintext"])
+        if len(self._keys) >= KEYS_HELD:
+            self._keys.clear()
+        self._keys[sealed.data_key, associated] = (self._clock() + self._max_age, key)
+        return key
+
+
+def _associated_data(context: Mapping[str, str]) -> bytes:
+    return json.dumps(dict(context), sort_keys=True, separators=(",", ":")).encode()

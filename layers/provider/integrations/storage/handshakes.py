@@ -1,0 +1,212 @@
+"""OAuth handshakes: begun here, consumed once, gone after ten minutes."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from integrations.errors import HandshakeRefused, UnknownHandshake
+from integrations.models import from_epoch, now
+from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
+from integrations.storage.envelope import Envelope, Sealed
+
+LIFETIME = timedelta(minutes=10)
+KEPT = timedelta(hours=1)
+"""How long the outcome stays readable after the handshake itself is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """One attempt to connect.
+
+    Attributes:
+        status: ``pending``, ``exchanging`` (the callback is at work), ``completed`` or ``failed``.
+        deadline: After it a pending handshake is expired, whenever DynamoDB deletes it.
+        redirect_uri: Where the browser goes in the end; ``None`` for the closing page.
+        error: ``{"code", "message"}`` of a failed one.
+    """
+
+    handshake_id: str
+    tenant: str
+    provider: str
+    connection: str
+    deadline: datetime
+    status: str = "pending"
+    redirect_uri: str | None = None
+    error: Mapping[str, str] | None = None
+
+    @property
+    def context(self) -> dict[str, str]:
+        """The encryption context that binds the PKCE verifier to this handshake."""
+        return {
+            "tenant": self.tenant,
+            "provider": self.provider,
+            "handshake": self.handshake_id,
+        }
+
+
+class Handshakes:
+    """The Handshakes table."""
+
+    def __init__(
+        self,
+        aws: Aws,
+        table: str,
+        envelope: Envelope,
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._aws = aws
+        self._table = table
+        self._envelope = envelope
+        self._clock = clock
+
+    def begin(self, handshake: Handshake, state: str, code_verifier: str) -> None:
+        """Keep a new handshake: the state by its hash, the verifier sealed."""
+        sealed = self._envelope.seal(code_verifier.encode(), handshake.context)
+        attributes_: dict[str, Attribute] = {
+            "handshakeId": handshake.handshake_id,
+            "tenant": handshake.tenant,
+            "provider": handshake.provider,
+            "connection": handshake.connection,
+            "status": handshake.status,
+            "redirectUri": handshake.redirect_uri,
+            "stateHash": _hash(state),
+            "deadline": handshake.deadline.timestamp(),
+            "expiresAt": int((handshake.deadline + KEPT).timestamp()),
+        }
+        self._aws.dynamodb(
+            "PutItem",
+            {
+                "TableName": self._table,
+                "Item": item(attributes_ | sealed.attributes()),
+                "ConditionExpression": "attribute_not_exists(handshakeId)",
+            },
+        )
+
+    def get(self, tenant: str, handshake_id: str) -> Handshake:
+        """A handshake of this tenant.
+
+        Raises:
+            UnknownHandshake: There is none, or it is another tenant's.
+        """
+        answer = self._aws.dynamodb(
+            "GetItem",
+            {
+                "TableName": self._table,
+                "Key": item({"handshakeId": handshake_id}),
+                "ConsistentRead": True,
+            },
+        )
+        held = attributes(answer["Item"]) if "Item" in answer else {}
+        gone = held.get("expiresAt", 0) <= self._clock().timestamp()
+        if gone or held["tenant"] != tenant:
+            detail = f"There is no handshake {handshake_id!r}"
+            raise UnknownHandshake(detail)
+        return _handshake(held)
+
+    def consume(self, handshake_id: str, provider: str, state: str) -> tuple[Handshake, str]:
+        """Take a pending handshake for its one callback.
+
+        Returns:
+            The handshake, and its PKCE verifier.
+
+        Raises:
+            HandshakeRefused: The state is unknown, of another provider, expired, or used before
+                (also by a callback at this very moment: one wins).
+        """
+        try:
+            answer = self._aws.dynamodb(
+                "UpdateItem",
+                {
+                    "TableName": self._table,
+                    "Key": item({"handshakeId": handshake_id}),
+                    "UpdateExpression": "SET #status = :exchanging",
+                    "ConditionExpression": (
+                        "stateHash = :state AND provider = :provider AND #status = :pending "
+                        "AND deadline > :now"
+                    ),
+                    "ExpressionAttributeNames": {"#status": "status"},
+                    "ExpressionAttributeValues": item(
+                        {
+                            ":exchanging": "exchanging",
+                            ":pending": "pending",
+                            ":state": _hash(state),
+                            ":provider": provider,
+                            ":now": self._clock().timestamp(),
+                        }
+                    ),
+                    "ReturnValues": "ALL_NEW",
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                },
+            )
+        except ConditionFailed:
+            raise HandshakeRefused(self._why(handshake_id, provider, state)) from None
+        held = attributes(answer["Attributes"])
+        handshake = _handshake(held)
+        sealed = Sealed.of(held)
+        if sealed is None:
+            detail = "This login is damaged; start again"
+            raise HandshakeRefused(detail)
+        return handshake, self._envelope.open(sealed, handshake.context).decode()
+
+    def complete(self, handshake: Handshake) -> None:
+        """Mark a consumed handshake as completed."""
+        self._finish(handshake, {"status": "completed"})
+
+    def fail(self, handshake: Handshake, code: str, message: str) -> None:
+        """Mark a consumed handshake as failed, with its reason."""
+        error = json.dumps({"code": code, "message": message})
+        self._finish(handshake, {"status": "failed", "error": error})
+
+    def _finish(self, handshake: Handshake, sets: Mapping[str, Attribute]) -> None:
+        self._aws.dynamodb(
+            "UpdateItem",
+            {
+                "TableName": self._table,
+                "Key": item({"handshakeId": handshake.handshake_id}),
+                "UpdateExpression": "SET "
+                + ", ".join(f"#{name} = :{name}" for name in sets)
+                + " REMOVE stateHash, ciphertext, nonce, dataKey, keyId",
+                "ConditionExpression": "attribute_exists(handshakeId)",
+                "ExpressionAttributeNames": {f"#{name}": name for name in sets},
+                "ExpressionAttributeValues": item({f":{n}": held for n, held in sets.items()}),
+            },
+        )
+
+    def _why(self, handshake_id: str, provider: str, state: str) -> str:
+        answer = self._aws.dynamodb(
+            "GetItem",
+            {
+                "TableName": self._table,
+                "Key": item({"handshakeId": handshake_id}),
+                "ConsistentRead": True,
+            },
+        )
+        held = attributes(answer["Item"]) if "Item" in answer else {}
+        if held.get("status") in ("exchanging", "completed", "failed"):
+            return "This login was already used; start again"
+        foreign = held.get("provider") != provider
+        if foreign or not hmac.compare_digest(held.get("stateHash") or "", _hash(state)):
+            return "This login is not known here; start again"
+        return "This login has expired; start again"
+
+
+def _handshake(held: Mapping[str, Any]) -> Handshake:
+    return Handshake(
+        handshake_id=held["handshakeId"],
+        tenant=held["tenant"],
+        provider=held["provider"],
+        connection=held["connection"],
+        deadline=from_epoch(held["deadline"]),
+        status=held["status"],
+        redirect_uri=held.get("redirectUri"),
+        error=json.loads(held["error"]) if held.get("error") else None,
+    )
+
+
+def _hash(state: str) -> str:
+    return hashlib.sha256(state.encode()).hexdigest()

@@ -1,0 +1,64 @@
+"""Schedules: EventBridge Scheduler puts a message on the events queue when a workflow is due.
+
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+"""
+
+import hashlib
+import json
+
+from integrations.storage.aws import Aws
+
+
+class Schedules:
+    """One schedule group, with a schedule per scheduled workflow.
+
+    Args:
+        aws: The way to Scheduler.
+        group: The schedule group's name.
+        role_arn: The role that Scheduler takes on to send.
+        target_arn: The queue that it sends to.
+    """
+
+    def __init__(self, aws: Aws, *, group: str, role_arn: str, target_arn: str) -> None:
+        self._aws = aws
+        self._group = group
+        self._role_arn = role_arn
+        self._target_arn = target_arn
+
+    def put(self, tenant: str, workflow_id: str, expression: str, timezone: str) -> None:
+        """Create or replace a workflow's schedule; idempotent."""
+        message = {
+            "schedule": {"tenant": tenant, "workflowId": workflow_id},
+            "scheduledTime": "<aws.scheduler.scheduled-time>",
+        }
+        schedule = {
+            "Name": _name(tenant, workflow_id),
+            "GroupName": self._group,
+            "ScheduleExpression": expression,
+            "ScheduleExpressionTimezone": timezone,
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "Target": {
+                "Arn": self._target_arn,
+                "RoleArn": self._role_arn,
+                "Input": json.dumps(message),
+                "RetryPolicy": {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400},
+            },
+        }
+        scheduler = self._aws.scheduler
+        try:
+            scheduler.update_schedule(**schedule)
+        except scheduler.exceptions.ResourceNotFoundException:
+            scheduler.create_schedule(**schedule)
+
+    def delete(self, tenant: str, workflow_id: str) -> None:
+        """Remove a workflow's schedule; nothing happens where there is none."""
+        scheduler = self._aws.scheduler
+        try:
+            scheduler.delete_schedule(Name=_name(tenant, workflow_id), GroupName=self._group)
+        except scheduler.exceptions.ResourceNotFoundException:
+            return
+
+
+def _name(tenant: str, workflow_id: str) -> str:
+    # Scheduler takes 64 characters of a small alphabet; a tenant's id may have more and others.
+    return f"{workflow_id}-{hashlib.sha256(tenant.encode()).hexdigest()[:24]}"

@@ -1,0 +1,216 @@
+"""Webhooks: which id belongs to whose connection, and how its deliveries are verified."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from integrations.errors import UnknownWebhook, WebhookIdTaken
+from integrations.models import Json, from_epoch, now
+from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
+from integrations.storage.envelope import Envelope, Sealed
+
+CACHE_SECONDS = 60
+CACHE_SIZE = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """One webhook.
+
+    Attributes:
+        verification: How deliveries are verified (``integrations.signatures``); no secret in it.
+        rejected: How many deliveries were refused.
+        last_rejection: Why the last one was, and when.
+        last_failure: Why the last accepted delivery could not be understood, and when.
+    """
+
+    webhook_id: str
+    tenant: str
+    provider: str
+    connection: str
+    verification: Mapping[str, Json]
+    sealed: Sealed | None = field(default=None, repr=False)
+    rejected: int = 0
+    last_rejection: tuple[datetime, str] | None = None
+    last_failure: tuple[datetime, str] | None = None
+
+    @property
+    def context(self) -> dict[str, str]:
+        """The encryption context that binds the secrets to this webhook."""
+        return {"tenant": self.tenant, "webhook": self.webhook_id}
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSecrets:
+    """What verifies deliveries, and what answers a subscription challenge."""
+
+    secret: str = field(repr=False)
+    verify_token: str = field(repr=False)
+
+
+class Webhooks:
+    """The Webhooks table."""
+
+    def __init__(
+        self,
+        aws: Aws,
+        table: str,
+        envelope: Envelope,
+        *,
+        clock: Callable[[], datetime] = now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._aws = aws
+        self._table = table
+        self._envelope = envelope
+        self._clock = clock
+        self._monotonic = monotonic
+        self._cache: dict[str, tuple[float, Webhook, WebhookSecrets]] = {}
+
+    def get(self, webhook_id: str) -> Webhook:
+        """A webhook by its id.
+
+        Raises:
+            UnknownWebhook: There is none.
+        """
+        answer = self._aws.dynamodb(
+            "GetItem", {"TableName": self._table, "Key": item({"webhookId": webhook_id})}
+        )
+        if "Item" not in answer:
+            detail = f"There is no webhook {webhook_id!r}"
+            raise UnknownWebhook(detail)
+        return _webhook(attributes(answer["Item"]))
+
+    def secrets(self, webhook: Webhook) -> WebhookSecrets:
+        """The webhook's secrets, decrypted."""
+        if webhook.sealed is None:
+            return WebhookSecrets("", "")
+        held = json.loads(self._envelope.open(webhook.sealed, webhook.context))
+        return WebhookSecrets(held["secret"], held["verifyToken"])
+
+    def receive(self, webhook_id: str) -> tuple[Webhook, WebhookSecrets]:
+        """A webhook with its secrets, at most a minute old: the way of each delivery.
+
+        Raises:
+            UnknownWebhook: There is none.
+        """
+        held = self._cache.get(webhook_id)
+        if held and self._monotonic() < held[0]:
+            return held[1], held[2]
+        webhook = self.get(webhook_id)
+        secrets = self.secrets(webhook)
+        if len(self._cache) >= CACHE_SIZE:
+            self._cache.clear()
+        self._cache[webhook_id] = (self._monotonic() + CACHE_SECONDS, webhook, secrets)
+        return webhook, secrets
+
+    def save(self, webhook: Webhook, secrets: WebhookSecrets) -> None:
+        """Create or replace a webhook of this connection.
+
+        Raises:
+            WebhookIdTaken: Another connection holds the id.
+        """
+        plain = json.dumps({"secret": secrets.secret, "verifyToken": secrets.verify_token})
+        sealed = self._envelope.seal(plain.encode(), webhook.context)
+        held: dict[str, Attribute] = {
+            "tenant": webhook.tenant,
+            "provider": webhook.provider,
+            "connection": webhook.connection,
+            "verification": json.dumps(dict(webhook.verification)),
+            **sealed.attributes(),
+        }
+        try:
+            self._aws.dynamodb(
+                "UpdateItem",
+                {
+                    "TableName": self._table,
+                    "Key": item({"webhookId": webhook.webhook_id}),
+                    "UpdateExpression": "SET " + ", ".join(f"#{n} = :{n}" for n in held),
+                    "ConditionExpression": (
+                        "attribute_not_exists(webhookId) OR "
+                        "(#tenant = :tenant AND #provider = :provider "
+                        "AND #connection = :connection)"
+                    ),
+                    "ExpressionAttributeNames": {f"#{n}": n for n in held},
+                    "ExpressionAttributeValues": item({f":{n}": v for n, v in held.items()}),
+                },
+            )
+        except ConditionFailed:
+            detail = f"The webhook id {webhook.webhook_id!r} is already taken; choose another"
+            raise WebhookIdTaken(detail) from None
+
+    def delete(self, webhook: Webhook) -> None:
+        """Remove a webhook of this connection; nothing happens where it is gone or another's."""
+        try:
+            self._aws.dynamodb(
+                "DeleteItem",
+                {
+                    "TableName": self._table,
+                    "Key": item({"webhookId": webhook.webhook_id}),
+                    "ConditionExpression": (
+                        "#tenant = :tenant AND #provider = :provider AND #connection = :connection"
+                    ),
+                    "ExpressionAttributeNames": {
+                        "#tenant": "tenant",
+                        "#provider": "provider",
+                        "#connection": "connection",
+                    },
+                    "ExpressionAttributeValues": item(
+                        {
+                            ":tenant": webhook.tenant,
+                            ":provider": webhook.provider,
+                            ":connection": webhook.connection,
+                        }
+                    ),
+                },
+            )
+        except ConditionFailed:
+            return
+
+    def record_rejection(self, webhook_id: str, reason: str) -> None:
+        """Count a delivery that was refused and keep why."""
+        self._record(webhook_id, "lastRejection", reason, "ADD rejected :one")
+
+    def record_failure(self, webhook_id: str, reason: str) -> None:
+        """Keep why an accepted delivery could not be understood."""
+        self._record(webhook_id, "lastFailure", reason, "ADD failed :one")
+
+    def _record(self, webhook_id: str, attribute: str, reason: str, counter: str) -> None:
+        note = json.dumps({"at": self._clock().timestamp(), "reason": reason})
+        try:
+            self._aws.dynamodb(
+                "UpdateItem",
+                {
+                    "TableName": self._table,
+                    "Key": item({"webhookId": webhook_id}),
+                    "UpdateExpression": f"SET {attribute} = :note {counter}",
+                    "ConditionExpression": "attribute_exists(webhookId)",
+                    "ExpressionAttributeValues": item({":note": note, ":one": 1}),
+                },
+            )
+        except ConditionFailed:
+            return  # deleted in between: nobody is left to read it
+
+
+def _webhook(held: Mapping[str, Any]) -> Webhook:
+    return Webhook(
+        webhook_id=held["webhookId"],
+        tenant=held["tenant"],
+        provider=held["provider"],
+        connection=held["connection"],
+        verification=json.loads(held["verification"]),
+        sealed=Sealed.of(held),
+        rejected=held.get("rejected", 0),
+        last_rejection=_note(held.get("lastRejection")),
+        last_failure=_note(held.get("lastFailure")),
+    )
+
+
+def _note(text: str | None) -> tuple[datetime, str] | None:
+    if not text:
+        return None
+    note = json.loads(text)
+    return from_epoch(note["at"]), note["reason"]

@@ -1,0 +1,190 @@
+"""Workflows: their definitions, and the index that tells which of them an event starts."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from integrations.errors import InvalidInput, UnknownWorkflow, VersionConflict
+from integrations.models import Json, from_epoch, now
+from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredWorkflow:
+    """A workflow as it is kept.
+
+    Attributes:
+        definition: What the tenant wrote, checked.
+        version: Counts the replacements (optimistic locking).
+        trigger_key: What an event must match to start it; ``None`` where no event does.
+        uses: The connections (``provider#name``) that its trigger and steps use.
+    """
+
+    tenant: str
+    workflow_id: str
+    name: str
+    enabled: bool
+    definition: Mapping[str, Json]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    trigger_key: str | None = None
+    uses: frozenset[str] = frozenset()
+
+
+class Workflows:
+    """The Workflows table."""
+
+    def __init__(self, aws: Aws, table: str, *, clock: Callable[[], datetime] = now) -> None:
+        self._aws = aws
+        self._table = table
+        self._clock = clock
+
+    def get(self, tenant: str, workflow_id: str) -> StoredWorkflow:
+        """A workflow of this tenant.
+
+        Raises:
+            UnknownWorkflow: There is none with this id.
+        """
+        answer = self._aws.dynamodb(
+            "GetItem",
+            {
+                "TableName": self._table,
+                "Key": item({"tenant": tenant, "workflowId": workflow_id}),
+                "ConsistentRead": True,
+            },
+        )
+        if "Item" not in answer:
+            detail = f"There is no workflow {workflow_id!r}"
+            raise UnknownWorkflow(detail)
+        return _workflow(attributes(answer["Item"]))
+
+    def page(
+        self, tenant: str, *, limit: int, next_token: str | None
+    ) -> tuple[list[StoredWorkflow], str | None]:
+        """One page of the tenant's workflows, by id, and the token of the next one.
+
+        Raises:
+            InvalidInput: The token is not one of ours.
+        """
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "tenant = :tenant",
+            "ExpressionAttributeValues": item({":tenant": tenant}),
+            "Limit": limit,
+        }
+        if next_token:
+            query["ExclusiveStartKey"] = item(
+                {"tenant": tenant, "workflowId": decode_token(next_token)["workflowId"]}
+            )
+        page = self._aws.dynamodb("Query", query)
+        last = attributes(page.get("LastEvaluatedKey", {}))
+        token = encode_token({"workflowId": last["workflowId"]}) if last else None
+        return [_workflow(attributes(held)) for held in page["Items"]], token
+
+    def of_tenant(self, tenant: str) -> Iterator[StoredWorkflow]:
+        """All the tenant's workflows."""
+        token = None
+        while True:
+            found, token = self.page(tenant, limit=100, next_token=token)
+            yield from found
+            if token is None:
+                return
+
+    def triggered_by(self, trigger_key: str) -> list[StoredWorkflow]:
+        """The enabled workflows that an event with this key starts."""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": "trigger",
+            "KeyConditionExpression": "triggerKey = :key",
+            "ExpressionAttributeValues": item({":key": trigger_key}),
+        }
+        found: list[StoredWorkflow] = []
+        while True:
+            page = self._aws.dynamodb("Query", query)
+            found += [_workflow(attributes(held)) for held in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                return found
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def save(self, workflow: StoredWorkflow, *, replaces: int | None) -> StoredWorkflow:
+        """Write a workflow; only an enabled one is in the trigger index.
+
+        Raises:
+            VersionConflict: Somebody else wrote in between, or deleted it.
+        """
+        held: dict[str, Attribute] = {
+            "tenant": workflow.tenant,
+            "workflowId": workflow.workflow_id,
+            "name": workflow.name,
+            "enabled": workflow.enabled,
+            "definition": json.dumps(dict(workflow.definition)),
+            "version": workflow.version,
+            "createdAt": workflow.created_at.timestamp(),
+            "updatedAt": workflow.updated_at.timestamp(),
+            "triggerKey": workflow.trigger_key if workflow.enabled else None,
+            "uses": set(workflow.uses) or None,
+        }
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(tenant)"}
+        if replaces is not None:
+            condition = {
+                "ConditionExpression": "version = :version",
+                "ExpressionAttributeValues": item({":version": replaces}),
+            }
+        try:
+            self._aws.dynamodb(
+                "PutItem", {"TableName": self._table, "Item": item(held), **condition}
+            )
+        except ConditionFailed:
+            detail = f"Workflow {workflow.workflow_id} was changed by somebody else; read it again"
+            raise VersionConflict(detail) from None
+        return workflow
+
+    def delete(self, workflow: StoredWorkflow) -> None:
+        """Remove a workflow; its executions stay until their time is up."""
+        self._aws.dynamodb(
+            "DeleteItem",
+            {
+                "TableName": self._table,
+                "Key": item({"tenant": workflow.tenant, "workflowId": workflow.workflow_id}),
+            },
+        )
+
+
+def encode_token(key: Mapping[str, str]) -> str:
+    """A page's last key as an opaque token."""
+    return base64.urlsafe_b64encode(json.dumps(dict(key)).encode()).decode().rstrip("=")
+
+
+def decode_token(token: str) -> dict[str, str]:
+    """The key that a token holds.
+
+    Raises:
+        InvalidInput: It is not one of ours.
+    """
+    try:
+        key = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        if isinstance(key, dict) and all(isinstance(held, str) for held in key.values()):
+            return key
+    except (ValueError, UnicodeError):
+        pass
+    detail = "nextToken is not one that this API gave"
+    raise InvalidInput(detail)
+
+
+def _workflow(held: Mapping[str, Any]) -> StoredWorkflow:
+    return StoredWorkflow(
+        tenant=held["tenant"],
+        workflow_id=held["workflowId"],
+        name=held["name"],
+        enabled=held["enabled"],
+        definition=json.loads(held["definition"]),
+        version=held["version"],
+        created_at=from_epoch(held["createdAt"]),
+        updated_at=from_epoch(held["updatedAt"]),
+        trigger_key=held.get("triggerKey"),
+        uses=frozenset(held.get("uses") or ()),
+    )
