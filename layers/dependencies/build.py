@@ -24,9 +24,25 @@ HERE = Path(__file__).resolve().parent
 GLIBC = ("2_34", "2_28", "2_17")
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 # botocore's own data, beside the folders of the services.
-BOTOCORE_FILES = ("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json")
+BOTOCORE_FILES = (
+    "_retry.json",
+    "endpoints.json",
+    "partitions.json",
+    "sdk-default-configuration.json",
+)
 SERVICE_FILES = ("endpoint-rule-set-1", "paginators-1", "service-2")
-USELESS = ("*.pyi", "py.typed", "*.h", "*.pxd", "*.pyx", "*.c", "bin", "tests", "test", "__pycache__")
+USELESS = (
+    "*.pyi",
+    "py.typed",
+    "*.h",
+    "*.pxd",
+    "*.pyx",
+    "*.c",
+    "bin",
+    "tests",
+    "test",
+    "__pycache__",
+)
 
 
 def services() -> list[str]:

@@ -1,0 +1,6 @@
+"""The whole stack on one machine: what `make run` and the end-to-end tests start.
+
+`platform.Platform` is the way in. The steps have a module each: `ministack` (the stand-in for AWS),
+`build` and `sam` (the template, as AWS would get it), `routes` (what the stand-in leaves out),
+`tokens` (who may call) and `proxy` (http://localhost:3000).
+"""

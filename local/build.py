@@ -1,0 +1,111 @@
+"""Build what is deployed: `sam build`, the functions' bytecode, and a check that none is missing.
+
+The layers compile themselves (`layers/*/Makefile`), so plain `sam build && sam deploy` ships their
+bytecode too; here the functions' one file each is compiled as well.
+"""
+
+import argparse
+import compileall
+import fcntl
+import py_compile
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local import digest, sam
+from local.errors import PlatformError
+from local.paths import ROOT
+from local.report import Report
+
+TAG = "cpython-313"
+LAYERS = ("DependenciesLayer", "ProviderLayer")
+
+
+def build(build_dir: Path, *, architecture: str, report: Report) -> str:
+    """Build the stack, unless what was built before is still what the sources say.
+
+    Args:
+        build_dir: Gets the built template, functions and layers.
+        architecture: `arm64` or `x86_64` for AWS, `host` for processes of this machine.
+        report: Hears how it goes.
+
+    Returns:
+        A digest of what was built.
+
+    Raises:
+        PlatformError: Something does not build, or a module has no bytecode.
+    """
+    wanted = digest.of_values(digest.of_sources(), architecture)
+    stamp = build_dir.with_name(f"{build_dir.name}.digest")
+    if (
+        stamp.is_file()
+        and stamp.read_text(encoding="utf-8") == wanted
+        and (build_dir / "template.yaml").is_file()
+    ):
+        return wanted
+    stamp.unlink(missing_ok=True)
+    cache = build_dir.with_name(f"{build_dir.name}-cache-{architecture}")
+    log = build_dir.with_name(f"{build_dir.name}.log")
+    with report.step("Building the functions and layers"):
+        sam.build(build_dir, cache, architecture=architecture, log=log, report=report)
+        compile_functions(build_dir)
+    if missing := without_bytecode(build_dir):
+        raise PlatformError(f"no bytecode was built for {missing[0].relative_to(build_dir)}")
+    for layer in LAYERS:
+        report.say(f"  {layer}: {size(build_dir / layer) / 1e6:.1f} MB unpacked")
+    stamp.write_text(wanted, encoding="utf-8")
+    return wanted
+
+
+@contextmanager
+def exclusively(build_dir: Path) -> Iterator[None]:
+    """Let no other process build into `build_dir` meanwhile."""
+    build_dir.parent.mkdir(parents=True, exist_ok=True)
+    with build_dir.with_name(f"{build_dir.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def compile_functions(build_dir: Path) -> None:
+    """Compile each function's own code; Lambda cannot write what it compiles."""
+    for folder in build_dir.iterdir():
+        if folder.is_dir() and folder.name not in LAYERS:
+            compileall.compile_dir(
+                folder,
+                quiet=1,
+                stripdir=str(folder),
+                prependdir="/var/task",
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            )
+
+
+def without_bytecode(build_dir: Path) -> list[Path]:
+    """List the modules that Lambda would have to compile at every cold start."""
+    return [
+        source
+        for source in sorted(build_dir.rglob("*.py"))
+        if not (source.parent / "__pycache__" / f"{source.stem}.{TAG}.pyc").is_file()
+    ]
+
+
+def size(folder: Path) -> int:
+    """Return how many bytes a folder's files hold."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def main() -> None:
+    """Build for AWS into .aws-sam/build, where `sam deploy` looks."""
+    parser = argparse.ArgumentParser(description="Build what AWS gets.")
+    parser.add_argument("--architecture", choices=["arm64", "x86_64"], default="arm64")
+    arguments = parser.parse_args()
+    target = ROOT / ".aws-sam" / "build"
+    try:
+        with exclusively(target):
+            build(target, architecture=arguments.architecture, report=Report())
+    except PlatformError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Start and stop MiniStack, the stand-in for AWS, with IAM enforced and its state on disk."""
+
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local import programs
+from local.errors import PlatformError
+from local.paths import ROOT, interpreter
+
+REGION = "us-east-1"
+# MiniStack's root user. It listens on 127.0.0.1 only and holds a laptop's data.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+START_SECONDS = 60
+STOP_SECONDS = 60
+
+
+class MiniStack:
+    """One MiniStack process on 127.0.0.1.
+
+    Args:
+        state_dir: Keeps its state, its log and its Lambdas' temporary files.
+        port: Where it listens. Its queues' addresses contain it, so it belongs to the state.
+    """
+
+    def __init__(self, state_dir: Path, port: int) -> None:
+        self.port = port
+        self.endpoint_url = f"http://127.0.0.1:{port}"
+        self.log = state_dir / "ministack.log"
+        self._state_dir = state_dir
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, keep_open: tuple[int, ...] = ()) -> None:
+        """Start it and wait until it answers.
+
+        Args:
+            keep_open: File descriptors that it inherits, and so holds until it has ended.
+
+        Raises:
+            PlatformError: Its port is taken, or it does not start.
+        """
+        if not is_free(self.port):
+            raise PlatformError(
+                f"port {self.port} is taken: stop what uses it, or choose another for MiniStack "
+                "with MINISTACK_PORT=…"
+            )
+        temporary = self._state_dir / "tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [interpreter(".venv-ministack"), "-P", ROOT / "local" / "keeper.py"],
+                cwd=self._state_dir,
+                env=self._environment(temporary),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=keep_open,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None:
+                raise PlatformError(f"MiniStack ended at once (see {self.log})")
+            if time.monotonic() > deadline:
+                raise PlatformError(
+                    f"MiniStack did not answer in {START_SECONDS} s (see {self.log})"
+                )
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Ask it to save its state and end, and wait until it has."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin:
+            process.stdin.close()
+        process.terminate()
+        try:
+            process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise PlatformError(
+                f"MiniStack did not end in {STOP_SECONDS} s (see {self.log})"
+            ) from None
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id, while it runs."""
+        return self._process.pid if self._process else None
+
+    @property
+    def aws(self) -> dict[str, str]:
+        """The environment that makes the AWS tools talk to it, as its root user."""
+        return {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        }
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+        """Return a client of one of its services, as its root user."""
+        return client(service, self.endpoint_url)
+
+    def _environment(self, temporary: Path) -> dict[str, str]:
+        return programs.environment(
+            {
+                **CREDENTIALS,
+                "GATEWAY_PORT": str(self.port),
+                "BIND_HOST": "127.0.0.1",
+                "MINISTACK_HOST": "localhost",
+                "MINISTACK_REGION": REGION,
+                "AUTH": "true",
+                "PERSIST_STATE": "1",
+                "STATE_DIR": str(self._state_dir / "ministack"),
+                "S3_PERSIST": "1",
+                "S3_DATA_DIR": str(self._state_dir / "s3"),
+                "TMPDIR": str(temporary),
+                "LOG_LEVEL": "INFO",
+                # Listeners of services that the stack does not use.
+                "SFTP_ENABLED": "0",
+                "IOT_MTLS_ENABLED": "0",
+            }
+        )
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/_ministack/health")
+            response = connection.getresponse()
+            return response.status == http.client.OK and isinstance(json.load(response), dict)
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
+        finally:
+            connection.close()
+
+
+def client(service: str, endpoint_url: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+    """Return a client of a MiniStack's `service`, as its root user and past any proxy."""
+    return boto3.session.Session().client(
+        service,  # type: ignore[call-overload]  # a name known at run time only
+        endpoint_url=endpoint_url,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        config=Config(proxies={}, retries={"max_attempts": 3, "mode": "standard"}),
+    )
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nothing listens on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

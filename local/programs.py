@@ -1,0 +1,74 @@
+"""Run other programs: quietly, with what they print in a log, and never past our own end."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from local.report import Report
+
+# What a program needs to know about the machine. Nothing else of this process's environment is
+# passed on: neither AWS profiles nor the secrets of .env.
+MACHINE = (
+    "HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+)  # fmt: skip
+LOOPBACK = "127.0.0.1,localhost,.localhost"
+
+
+class ProgramError(Exception):
+    """A program failed; `output` is everything that it printed."""
+
+    def __init__(self, program: str, output: str) -> None:
+        super().__init__(f"{program} failed")
+        self.output = output
+
+
+def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment for a program: the machine's facts, pip's settings and `settings`."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in MACHINE or name.startswith("PIP_")
+    }
+    # A proxy is for the world outside, never for this machine.
+    kept["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), LOOPBACK]))
+    kept["no_proxy"] = kept["NO_PROXY"]
+    return {**kept, **(settings or {})}
+
+
+def run(
+    command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], log: Path, report: Report
+) -> None:
+    """Run `command` to its end, what it prints in `log`; raises ProgramError when it fails.
+
+    It has a process group of its own, so that Ctrl-C reaches this process alone, which then ends
+    the whole group.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            while process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=2)
+                    break
+                report.tick()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
+    if process.returncode:
+        raise ProgramError(Path(command[0]).name, log.read_text(encoding="utf-8", errors="replace"))

@@ -1,0 +1,171 @@
+"""Serve the API at http://localhost:PORT, with the developer's token where a request has none."""
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import threading
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from local.errors import PlatformError
+
+# Headers that concern one connection only (RFC 9110, section 7.6.1), and what is set anew.
+HOP_BY_HOP = {
+    "connection", "content-length", "host", "keep-alive", "proxy-authenticate",
+    "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+}  # fmt: skip
+# Larger than anything that the API takes, so that refusing is the API's own decision.
+MAX_BODY = 64 * 2**20
+
+
+def listen(port: int) -> socket.socket:
+    """Take a port of 127.0.0.1, 0 for any that is free; raises PlatformError when it is taken."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise PlatformError(
+            f"port {port} is taken: stop what uses it, or choose another with PORT=…"
+        ) from None
+    return listener
+
+
+class Proxy:
+    """A reverse proxy in a thread of its own.
+
+    Args:
+        listener: Where it listens, from `listen`.
+        endpoint_url: MiniStack's address.
+        api_id: The HTTP API behind it.
+        token: Goes with requests that carry no `Authorization`.
+        frontend_url: The one origin outside this machine whose pages may use that token.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        *,
+        endpoint_url: str,
+        api_id: str,
+        token: str,
+        frontend_url: str = "",
+    ) -> None:
+        self._listener = listener
+        self._endpoint_url = endpoint_url
+        # An API answers to its own host name, which not every resolver knows.
+        self._host = f"{api_id}.execute-api.localhost:{urlsplit(endpoint_url).port}"
+        self._token = token
+        self._frontend_url = frontend_url
+        self._loop = asyncio.new_event_loop()
+        self._stopped = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        """Stop serving, and close the port."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            self._thread.join()
+
+    def _run(self) -> None:
+        logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=120)
+        async with aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            timeout=timeout,
+        ) as session:
+
+            async def forward(request: web.BaseRequest) -> web.StreamResponse:
+                return await self._forward(session, request)
+
+            runner = web.ServerRunner(web.Server(forward), handle_signals=False)
+            await runner.setup()
+            await web.SockSite(runner, self._listener, shutdown_timeout=2).start()
+            self._ready.set()
+            await self._stopped.wait()
+            await runner.cleanup()
+
+    async def _forward(
+        self, session: aiohttp.ClientSession, request: web.BaseRequest
+    ) -> web.StreamResponse:
+        body = await read(request)
+        if body is None:
+            return web.Response(status=413, text=f"More than {MAX_BODY} bytes.")
+        headers = without_hop_by_hop(request.headers)
+        if "Authorization" not in headers and may_use_token(request.headers, self._frontend_url):
+            headers["Authorization"] = f"Bearer {self._token}"
+        headers["Host"] = self._host
+        try:
+            async with session.request(
+                request.method,
+                URL(self._endpoint_url + request.raw_path, encoded=True),
+                headers=headers,
+                data=body or None,
+                allow_redirects=False,
+            ) as answer:
+                return web.Response(
+                    status=answer.status,
+                    reason=answer.reason,
+                    headers=without_hop_by_hop(answer.headers),
+                    body=await answer.read(),
+                )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return web.Response(status=502, text=f"The stack does not answer: {error}")
+
+
+async def read(request: web.BaseRequest) -> bytes | None:
+    """Return a request's body as it came, or None when it is longer than anything useful."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY:
+            return None
+    return bytes(body)
+
+
+def without_hop_by_hop(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """Return the headers that concern both ends, those that come several times included."""
+    return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in HOP_BY_HOP)
+
+
+def may_use_token(headers: Mapping[str, str], frontend_url: str) -> bool:
+    """Tell whether a request may use the developer's token, having none of its own.
+
+    Programs on this machine and pages that it serves may, and the frontend's. A page from anywhere
+    else may not, though the developer's browser has it open; nor what comes through a tunnel.
+    """
+    origin = headers.get("Origin")
+    if not is_this_machine(f"//{headers.get('Host', '')}"):
+        return False
+    if origin is not None:
+        return origin == frontend_url or is_this_machine(origin)
+    return headers.get("Sec-Fetch-Site", "none") != "cross-site"
+
+
+def is_this_machine(url: str) -> bool:
+    """Tell whether a URL's host is this machine's own."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

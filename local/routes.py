@@ -1,0 +1,179 @@
+"""Create an HTTP API's routes from its OpenAPI body, which MiniStack's CloudFormation leaves out.
+
+SAM turns the functions' events into the `Body` of the API; AWS imports that. Here the processed
+template is read back and the same authorizer, CORS settings, integrations and routes are made.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
+    from mypy_boto3_apigatewayv2.type_defs import CorsTypeDef, CreateRouteRequestTypeDef
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+METHODS = {
+    "get",
+    "put",
+    "post",
+    "delete",
+    "patch",
+    "head",
+    "options",
+    "x-amazon-apigateway-any-method",
+}
+FUNCTION = re.compile(r"functions/(?P<arn>[^/]+)/invocations")
+
+
+def import_routes(
+    cloudformation: CloudFormationClient,
+    gateway: ApiGatewayV2Client,
+    stack: str,
+    api: str = "HttpApi",
+) -> str:
+    """Give a deployed stack's API what its body says, in place of whatever it has.
+
+    Args:
+        cloudformation: A client.
+        gateway: A client of API Gateway v2.
+        stack: The stack's name.
+        api: The API's logical id in the template.
+
+    Returns:
+        The API's id.
+    """
+    template = cloudformation.get_template(StackName=stack, TemplateStage="Processed")[
+        "TemplateBody"
+    ]
+    if isinstance(template, str):
+        template = json.loads(template)
+    names = names_of(cloudformation, stack)
+    body = resolve(template["Resources"][api]["Properties"]["Body"], names)
+    api_id = names[api]
+    clear(gateway, api_id)
+    if cors := body.get("x-amazon-apigateway-cors"):
+        rules: CorsTypeDef = {_pascal(key): value for key, value in cors.items()}  # type: ignore[assignment]
+        gateway.update_api(ApiId=api_id, CorsConfiguration=rules)
+    authorizers = {
+        name: create_authorizer(gateway, api_id, name, scheme)
+        for name, scheme in body.get("components", {}).get("securitySchemes", {}).items()
+    }
+    integrations: dict[str, str] = {}
+    for path, operations in body["paths"].items():
+        for method, operation in operations.items():
+            if method not in METHODS:
+                continue
+            uri = operation["x-amazon-apigateway-integration"]["uri"]
+            if uri not in integrations:
+                integrations[uri] = create_integration(gateway, api_id, uri)
+            security = next(
+                (name for entry in operation.get("security", []) for name in entry), None
+            )
+            authorizer = authorizers.get(security or "")
+            route: CreateRouteRequestTypeDef = {
+                "ApiId": api_id,
+                "RouteKey": f"{method.upper()} {path}",
+                "Target": integrations[uri],
+            }
+            if authorizer:
+                route["AuthorizationType"] = "CUSTOM"
+                route["AuthorizerId"] = authorizer
+            gateway.create_route(**route)
+    return api_id
+
+
+def names_of(cloudformation: CloudFormationClient, stack: str) -> dict[str, str]:
+    """Return what the template's references stand for: resources, parameters and the account."""
+    described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    _, partition, _, region, account, *_ = described["StackId"].split(":")
+    names = {
+        "AWS::Partition": partition,
+        "AWS::Region": region,
+        "AWS::AccountId": account,
+        "AWS::StackName": stack,
+        "AWS::URLSuffix": "amazonaws.com",
+    }
+    for parameter in described.get("Parameters", []):
+        names[parameter["ParameterKey"]] = parameter["ParameterValue"]
+    for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack):
+        for resource in page["StackResourceSummaries"]:
+            physical = resource.get("PhysicalResourceId", "")
+            names[resource["LogicalResourceId"]] = physical
+            if resource["ResourceType"] == "AWS::Lambda::Function":
+                arn = f"arn:{partition}:lambda:{region}:{account}:function:{physical}"
+                names[f"{resource['LogicalResourceId']}.Arn"] = arn
+    return names
+
+
+def resolve(node: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - a template's node is any JSON
+    """Return `node` with its `Ref`, `Fn::GetAtt` and `Fn::Sub` replaced by what they stand for."""
+    if isinstance(node, list):
+        return [resolve(inner, names) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    match node:
+        case {"Ref": str(name), **rest} if not rest:
+            return names[name]
+        case {"Fn::GetAtt": [str(name), str(attribute)], **rest} if not rest:
+            return names[f"{name}.{attribute}"]
+        case {"Fn::Sub": str(text), **rest} if not rest:
+            return substitute(text, names)
+        case {"Fn::Sub": [str(text), dict(own)], **rest} if not rest:
+            return substitute(text, {**names, **resolve(own, names)})
+        case _:
+            return {key: resolve(value, names) for key, value in node.items()}
+
+
+def substitute(text: str, names: Mapping[str, str]) -> str:
+    """Return `text` with each `${name}` replaced by what it stands for."""
+    return re.sub(r"\$\{([^}]+)\}", lambda found: names[found[1]], text)
+
+
+def clear(gateway: ApiGatewayV2Client, api_id: str) -> None:
+    """Remove an API's routes, integrations and authorizers."""
+    for route in gateway.get_routes(ApiId=api_id)["Items"]:
+        gateway.delete_route(ApiId=api_id, RouteId=route["RouteId"])
+    for integration in gateway.get_integrations(ApiId=api_id)["Items"]:
+        gateway.delete_integration(ApiId=api_id, IntegrationId=integration["IntegrationId"])
+    for authorizer in gateway.get_authorizers(ApiId=api_id)["Items"]:
+        gateway.delete_authorizer(ApiId=api_id, AuthorizerId=authorizer["AuthorizerId"])
+
+
+def create_authorizer(
+    gateway: ApiGatewayV2Client, api_id: str, name: str, scheme: Mapping[str, Any]
+) -> str:
+    """Create a Lambda authorizer as the body describes it, and return its id."""
+    described = scheme["x-amazon-apigateway-authorizer"]
+    created = gateway.create_authorizer(
+        ApiId=api_id,
+        Name=name,
+        AuthorizerType="REQUEST",
+        AuthorizerUri=described["authorizerUri"],
+        AuthorizerPayloadFormatVersion=described["authorizerPayloadFormatVersion"],
+        EnableSimpleResponses=described["enableSimpleResponses"],
+        AuthorizerResultTtlInSeconds=described["authorizerResultTtlInSeconds"],
+        IdentitySource=described["identitySource"],
+    )
+    return created["AuthorizerId"]
+
+
+def create_integration(gateway: ApiGatewayV2Client, api_id: str, uri: str) -> str:
+    """Create the integration of the function at `uri`, and return what a route calls it."""
+    function = FUNCTION.search(uri)
+    created = gateway.create_integration(
+        ApiId=api_id,
+        IntegrationType="AWS_PROXY",
+        IntegrationMethod="POST",
+        IntegrationUri=function["arn"] if function else uri,
+        PayloadFormatVersion="2.0",
+    )
+    return f"integrations/{created['IntegrationId']}"
+
+
+def _pascal(name: str) -> str:
+    return name[:1].upper() + name[1:]

@@ -1,0 +1,128 @@
+"""Run the AWS SAM CLI, which has a virtual environment of its own.
+
+`python -m local.sam …` passes its arguments on to `sam`.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from local import programs
+from local.errors import PlatformError
+from local.paths import ROOT, TEMPLATE, interpreter
+from local.report import Report
+
+SAM = interpreter(".venv-sam").with_name("sam")
+# The first thing that goes wrong is what SAM says last, behind a good deal of progress.
+COMPILING = re.compile(
+    r'File "/opt/python/(?P<file>[^"]+)", line (?P<line>\d+).*?^(?P<error>\w+Error: [^\n]+)',
+    re.MULTILINE | re.DOTALL,
+)
+FAILURE = re.compile(r"^(?:Error: |Build Failed\nError: |.*CREATE_FAILED.*)", re.MULTILINE)
+
+
+def settings() -> dict[str, str]:
+    """Return the environment that `sam` needs: Python 3.13 first on PATH, and no telemetry."""
+    path = [str(interpreter(".venv").parent), str(SAM.parent), os.environ.get("PATH", os.defpath)]
+    return {
+        "PATH": os.pathsep.join(path),
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
+    }
+
+
+def build(
+    build_dir: Path, cache_dir: Path, *, architecture: str, log: Path, report: Report
+) -> None:
+    """Run `sam build` into `build_dir`.
+
+    Args:
+        build_dir: Gets the built template and a folder for each function and layer.
+        cache_dir: Keeps what need not be built again.
+        architecture: `arm64` or `x86_64` for AWS, `host` for processes of this machine.
+        log: Gets what SAM prints.
+        report: Hears that it goes on.
+
+    Raises:
+        PlatformError: The template or a function cannot be built.
+    """
+    command: list[str | Path] = [
+        SAM,
+        "build",
+        "--template-file",
+        TEMPLATE,
+        "--build-dir",
+        build_dir,
+    ]
+    command += ["--cached", "--cache-dir", cache_dir, "--parallel"]
+    if architecture != "host":
+        command += ["--parameter-overrides", f"Architecture={architecture}"]
+    env = programs.environment({**settings(), "ARCHITECTURE": architecture})
+    try:
+        programs.run(command, cwd=ROOT, env=env, log=log, report=report)
+    except programs.ProgramError as error:
+        raise PlatformError(f"sam build: {reason(error.output)} (see {log})") from None
+
+
+def deploy(
+    build_dir: Path,
+    *,
+    stack: str,
+    bucket: str,
+    parameters: Mapping[str, str],
+    aws: Mapping[str, str],
+    log: Path,
+    report: Report,
+) -> None:
+    """Run `sam deploy` of what was built, with the settings `local` of samconfig.toml.
+
+    Args:
+        build_dir: What `build` built.
+        stack: The stack's name.
+        bucket: Where SAM uploads the code to.
+        parameters: The template's parameters. They travel in a file: a command line is public.
+        aws: The environment that says which AWS, and as whom.
+        log: Gets what SAM prints.
+        report: Hears that it goes on.
+
+    Raises:
+        PlatformError: The stack cannot be deployed.
+    """
+    values = log.with_name("parameters.yaml")
+    values.unlink(missing_ok=True)
+    values.touch(mode=0o600)
+    values.write_text(json.dumps(dict(parameters)), encoding="utf-8")
+    command: list[str | Path] = [SAM, "deploy", "--config-file", ROOT / "samconfig.toml"]
+    command += ["--config-env", "local", "--stack-name", stack]
+    command += ["--template-file", build_dir / "template.yaml"]
+    command += ["--s3-bucket", bucket, "--s3-prefix", stack, "--no-progressbar"]
+    command += ["--parameter-overrides", f"file://{values}"]
+    env = programs.environment({**settings(), **aws})
+    try:
+        programs.run(command, cwd=ROOT, env=env, log=log, report=report)
+    except programs.ProgramError as error:
+        raise PlatformError(f"sam deploy: {reason(error.output)} (see {log})") from None
+    finally:
+        values.unlink()
+
+
+def reason(output: str) -> str:
+    """Return, in one line, what SAM's output says went wrong."""
+    if broken := COMPILING.search(output):
+        return f"{broken['file']}, line {broken['line']}: {broken['error']}"
+    found = [match.start() for match in FAILURE.finditer(output)]
+    text = output[found[-1] :] if found else output[-300:]
+    return " ".join(text.replace("Error: ", "", 1).split())[:300]
+
+
+def main() -> None:
+    """Become `sam` with this process's own arguments and environment."""
+    os.chdir(ROOT)
+    os.execve(SAM, [str(SAM), *sys.argv[1:]], {**os.environ, **settings()})  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

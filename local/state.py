@@ -1,0 +1,86 @@
+"""What a platform remembers from one start to the next, in its state folder."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from local.errors import PlatformError
+from local.paths import STATE
+
+DEFAULT = STATE
+LOCK_SECONDS = 30
+
+
+@dataclass
+class State:
+    """A platform's memory: where MiniStack listens, and what was deployed into it."""
+
+    stack: str = "integrations-local"
+    ministack_port: int | None = None
+    deployed: str | None = None
+    api_id: str | None = None
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """MiniStack's address, once it has one."""
+        return f"http://127.0.0.1:{self.ministack_port}" if self.ministack_port else None
+
+
+def read(state_dir: Path) -> State:
+    """Return what the folder remembers; nothing, where it is new or holds what nobody can read."""
+    try:
+        return State(**json.loads((state_dir / "platform.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return State()
+
+
+def write(state_dir: Path, state: State) -> None:
+    """Remember `state`, wholly or not at all."""
+    new = state_dir / "platform.json.new"
+    new.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
+    new.replace(state_dir / "platform.json")
+
+
+@contextmanager
+def locked(state_dir: Path) -> Iterator[int]:
+    """Take the folder for this process, and for those that inherit the lock's descriptor.
+
+    Raises:
+        PlatformError: Another process has it.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "lock").open("a+", encoding="utf-8") as lock:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                lock.seek(0)
+                owner = lock.read().strip()
+                # Without its owner it is held by a MiniStack that is saving its state.
+                if is_running(owner) or time.monotonic() > deadline:
+                    raise PlatformError(
+                        f"the platform in {state_dir} is running already (process {owner})"
+                    ) from None
+                time.sleep(0.2)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield lock.fileno()
+
+
+def is_running(pid: str) -> bool:
+    """Tell whether a process of that id runs."""
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True
+    except (ValueError, ProcessLookupError):
+        return False
+    return True
