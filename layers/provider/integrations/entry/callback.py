@@ -55,6 +55,7 @@ def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
         ``303`` to the handshake's ``redirectUri``, or a small page that tells its opener and
         closes; ``400`` where the state is not good.
     """
+    settings.hear(event)
     provider_id = str(event["pathParameters"]["providerId"])
     try:
         query = parse_qsl(

@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from integrations.entry import settings
 from integrations.entry.problem import MAX_BODY_BYTES, Problem, problem_of
 from integrations.errors import FieldError, IntegrationError
 from integrations.models import DEFAULT_CONNECTION
@@ -97,6 +98,7 @@ class Api(APIGatewayHttpResolver):
         """What Lambda calls, with an event of payload format 2.0."""
         started = time.monotonic()
         request = event["requestContext"]
+        settings.hear(event)
         try:
             refusal = _refusal(event)
             answer = refusal.response() if refusal else self.resolve(event, context)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from integrations.storage.aws import Aws, AwsCredentials
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from botocore.credentials import Credentials
 
     from integrations.providers.base import Addresses, Http
@@ -40,9 +42,25 @@ def _env(name: str, default: str = "") -> str:
     return os.environ.get(name) or default
 
 
+_heard_at: list[str] = []
+
+
+def hear(event: Mapping[str, Any]) -> None:
+    """Learn from a request where this backend answers, for stacks that are not told.
+
+    API Gateway itself writes ``domainName``: the API's own name or a custom one that maps to it,
+    never just what a client claims. The template cannot say it: that would be a circle.
+    """
+    if not _heard_at:
+        request = event["requestContext"]
+        stage = request.get("stage", "$default")
+        path = "" if stage == "$default" else f"/{stage}"
+        _heard_at.append(f"https://{request.get('domainName', 'localhost')}{path}")
+
+
 def public_url() -> str:
-    """Where this backend answers, without a trailing slash."""
-    return _env("PUBLIC_BASE_URL").rstrip("/")
+    """Where this backend answers, without a trailing slash; empty where nobody knows yet."""
+    return _env("PUBLIC_BASE_URL", *_heard_at).rstrip("/")
 
 
 def frontend_url() -> str:

@@ -80,9 +80,14 @@ def _row(value: object) -> Line:
             checked[str(name).strip()] = _cell(cell)
         except ValueError as mistake:
             raise ValueError(f"{name}: {mistake}") from None
-    if not checked:
-        raise ValueError("a row needs at least one cell")
     return checked if isinstance(value, Mapping) else list(checked.values())
+
+
+def _some_row(value: object) -> Line:
+    row = _row(value)
+    if not row:
+        raise ValueError("a row needs at least one cell")
+    return row
 
 
 def _object(value: object) -> dict[str, Cell]:
@@ -93,14 +98,14 @@ def _object(value: object) -> dict[str, Cell]:
 
 
 _CELL_SCHEMA: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
-_OBJECT_SCHEMA = {"type": "object", "additionalProperties": _CELL_SCHEMA, "minProperties": 1}
+_OBJECT_SCHEMA: dict[str, Any] = {"type": "object", "additionalProperties": _CELL_SCHEMA}
 _ARRAY_SCHEMA = {"type": "array", "items": _CELL_SCHEMA, "minItems": 1}
 
 CellValue = Annotated[Any, PlainValidator(_cell), WithJsonSchema(_CELL_SCHEMA)]
 RowObject = Annotated[dict[str, Cell], PlainValidator(_object), WithJsonSchema(_OBJECT_SCHEMA)]
 Row = Annotated[
     Line,
-    PlainValidator(_row),
+    PlainValidator(_some_row),
     WithJsonSchema({"anyOf": [_ARRAY_SCHEMA, _OBJECT_SCHEMA]}),
 ]
 Range = Annotated[

@@ -72,7 +72,7 @@ class Subscriptions:
             ProviderError: The provider refuses.
         """
         provider = registry.get(provider_id)
-        if provider.inbound is None or provider.inbound.subscribe is None:
+        if provider.inbound is None or provider.inbound.subscribe is None or not self._public_url:
             return
         connection = self._connections.get(tenant, provider_id, name)
         triggers = [

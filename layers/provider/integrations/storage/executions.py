@@ -235,7 +235,9 @@ class Executions:
         query: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": index,
-            "KeyConditionExpression": f"{hash_key} = :hash AND createdKey BETWEEN :since AND :until",
+            "KeyConditionExpression": (
+                f"{hash_key} = :hash AND createdKey BETWEEN :since AND :until"
+            ),
             "ScanIndexForward": False,
             "Limit": limit,
         }
