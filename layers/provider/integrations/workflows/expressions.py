@@ -744,7 +744,7 @@ def _power(_: Budget, left: Value, right: Value) -> Value:
         raise ExpressionError(f"cannot raise to more than the power of {MAX_EXPONENT}")
     if isinstance(base, int):
         checked_number(base)
-    return checked_number(base**exponent)
+    return checked_number(_numbers("raise", base, exponent, lambda a, b: a**b))
 
 
 def _arithmetic(word: str, compute: Callable[[Any, Any], Value]) -> Callable[..., Value]:
