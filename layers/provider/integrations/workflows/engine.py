@@ -274,6 +274,8 @@ def begin(
 ) -> None:
     """Get an execution ready for ``advance``, in place. Save it, with the lease, before that.
 
+    Ask ``due_in`` first: it does not wait for the next attempt's time.
+
     It settles what a dead process left behind, follows a change of the workflow, and marks the
     next step as running. Afterwards the execution may be terminal; ``advance`` then says so.
 

@@ -1,0 +1,748 @@
+"""An execution ends in a state that can be seen, whatever fails, and does nothing twice."""
+
+import copy
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from integrations.errors import (
+    Conflict,
+    ConnectionPaused,
+    CredentialsRejected,
+    ExpressionError,
+    FieldError,
+    InvalidParams,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRejected,
+    VersionConflict,
+)
+from integrations.models import Json
+from integrations.workflows import engine
+from integrations.workflows.engine import Finished, Outcome, OutOfTime, RetryAfter, StepCall
+from integrations.workflows.records import Execution, StepDefinition, WorkflowDefinition
+
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+class Killed(BaseException):
+    """The process is gone; nothing catches this."""
+
+
+class World:
+    """Everything outside the engine: a clock, a table, a queue and a provider."""
+
+    def __init__(self, *steps: dict[str, Any], data: Json = None) -> None:
+        definition = {"name": "Flow", "trigger": {"type": "manual"}, "steps": list(steps)}
+        self.workflow = cast("WorkflowDefinition", definition)
+        self.version = 1
+        self.now = START
+        self.calls: list[StepCall] = []
+        self.saves: list[tuple[int, Execution]] = []
+        self.waits: list[float] = []
+        self.answers: dict[str, list[Any]] = {}
+        self.idempotent = True
+        self.die_in_save: int | None = None
+        self.seconds_per_call = 0.0
+        self.stored = json.dumps(
+            engine.new_execution(
+                self.workflow,
+                execution_id="exe_1",
+                workflow_id="wf_1",
+                workflow_version=1,
+                event_id="evt_1",
+                data=data,
+                hops=2,
+                clock=self.clock,
+            )
+        )
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def answer(self, action: str, *answers: Any) -> None:
+        """What the action does on its next calls: an error is raised, else it is the output."""
+        self.answers[action] = list(answers)
+
+    def perform(self, call: StepCall) -> Json:
+        self.calls.append(call)
+        self.now += timedelta(seconds=self.seconds_per_call)
+        answers = self.answers.get(call.action, [])
+        answer = answers.pop(0) if answers else {"did": call.action}
+        if isinstance(answer, BaseException):
+            raise answer
+        return cast("Json", answer)
+
+    def save(self, execution: Execution, index: int) -> None:
+        if self.die_in_save == len(self.saves):
+            self.die_in_save = None
+            raise Killed
+        self.stored = json.dumps(execution)
+        self.saves.append((index, copy.deepcopy(execution)))
+
+    @property
+    def execution(self) -> Execution:
+        return cast("Execution", json.loads(self.stored))
+
+    def step(self, id_: str) -> dict[str, Any]:
+        return next(dict(run) for run in self.execution["steps"] if run["id"] == id_)
+
+    def invoke(self, deadline: datetime | None = None) -> Outcome:
+        """One invocation of the function: read, lease, advance."""
+        execution = self.execution
+        engine.begin(
+            execution,
+            self.workflow,
+            version=self.version,
+            is_idempotent=lambda _: self.idempotent,
+            clock=self.clock,
+        )
+        self.stored = json.dumps(execution)
+        return engine.advance(
+            execution,
+            self.workflow,
+            perform=self.perform,
+            save=self.save,
+            is_idempotent=lambda _: self.idempotent,
+            clock=self.clock,
+            deadline=deadline or self.now + timedelta(days=1),
+            jitter=lambda: 0.5,
+        )
+
+    def run(self, most: int = 100) -> str:
+        """Invoke as a queue would, until the execution rests."""
+        for _ in range(most):
+            try:
+                outcome = self.invoke()
+            except Killed:
+                continue
+            if isinstance(outcome, Finished):
+                return outcome.status
+            if isinstance(outcome, RetryAfter):
+                self.waits.append(outcome.seconds)
+                self.now += timedelta(seconds=outcome.seconds)
+        raise AssertionError("The execution never came to rest")
+
+    def done(self) -> list[str]:
+        return [call.action for call in self.calls]
+
+
+def step(id_: str, **fields: Any) -> dict[str, Any]:
+    return {"id": id_, "action": f"fake.{id_}", **fields}
+
+
+# -- The plain way ---------------------------------------------------------------------------
+
+
+def test_steps_run_in_order_and_see_what_came_before() -> None:
+    world = World(
+        step("a", params={"order": "{{ trigger.id }}"}),
+        step("b", connection="shop", params={"got": "{{ steps.a.output.n + 1 }}"}),
+        data={"id": 7},
+    )
+    world.answer("fake.a", {"n": 41})
+    assert world.run() == "succeeded"
+    assert world.calls == [
+        StepCall(
+            action="fake.a",
+            connection="default",
+            params={"order": 7},
+            idempotency_key="exe_1.a",
+            hops=2,
+        ),
+        StepCall(
+            action="fake.b",
+            connection="shop",
+            params={"got": 42},
+            idempotency_key="exe_1.b",
+            hops=2,
+        ),
+    ]
+    assert world.step("b")["input"] == {"got": 42}
+    assert world.execution["finishedAt"]
+
+
+def test_one_save_records_the_end_of_a_step_and_the_start_of_the_next() -> None:
+    world = World(step("a"), step("b"), step("c"))
+    world.run()
+    assert [index for index, _ in world.saves] == [0, 1, 2]
+    seen = [[run["status"] for run in saved["steps"]] for _, saved in world.saves]
+    assert seen == [
+        ["succeeded", "running", "pending"],
+        ["succeeded", "succeeded", "running"],
+        ["succeeded", "succeeded", "succeeded"],
+    ]
+    assert [saved["status"] for _, saved in world.saves] == ["running", "running", "succeeded"]
+
+
+def test_times_and_durations_are_recorded() -> None:
+    world = World(step("a"), step("b"))
+    world.seconds_per_call = 1.5
+    world.run()
+    assert world.step("a")["durationMs"] == 1500
+    assert world.step("b")["startedAt"] == "2026-11-22T12:00:01.500Z"
+    assert world.execution["finishedAt"] == "2026-11-22T12:00:03.000Z"
+
+
+def test_a_step_whose_condition_is_false_is_skipped() -> None:
+    world = World(
+        step("a", when="trigger.n > 5"),
+        step("b", when=False),
+        step("c", when="{{ steps.a.status == 'skipped' }}"),
+        data={"n": 1},
+    )
+    assert world.run() == "succeeded"
+    assert world.done() == ["fake.c"]
+    assert [world.step(id_)["status"] for id_ in "abc"] == ["skipped", "skipped", "succeeded"]
+    assert len(world.saves) == 1
+
+
+def test_a_workflow_that_skips_everything_succeeds() -> None:
+    world = World(step("a", when="false"))
+    assert world.run() == "succeeded"
+    assert world.calls == []
+    assert world.execution["status"] == "succeeded"
+
+
+def test_two_hundred_steps_run_with_two_hundred_saves() -> None:
+    world = World(*(step(f"s{number}") for number in range(200)))
+    assert world.run() == "succeeded"
+    assert len(world.calls) == len(world.saves) == 200
+
+
+def test_a_finished_execution_is_left_alone() -> None:
+    world = World(step("a"))
+    world.run()
+    assert world.invoke() == Finished("succeeded")
+    assert len(world.calls) == len(world.saves) == 1
+
+
+# -- forEach ---------------------------------------------------------------------------------
+
+
+def test_each_item_has_its_round_with_its_own_key() -> None:
+    world = World(
+        step("a", forEach="trigger.rows", params={"x": "{{ index }}:{{ item.n }}"}),
+        step("b", params={"all": "{{ steps.a.output|map(attribute='did')|list }}"}),
+        data={"rows": [{"n": "p"}, {"n": "q"}]},
+    )
+    assert world.run() == "succeeded"
+    assert [call.params for call in world.calls[:2]] == [{"x": "0:p"}, {"x": "1:q"}]
+    assert [call.idempotency_key for call in world.calls[:2]] == ["exe_1.a.0", "exe_1.a.1"]
+    assert world.calls[2].params == {"all": ["fake.a", "fake.a"]}
+    assert world.step("a")["rounds"] == {"total": 2, "done": 2, "failed": 0, "failures": []}
+    assert len(world.saves) == 3
+
+
+def test_no_items_are_no_rounds() -> None:
+    world = World(step("a", forEach=[]), step("b", params={"n": "{{ steps.a.output|length }}"}))
+    assert world.run() == "succeeded"
+    assert [call.params for call in world.calls] == [{"n": 0}]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [("trigger", "needs a list, not an object"), ("range(101)", "has 101 items; at most 100")],
+)
+def test_rounds_need_a_list_of_bounded_length(source: str, reason: str) -> None:
+    world = World(step("a", forEach=source), data={})
+    assert world.run() == "failed"
+    error = world.execution["error"]
+    assert error
+    assert error["code"] == "expression_error"
+    assert reason in error["message"]
+
+
+def test_a_failed_round_stops_the_step_and_a_retry_goes_on_from_it() -> None:
+    world = World(step("a", forEach=[1, 2, 3], params={"n": "{{ item }}"}))
+    world.answer("fake.a", "one", RequestRejected("no"), "two", "three")
+    assert world.run() == "failed"
+    assert world.step("a")["rounds"]["done"] == 1
+    execution = world.execution
+    engine.retry_from_failed(execution)
+    world.stored = json.dumps(execution)
+    assert world.run() == "succeeded"
+    assert [call.params["n"] for call in world.calls] == [1, 2, 2, 3]
+    assert world.step("a")["output"] == ["one", "two", "three"]
+
+
+def test_with_continue_the_other_rounds_still_run() -> None:
+    world = World(
+        step("a", forEach=[1, 2, 3], params={"n": "{{ 6 // (item - 1) }}"}, onError="continue"),
+        step("b", params={"status": "{{ steps.a.status }}", "all": "{{ steps.a.output }}"}),
+    )
+    world.answer("fake.a", RequestRejected("no"), "three")
+    assert world.run() == "succeeded"
+    run = world.step("a")
+    assert run["status"] == "failed"
+    assert run["error"]["message"].startswith("2 of 3 rounds failed. ")
+    assert [each["index"] for each in run["rounds"]["failures"]] == [0, 1]
+    assert world.calls[-1].params == {"status": "failed", "all": [None, None, "three"]}
+
+
+def test_a_round_killed_before_its_checkpoint_is_the_only_one_that_runs_again() -> None:
+    world = World(step("a", forEach=[1, 2, 3], params={"n": "{{ item }}"}))
+    world.die_in_save = 1
+    assert world.run() == "succeeded"
+    assert [call.params["n"] for call in world.calls] == [1, 2, 2, 3]
+    assert world.calls[1].idempotency_key == world.calls[2].idempotency_key
+
+
+# -- Failures --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RequestRejected("chat not found", status=400, provider_code="400"), "request_rejected"),
+        (CredentialsRejected("token revoked"), "credentials_rejected"),
+        (InvalidParams("wrong", [FieldError("chatId", "is empty")]), "invalid_params"),
+    ],
+)
+def test_a_refusal_fails_at_once_and_says_why(error: Exception, code: str) -> None:
+    world = World(step("a"), step("b"))
+    world.answer("fake.a", error)
+    assert world.run() == "failed"
+    failure = world.execution["error"]
+    assert failure
+    assert (failure["code"], failure["step"]) == (code, "a")
+    assert world.done() == ["fake.a"]
+    assert [world.step(id_)["status"] for id_ in "ab"] == ["failed", "pending"]
+    assert world.step("a")["error"]["status"] == getattr(error, "status", None)
+
+
+def test_wrong_parameters_are_named() -> None:
+    world = World(step("a"))
+    world.answer("fake.a", InvalidParams("Wrong", [FieldError("chatId", "is empty")]))
+    world.run()
+    assert world.step("a")["error"]["message"] == "Wrong (chatId: is empty)"
+
+
+def test_a_defect_ends_in_a_visible_state_without_its_details() -> None:
+    world = World(step("a"))
+    world.answer("fake.a", KeyError("secret"))
+    assert world.run() == "failed"
+    failure = world.step("a")["error"]
+    assert failure["code"] == "internal_error"
+    assert "KeyError" in failure["message"]
+    assert "secret" not in failure["message"]
+
+
+def test_an_expression_that_fails_names_its_place_and_calls_nothing() -> None:
+    world = World(step("a", params={"chat": {"id": "{{ trigger.nope }}"}}), data={"x": 1})
+    assert world.run() == "failed"
+    assert world.step("a")["error"]["message"] == (
+        "params.chat.id: trigger has no 'nope'; it has: x"
+    )
+    assert world.calls == []
+
+
+def test_with_continue_a_failed_step_shows_and_the_execution_succeeds() -> None:
+    world = World(
+        step("a", onError="continue"),
+        step("b", when="{{ nope }}", onError="continue"),
+        step("c", params={"why": "{{ steps.a.error.code }}", "b": "{{ steps.b.status }}"}),
+    )
+    world.answer("fake.a", RequestRejected("no"))
+    assert world.run() == "succeeded"
+    assert [world.step(id_)["status"] for id_ in "abc"] == ["failed", "failed", "succeeded"]
+    assert world.calls[-1].params == {"why": "request_rejected", "b": "failed"}
+    assert world.execution["error"] is None
+
+
+def test_long_messages_are_cut() -> None:
+    world = World(step("a"))
+    world.answer("fake.a", RequestRejected("x" * 10_000))
+    world.run()
+    assert len(world.step("a")["error"]["message"]) == engine.MAX_MESSAGE
+
+
+# -- Patience --------------------------------------------------------------------------------
+
+
+def test_a_provider_that_is_down_is_tried_with_growing_pauses() -> None:
+    world = World(step("a"), step("b"))
+    world.answer("fake.b", *(ProviderUnavailable("down") for _ in range(4)), "up")
+    assert world.run() == "succeeded"
+    assert world.done() == ["fake.a", *["fake.b"] * 5]
+    assert world.waits == [1.5, 3.0, 6.0, 12.0]
+    assert world.step("b")["attempts"] == 5
+    assert {call.idempotency_key for call in world.calls[1:]} == {"exe_1.b"}
+
+
+def test_the_state_between_attempts_shows_the_reason_and_the_next_attempt() -> None:
+    world = World(step("a"))
+    world.answer("fake.a", ProviderUnavailable("down", status=503))
+    assert world.invoke() == RetryAfter(1.5)
+    assert world.execution["status"] == "retrying"
+    run = world.step("a")
+    assert (run["status"], run["error"]["status"]) == ("retrying", 503)
+    assert run["retryAt"] == world.execution["retryAt"] == "2026-11-22T12:00:01.500Z"
+    assert engine.due_in(world.execution, clock=world.clock) == 1.5
+    world.now += timedelta(seconds=5)
+    assert engine.due_in(world.execution, clock=world.clock) == 0.0
+
+
+def test_a_rate_limit_is_honoured_exactly() -> None:
+    world = World(step("a"))
+    world.answer("fake.a", RateLimited("slow down", retry_after=37.25))
+    assert world.invoke() == RetryAfter(37.25)
+
+
+def test_a_pause_of_the_connection_is_no_attempt() -> None:
+    world = World(step("a", retry={"maxAttempts": 2}))
+    world.answer("fake.a", *(ConnectionPaused("paused", retry_after=3) for _ in range(20)), "ok")
+    assert world.run() == "succeeded"
+    assert world.waits == [3.0] * 20
+    assert world.step("a")["attempts"] == 1
+
+
+def test_after_its_attempts_the_step_fails_and_can_be_retried() -> None:
+    world = World(step("a"), step("b", retry={"maxAttempts": 3, "backoffSeconds": 100}))
+    world.answer("fake.b", *(ProviderTimeout("slow") for _ in range(3)))
+    assert world.run() == "failed"
+    assert world.waits == [75.0, 150.0]
+    assert world.step("b")["error"]["code"] == "provider_timeout"
+    assert world.step("b")["error"]["message"].startswith("Gave up after 3 attempts. ")
+    execution = world.execution
+    engine.retry_from_failed(execution)
+    assert execution["status"] == "queued"
+    world.stored = json.dumps(execution)
+    assert world.run() == "succeeded"
+    assert world.done() == ["fake.a", *["fake.b"] * 4]
+    assert world.execution["retryCount"] == 1
+
+
+def test_backoff_is_capped_and_half_of_it_is_random() -> None:
+    assert engine._backoff({}, 20, lambda: 0.0) == 150.0
+    assert engine._backoff({}, 20, lambda: 0.5) == 225.0
+    assert engine._backoff({}, 1, lambda: 0.0) == 1.0
+
+
+def test_a_provider_that_asks_for_days_is_not_waited_for() -> None:
+    world = World(step("a"))
+    world.answer("fake.a", RateLimited("come back", retry_after=7 * 86400))
+    assert world.run() == "failed"
+    assert "604800 seconds away" in world.step("a")["error"]["message"]
+
+
+def test_a_connection_that_stays_paused_does_not_hold_the_execution_for_ever() -> None:
+    world = World(step("a"))
+    world.answer("fake.a", *(ConnectionPaused("paused", retry_after=3600) for _ in range(50)))
+    assert world.run() == "failed"
+    assert len(world.waits) == 12
+
+
+# -- Unknown outcomes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step_number", [0, 1, 2])
+def test_killed_before_the_checkpoint_an_idempotent_step_runs_again(step_number: int) -> None:
+    world = World(step("a"), step("b"), step("c"))
+    world.die_in_save = step_number
+    assert world.run() == "succeeded"
+    expected = ["fake.a", "fake.b", "fake.c"]
+    expected.insert(step_number, expected[step_number])
+    assert world.done() == expected
+    assert len({call.idempotency_key for call in world.calls}) == 3
+    assert world.execution["resumeCount"] == 1
+
+
+def test_killed_before_the_checkpoint_any_other_step_fails_as_unknown() -> None:
+    world = World(step("a"), step("b"))
+    world.idempotent = False
+    world.die_in_save = 1
+    assert world.run() == "failed"
+    assert world.done() == ["fake.a", "fake.b"]
+    failure = world.execution["error"]
+    assert failure
+    assert failure["code"] == "outcome_unknown"
+    assert "may have been carried out" in failure["message"]
+
+
+def test_who_allows_it_has_an_unknown_outcome_repeated() -> None:
+    world = World(step("a", retry={"onUnknownOutcome": "repeat"}))
+    world.idempotent = False
+    world.die_in_save = 0
+    assert world.run() == "succeeded"
+    assert world.done() == ["fake.a", "fake.a"]
+    assert world.step("a")["attempts"] == 1
+
+
+def test_with_continue_an_unknown_outcome_does_not_stop_the_rest() -> None:
+    world = World(step("a", onError="continue"), step("b"))
+    world.idempotent = False
+    world.die_in_save = 0
+    assert world.run() == "succeeded"
+    assert world.done() == ["fake.a", "fake.b"]
+    assert world.step("a")["error"]["code"] == "outcome_unknown"
+
+
+@pytest.mark.parametrize(
+    ("idempotent", "policy", "status", "calls"),
+    [
+        (True, "fail", "succeeded", 2),
+        (False, "repeat", "succeeded", 2),
+        (False, "fail", "failed", 1),
+    ],
+)
+def test_a_timeout_after_sending_is_judged_alike(
+    *, idempotent: bool, policy: str, status: str, calls: int
+) -> None:
+    world = World(step("a", retry={"onUnknownOutcome": policy}))
+    world.idempotent = idempotent
+    world.answer("fake.a", ProviderTimeout("no answer", outcome_unknown=True))
+    assert world.run() == status
+    assert len(world.calls) == calls
+    if status == "failed":
+        assert world.step("a")["error"]["code"] == "outcome_unknown"
+
+
+def test_a_step_that_kills_every_process_is_given_up() -> None:
+    world = World(step("a"))
+    world.answer("fake.a", *(Killed() for _ in range(100)))
+    assert world.run() == "failed"
+    assert world.step("a")["error"]["code"] == "crashed"
+    assert len(world.calls) == engine.MAX_RESUMES + 1
+
+
+def test_who_lost_the_lease_does_nothing_more() -> None:
+    world = World(step("a"), step("b"))
+
+    def lost(execution: Execution, index: int) -> None:
+        raise VersionConflict("somebody else has it")
+
+    world.save = lost  # type: ignore[method-assign]
+    with pytest.raises(VersionConflict):
+        world.invoke()
+    assert world.done() == ["fake.a"]
+
+
+# -- Time ------------------------------------------------------------------------------------
+
+
+def test_when_time_is_up_nothing_is_started_and_the_next_invocation_goes_on() -> None:
+    world = World(step("a"), step("b"), step("c"))
+    world.seconds_per_call = 10
+    assert world.invoke(deadline=START + timedelta(seconds=15)) == OutOfTime()
+    assert world.execution["status"] == "queued"
+    assert [world.step(id_)["status"] for id_ in "abc"] == ["succeeded", "succeeded", "pending"]
+    world.idempotent = False
+    assert world.run() == "succeeded"
+    assert world.done() == ["fake.a", "fake.b", "fake.c"]
+    assert world.execution["resumeCount"] == 0
+
+
+def test_a_step_that_was_marked_but_not_attempted_is_put_back() -> None:
+    world = World(step("a"))
+    world.idempotent = False
+    assert world.invoke(deadline=START) == OutOfTime()
+    assert (world.step("a")["status"], world.step("a")["attempts"]) == ("pending", 0)
+    assert world.run() == "succeeded"
+
+
+def test_a_repetition_sends_the_same_time_again() -> None:
+    world = World(step("a", params={"at": "{{ now() }}"}))
+    world.now += timedelta(microseconds=123456)
+    world.answer("fake.a", ProviderUnavailable("down"))
+    assert world.run() == "succeeded"
+    assert world.calls[0].params == world.calls[1].params == {"at": "2026-11-22T12:00:00.123Z"}
+
+
+# -- What is kept ----------------------------------------------------------------------------
+
+
+def test_a_large_output_is_cut_with_a_mark_that_later_steps_see_too() -> None:
+    world = World(
+        step("a"), step("b", params={"kept": "{{ steps.a.output.truncated|default(false) }}"})
+    )
+    world.answer("fake.a", {"rows": ["é" * 1000] * 100})
+    assert world.run() == "succeeded"
+    output = world.step("a")["output"]
+    assert output["truncated"] is True
+    assert output["bytes"] == 200_310
+    assert output["preview"].startswith('{"rows":["éé')
+    assert world.calls[1].params == {"kept": True}
+
+
+def test_what_was_cut_off_cannot_be_used_by_mistake() -> None:
+    world = World(step("a"), step("b", params={"x": "{{ steps.a.output.rows[0] }}"}))
+    world.answer("fake.a", {"rows": ["x" * 40_000]})
+    assert world.run() == "failed"
+    assert "too large to be kept" in world.step("b")["error"]["message"]
+
+
+def test_all_the_outputs_and_inputs_together_are_bounded() -> None:
+    world = World(
+        *(step(f"s{n}", params={"x": "y" * 8000}) for n in range(99)),
+        step("each", forEach="range(100)"),
+    )
+    for number in range(99):
+        world.answer(f"fake.s{number}", "z" * 30_000)
+    world.answer("fake.each", *("z" * 30_000 for _ in range(100)))
+    assert world.run() == "succeeded"
+    assert len(world.stored) < 350_000
+
+
+def test_an_output_that_is_no_json_does_not_undo_the_step() -> None:
+    world = World(step("a"))
+    world.answer("fake.a", {"x": float("nan")})
+    assert world.run() == "succeeded"
+    assert world.step("a")["output"]["truncated"] is True
+
+
+def test_text_that_cannot_be_stored_is_mended_on_the_way_in() -> None:
+    world = World(step("a", params={"x": "{{ trigger.x }}"}), data={"x": "a\ud83d"})
+    world.answer("fake.a", "b\udc00")
+    assert world.run() == "succeeded"
+    assert world.calls[0].params == {"x": "a?"}
+    assert world.step("a")["output"] == "b?"
+    world.stored.encode()
+
+
+# -- A workflow that changes -----------------------------------------------------------------
+
+
+def test_a_waiting_execution_follows_its_changed_workflow() -> None:
+    world = World(step("a"), step("b"), step("c"))
+    world.answer("fake.b", ProviderUnavailable("down"))
+    world.invoke()
+    world.workflow["steps"] = [
+        cast("StepDefinition", each) for each in (step("a"), step("new"), step("c"))
+    ]
+    world.version = 2
+    assert world.run() == "succeeded"
+    assert world.done() == ["fake.a", "fake.b", "fake.new", "fake.c"]
+    assert [run["id"] for run in world.execution["steps"]] == ["b", "a", "new", "c"]
+    assert world.step("b")["status"] == "skipped"
+    assert world.execution["workflowVersion"] == 2
+
+
+# -- Cancel and retry ------------------------------------------------------------------------
+
+
+def test_a_cancelled_execution_stays_cancelled_until_it_is_retried() -> None:
+    world = World(step("a"), step("b"))
+    world.answer("fake.b", ProviderUnavailable("down"))
+    world.invoke()
+    execution = world.execution
+    engine.cancel(execution, clock=world.clock)
+    world.stored = json.dumps(execution)
+    assert world.invoke() == Finished("cancelled")
+    assert world.step("b")["error"]["code"] == "cancelled"
+    engine.retry_from_failed(execution)
+    world.stored = json.dumps(execution)
+    assert world.run() == "succeeded"
+    assert world.done() == ["fake.a", "fake.b", "fake.b"]
+
+
+@pytest.mark.parametrize("change", [engine.cancel, engine.retry_from_failed])
+def test_what_succeeded_can_neither_be_cancelled_nor_retried(
+    change: Callable[[Execution], None],
+) -> None:
+    world = World(step("a"))
+    world.run()
+    with pytest.raises(Conflict, match="succeeded"):
+        change(world.execution)
+
+
+# -- Ids, filters, keys ----------------------------------------------------------------------
+
+
+def test_the_execution_id_follows_from_workflow_and_event() -> None:
+    first = engine.execution_id("wf_1", "evt_1")
+    assert first == engine.execution_id("wf_1", "evt_1")
+    assert len(first) == 36
+    assert first.startswith("exe_")
+    others = {
+        engine.execution_id("wf_2", "evt_1"),
+        engine.execution_id("wf_1", "evt_2"),
+        engine.execution_id("wf_1evt_", "1"),
+        engine.execution_id("wf_1", "other", "evt_1"),
+    }
+    assert len(others | {first}) == 5
+
+
+def test_with_once_per_the_event_does_not_matter() -> None:
+    assert engine.execution_id("wf", "evt_1", "k") == engine.execution_id("wf", "evt_2", "k")
+
+
+def test_once_per_person_and_post() -> None:
+    trigger: Any = {"type": "x", "oncePer": "[trigger.from.id, trigger.postId]"}
+    assert engine.once_key(trigger, {"from": {"id": "1"}, "postId": "p"}) == '["1", "p"]'
+    assert engine.once_key({"type": "x"}, {}) is None
+    with pytest.raises(ExpressionError, match=r"trigger\.oncePer: trigger has no 'postId'"):
+        engine.once_key(trigger, {"from": {"id": "1"}})
+    with pytest.raises(ExpressionError, match="null"):
+        engine.once_key({"type": "x", "oncePer": "trigger.id"}, {"id": None})
+
+
+def test_a_filter_lets_through_what_it_holds_for() -> None:
+    trigger: Any = {"type": "x", "filter": "trigger.n > 1"}
+    assert engine.passes_filter(trigger, {"n": 2}) is True
+    assert engine.passes_filter(trigger, {"n": 1}) is False
+    assert engine.passes_filter({"type": "x"}, None) is True
+    with pytest.raises(ExpressionError, match=r"trigger\.filter: trigger has no 'n'"):
+        engine.passes_filter(trigger, {})
+
+
+# -- Everything at once ----------------------------------------------------------------------
+
+TROUBLE = st.sampled_from(
+    [
+        "ok",
+        "ok",
+        ProviderUnavailable("down"),
+        ProviderTimeout("sent", outcome_unknown=True),
+        RateLimited("slow", retry_after=1.0),
+        ConnectionPaused("paused", retry_after=1.0),
+        Killed(),
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(TROUBLE, max_size=25),
+    st.lists(st.integers(0, 12), max_size=4),
+    st.sampled_from(["stop", "continue"]),
+)
+def test_whatever_happens_it_ends_and_what_was_recorded_as_done_never_runs_again(
+    answers: list[Any], deaths: list[int], on_error: str
+) -> None:
+    world = World(
+        step("a", onError=on_error),
+        step("b", forEach=[1, 2, 3], onError=on_error),
+        step("c", onError=on_error),
+    )
+    for action in "abc":
+        world.answer(f"fake.{action}", *answers)
+    recorded: set[str] = set()
+    perform, save = world.perform, world.save
+
+    def watched_perform(call: StepCall) -> Json:
+        assert call.idempotency_key not in recorded
+        return perform(call)
+
+    def watched_save(execution: Execution, index: int) -> None:
+        if deaths and len(world.calls) == deaths[0]:
+            deaths.pop(0)
+            raise Killed
+        save(execution, index)
+        for run in execution["steps"]:
+            if run["status"] in {"succeeded", "failed"}:
+                recorded.add(f"exe_1.{run['id']}")
+            if run["rounds"]:
+                recorded.update(f"exe_1.{run['id']}.{n}" for n in range(run["rounds"]["done"]))
+
+    world.perform = watched_perform  # type: ignore[method-assign]
+    world.save = watched_save  # type: ignore[method-assign]
+    assert world.run(most=500) in {"succeeded", "failed"}
+    assert json.loads(json.dumps(world.execution)) == world.execution
+    assert world.execution["finishedAt"]
