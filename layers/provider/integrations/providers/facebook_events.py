@@ -1,0 +1,473 @@
+"""What happens to a page: Meta's webhook batches as events, and the triggers that wait for them.
+
+https://developers.facebook.com/docs/graph-api/webhooks/reference/page
+https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Annotated, Any, Literal, get_args, override
+
+from pydantic import Field
+
+from integrations.errors import InvalidInput
+from integrations.models import Delivery, Event, Json, rfc3339
+from integrations.providers.base import Params, Trigger
+from integrations.providers.facebook_grant import ObjectId, PageId
+from integrations.providers.facebook_graph import moment, text
+
+# -- Triggers --------------------------------------------------------------------------------
+
+type Verb = Literal[
+    "add", "block", "delete", "edit", "edited", "follow", "hide", "mute", "remove", "unblock",
+    "unhide", "update",
+]  # fmt: skip
+
+_VERBS = frozenset(get_args(Verb.__value__))
+
+type Word = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class PageFilters(Params):
+    """What every trigger can ask for."""
+
+    page_id: PageId | None = Field(default=None, description="Only of this page.")
+    include_own: bool = Field(
+        default=False, description="Also what the page itself did; mind the loop."
+    )
+
+    def passes(self, data: Mapping[str, Json]) -> bool:
+        """Whether an event is of the page, and not its own doing unless that is wanted."""
+        if self.page_id is not None and data.get("pageId") != self.page_id:
+            return False
+        return self.include_own or data.get("isOwn") is not True
+
+
+class FeedFilters(PageFilters):
+    """What a trigger on the feed can ask for."""
+
+    post_id: ObjectId | None = Field(
+        default=None, description="Only of this post; with or without the page's id before it."
+    )
+    verbs: tuple[Verb, ...] = Field(default=("add",), description="Which changes count.")
+
+    @override
+    def passes(self, data: Mapping[str, Json]) -> bool:
+        if data.get("verb") not in self.verbs or not super().passes(data):
+            return False
+        post_id = data.get("postId")
+        return self.post_id is None or (
+            isinstance(post_id, str) and self.post_id in {post_id, post_id.partition("_")[2]}
+        )
+
+
+class WordFilters(FeedFilters):
+    """What a trigger on something written can ask for."""
+
+    keyword: Word | None = Field(default=None, description="Contained in the text; any case.")
+    keywords: tuple[Word, ...] = Field(default=(), description="One of them is contained.")
+
+    @override
+    def passes(self, data: Mapping[str, Json]) -> bool:
+        words = (*self.keywords, *([self.keyword] if self.keyword else []))
+        return super().passes(data) and (not words or _contains(data.get("message"), words))
+
+
+class CommentFilters(WordFilters):
+    """Filters of ``facebook.comment``."""
+
+    top_level_only: bool = Field(default=True, description="False also lets replies through.")
+
+    @override
+    def passes(self, data: Mapping[str, Json]) -> bool:
+        return super().passes(data) and (not self.top_level_only or data.get("isTopLevel") is True)
+
+
+class ReactionFilters(FeedFilters):
+    """Filters of ``facebook.reaction``."""
+
+    reactions: tuple[Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")], ...] = Field(
+        default=(), description="Only these, e.g. like, love, haha, wow, sad, angry."
+    )
+
+    @override
+    def passes(self, data: Mapping[str, Json]) -> bool:
+        return super().passes(data) and (
+            not self.reactions or data.get("reactionType") in self.reactions
+        )
+
+
+class MessageFilters(PageFilters):
+    """Filters of ``facebook.message``."""
+
+    text: Word | None = Field(default=None, description="Contained in the text; any case.")
+    keywords: tuple[Word, ...] = Field(default=(), description="One of them is contained.")
+
+    @override
+    def passes(self, data: Mapping[str, Json]) -> bool:
+        words = (*self.keywords, *([self.text] if self.text else []))
+        return super().passes(data) and (not words or _contains(data.get("text"), words))
+
+
+class PostbackFilters(PageFilters):
+    """Filters of ``facebook.postback``."""
+
+    payload: Word | None = Field(default=None, description="Only with exactly this payload.")
+
+    @override
+    def passes(self, data: Mapping[str, Json]) -> bool:
+        return super().passes(data) and self.payload in {None, data.get("payload")}
+
+
+def _contains(text: Json, words: Iterable[str]) -> bool:
+    if not isinstance(text, str):
+        return False
+    folded = text.casefold()
+    return any(word.casefold() in folded for word in words)
+
+
+def _matches(data: Mapping[str, Json], filters: PageFilters) -> bool:
+    return filters.passes(data)
+
+
+_POST: dict[str, Json] = {"postId": "110000000000001_122100000000000001"}
+_WHO: dict[str, Json] = {
+    "pageId": "110000000000001",
+    "from": {"id": "7000000000000001", "name": "Ann Example"},
+    "isOwn": False,
+    "createdTime": "2026-11-22T12:00:00.000Z",
+    "raw": {},
+}
+
+TRIGGERS = (
+    Trigger(
+        type="facebook.comment",
+        title="Somebody comments",
+        filters=CommentFilters,
+        matches=_matches,
+        example={
+            **_WHO,
+            **_POST,
+            "commentId": "122100000000000001_987654321",
+            "item": "comment",
+            "verb": "add",
+            "parentId": "110000000000001_122100000000000001",
+            "isTopLevel": True,
+            "message": "What does it cost?",
+            "permalink": "https://www.facebook.com/110000000000001/posts/122100000000000001",
+            "attachmentUrl": None,
+        },
+    ),
+    Trigger(
+        type="facebook.message",
+        title="Somebody writes to the page",
+        filters=MessageFilters,
+        matches=_matches,
+        example={
+            **_WHO,
+            "from": {"id": "7000000000000001", "name": None},
+            "senderId": "7000000000000001",
+            "recipientId": "110000000000001",
+            "mid": "m_exampleMid",
+            "text": "Are you open today?",
+            "attachments": [],
+            "quickReplyPayload": None,
+            "replyToMid": None,
+            "isEcho": False,
+        },
+    ),
+    Trigger(
+        type="facebook.postback",
+        title="Somebody presses a button",
+        filters=PostbackFilters,
+        matches=_matches,
+        example={
+            **_WHO,
+            "from": {"id": "7000000000000001", "name": None},
+            "senderId": "7000000000000001",
+            "recipientId": "110000000000001",
+            "mid": "m_exampleMid",
+            "title": "Get started",
+            "payload": "GET_STARTED",
+            "referral": None,
+        },
+    ),
+    Trigger(
+        type="facebook.post",
+        title="Something is posted on the page",
+        filters=WordFilters,
+        matches=_matches,
+        example={
+            **_WHO,
+            **_POST,
+            "item": "status",
+            "verb": "add",
+            "message": "I loved the cake!",
+            "link": None,
+            "permalink": None,
+            "attachmentUrl": None,
+        },
+    ),
+    Trigger(
+        type="facebook.reaction",
+        title="Somebody reacts",
+        filters=ReactionFilters,
+        matches=_matches,
+        example={
+            **_WHO,
+            **_POST,
+            "item": "reaction",
+            "commentId": None,
+            "verb": "add",
+            "reactionType": "love",
+        },
+    ),
+)
+
+
+# -- From batches to events -------------------------------------------------------------------
+
+
+def normalize(delivery: Delivery) -> list[Event]:
+    """What Meta's batch tells: one event for each thing, in order, none of them twice.
+
+    https://developers.facebook.com/docs/graph-api/webhooks/reference/page/#feed
+    https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
+
+    Raises:
+        InvalidInput: The body is not a notification of Meta's.
+    """
+    try:
+        body = json.loads(delivery.body, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise InvalidInput("The body of the Facebook webhook is not JSON") from None
+    match body:
+        case {"object": str(kind), "entry": list(entries)}:
+            pass
+        case _:
+            raise InvalidInput("The body is not a notification of Facebook's: no object or entry")
+    if kind != "page":
+        return []
+    events: dict[str, Event] = {}
+    for entry in _dicts(entries):
+        for event in _told(entry):
+            events.setdefault(event.id, event)
+    return list(events.values())
+
+
+def _told(entry: Mapping[str, Any]) -> Iterator[Event]:
+    """What one entry tells: its changes of the feed, and its messages."""
+    page_id = text(entry.get("id"))
+    if page_id is None:
+        return
+    for change in _dicts(entry.get("changes")):
+        value = change.get("value")
+        if (
+            change.get("field") == "feed"
+            and isinstance(value, dict)
+            and text(value.get("verb")) in _VERBS
+        ):
+            tell = _FEED.get(str(value.get("item")), _nothing)
+            if event := tell(page_id, _clean(value)):
+                yield event
+    for told in _dicts(entry.get("messaging")):
+        for kind, tell in _MESSAGING.items():
+            if isinstance(told.get(kind), dict) and (event := tell(page_id, _clean(told))):
+                yield event
+
+
+def _nothing(page_id: str, value: dict[str, Json]) -> None:
+    """An item that nobody asked for."""
+
+
+def _comment(page_id: str, value: dict[str, Json]) -> Event | None:
+    comment_id = text(value.get("comment_id"))
+    if comment_id is None:
+        return None
+    post_id, parent_id = text(value.get("post_id")), text(value.get("parent_id"))
+    on_post = {None, post_id, (post_id or "").partition("_")[2]}
+    id_ = _event_id("comment", page_id, comment_id, value)
+    data = _feed(page_id, value) | {
+        "commentId": comment_id,
+        "parentId": parent_id,
+        "isTopLevel": parent_id in on_post,
+        "message": text(value.get("message")),
+        "permalink": _permalink(value),
+        "attachmentUrl": text(value.get("photo")) or text(value.get("video")),
+    }
+    return Event("facebook.comment", id_, page_id, data)
+
+
+def _post(page_id: str, value: dict[str, Json]) -> Event | None:
+    post_id = text(value.get("post_id"))
+    if post_id is None:
+        return None
+    id_ = _event_id("post", page_id, post_id, value)
+    data = _feed(page_id, value) | {
+        "message": text(value.get("message")),
+        "link": text(value.get("link")),
+        "permalink": _permalink(value),
+        "attachmentUrl": text(value.get("photo")) or text(value.get("video")),
+    }
+    return Event("facebook.post", id_, page_id, data)
+
+
+def _reaction(page_id: str, value: dict[str, Json]) -> Event | None:
+    on = text(value.get("comment_id")) or text(value.get("post_id"))
+    data = _feed(page_id, value)
+    match data["from"]:
+        case {"id": str(who)} if on is not None:
+            pass
+        case _:
+            # Nobody did it to nothing: it could not be told from the next one.
+            return None
+    kind = text(value.get("reaction_type")) or "like"
+    parts = ("reaction", page_id, on, who, kind, value.get("verb"), value.get("created_time"))
+    data |= {"commentId": text(value.get("comment_id")), "reactionType": kind}
+    return Event("facebook.reaction", ":".join(map(str, parts)), page_id, data)
+
+
+def _message(page_id: str, told: dict[str, Json]) -> Event | None:
+    message = told["message"]
+    mid = text(message.get("mid")) if isinstance(message, dict) else None
+    if not isinstance(message, dict) or mid is None:
+        return None
+    data = _messaging(page_id, told) | {
+        "mid": mid,
+        "text": text(message.get("text")),
+        "attachments": [
+            {"type": one.get("type"), "url": _inner(one, "payload", "url")}
+            for one in _dicts(message.get("attachments"))
+        ],
+        "quickReplyPayload": _inner(message, "quick_reply", "payload"),
+        "replyToMid": _inner(message, "reply_to", "mid"),
+        "isEcho": message.get("is_echo") is True,
+    }
+    return Event("facebook.message", f"message:{page_id}:{mid}", page_id, data)
+
+
+def _postback(page_id: str, told: dict[str, Json]) -> Event | None:
+    postback = told["postback"]
+    data = _messaging(page_id, told)
+    if not isinstance(postback, dict) or data["senderId"] is None:
+        return None
+    mid, payload = text(postback.get("mid")), text(postback.get("payload"))
+    # Older subscriptions send no mid; nobody presses one button twice in a millisecond.
+    same = mid or f"{data['senderId']}:{told.get('timestamp')}:{payload}"
+    data |= {
+        "mid": mid,
+        "title": text(postback.get("title")),
+        "payload": payload,
+        "referral": postback.get("referral"),
+    }
+    return Event("facebook.postback", f"postback:{page_id}:{same}", page_id, data)
+
+
+_FEED: Mapping[str, Callable[[str, dict[str, Json]], Event | None]] = {
+    "comment": _comment,
+    "reaction": _reaction,
+    "like": _reaction,
+    **dict.fromkeys(("post", "status", "photo", "video", "share", "link", "album", "event"), _post),
+}
+"""A feed change's item → what it is to us. Items that are not here are left out."""
+
+_MESSAGING: Mapping[str, Callable[[str, dict[str, Json]], Event | None]] = {
+    "message": _message,
+    "postback": _postback,
+}
+
+
+def _feed(page_id: str, value: Mapping[str, Json]) -> dict[str, Json]:
+    """What all changes of the feed have."""
+    author: Json = None
+    if isinstance(by := value.get("from"), dict):
+        author = {"id": text(by.get("id")), "name": text(by.get("name"))}
+    return {
+        "pageId": page_id,
+        "postId": text(value.get("post_id")),
+        "item": text(value.get("item")),
+        "verb": text(value.get("verb")),
+        "from": author,
+        "isOwn": isinstance(author, dict) and author["id"] == page_id,
+        "createdTime": _time(value.get("created_time")),
+        "raw": dict(value),
+    }
+
+
+def _messaging(page_id: str, told: Mapping[str, Json]) -> dict[str, Json]:
+    """What all of Messenger's events have."""
+    sender, recipient = _inner(told, "sender", "id"), _inner(told, "recipient", "id")
+    return {
+        "pageId": page_id,
+        "senderId": sender,
+        "recipientId": recipient,
+        "from": {"id": sender, "name": None},
+        "isOwn": sender == page_id,
+        "createdTime": _time(told.get("timestamp")),
+        "raw": dict(told),
+    }
+
+
+def _event_id(kind: str, page_id: str, object_id: str, value: Mapping[str, Json]) -> str:
+    """The same for each telling of one change.
+
+    A thing is added and removed once; all else can happen again, so its time counts. The time of
+    the notification does not: a redelivery has another.
+    """
+    verb = str(value.get("verb"))
+    parts = [kind, page_id, object_id, verb]
+    if verb not in {"add", "remove"}:
+        parts.append(str(value.get("created_time")))
+    if verb in {"edit", "edited", "update"}:
+        # Facebook repeats the comment's own time here: only the text tells two edits apart.
+        text = f"{value.get('message')}{value.get('photo')}{value.get('video')}"
+        parts.append(sha256(text.encode()).hexdigest()[:16])
+    return ":".join(parts)
+
+
+def _permalink(value: Mapping[str, Json]) -> str | None:
+    return text(value.get("permalink_url")) or _inner(value, "post", "permalink_url")
+
+
+# -- Values of Facebook's --------------------------------------------------------------------
+
+
+def _no_constant(name: str) -> None:
+    message = f"{name} is not JSON"
+    raise ValueError(message)
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON of whatever shape
+    """The same without halves of characters, which Facebook's cuts leave and UTF-8 cannot hold."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_clean(name): _clean(item) for name, item in value.items()}
+        case list():
+            return [_clean(item) for item in value]
+        case _:
+            return value
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _inner(value: Mapping[str, Any], name: str, inner: str) -> str | None:
+    within = value.get(name)
+    return text(within.get(inner)) if isinstance(within, dict) else None
+
+
+def _time(value: object) -> str | None:
+    """A Unix time or a text of Facebook's (``2026-11-22T12:00:00+0000``) as RFC 3339."""
+    when = moment(value)
+    if when is None and isinstance(value, str):
+        try:
+            when = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return None if when is None else rfc3339(when)
