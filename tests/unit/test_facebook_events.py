@@ -1,0 +1,400 @@
+"""Meta's webhook batches as events, and the triggers' filters, over recorded-like bodies."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from integrations.errors import InvalidInput
+from integrations.models import Delivery, Event, now
+from integrations.providers.facebook import PROVIDER
+from integrations.providers.facebook_events import normalize
+from tests.fakes.facebook import FacebookStandIn, batch, sign
+
+EVENTS = Path(__file__).parents[2] / "events" / "dispatch_event"
+FIXTURES = sorted(path.stem for path in EVENTS.glob("facebook_*.json"))
+TRIGGERS = {trigger.type: trigger for trigger in PROVIDER.triggers}
+
+BAKERY, CAFE = "110000000000001", "110000000000002"
+POST = f"{BAKERY}_122100000000000001"
+ANN = {"id": "7000000000000001", "name": "Zoë Müller"}
+
+
+def told(body: bytes | object) -> list[Event]:
+    raw = body if isinstance(body, bytes) else sign(body, "secret")[0]
+    return normalize(
+        Delivery(
+            webhook_id="wh_1",
+            event_id="e_1",
+            received_at=now(),
+            headers={},
+            query={},
+            body=raw,
+        )
+    )
+
+
+def fixture(name: str) -> list[Event]:
+    return told((EVENTS / f"facebook_{name}.json").read_bytes())
+
+
+def feed(**changes: object) -> dict[str, Any]:
+    value = {
+        "item": "comment",
+        "verb": "add",
+        "from": ANN,
+        "post_id": POST,
+        "comment_id": "1_2",
+        "parent_id": POST,
+        "created_time": 1795348800,
+        "message": "Hi",
+        **changes,
+    }
+    kept = {name: held for name, held in value.items() if held is not ...}
+    return batch(BAKERY, changes=[{"field": "feed", "value": kept}])
+
+
+def fires(kind: str, data: Mapping[str, Any], **filters: object) -> bool:
+    trigger = TRIGGERS[kind]
+    return trigger.matches(data, trigger.filters.model_validate(filters))
+
+
+# -- Events ----------------------------------------------------------------------------------
+
+
+def test_a_comment_is_told_flat_and_in_camel_case() -> None:
+    (event,) = fixture("comment")
+    assert event.type == "facebook.comment"
+    assert event.target == BAKERY
+    assert event.id == f"comment:{BAKERY}:122100000000000001_987654321:add"
+    raw = event.data["raw"]
+    assert isinstance(raw, dict)
+    assert raw["comment_id"] == "122100000000000001_987654321"
+    assert {name: held for name, held in event.data.items() if name != "raw"} == {
+        "pageId": BAKERY,
+        "postId": POST,
+        "commentId": "122100000000000001_987654321",
+        "parentId": POST,
+        "item": "comment",
+        "verb": "add",
+        "isTopLevel": True,
+        "isOwn": False,
+        "message": "Was kostet die große Torte? 🎂",
+        "from": ANN,
+        "createdTime": "2026-11-22T12:00:00.000Z",
+        "permalink": f"https://www.facebook.com/{BAKERY}/posts/122100000000000001",
+        "attachmentUrl": None,
+    }
+
+
+def test_a_reply_is_not_at_the_top() -> None:
+    (event,) = fixture("reply")
+    assert event.data["isTopLevel"] is False
+    assert event.data["parentId"] == "122100000000000001_987654321"
+
+
+def test_the_pages_own_comment_is_marked() -> None:
+    (event,) = fixture("own_comment")
+    assert event.data["isOwn"] is True
+
+
+def test_a_removed_comment_has_neither_text_nor_author() -> None:
+    (event,) = fixture("comment_removed")
+    assert (event.data["verb"], event.data["message"], event.data["from"]) == (
+        "remove",
+        None,
+        None,
+    )
+
+
+def test_a_message_is_told() -> None:
+    (event,) = fixture("message")
+    assert (event.type, event.target) == ("facebook.message", BAKERY)
+    assert event.id == f"message:{BAKERY}:m_AbCd-EfGh_1"
+    assert event.data["senderId"] == "7000000000000001"
+    assert event.data["text"] == "Habt ihr heute geöffnet?"
+    assert event.data["createdTime"] == "2026-11-22T12:00:00.123Z"
+    assert event.data["isEcho"] is False
+
+
+def test_an_echo_is_the_pages_own_message() -> None:
+    (event,) = fixture("message_echo")
+    assert event.data["isEcho"] is True
+    assert event.data["isOwn"] is True
+
+
+def test_a_pressed_button_is_told() -> None:
+    (event,) = fixture("postback")
+    assert event.type == "facebook.postback"
+    assert event.data["payload"] == "GET_STARTED"
+    assert event.data["title"] == "Los geht's"
+    assert event.data["referral"] == {
+        "ref": "menu",
+        "source": "SHORTLINK",
+        "type": "OPEN_THREAD",
+    }
+
+
+def test_a_visitors_post_and_a_reaction_are_told() -> None:
+    (post,) = fixture("post")
+    (reaction,) = fixture("reaction")
+    assert (post.type, post.data["message"]) == ("facebook.post", "Die Torte war großartig!")
+    assert (reaction.type, reaction.data["reactionType"]) == ("facebook.reaction", "love")
+
+
+def test_a_batch_of_pages_is_taken_apart_and_tells_nothing_twice() -> None:
+    events = fixture("batch")
+    assert [(event.type, event.target) for event in events] == [
+        ("facebook.comment", BAKERY),
+        ("facebook.comment", BAKERY),
+        ("facebook.comment", BAKERY),
+        ("facebook.reaction", BAKERY),
+        ("facebook.comment", CAFE),
+        ("facebook.message", CAFE),
+        ("facebook.message", BAKERY),
+        ("facebook.message", BAKERY),
+        ("facebook.postback", BAKERY),
+    ]
+    picture = events[5].data
+    assert picture["text"] is None
+    assert picture["attachments"] == [
+        {"type": "image", "url": "https://scontent.example.com/v/t1/photo.jpg"}
+    ]
+    assert picture["quickReplyPayload"] == "CAKE"
+    assert picture["replyToMid"] == "m_AbCd-EfGh_0"
+
+
+def test_what_is_unknown_is_left_out() -> None:
+    assert fixture("unknown") == []
+
+
+def test_a_redelivery_in_another_batch_has_the_same_ids() -> None:
+    (alone,) = fixture("comment")
+    assert alone.id in {event.id for event in fixture("batch")}
+    later = json.loads((EVENTS / "facebook_comment.json").read_bytes())
+    later["entry"][0]["time"] += 3600
+    assert told(later)[0].id == alone.id
+
+
+def test_each_edit_is_its_own_event_and_so_is_each_hiding() -> None:
+    (first,) = told(feed(verb="edited", message="a"))
+    (second,) = told(feed(verb="edited", message="b"))
+    (again,) = told(feed(verb="edited", message="b"))
+    assert first.id != second.id == again.id
+    (hidden,) = told(feed(verb="hide", created_time=1))
+    (later,) = told(feed(verb="hide", created_time=2))
+    assert hidden.id != later.id
+
+
+def test_one_reaction_of_each_person_is_one_event() -> None:
+    ids = {
+        told(feed(item="reaction", comment_id=..., reaction_type="like", **{"from": who}))[0].id
+        for who in (ANN, ANN, {"id": "2"})
+    }
+    assert len(ids) == 2
+
+
+def test_a_missing_author_is_tolerated() -> None:
+    (event,) = told(feed(**{"from": ...}, message=...))
+    assert event.data["from"] is None
+    assert event.data["isOwn"] is False
+    assert fires("facebook.comment", event.data)
+    assert not fires("facebook.comment", event.data, keyword="hi")
+
+
+@pytest.mark.parametrize("parent", [POST, POST.partition("_")[2], ...])
+def test_a_comment_on_the_post_itself_is_at_the_top(parent: object) -> None:
+    (event,) = told(feed(parent_id=parent))
+    assert event.data["isTopLevel"] is True
+
+
+def test_numbers_for_ids_are_texts() -> None:
+    body = feed(**{"from": {"id": 7}})
+    body["entry"][0]["id"] = int(BAKERY)
+    (event,) = told(body)
+    assert event.data["pageId"] == event.target == BAKERY
+    assert event.data["from"] == {"id": "7", "name": None}
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        (1795348800, "2026-11-22T12:00:00.000Z"),
+        (1795348800123, "2026-11-22T12:00:00.123Z"),
+        ("2026-11-22T13:00:00+0100", "2026-11-22T12:00:00.000Z"),
+        ("yesterday", None),
+        (10**40, None),
+        (True, None),
+        (..., None),
+    ],
+)
+def test_facebooks_times_become_ours(time: object, expected: str | None) -> None:
+    (event,) = told(feed(created_time=time))
+    assert event.data["createdTime"] == expected
+
+
+def test_half_a_character_does_not_poison_the_event() -> None:
+    body = sign(feed(message="cut: X"), "s")[0].replace(b"X", b"\\ud83c")
+    (event,) = told(body)
+    assert event.data["message"] == "cut: �"
+    json.dumps(dict(event.data), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not JSON",
+        b"\xff\xfe\x00",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"object":"page"}',
+        b'{"object":"page","entry":{}}',
+        b'{"entry":[]}',
+        b'{"object":7,"entry":[]}',
+        b'{"object":"page","entry":[NaN]}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_body_that_is_not_metas_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        told(body)
+
+
+def strange(value: object) -> dict[str, Any]:
+    return batch(BAKERY, changes=[{"field": "feed", "value": value}])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"object": "instagram", "entry": [{"id": "1"}]},
+        {"object": "page", "entry": [None, 1, "x", [], {}]},
+        {"object": "page", "entry": [{"id": "1", "changes": {}, "messaging": "x"}]},
+        {"object": "page", "entry": [{"id": "1", "changes": [None, {"field": "feed"}]}]},
+        {"object": "page", "entry": [{"id": "1", "messaging": [{"message": "x"}, None]}]},
+        {"object": "page", "entry": [{"id": "1", "messaging": [{"message": {"text": "?"}}]}]},
+        {"object": "page", "entry": [{"id": "1", "messaging": [{"postback": {"payload": "?"}}]}]},
+        strange("text"),
+        strange({"item": ["comment"], "verb": "add"}),
+        strange({"item": "comment", "verb": "add"}),
+        strange({"item": "status", "verb": "add"}),
+        strange({"item": "reaction", "verb": "add", "post_id": "1"}),
+        strange({"item": "comment", "verb": {"a": 1}, "comment_id": "1"}),
+    ],
+)
+def test_what_is_broken_inside_a_batch_is_left_out(body: dict[str, Any]) -> None:
+    assert told(body) == []
+
+
+@pytest.mark.parametrize("name", FIXTURES)
+def test_an_examples_names_are_those_of_real_events(name: str) -> None:
+    for event in fixture(name.removeprefix("facebook_")):
+        assert set(event.data) == set(TRIGGERS[event.type].example)
+
+
+def test_every_trigger_has_a_fixture() -> None:
+    seen = {event.type for name in FIXTURES for event in fixture(name.removeprefix("facebook_"))}
+    assert seen == set(TRIGGERS)
+
+
+def test_a_fixture_is_as_meta_writes_it() -> None:
+    for name in FIXTURES:
+        raw = (EVENTS / f"{name}.json").read_bytes()
+        assert raw == sign(json.loads(raw), "secret")[0]
+
+
+def test_the_stand_ins_payload_is_the_comment_that_it_holds() -> None:
+    facebook = FacebookStandIn()
+    page = facebook.add_page("Bakery")
+    comment = facebook.add_comment(facebook.add_post(page, "Cake"), "Mine!", ANN)
+    (event,) = told(facebook.comment_payload(comment))
+    assert event.data["commentId"] == comment
+    assert event.data["message"] == "Mine!"
+    assert event.data["isTopLevel"] is True
+
+
+# -- Filters ---------------------------------------------------------------------------------
+
+
+def test_a_comment_fires_by_default_and_the_pages_own_does_not() -> None:
+    assert fires("facebook.comment", fixture("comment")[0].data)
+    own = fixture("own_comment")[0].data
+    assert not fires("facebook.comment", own)
+    assert fires("facebook.comment", own, includeOwn=True)
+
+
+def test_replies_and_later_changes_fire_only_where_they_are_wanted() -> None:
+    reply = fixture("reply")[0].data
+    assert not fires("facebook.comment", reply)
+    assert fires("facebook.comment", reply, topLevelOnly=False)
+    edited = fixture("comment_edited")[0].data
+    assert not fires("facebook.comment", edited)
+    assert fires("facebook.comment", edited, verbs=["add", "edited"])
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"keyword": "torte"}, True),
+        ({"keyword": "GROSSE"}, True),
+        ({"keyword": "brot"}, False),
+        ({"keywords": ["brot", "KOSTET"]}, True),
+        ({"keywords": ["brot", "kuchen"]}, False),
+        ({"keywords": ["brot"], "keyword": "torte"}, True),
+        ({"pageId": BAKERY}, True),
+        ({"pageId": int(BAKERY)}, True),
+        ({"pageId": CAFE}, False),
+        ({"postId": POST}, True),
+        ({"postId": POST.partition("_")[2]}, True),
+        ({"postId": "1"}, False),
+        ({"postId": BAKERY}, False),
+    ],
+)
+def test_a_comments_filters_choose(filters: dict[str, Any], *, expected: bool) -> None:
+    assert fires("facebook.comment", fixture("comment")[0].data, **filters) is expected
+
+
+def test_a_messages_filters_choose() -> None:
+    data = fixture("message")[0].data
+    assert fires("facebook.message", data)
+    assert fires("facebook.message", data, text="GEÖFFNET")
+    assert not fires("facebook.message", data, text="closed")
+    assert fires("facebook.message", data, keywords=["closed", "heute"])
+    echo = fixture("message_echo")[0].data
+    assert not fires("facebook.message", echo)
+    assert fires("facebook.message", echo, includeOwn=True)
+
+
+def test_a_buttons_filter_chooses_its_payload() -> None:
+    data = fixture("postback")[0].data
+    assert fires("facebook.postback", data)
+    assert fires("facebook.postback", data, payload="GET_STARTED")
+    assert not fires("facebook.postback", data, payload="GET")
+
+
+def test_a_posts_and_a_reactions_filters_choose() -> None:
+    post, reaction = fixture("post")[0].data, fixture("reaction")[0].data
+    assert fires("facebook.post", post, keyword="großartig")
+    assert not fires("facebook.post", post, keyword="awful")
+    assert fires("facebook.reaction", reaction, reactions=["love", "wow"], postId=POST)
+    assert not fires("facebook.reaction", reaction, reactions=["angry"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "filters"),
+    [
+        ("facebook.comment", {"verbs": ["transmogrify"]}),
+        ("facebook.comment", {"keyword": ""}),
+        ("facebook.comment", {"keywords": "torte"}),
+        ("facebook.comment", {"pageId": "not-a-page"}),
+        ("facebook.message", {"surplus": 1}),
+    ],
+)
+def test_filters_that_cannot_be_right_are_refused(kind: str, filters: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        fires(kind, {}, **filters)
