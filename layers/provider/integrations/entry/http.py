@@ -20,6 +20,9 @@ from integrations.entry.problem import MAX_BODY_BYTES, Problem, problem_of
 from integrations.errors import FieldError, IntegrationError
 from integrations.models import DEFAULT_CONNECTION
 
+MAX_NAME = 64
+"""Characters of a field's name that are told back: whatever was sent as one may be anything."""
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 ProviderId = Annotated[str, Path(alias="providerId", description="The provider's id.")]
@@ -128,7 +131,9 @@ def _holder(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _refusal(event: dict[str, Any]) -> Problem | None:
-    """What is wrong with a request before its route is asked. Leaves the body as text."""
+    """What is wrong with a request before its route is asked. Leaves the body as JSON text."""
+    # This API speaks JSON alone; curl, left to itself, would call it a form.
+    event["headers"] = {**(event.get("headers") or {}), "content-type": "application/json"}
     if event.get("isBase64Encoded"):
         raw = base64.b64decode(event.get("body") or "")
         try:
@@ -186,7 +191,7 @@ def _invalid(invalid: RequestValidationError) -> Response[str]:
 
 
 def _place(loc: tuple[str | int, ...]) -> str:
-    parts = [str(part) for part in loc if part not in ("path", "query")]
+    parts = [str(part)[:MAX_NAME] for part in loc if part not in ("path", "query")]
     return ".".join(parts[1:] if parts[0] == "body" and len(parts) > 1 else parts)
 
 
