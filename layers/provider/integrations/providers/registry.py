@@ -19,7 +19,7 @@ MODULES = {
 
 PROVIDER_IDS = tuple(MODULES)
 
-REFRESHABLE = frozenset({"sheets_oauth", "facebook_oauth"})
+REFRESHABLE = frozenset({"sheets_oauth", "facebook", "facebook_oauth"})
 """Providers whose credentials live on after ``expiresAt``, refreshed on use: what ``/status`` must
 know without importing any of them. The contract test holds it against the providers."""
 
