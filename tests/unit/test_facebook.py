@@ -27,7 +27,14 @@ from integrations.models import Account, Json, now
 from integrations.providers import registry
 from integrations.providers.base import Addresses, Call, OAuthApp, Subscription
 from integrations.providers.facebook import PROVIDER, FacebookCredentials
-from integrations.providers.facebook_graph import Usage, appsecret_proof, fault, harmless, usage
+from integrations.providers.facebook_graph import (
+    Usage,
+    appsecret_proof,
+    camel,
+    fault,
+    harmless,
+    usage,
+)
 from integrations.providers.outbound import Outbound
 from tests.contracts import facebook as contract
 from tests.fakes.facebook import DATA_ACCESS, LONG, FacebookStandIn, Recorded, sign
@@ -278,6 +285,11 @@ def test_names_come_back_in_camel_case(world: World) -> None:
     comment = run(world.connected(), "getComment", {"commentId": COMMENT})
     assert comment["permalinkUrl"].startswith("https://www.facebook.com/")
     assert comment["from"] == {"id": ANN, "name": "Zoë Müller"}
+
+
+def test_names_that_are_data_stay_as_they_are() -> None:
+    data: Json = {"by_day": {"110_122": 1, "A": 2, "2026-11-22": {"like_count": 3}}}
+    assert camel(data) == {"byDay": {"110_122": 1, "A": 2, "2026-11-22": {"likeCount": 3}}}
 
 
 def test_a_comment_is_hidden_shown_liked_answered_and_deleted(world: World) -> None:

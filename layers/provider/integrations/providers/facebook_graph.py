@@ -65,6 +65,8 @@ _MILLISECONDS_FROM = 10**11
 
 _TOKEN = re.compile(r"\bEAA[0-9A-Za-z]{20,}")
 _TOKEN_PARAMETER = re.compile(r"\b(access_token|appsecret_proof|client_secret)=[^&\s\"']+")
+# Names that are data, an id or a date, stay as they are.
+_SNAKE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 _SECRET_FIELDS = frozenset({"page_token", "appsecret_proof", "client_secret", "app_secret"})
 
 
@@ -267,7 +269,10 @@ def camel(value: Json) -> Json:
     """The same with each name in camelCase, as everything of this API is."""
     match value:
         case dict():
-            return {to_camel(name): camel(item) for name, item in value.items()}
+            return {
+                to_camel(name) if _SNAKE.fullmatch(name) else name: camel(item)
+                for name, item in value.items()
+            }
         case list():
             return [camel(item) for item in value]
         case _:
