@@ -1,6 +1,6 @@
 # Everything starts here: `make help` lists what there is. The work itself is in Python, see local/.
 .DEFAULT_GOAL := help
-.PHONY: help run test unit integration e2e lint format build deploy bench token tokens token-revoke lock docs clean
+.PHONY: help run logs test unit integration e2e lint format build deploy bench token tokens token-revoke lock docs clean
 
 VENVS := .venv/.done .venv-sam/.done .venv-ministack/.done
 # pyenv's shim, pyenv's versions or a python3.13 on PATH: the first that is really 3.13.
@@ -15,6 +15,9 @@ help:  ## list the targets
 
 run: $(VENVS)  ## run the whole stack on this machine, at http://localhost:3000 (PORT=…)
 	@$(BIN)/python -m local
+
+logs: .venv/.done  ## follow what the functions of `make run` log: [FUNCTION=get-status]
+	@$(BIN)/python -m local.logs
 
 test: $(VENVS)  ## every test: unit, integration and end-to-end
 	@$(BIN)/pytest

@@ -110,23 +110,22 @@ def names_of(cloudformation: CloudFormationClient, stack: str) -> dict[str, str]
     return names
 
 
-def resolve(node: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - a template's node is any JSON
+def resolve(node: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - a template is any JSON
     """Return `node` with its `Ref`, `Fn::GetAtt` and `Fn::Sub` replaced by what they stand for."""
-    if isinstance(node, list):
-        return [resolve(inner, names) for inner in node]
-    if not isinstance(node, dict):
-        return node
     match node:
-        case {"Ref": str(name), **rest} if not rest:
+        case list():
+            return [resolve(inner, names) for inner in node]
+        case {"Ref": str(name)}:
             return names[name]
-        case {"Fn::GetAtt": [str(name), str(attribute)], **rest} if not rest:
+        case {"Fn::GetAtt": [str(name), str(attribute)]}:
             return names[f"{name}.{attribute}"]
-        case {"Fn::Sub": str(text), **rest} if not rest:
-            return substitute(text, names)
-        case {"Fn::Sub": [str(text), dict(own)], **rest} if not rest:
+        case {"Fn::Sub": text}:
+            text, own = text if isinstance(text, list) else (text, {})
             return substitute(text, {**names, **resolve(own, names)})
-        case _:
+        case dict():
             return {key: resolve(value, names) for key, value in node.items()}
+        case _:
+            return node
 
 
 def substitute(text: str, names: Mapping[str, str]) -> str:

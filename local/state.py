@@ -53,7 +53,9 @@ def locked(state_dir: Path) -> Iterator[int]:
     Raises:
         PlatformError: Another process has it.
     """
-    state_dir.mkdir(parents=True, exist_ok=True)
+    # What MiniStack keeps in there includes secrets, in the clear.
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state_dir.chmod(0o700)
     with (state_dir / "lock").open("a+", encoding="utf-8") as lock:
         deadline = time.monotonic() + LOCK_SECONDS
         while True:

@@ -45,6 +45,11 @@ USELESS = (
 )
 
 
+# What a package asks for and the functions never import: google-auth's way around a missing
+# `cryptography`, and what compiles C for cffi.
+UNUSED = ("pyasn1", "pyasn1_modules", "cffi", "pycparser")
+
+
 def services() -> list[str]:
     """Name the AWS services that the functions call, from the one list of them."""
     lines = (HERE / "aws-services.txt").read_text(encoding="utf-8").splitlines()
@@ -66,6 +71,9 @@ def prune_packages(target: Path) -> None:
     """Drop what is never imported; of a package's records, keep the one that names its version."""
     for pattern in USELESS:
         for path in list(target.rglob(pattern)):
+            remove(path)
+    for name in UNUSED:
+        for path in [target / name, *target.glob(f"{name}-*.dist-info")]:
             remove(path)
     for record in target.glob("*.dist-info/*"):
         if record.name != "METADATA":

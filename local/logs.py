@@ -1,0 +1,41 @@
+"""Follow what the functions of the local stack log: `make logs [FUNCTION=get-status]`."""
+
+import os
+import sys
+import time
+
+from local import ministack, state
+
+# The runtime's own lines, one of each per invocation.
+FRAME = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
+
+
+def main() -> None:
+    """Print each new line with its function's name, until Ctrl-C."""
+    running = state.read(state.DEFAULT)
+    if running.endpoint_url is None or ministack.is_free(running.ministack_port or 0):
+        sys.exit("nothing runs here: start it with make run")
+    logs = ministack.client("logs", running.endpoint_url)
+    prefix = f"/aws/lambda/{running.stack}-"
+    since = int(time.time() * 1000)
+    seen: set[tuple[str, int, str]] = set()
+    try:
+        while True:
+            wanted = prefix + os.environ.get("FUNCTION", "").replace("_", "-")
+            for group in logs.describe_log_groups(logGroupNamePrefix=wanted)["logGroups"]:
+                name = group["logGroupName"]
+                for event in logs.filter_log_events(logGroupName=name, startTime=since)["events"]:
+                    # MiniStack gives events no id.
+                    key = (event["logStreamName"], event["timestamp"], event["message"])
+                    if key not in seen and not event["message"].startswith(FRAME):
+                        print(
+                            f"{name.removeprefix(prefix)}  {event['message'].rstrip()}", flush=True
+                        )
+                    seen.add(key)
+            time.sleep(1)
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()
