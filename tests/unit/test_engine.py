@@ -555,6 +555,24 @@ def test_a_repetition_sends_the_same_time_again() -> None:
     assert world.calls[0].params == world.calls[1].params == {"at": "2026-11-22T12:00:00.123Z"}
 
 
+def test_a_template_that_fails_only_the_second_time_is_recorded_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(step("a"))
+    results: list[Any] = [{}, ExpressionError("params: takes longer than 5 seconds")]
+
+    def render(*args: Any, **kwargs: Any) -> Any:
+        result = results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    monkeypatch.setattr("integrations.workflows.expressions.render", render)
+    assert world.invoke() == Finished("failed")
+    assert world.execution["status"] == "failed"
+    assert world.calls == []
+
+
 # -- What is kept ----------------------------------------------------------------------------
 
 

@@ -327,7 +327,11 @@ def advance(
         What to do next; the state is saved already.
     """
     machine = _Machine(execution, workflow, is_idempotent, clock)
+    begun = machine.current
     machine.restart_current()
+    if begun is not None and machine.current != begun:
+        # The parameters evaluated for `begin` and do not any more: only a slow clock does that.
+        save(execution, begun)
     while (index := machine.current) is not None:
         if clock() >= deadline:
             machine.put_back()

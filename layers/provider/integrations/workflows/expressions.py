@@ -70,7 +70,8 @@ __all__ = [
 MAX_TEMPLATE: Final = 16 * 1024
 MAX_SYNTAX_DEPTH: Final = 80
 MAX_EXPONENT: Final = 1024
-_CACHED_TEMPLATE: Final = 2 * 1024
+MAX_CACHED: Final = 128 * 1024
+"""How many characters of templates a process remembers having understood."""
 
 
 @dataclass(slots=True)
@@ -234,16 +235,23 @@ def _at(place: str) -> Iterator[None]:
 
 # -- Understanding ---------------------------------------------------------------------------
 
+_understood: dict[tuple[str, bool], Template] = {}
+
 
 def _understand(source: str, *, bare: bool) -> Template:
     if len(source) > MAX_TEMPLATE:
         raise ExpressionError(f"has {len(source)} characters; at most {MAX_TEMPLATE} are allowed")
-    # Long ones are not kept: their trees are large, and a Lambda lives long.
-    understand = _cached if len(source) <= _CACHED_TEMPLATE else _parse
-    return understand(source, bare)
+    found = _understood.get((source, bare))
+    if found is None:
+        found = _parse(source, bare=bare)
+        # By their length, because a template takes some two hundred times its length in memory.
+        if sum(len(known) for known, _ in _understood) + len(source) > MAX_CACHED:
+            _understood.clear()
+        _understood[source, bare] = found
+    return found
 
 
-def _parse(source: str, bare: bool) -> Template:  # noqa: FBT001 - lru_cache's key
+def _parse(source: str, *, bare: bool) -> Template:
     from jinja2 import TemplateSyntaxError  # noqa: PLC0415 - see above
 
     try:
@@ -258,9 +266,6 @@ def _parse(source: str, bare: bool) -> Template:  # noqa: FBT001 - lru_cache's k
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         # A number of ten thousand digits, an escape that is none: Jinja2's lexer lets them through.
         raise ExpressionError(f"bad syntax: {error}"[:300]) from None
-
-
-_cached = lru_cache(maxsize=512)(_parse)
 
 
 def _parse_expression(source: str) -> Template:

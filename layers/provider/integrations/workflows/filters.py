@@ -9,11 +9,9 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 from urllib.parse import quote, urlencode
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from integrations.errors import ExpressionError
 from integrations.models import rfc3339
@@ -493,9 +491,13 @@ def _get(_: Evaluation, value: Value, key: Value, default: Value = None) -> Valu
 # -- Filters: times --------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
+def _zone(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - few templates need it
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ExpressionError(f"there is no time zone {_shown(name)}") from None
 
 
 def _time(value: Value) -> datetime:
@@ -518,11 +520,9 @@ def _date(
     format: Value = "%Y-%m-%d %H:%M",  # noqa: A002 - what templates call it
     tz: Value = "UTC",
 ) -> Value:
-    zone = _plain_text(evaluation, tz)
+    zone = _zone(_plain_text(evaluation, tz))
     try:
-        moment = _time(value).astimezone(_zone(zone))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ExpressionError(f"there is no time zone {_shown(zone)}") from None
+        moment = _time(value).astimezone(zone)
     except OverflowError:
         raise ExpressionError("needs a time in the calendar's range") from None
     return evaluation.budget.text(_formatted(evaluation, moment, _plain_text(evaluation, format)))
