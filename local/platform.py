@@ -152,6 +152,7 @@ class Platform:
         with build.exclusively(BUILD):
             built = build.build(BUILD, architecture="host", report=self._report)
             wanted = digest.of_values(built, parameters, self.stack)
+            parameters["Revision"] = wanted
             if self._state.deployed == wanted and self._is_deployed():
                 self._names = routes.names_of(self.client("cloudformation"), self.stack)
                 return
