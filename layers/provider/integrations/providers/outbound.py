@@ -264,8 +264,17 @@ def tls_context() -> ssl.SSLContext:
 
 
 @dataclass(slots=True)
-class _Flight:
-    """One request under way: what its connection must know."""
+class Flight:
+    """One exchange under way: what its connection must know.
+
+    Attributes:
+        allow_loopback: Lets loopback addresses pass.
+        deadline: When it must be over, in monotonic time.
+        read_timeout: Seconds to wait between bytes.
+        wire_budget: Bytes that may still be read.
+        host: Whom it is with.
+        sent: Whether anything was sent that could have an effect.
+    """
 
     allow_loopback: bool
     deadline: float
@@ -275,28 +284,38 @@ class _Flight:
     sent: bool = False
 
     def remaining(self) -> float:
+        """Seconds until the deadline.
+
+        Raises:
+            TimeoutError: It has passed.
+        """
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         return left
 
     def spend(self, count: int) -> None:
+        """Take ``count`` bytes off the budget.
+
+        Raises:
+            ProviderUnavailable: It is used up.
+        """
         self.wire_budget -= count
         if self.wire_budget < 0:
             raise _too_large(self.host)
 
 
-_FLIGHT: ContextVar[_Flight] = ContextVar("flight")
+_FLIGHT: ContextVar[Flight] = ContextVar("flight")
 
 
-class _BoundedReader(io.RawIOBase):
+class BoundedReader(io.RawIOBase):
     """The socket as a file whose reads end at the flight's deadline and budget.
 
     A time-out alone bounds the gap between two bytes, and urllib3's own limits do not cover
     headers and chunk lines: a server that sends a byte every few seconds would never be done.
     """
 
-    def __init__(self, sock: socket.socket, flight: _Flight) -> None:
+    def __init__(self, sock: socket.socket, flight: Flight) -> None:
         self._sock = sock
         self._file = sock.makefile("rb", buffering=0)
         self._flight = flight
@@ -320,12 +339,12 @@ class _BoundedReader(io.RawIOBase):
 
 
 class _BoundedResponse(HTTPResponse):
-    """``http.client``'s parser of answers, reading through a ``_BoundedReader``."""
+    """``http.client``'s parser of answers, reading through a ``BoundedReader``."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
-        self.fp = io.BufferedReader(_BoundedReader(sock, _FLIGHT.get()))
+        self.fp = io.BufferedReader(BoundedReader(sock, _FLIGHT.get()))
 
 
 class _GuardedConnection(HTTPConnection):
@@ -468,7 +487,7 @@ class Outbound:
         for name, value in (headers or {}).items():
             sending[name] = value
         _check_request_line(method, sending)
-        flight = _Flight(
+        flight = Flight(
             allow_loopback=self._allow_loopback,
             deadline=time.monotonic() + self._total_timeout,
             read_timeout=read_timeout,
@@ -489,7 +508,7 @@ class Outbound:
 
     def _send(  # noqa: PLR0917 - the parts of one request
         self,
-        flight: _Flight,
+        flight: Flight,
         method: str,
         target: Url,
         headers: urllib3.HTTPHeaderDict,
