@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -118,6 +121,7 @@ def test_each_field_of_a_broken_key_file_is_named(google: FakeGoogle) -> None:
     ("given", "says"),
     [
         ("not json", "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ('"text"', "JSON object"),
         (5, "JSON object"),
         ({"installed": {"client_id": "x"}}, "OAuth client"),
@@ -503,6 +507,21 @@ def test_no_error_holds_a_token_or_a_key(google: FakeGoogle) -> None:
 
 def test_both_providers_do_the_same_with_the_same_code() -> None:
     assert registry.get("sheets").actions is registry.get("sheets_oauth").actions
+
+
+def test_a_cold_start_loads_nothing_that_only_signing_needs() -> None:
+    program = (
+        "import sys; from integrations.providers import sheets, sheets_oauth; "
+        "print(*sorted({'google.auth', 'cryptography', 'requests', 'urllib3'} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert ran.stdout.strip() == ""
 
 
 def test_every_example_fits_its_parameters() -> None:

@@ -24,7 +24,7 @@ def _pasted(value: object) -> object:
     if isinstance(value, str):
         try:
             value = loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError("is not JSON: paste the service account's key file whole") from None
     if isinstance(value, google.ServiceAccount):
         return value

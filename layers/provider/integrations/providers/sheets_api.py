@@ -30,6 +30,10 @@ DOCS_URL = "https://developers.google.com/workspace/sheets/api/reference/rest"
 MAX_ANSWER = 32 * 1024 * 1024
 """The most that is read of one answer: a tab is read whole to find a row in it."""
 
+READ_TIMEOUT = 25.0
+"""Seconds without a byte. Sheets can be slow, and an append given up may have happened; more than
+this no caller can wait: API Gateway gives up after 30."""
+
 _LONGEST_MESSAGE = 500
 _NOWHERE = "connection-test"
 _TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
@@ -143,6 +147,7 @@ def send(
             json=body,
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
             max_bytes=MAX_ANSWER,
+            read_timeout=READ_TIMEOUT,
         )
 
     response = attempt(grant.bearer(call.http, call.addresses))
@@ -353,11 +358,12 @@ class Spreadsheet:
             InvalidParams: There is no such tab.
         """
         found = self.tabs()
-        if title is None:
-            return next((tab for tab in found if not tab.get("hidden")), found[0])
+        shown = [tab for tab in found if not tab.get("hidden")]
+        if title is None and shown:
+            return shown[0]
         for alike in (str, str.casefold):
             for tab in found:
-                if alike(str(tab.get("title"))) == alike(title):
+                if alike(str(tab.get("title"))) == alike(str(title)):
                     return tab
         there = ", ".join(str(tab.get("title")) for tab in found)
         raise wrong("sheet", f"there is no tab {title!r}; there are: {there}")
