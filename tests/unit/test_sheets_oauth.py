@@ -212,7 +212,7 @@ def test_time_limited_access_is_remembered(google: FakeGoogle, http: Outbound) -
     assert made.access_until is not None
     assert timedelta(days=6) < made.access_until - now() < timedelta(days=8)
     found = PROVIDER.verify(calling(google, http, made))
-    assert found.expires_at == made.access_until
+    assert found.expires_at == made.expires_at
     assert "accessUntil" in found.account.details
 
 
@@ -353,7 +353,7 @@ def test_verify_proves_the_token_and_changes_nothing(
     assert (found.account.id, found.account.label) == ("1122334455", "ann@example.com")
     assert found.message == "Connected as ann@example.com"
     assert found.credentials is None
-    assert found.expires_at is None
+    assert found.expires_at == call.credentials.expires_at
     assert [seen.method for seen in google.sheets_requests] == ["GET"]
 
 

@@ -251,7 +251,7 @@ def verify(call: Call[SheetsOAuthCredentials]) -> Verified[SheetsOAuthCredential
     return Verified(
         account=Account(given.subject or label, label, details),
         message=f"Connected as {label}",
-        expires_at=given.access_until,
+        expires_at=given.expires_at,
     )
 
 
