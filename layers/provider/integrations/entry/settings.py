@@ -45,6 +45,17 @@ def _env(name: str, default: str = "") -> str:
 _heard_at: list[str] = []
 
 
+def forget() -> None:
+    """Read the environment and make everything anew on next use.
+
+    For whoever changes the environment of a running process: tests, and nothing in a Lambda.
+    """
+    _heard_at.clear()
+    for made in globals().values():
+        if hasattr(made, "cache_clear"):
+            made.cache_clear()
+
+
 def hear(event: Mapping[str, Any]) -> None:
     """Learn from a request where this backend answers, for stacks that are not told.
 
