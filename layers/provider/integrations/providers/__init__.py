@@ -1,1 +1,1 @@
-"""What each provider can do: credentials, test, actions, triggers. No AWS, no tenants, no waiting."""
+"""What each provider can do: credentials, test, actions, triggers. No AWS, no tenants."""

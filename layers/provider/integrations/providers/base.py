@@ -21,7 +21,7 @@ from integrations.models import Account, Delivery, Event, Json
 
 
 class Credentials(BaseModel):
-    """A provider's credentials. Every secret is a ``SecretStr``, so forms and masks derive from it."""
+    """A provider's credentials. Every secret is a ``SecretStr``: forms and masks derive from it."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -35,7 +35,7 @@ class Credentials(BaseModel):
 
 
 class Params(BaseModel):
-    """An action's parameters, or a trigger's filters. JSON names are camelCase, surplus ones refused."""
+    """An action's parameters, or a trigger's filters: camelCase JSON, surplus names refused."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -53,7 +53,7 @@ class NoParams(Params):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """Where the providers live. Settings, so that a self-hosted server or a stand-in can take over."""
+    """Where the providers live: settings, so that a self-hosted server or a stand-in can be one."""
 
     telegram_api: str = "https://api.telegram.org"
     sheets_api: str = "https://sheets.googleapis.com"
@@ -108,7 +108,7 @@ class Response(Protocol):
 class Http(Protocol):
     """The one way out. ``providers/outbound.py`` implements it, guard and limits included."""
 
-    def request(  # noqa: PLR0913 - the parameters of an HTTP request
+    def request(
         self,
         method: str,
         url: str,
@@ -295,14 +295,14 @@ class OAuth:
         exchange: ``(app, http, addresses, code, redirect_uri, code_verifier) -> credentials``.
             Raises ``CredentialsRejected`` with the provider's reason, ``PermissionMissing`` where
             a needed scope was not granted.
-        issuer: What ``iss`` on the callback must equal when it is present (RFC 9207); ``None``
-            where the provider sends none.
+        issuer: The provider's addresses → what ``iss`` on the callback must equal when it is
+            present (RFC 9207); ``None`` where the provider sends none.
     """
 
     parameters: tuple[str, str]
     authorization_url: Callable[[OAuthApp, Addresses, str, str, str], str]
     exchange: Callable[[OAuthApp, Http, Addresses, str, str, str], Credentials]
-    issuer: str | None = None
+    issuer: Callable[[Addresses], str | None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

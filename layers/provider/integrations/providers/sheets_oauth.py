@@ -33,6 +33,7 @@ from integrations.providers.sheets_api import DOCS_URL, knock
 
 PARAMETERS = ("GoogleClientId", "GoogleClientSecret")
 
+ISSUER = "https://accounts.google.com"
 SCOPES = (google.SPREADSHEETS_SCOPE, "openid", "email")
 """What is asked for; only the first is needed, the others name the account."""
 
@@ -260,6 +261,14 @@ def expires_at(credentials: SheetsOAuthCredentials) -> datetime:
     return credentials.expires_at
 
 
+def issuer(addresses: Addresses) -> str | None:
+    """What ``iss`` on the callback must be: Google's, or anything where a stand-in is in its place.
+
+    https://accounts.google.com/.well-known/openid-configuration
+    """
+    return ISSUER if addresses.google_auth.startswith(f"{ISSUER}/") else None
+
+
 PROVIDER = Provider(
     id="sheets_oauth",
     title="Google Sheets (log in with Google)",
@@ -271,7 +280,7 @@ PROVIDER = Provider(
         parameters=PARAMETERS,
         authorization_url=authorization_url,
         exchange=exchange,
-        issuer="https://accounts.google.com",
+        issuer=issuer,
     ),
     expires_at=expires_at,
     refresh=refresh,

@@ -3,6 +3,8 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -20,6 +22,7 @@ from integrations.errors import (
     ProviderError,
     ProviderUnavailable,
     UnknownWebhook,
+    VersionConflict,
 )
 from integrations.models import ConnectionStatus, Json, now
 from integrations.providers import registry
@@ -299,9 +302,25 @@ class ConnectionService:
         except ProviderError as refusal:
             self._keep_failure(opened, refusal)
             return self._test_answer(started, refusal.detail, code=refusal.code)
-        if opened and opened.connection:
-            self._connections.record_success(opened.connection, verified.account)
+        if opened:
+            self._keep_success(opened, verified)
         return self._test_answer(started, verified.message, verified=verified)
+
+    def _keep_success(self, opened: Opened, verified: Verified[Any]) -> None:
+        """Keep that a test went well, and the better credentials that it made, if it did."""
+        connection = opened.connection
+        if connection is None:
+            return
+        if verified.credentials is not None and verified.credentials != opened.credentials:
+            better = replace(opened, credentials=verified.credentials)
+            moment = self._clock()
+            known = replace(connection, account=verified.account, last_tested=moment)
+            with suppress(VersionConflict):  # somebody else's refresh is as good
+                self._vault.save(known, better, replaces=connection.version)
+            return
+        self._connections.record_success(
+            connection, verified.account, due_at=self._vault.next_check()
+        )
 
     def _keep_failure(self, opened: Opened | None, refusal: ProviderError) -> None:
         if opened is None or opened.connection is None:
@@ -506,7 +525,7 @@ class ConnectionService:
             params = action.params.model_validate(given)
         except ValidationError as invalid:
             detail = f"The parameters of {provider_id}.{action_name} do not fit"
-            raise InvalidParams(detail, field_errors(invalid, "params")) from None
+            raise InvalidParams(detail, field_errors(invalid, "params", given)) from None
         result = self._vault.use(tenant, provider_id, name, lambda call: action.run(call, params))
         return ActionAnswer(result=result)
 
@@ -537,19 +556,35 @@ class ConnectionService:
             return self._state(connection)
         if opened.connection is None:
             return "disconnected"
-        self._connections.record_success(
-            opened.connection, verified.account, due_at=self._vault.next_check()
-        )
-        self._subscriptions.sync(tenant, provider_id, name)
+        self._keep_success(opened, verified)
+        try:
+            self._subscriptions.sync(tenant, provider_id, name)
+        except ProviderError as failure:
+            connection = self._connections.get(tenant, provider_id, name)
+            self._connections.record_error(connection, failure.code, failure.detail, status=None)
         return "connected"
 
 
-def field_errors(invalid: ValidationError, root: str) -> list[FieldError]:
-    """A pydantic error as our own: dotted places, no input echoed."""
-    return [
-        FieldError(".".join([root, *(str(part) for part in error["loc"])]), error["msg"])
-        for error in invalid.errors(include_url=False, include_input=False, include_context=False)
-    ]
+def field_errors(invalid: ValidationError, root: str, given: object) -> list[FieldError]:
+    """A pydantic error as our own: dotted places, each mistake once, no input echoed."""
+    errors = invalid.errors(include_url=False, include_input=False, include_context=False)
+    found = [FieldError(".".join([root, *_place(e["loc"], given)]), e["msg"]) for e in errors]
+    return list(dict.fromkeys(found))
+
+
+def _place(loc: tuple[int | str, ...], given: object) -> list[str]:
+    """The way to a mistake in what was given; pydantic's own names for a union's members go."""
+    parts: list[str] = []
+    here = given
+    for depth, part in enumerate(loc):
+        if isinstance(here, Mapping) and (part in here or depth == 0 or part == loc[-1]):
+            here = here.get(part)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        else:
+            continue
+        parts.append(str(part)[:64])
+    return parts
 
 
 def _known(provider_id: str) -> None:
@@ -562,7 +597,7 @@ def _parse(provider: Provider, given: Mapping[str, Json]) -> Credentials:
         return provider.credentials.model_validate(given)
     except ValidationError as invalid:
         detail = f"These are not credentials of {provider.id}"
-        raise InvalidInput(detail, field_errors(invalid, "credentials")) from None
+        raise InvalidInput(detail, field_errors(invalid, "credentials", given)) from None
 
 
 def _secret(held: Any) -> str:  # noqa: ANN401 - a SecretStr or nothing

@@ -1,6 +1,7 @@
 """Executions: started, run, looked at, retried, cancelled, and found again after a crash."""
 
 import json
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,15 +12,19 @@ from integrations.errors import (
     Conflict,
     IntegrationError,
     InvalidParams,
+    ProviderUnavailable,
     UnknownExecution,
     UnknownWorkflow,
 )
 from integrations.models import Json, now, rfc3339
+from integrations.storage.aws import AwsError
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
 from integrations.storage.queues import Message, Queue
 from integrations.storage.workflows import StoredWorkflow, Workflows
 from integrations.workflows import engine
 from integrations.workflows.records import Execution, WorkflowDefinition
+
+_log = logging.getLogger(__name__)
 
 INLINE_TRIGGER_BYTES = 32 * 1024
 """A trigger over this is kept in S3: a table's row takes 400 KB, and the steps need the rest."""
@@ -230,15 +235,24 @@ class ExecutionService:
             from integrations.services.connections import field_errors  # noqa: PLC0415
 
             detail = f"The parameters of {call.action} do not fit"
-            raise InvalidParams(detail, field_errors(invalid, "params")) from None
-        result: Json = self._vault().use(
-            tenant,
-            provider_id,
-            call.connection,
-            lambda outward: action.run(outward, params),
-            idempotency_key=call.idempotency_key,
-            hops=call.hops,
-        )
+            raise InvalidParams(detail, field_errors(invalid, "params", call.params)) from None
+        try:
+            result: Json = self._vault().use(
+                tenant,
+                provider_id,
+                call.connection,
+                lambda outward: action.run(outward, params),
+                idempotency_key=call.idempotency_key,
+                hops=call.hops,
+            )
+        except AwsError as failure:
+            # Only what surrounds a call touches AWS, and never after one that went well.
+            raise ProviderUnavailable(f"AWS did not answer: {failure.aws_code}") from failure
+        except IntegrationError:
+            raise
+        except Exception:
+            _log.exception("%s failed in an unforeseen way", call.action)
+            raise
         return result
 
     # -- looking -----------------------------------------------------------------------------

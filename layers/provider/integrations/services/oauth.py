@@ -246,7 +246,7 @@ class OAuthService:
         oauth = provider.oauth
         assert oauth is not None  # noqa: S101 - complete() has looked
         issuer = given.get("iss")
-        known = oauth.issuer
+        known = oauth.issuer(self._vault.addresses) if oauth.issuer else None
         if (
             issuer is not None
             and known is not None

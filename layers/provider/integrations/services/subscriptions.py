@@ -15,6 +15,7 @@ from integrations.errors import UnknownConnection
 from integrations.models import Json
 from integrations.providers import registry
 from integrations.providers.base import Call, Provider, Subscription
+from integrations.services.triggers import trigger_key
 from integrations.services.vault import Vault
 from integrations.services.webhooks import STACK_WEBHOOK
 from integrations.storage.app_secret import AppSecret
@@ -56,7 +57,6 @@ class Subscriptions:
         name: str,
         *,
         also: Mapping[str, Json] | None = None,
-        without: str | None = None,
     ) -> None:
         """Ask the provider for what the enabled workflows need, where that differs from before.
 
@@ -64,8 +64,8 @@ class Subscriptions:
             tenant: Whose connection.
             provider_id: At which provider.
             name: Its name.
-            also: A trigger that is about to be saved.
-            without: The workflow that it replaces, or that goes.
+            also: A trigger that is about to be saved: then nothing that is sent now is stopped,
+                for what it may replace still stands.
 
         Raises:
             UnknownConnection: There is none.
@@ -78,11 +78,11 @@ class Subscriptions:
         triggers = [
             workflow.definition["trigger"]
             for workflow in self._workflows.of_tenant(tenant)
-            if workflow.enabled
-            and workflow.workflow_id != without
-            and connection.key in workflow.uses
+            if workflow.enabled and connection.key in workflow.uses
         ]
         wanted = _wanted(provider, connection, [*triggers, *([dict(also)] if also else [])])
+        if also:
+            wanted = _joined(_subscribed(connection), wanted)
         self._apply(provider, connection, wanted)
 
     def stop(self, connection: Connection) -> None:
@@ -101,7 +101,11 @@ class Subscriptions:
         changed = {
             target: wanted[target] for target in wanted if wanted[target] != before.get(target)
         }
-        gone = [target for target in before if target not in wanted]
+        gone = [
+            target
+            for target in before
+            if target not in wanted and not self._others_need(connection, target, before[target])
+        ]
         for target, events in changed.items():
             wish = self._subscription(connection, target, events)
             self._ask(connection, inbound.subscribe, wish)
@@ -114,6 +118,13 @@ class Subscriptions:
             return
         kept = json.dumps({"account": connection.account.id, "wanted": wanted}, sort_keys=True)
         self._connections.record_subscription(held, kept if wanted else None)
+
+    def _others_need(self, connection: Connection, target: str, events: list[str]) -> bool:
+        """Whether another tenant waits for the same page by the stack's one app."""
+        if connection.webhook_id:
+            return False
+        keys = (trigger_key(STACK_WEBHOOK, event, target) for event in events)
+        return any(self._workflows.triggered_by(key) for key in keys)
 
     def _ask(
         self,
@@ -150,6 +161,13 @@ def _subscribed(connection: Connection) -> Wanted:
     held = json.loads(connection.subscribed)
     wanted: Wanted = held["wanted"] if held["account"] == connection.account.id else {}
     return wanted
+
+
+def _joined(one: Wanted, other: Wanted) -> Wanted:
+    return {
+        target: sorted({*one.get(target, []), *other.get(target, [])})
+        for target in sorted({*one, *other})
+    }
 
 
 def _wanted(provider: Provider, connection: Connection, triggers: Iterable[Json]) -> Wanted:

@@ -132,7 +132,9 @@ class Receiver:
         if given["mode"] != "subscribe":
             raise ChallengeRefused("mode must be 'subscribe'")
         known = secrets.verify_token.encode()
-        if not known or not hmac.compare_digest(given["token"].encode(), known):
+        if not known or not hmac.compare_digest(
+            given["token"].encode("utf-8", "surrogatepass"), known
+        ):
             raise ChallengeRefused("The token is wrong")
         return given["challenge"]
 

@@ -188,7 +188,6 @@ class WorkflowService:
                     bound.connection.provider,
                     bound.connection.name,
                     also=trigger,
-                    without=workflow_id,
                 )
         schedule = checked.schedule()
         if schedule and enabled:
@@ -403,6 +402,6 @@ def _mistakes(model: type[Any], given: Mapping[str, Json]) -> list[FieldError]:
     except ValidationError as invalid:
         return [
             FieldError(error.field.partition(".")[2], error.message)
-            for error in field_errors(invalid, "params")
+            for error in field_errors(invalid, "params", given)
         ]
     return []
