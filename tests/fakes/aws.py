@@ -1,0 +1,413 @@
+"""AWS on loopback: moto's server, its resources made as ``template.yaml`` declares them.
+
+Where moto is milder than AWS (lengths of keys, bounds of a query, characters) a layer before it
+refuses as AWS does. It counts calls, keeps what queues were sent, and fails when told to.
+"""
+
+import base64
+import json
+import re
+import threading
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any, Self
+
+from moto.backends import get_backend
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from integrations.storage.aws import Aws, AwsCredentials, attributes
+from tests.template import Resolver, resources, template
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
+SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+
+TABLE = "AWS::DynamoDB::Table"
+QUEUE = "AWS::SQS::Queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that a queue took."""
+
+    id: str
+    body: str
+    group: str
+    delay: int
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass(slots=True)
+class Outage:
+    """A call that AWS does not serve.
+
+    Attributes:
+        operation: Which, e.g. ``SendMessage``; ``""`` for any.
+        code: What AWS says.
+        status: The status it says it with.
+        times: How many calls.
+        done: Whether the call has its effect all the same.
+        where: What the request's body must contain.
+    """
+
+    operation: str
+    code: str
+    status: int = 500
+    times: int = 1000
+    done: bool = False
+    where: str = ""
+
+
+@dataclass(slots=True)
+class _Records:
+    calls: Counter[str] = field(default_factory=Counter)
+    sent: dict[str, deque[Sent]] = field(default_factory=dict)
+    outages: list[Outage] = field(default_factory=list)
+
+
+class FakeAws:
+    """The stand-in; a context manager. One serves a whole test session, ``reset`` between tests.
+
+    Attributes:
+        names: What the template's references stand for: physical names, ARNs, URLs.
+        environment: The functions' variables, as the template's Globals have them.
+        client: Calls to it, for tests.
+    """
+
+    def __init__(self, **parameters: str) -> None:
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server(
+            "127.0.0.1", 0, self._serve, threaded=True, request_handler=_Handler
+        )
+        self._server.daemon_threads = True  # type: ignore[attr-defined]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+        self._lock = threading.Lock()
+        self._records = _Records()
+        self._secret = self._first_secret = ""
+        self._parameters = parameters
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.names: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
+        self.client = Aws(
+            region=REGION,
+            credentials=lambda: AwsCredentials(ACCESS_KEY, SECRET_KEY, None),
+            endpoint_url=self.url,
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        with ExitStack() as undo:
+            undo.callback(self._server.shutdown)
+            self._create()
+            undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    # -- made of the template ----------------------------------------------------------------
+
+    def _create(self) -> None:
+        names: dict[str, str] = {
+            "AWS::StackName": "test",
+            "AWS::Partition": "aws",
+            "AWS::AccountId": ACCOUNT,
+            "AWS::Region": REGION,
+            "AWS::URLSuffix": "amazonaws.com",
+            "AwsEndpointUrl": self.url,
+            "ScheduleRole.Arn": f"arn:aws:iam::{ACCOUNT}:role/schedules",
+            **self._parameters,
+        }
+        for table in resources(TABLE):
+            names |= {table: f"test-{table}"}
+            names |= {f"{table}.Arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/test-{table}"}
+        for queue in resources(QUEUE):
+            names |= {queue: f"{self.url}/{ACCOUNT}/test-{queue}"}
+            names |= {f"{queue}.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:test-{queue}"}
+        for key in resources("AWS::KMS::Key"):
+            made = self.client.kms("CreateKey", {})["KeyMetadata"]
+            names |= {key: made["KeyId"], f"{key}.Arn": made["Arn"]}
+        resolve = Resolver(names)
+        for secret, properties in resources("AWS::SecretsManager::Secret").items():
+            text = self._secret = self._first_secret = resolve(properties["SecretString"])
+            made = self.client.secretsmanager(
+                "CreateSecret",
+                {"Name": secret, "SecretString": text, "ClientRequestToken": "0" * 32},
+            )
+            names |= {secret: made["ARN"], f"{secret}.Id": made["ARN"]}
+        for bucket in resources("AWS::S3::Bucket"):
+            names |= {bucket: f"test-{bucket.lower()}"}
+            self.client.s3.create_bucket(Bucket=names[bucket])
+        for group, properties in resources("AWS::Scheduler::ScheduleGroup").items():
+            names |= {group: resolve(properties["Name"])}
+            self.client.scheduler.create_schedule_group(Name=names[group])
+        resolve = Resolver(names)
+        for table, properties in resources(TABLE).items():
+            self._create_table(names[table], resolve(properties))
+        for queue, properties in sorted(
+            resources(QUEUE).items(), key=lambda each: "RedrivePolicy" in each[1]
+        ):
+            self._create_queue(f"test-{queue}", resolve(properties))
+        self.names = resolve.names
+        variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+        self.environment = {name: str(resolve(held)) for name, held in variables.items()}
+
+    def _create_table(self, name: str, properties: Mapping[str, Any]) -> None:
+        kept = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        declared = {each: properties[each] for each in kept if each in properties}
+        self.client.dynamodb("CreateTable", {"TableName": name, **declared})
+        if "TimeToLiveSpecification" in properties:
+            ttl = properties["TimeToLiveSpecification"]
+            specification = {"TableName": name, "TimeToLiveSpecification": ttl}
+            self.client.dynamodb("UpdateTimeToLive", specification)
+
+    def _create_queue(self, name: str, properties: Mapping[str, Any]) -> None:
+        declared = {
+            each: held if isinstance(held, str) else json.dumps(held)
+            for each, held in properties.items()
+        }
+        self.client.sqs("CreateQueue", {"QueueName": name, "Attributes": declared})
+
+    # -- for tests ---------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Empty every table, queue, bucket and schedule; serve again."""
+        self._write_secret(self._first_secret)
+        self._records = _Records()
+        dynamodb = get_backend("dynamodb")[ACCOUNT][REGION]
+        for table in dynamodb.tables.values():
+            table.items.clear()
+        sqs = get_backend("sqs")[ACCOUNT][REGION]
+        for queue in list(sqs.queues):
+            sqs.purge_queue(queue)
+        s3 = get_backend("s3")[ACCOUNT]["aws"]
+        for bucket in s3.buckets.values():
+            bucket.keys.clear()
+        for group in get_backend("scheduler")[ACCOUNT][REGION].schedule_groups.values():
+            group.schedules.clear()
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How often each operation was called since the last reset."""
+        return self._records.calls
+
+    def fail(self, operation: str, code: str = "InternalServerError", **more: Any) -> None:
+        """Do not serve an operation from now on; see ``Outage``."""
+        self._records.outages.append(Outage(operation, code, **more))
+
+    def recover(self) -> None:
+        """Serve everything again."""
+        self._records.outages.clear()
+
+    def sent(self, queue: str) -> list[Sent]:
+        """What a queue (by its logical id) took and nobody has taken from it."""
+        return list(self._records.sent.get(self.names[queue], ()))
+
+    def take(self, queue: str, most: int = 10) -> list[Sent]:
+        """Take messages out, the oldest first, delayed ones too."""
+        held = self._records.sent.setdefault(self.names[queue], deque())
+        return [held.popleft() for _ in range(min(most, len(held)))]
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Every item of a table (by its logical id), in Python's own values."""
+        page = self.client.dynamodb("Scan", {"TableName": self.names[table]})
+        return [attributes(held) for held in page["Items"]]
+
+    def put(self, table: str, row: Mapping[str, Any]) -> None:
+        """Write an item in DynamoDB's typed form."""
+        self.client.dynamodb("PutItem", {"TableName": self.names[table], "Item": row})
+
+    def objects(self) -> dict[str, bytes]:
+        """The payloads in the bucket."""
+        bucket = get_backend("s3")[ACCOUNT]["aws"].buckets[self.names["PayloadsBucket"]]
+        return {name: key.value for name, key in bucket.keys.items()}
+
+    def schedules(self) -> list[dict[str, Any]]:
+        """The schedules that there are."""
+        scheduler = self.client.scheduler
+        group = self.names["ScheduleGroup"]
+        return [
+            scheduler.get_schedule(Name=each["Name"], GroupName=group)
+            for each in scheduler.list_schedules(GroupName=group)["Schedules"]
+        ]
+
+    def set_secret(self, **values: str) -> None:
+        """What the application is known by, until the next reset."""
+        self._write_secret(json.dumps(values))
+
+    def _write_secret(self, text: str) -> None:
+        if text == self._secret:
+            return
+        wanted = {"SecretId": self.names["AppSecret"], "SecretString": text}
+        token = uuid.uuid4().hex
+        self.client.secretsmanager("PutSecretValue", {**wanted, "ClientRequestToken": token})
+        self._secret = text
+
+    def everything(self) -> str:
+        """All that is kept in the clear: rows without their ciphertexts, messages, payloads."""
+        dynamodb = get_backend("dynamodb")[ACCOUNT][REGION]
+        rows = [
+            json.dumps(row.to_json(), default=repr)
+            for table in dynamodb.tables.values()
+            for ranged in table.items.values()
+            for row in (ranged.values() if isinstance(ranged, dict) else [ranged])
+        ]
+        messages = [
+            _clear(message.body) for queue in self._records.sent.values() for message in queue
+        ]
+        payloads = [_clear(held.decode(errors="replace")) for held in self.objects().values()]
+        return "\n".join([*rows, *messages, *payloads])
+
+    # -- what it does ------------------------------------------------------------------------
+
+    def _serve(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = BytesIO(body)
+        operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        if not operation:
+            operation = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+        with self._lock:
+            self._records.calls[operation] += 1
+            outage = self._outage(operation, body)
+        if outage and not outage.done:
+            return _refuse(start, outage.status, outage.code, "told to")
+        asked = _json(body)
+        refusal = _stricter(operation, asked)
+        if refusal:
+            return _refuse(start, 400, "ValidationException", refusal)
+        answer = list(self._app(environ, start if not outage else _Nowhere()))
+        if outage:
+            return _refuse(start, outage.status, outage.code, "told to")
+        self._keep_sent(operation, asked, b"".join(answer))
+        return answer
+
+    def _outage(self, operation: str, body: bytes) -> Outage | None:
+        for outage in self._records.outages:
+            if outage.operation in {"", operation} and outage.where.encode() in body:
+                outage.times -= 1
+                if outage.times <= 0:
+                    self._records.outages.remove(outage)
+                return outage
+        return None
+
+    def _keep_sent(self, operation: str, asked: Any, answer: bytes) -> None:
+        match operation:
+            case "SendMessage":
+                entries = [{"Id": "0", **asked}]
+                ids = {"0": json.loads(answer).get("MessageId")}
+            case "SendMessageBatch":
+                entries = asked["Entries"]
+                taken = json.loads(answer).get("Successful", [])
+                ids = {each["Id"]: each["MessageId"] for each in taken}
+            case _:
+                return
+        with self._lock:
+            queue = self._records.sent.setdefault(asked["QueueUrl"], deque())
+            queue.extend(
+                Sent(
+                    ids[each["Id"]],
+                    each["MessageBody"],
+                    each.get("MessageGroupId", ""),
+                    each.get("DelaySeconds", 0),
+                )
+                for each in entries
+                if ids.get(each["Id"])
+            )
+
+
+class _Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 65536
+    disable_nagle_algorithm = True
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
+        """Tests are quiet."""
+
+
+class _Nowhere:
+    """Swallows the start of an answer that nobody is to see."""
+
+    def __call__(self, *_: object) -> Callable[[bytes], None]:
+        return lambda _: None
+
+
+def _refuse(start: Callable[..., Any], status: int, code: str, message: str) -> Iterable[bytes]:
+    start(f"{status} Refused", [("Content-Type", "application/x-amz-json-1.0")])
+    return [json.dumps({"__type": f"com.amazonaws#{code}", "message": message}).encode()]
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _clear(text: str) -> str:
+    """A message, the body of the delivery in it decoded."""
+    held = _json(text.encode())
+    if isinstance(held, dict) and isinstance(held.get("body"), str):
+        decoded = base64.b64decode(held["body"]).decode(errors="replace")
+        return json.dumps(held | {"body": decoded}, ensure_ascii=False)
+    return text
+
+
+# -- Where AWS is stricter than moto ---------------------------------------------------------
+
+_HASH_BYTES, _RANGE_BYTES = 2048, 1024
+
+
+def _stricter(operation: str, asked: Any) -> str | None:
+    """What AWS would refuse a request for."""
+    if not isinstance(asked, dict):
+        return None
+    try:
+        json.dumps(asked, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "Serialization: half a surrogate pair is no text"
+    keys = [asked.get(name) for name in ("Key", "ExclusiveStartKey") if asked.get(name)]
+    for key in keys:
+        for name, typed in key.items():
+            ((_, held),) = typed.items()
+            if held == "":
+                return f"The AttributeValue for a key attribute cannot be empty. Key: {name}"
+            if isinstance(held, str) and len(held.encode()) > _RANGE_BYTES:
+                limit = _HASH_BYTES if len(key) == 1 else _RANGE_BYTES
+                if len(held.encode()) > limit:
+                    return f"Size of {name} has exceeded the maximum size limit"
+    if operation == "Query":
+        return _query_refusal(asked)
+    return None
+
+
+def _query_refusal(asked: Mapping[str, Any]) -> str | None:
+    condition = asked["KeyConditionExpression"]
+    values = _untyped(asked["ExpressionAttributeValues"])
+    start = _untyped(asked.get("ExclusiveStartKey") or {})
+    bounds = re.search(r"(#?\w+) BETWEEN (:\w+) AND (:\w+)", condition)
+    if bounds:
+        low, high = values[bounds[2]], values[bounds[3]]
+        if low > high:
+            return "The BETWEEN operator requires upper bound to be greater than lower bound"
+        if start and not low <= start.get(bounds[1], "") <= high:
+            return "The provided starting key is outside query boundaries"
+    equal = re.match(r"(#?\w+) = (:\w+)", condition)
+    if equal and start and start.get(equal[1]) != values[equal[2]]:
+        return "The provided starting key is outside query boundaries"
+    return None
+
+
+def _untyped(typed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: next(iter(held.values())) for name, held in typed.items()}

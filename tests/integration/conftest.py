@@ -1,0 +1,157 @@
+"""Every function on moto, made of ``template.yaml``; providers are the stand-ins of tests/fakes."""
+
+import io
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from integrations.entry import authorizer, settings
+from integrations.providers import google
+from tests.backend import Backend
+from tests.fakes import aws as amazon
+from tests.fakes.facebook import FacebookStandIn
+from tests.fakes.google import FakeGoogle
+from tests.fakes.receiver import Receiver
+from tests.fakes.telegram import TOKEN, TelegramServer
+
+NOWHERE = "http://127.0.0.1:9"
+"""Where providers are that a test has not asked for: nobody listens there."""
+
+ADDRESSES = {
+    "TELEGRAM_API_BASE": NOWHERE,
+    "SHEETS_API_BASE": NOWHERE,
+    "GOOGLE_AUTH_URL": f"{NOWHERE}/auth",
+    "GOOGLE_TOKEN_URL": f"{NOWHERE}/token",
+    "GOOGLE_REVOKE_URL": f"{NOWHERE}/revoke",
+    "FACEBOOK_GRAPH_BASE": NOWHERE,
+    "FACEBOOK_DIALOG_BASE": NOWHERE,
+}
+
+GOOGLE_CLIENT = "1098-client.apps.googleusercontent.com"
+GOOGLE_SECRET = "GOCSPX-secret-of-the-google-client"
+FACEBOOK_APP = "123456789012345"
+FACEBOOK_SECRET = "0123456789abcdef0123456789abcdef"
+VERIFY_TOKEN = "verify-token-of-the-stack"
+
+STACK_SECRETS = {amazon.SECRET_KEY, TOKEN, GOOGLE_SECRET, FACEBOOK_SECRET, VERIFY_TOKEN}
+
+
+@pytest.fixture(scope="session")
+def _aws() -> Iterator[amazon.FakeAws]:
+    with amazon.FakeAws(
+        Stage="local",
+        AllowLoopback="true",
+        GoogleClientId=GOOGLE_CLIENT,
+        GoogleClientSecret=GOOGLE_SECRET,
+        FacebookAppId=FACEBOOK_APP,
+        FacebookAppSecret=FACEBOOK_SECRET,
+        FacebookVerifyToken=VERIFY_TOKEN,
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def aws(_aws: amazon.FakeAws) -> amazon.FakeAws:
+    """AWS, empty."""
+    _aws.reset()
+    return _aws
+
+
+@pytest.fixture(autouse=True)
+def logs(
+    aws: amazon.FakeAws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[io.StringIO]:
+    """A fresh process's environment, and what its logger writes."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    variables = aws.environment | ADDRESSES
+    variables |= {
+        "AWS_ACCESS_KEY_ID": amazon.ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": amazon.SECRET_KEY,
+        "AWS_REGION": amazon.REGION,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    forget()
+    written = io.StringIO()
+    for handler in _handlers():
+        handler.setStream(written)
+    yield written
+    forget()
+
+
+@pytest.fixture
+def backend(
+    aws: amazon.FakeAws,
+    logs: io.StringIO,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> Iterator[Backend]:
+    """The functions. Afterwards no secret may have left the vault: not to logs, rows or queues."""
+    held = Backend(aws)
+    held.secrets |= STACK_SECRETS
+    yield held
+    printed = capsys.readouterr()
+    held.check_secrets(logs.getvalue() + printed.out + printed.err, "the log")
+    held.check_secrets(aws.everything(), "what is stored or queued")
+
+
+def forget() -> None:
+    """What a process keeps in memory."""
+    settings.forget()
+    google._tokens.clear()
+    authorizer._verifier.clear()
+
+
+def _handlers() -> list["logging.StreamHandler[io.StringIO]"]:
+    from aws_lambda_powertools import Logger
+
+    service = os.environ["POWERTOOLS_SERVICE_NAME"]
+    Logger(service=service)
+    return [each for each in logging.getLogger(service).handlers if hasattr(each, "setStream")]
+
+
+# -- The providers ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def telegram(monkeypatch: pytest.MonkeyPatch) -> Iterator[TelegramServer]:
+    """Telegram, with one bot whose token is ``telegram.token``."""
+    with TelegramServer() as running:
+        monkeypatch.setenv("TELEGRAM_API_BASE", running.url)
+        yield running
+
+
+@pytest.fixture
+def google_server(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoogle]:
+    """Google, with this stack's OAuth client."""
+    with FakeGoogle() as running:
+        running.clients = {GOOGLE_CLIENT: GOOGLE_SECRET}
+        monkeypatch.setenv("SHEETS_API_BASE", running.url)
+        for name, path in {
+            "GOOGLE_AUTH_URL": "/o/oauth2/v2/auth",
+            "GOOGLE_TOKEN_URL": "/token",
+            "GOOGLE_REVOKE_URL": "/revoke",
+        }.items():
+            monkeypatch.setenv(name, f"{running.url}{path}")
+        yield running
+        backend.secrets |= {*running.access_tokens, *running.refresh_tokens}
+
+
+@pytest.fixture
+def facebook(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[FacebookStandIn]:
+    """Facebook, with this stack's app."""
+    with FacebookStandIn(FACEBOOK_APP, FACEBOOK_SECRET) as running:
+        monkeypatch.setenv("FACEBOOK_GRAPH_BASE", running.url)
+        monkeypatch.setenv("FACEBOOK_DIALOG_BASE", running.url)
+        yield running
+        backend.secrets |= set(running.tokens)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Somebody who receives our webhooks."""
+    with Receiver() as running:
+        yield running

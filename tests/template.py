@@ -1,0 +1,158 @@
+"""``template.yaml`` as data: what the tests build their stand-in from and hold the code against."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's tags, as its long form has them."""
+
+
+def _intrinsic(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Any:
+    value: Any
+    match node:
+        case yaml.ScalarNode():
+            value = loader.construct_scalar(node)
+        case yaml.SequenceNode():
+            value = loader.construct_sequence(node, deep=True)
+        case yaml.MappingNode():
+            value = loader.construct_mapping(node, deep=True)
+    if tag == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+@cache
+def template() -> Mapping[str, Any]:
+    """The whole template, its intrinsic functions in their long form."""
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    held: Mapping[str, Any] = yaml.load(text, _Loader)  # noqa: S506 - a safe loader with tags
+    return held
+
+
+def resources(kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of the resources of one type, by logical id."""
+    return {
+        name: each.get("Properties", {})
+        for name, each in template()["Resources"].items()
+        if each["Type"] == kind
+    }
+
+
+# -- Functions and routes --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of the API.
+
+    Attributes:
+        path: With its parameters in braces.
+        function: The folder of the function that answers.
+        public: Whether it needs no token.
+    """
+
+    method: str
+    path: str
+    function: str
+    public: bool
+
+    @property
+    def key(self) -> str:
+        """As API Gateway names it."""
+        return f"{self.method} {self.path}"
+
+
+def folder(properties: Mapping[str, Any]) -> str:
+    """The folder of a function's code, e.g. ``test_connection``."""
+    return Path(properties["CodeUri"]).name
+
+
+@cache
+def routes() -> tuple[Route, ...]:
+    """Every route that the template declares."""
+    return tuple(_routes())
+
+
+def _routes() -> Iterator[Route]:
+    for properties in resources("AWS::Serverless::Function").values():
+        for event in properties.get("Events", {}).values():
+            if event["Type"] != "HttpApi":
+                continue
+            told = event["Properties"]
+            public = told.get("Auth", {}).get("Authorizer") == "NONE"
+            yield Route(told["Method"], told["Path"], folder(properties), public)
+
+
+def route_of(method: str, path: str) -> tuple[Route, dict[str, str]]:
+    """The route that a request takes, and its path's parameters; the most literal one wins."""
+    found = []
+    for route in routes():
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path)
+        match = re.fullmatch(pattern, path)
+        if match and route.method == method:
+            found.append((len(match.groupdict()), route, match.groupdict()))
+    if not found:
+        raise LookupError(f"no route {method} {path}")
+    _, route, parameters = min(found, key=lambda each: each[0])
+    return route, parameters
+
+
+# -- Intrinsic functions ---------------------------------------------------------------------
+
+
+class Resolver:
+    """Replaces intrinsic functions by what they stand for.
+
+    Args:
+        names: ``Ref`` and ``GetAtt`` (``Name.Attribute``) → value; parameters have their defaults.
+    """
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        defaults = {
+            name: each.get("Default", "") for name, each in template()["Parameters"].items()
+        }
+        self.names = {**defaults, **names}
+
+    def __call__(self, node: Any) -> Any:  # noqa: PLR0911 - a case for each function
+        """``node`` without intrinsic functions."""
+        match node:
+            case list():
+                return [self(inner) for inner in node if inner != _NO_VALUE]
+            case {"Ref": str(name)}:
+                return self.names[name]
+            case {"Fn::GetAtt": [str(name), str(attribute)]}:
+                return self.names[f"{name}.{attribute}"]
+            case {"Fn::Sub": str(text)}:
+                return re.sub(r"\$\{([^}]+)\}", lambda found: str(self.names[found[1]]), text)
+            case {"Fn::If": [str(condition), yes, no]}:
+                return self(yes if self._holds({"Condition": condition}) else no)
+            case dict():
+                return {name: self(inner) for name, inner in node.items() if inner != _NO_VALUE}
+        return node
+
+    def _holds(self, node: Any) -> bool:
+        match node:
+            case {"Condition": str(name)}:
+                return self._holds(template()["Conditions"][name])
+            case {"Fn::Equals": [one, other]}:
+                return str(self(one)) == str(self(other))
+            case {"Fn::Not": [inner]}:
+                return not self._holds(inner)
+            case {"Fn::And": list(inner)}:
+                return all(map(self._holds, inner))
+        raise NotImplementedError(f"no such condition: {node}")
+
+
+_NO_VALUE = {"Ref": "AWS::NoValue"}
