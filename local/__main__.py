@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import threading
 from types import FrameType
 
 from local import settings
@@ -27,19 +26,18 @@ Try first    curl {url}/api/integrations/status
 """
 
 
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Stop; a second signal must not interrupt the saving that the first one began."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the platform until Ctrl-C or SIGTERM; a start that fails says why in one line."""
     report = Report()
-    stopping = threading.Event()
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        # The second one must not interrupt the saving that the first one began.
-        if not stopping.is_set():
-            stopping.set()
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     try:
         chosen = settings.load()
         platform = Platform(
@@ -60,7 +58,8 @@ def main() -> None:
                 )
             )
             try:
-                threading.Event().wait()
+                while True:
+                    signal.pause()
             except KeyboardInterrupt:
                 report.say("\nStopping; MiniStack saves its state.")
     except PlatformError as error:

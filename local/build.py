@@ -15,7 +15,7 @@ from pathlib import Path
 
 from local import digest, sam
 from local.errors import PlatformError
-from local.paths import ROOT
+from local.paths import ROOT, TEMPLATE
 from local.report import Report
 
 TAG = "cpython-313"
@@ -45,6 +45,7 @@ def build(build_dir: Path, *, architecture: str, report: Report) -> str:
     ):
         return wanted
     stamp.unlink(missing_ok=True)
+    check_template(build_dir.with_name("template"), report)
     cache = build_dir.with_name(f"{build_dir.name}-cache-{architecture}")
     log = build_dir.with_name(f"{build_dir.name}.log")
     with report.step("Building the functions and layers"):
@@ -65,6 +66,17 @@ def exclusively(build_dir: Path) -> Iterator[None]:
     with build_dir.with_name(f"{build_dir.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def check_template(beside: Path, report: Report) -> None:
+    """Check the template, unless it is the one that was good before; raises PlatformError."""
+    stamp = beside.with_suffix(".digest")
+    wanted = digest.of_values(TEMPLATE.read_text(encoding="utf-8"))
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    with report.step("Checking the template"):
+        sam.validate(log=beside.with_suffix(".log"), report=report)
+    stamp.write_text(wanted, encoding="utf-8")
 
 
 def compile_functions(build_dir: Path) -> None:

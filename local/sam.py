@@ -17,10 +17,12 @@ from local.report import Report
 
 SAM = interpreter(".venv-sam").with_name("sam")
 # The first thing that goes wrong is what SAM says last, behind a good deal of progress.
+LONGEST = 300
 COMPILING = re.compile(
     r'File "/opt/python/(?P<file>[^"]+)", line (?P<line>\d+).*?^(?P<error>\w+Error: [^\n]+)',
     re.MULTILINE | re.DOTALL,
 )
+LINTING = re.compile(r"\[(?P<rule>E\d+): .*?\] \((?P<error>.*?)\) matched (?P<line>\d+)", re.DOTALL)
 FAILURE = re.compile(r"^(?:Error: |Build Failed\nError: |.*CREATE_FAILED.*)", re.MULTILINE)
 
 
@@ -32,6 +34,20 @@ def settings() -> dict[str, str]:
         "SAM_CLI_TELEMETRY": "0",
         "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
     }
+
+
+def validate(*, log: Path, report: Report) -> None:
+    """Hold the template against CloudFormation's own schemas, which MiniStack does not.
+
+    Raises:
+        PlatformError: It is broken.
+    """
+    env = programs.environment(settings())
+    command: list[str | Path] = [SAM, "validate", "--lint", "--template-file", TEMPLATE]
+    try:
+        programs.run(command, cwd=ROOT, env=env, log=log, report=report)
+    except programs.ProgramError as error:
+        raise PlatformError(f"{TEMPLATE.name}: {reason(error.output)}") from None
 
 
 def build(
@@ -113,9 +129,11 @@ def reason(output: str) -> str:
     """Return, in one line, what SAM's output says went wrong."""
     if broken := COMPILING.search(output):
         return f"{broken['file']}, line {broken['line']}: {broken['error']}"
+    if linted := LINTING.search(output):
+        return f"line {linted['line']}: {linted['rule']} {linted['error']}"[:LONGEST]
     found = [match.start() for match in FAILURE.finditer(output)]
     text = output[found[-1] :] if found else output[-300:]
-    return " ".join(text.replace("Error: ", "", 1).split())[:300]
+    return " ".join(text.replace("Error: ", "", 1).split())[:LONGEST]
 
 
 def main() -> None:
