@@ -65,5 +65,5 @@ clean:  ## remove everything that make made, the local stack's data included
 $(VENVS):
 	@test -n "$(PYTHON)" || { echo "Python 3.13 is missing: install it with pyenv, or put python3.13 on PATH" >&2; exit 1; }
 	@echo "Installing $(@D) from $< (once, about a minute)"
-	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r $< && touch $@
