@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from integrations.entry import settings
-from integrations.entry.http import Api, Limit, NextToken, Query
+from integrations.entry.http import ID_PATTERN, Api, Limit, NextToken, Query
 from integrations.services.answers import ExecutionPage, execution_page
 from integrations.workflows.records import ExecutionStatus
 
@@ -13,7 +13,7 @@ app = Api()
 
 @app.get("/api/executions", summary="List executions", tags=["Executions"])
 def list_executions(  # noqa: PLR0917 - the filters of one list
-    workflow_id: Annotated[str | None, Query(alias="workflowId")] = None,
+    workflow_id: Annotated[str | None, Query(alias="workflowId", pattern=ID_PATTERN)] = None,
     status: Annotated[ExecutionStatus | None, Query()] = None,
     since: Annotated[datetime | None, Query(description="Created at or after.")] = None,
     until: Annotated[datetime | None, Query(description="Created at or before.")] = None,

@@ -25,11 +25,20 @@ MAX_NAME = 64
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+MAX_ID = 128
+
 ProviderId = Annotated[str, Path(alias="providerId", description="The provider's id.")]
 ActionName = Annotated[str, Path(description="The action's name.")]
-HandshakeId = Annotated[str, Path(alias="handshakeId", description="The handshake's id.")]
-WorkflowId = Annotated[str, Path(alias="workflowId", description="The workflow's id.")]
-ExecutionId = Annotated[str, Path(alias="executionId", description="The execution's id.")]
+HandshakeId = Annotated[
+    str, Path(alias="handshakeId", max_length=MAX_ID, description="The handshake's id.")
+]
+WorkflowId = Annotated[
+    str, Path(alias="workflowId", pattern=ID_PATTERN, description="The workflow's id.")
+]
+ExecutionId = Annotated[
+    str, Path(alias="executionId", pattern=ID_PATTERN, description="The execution's id.")
+]
 ConnectionName = Annotated[
     str, Query(pattern=NAME_PATTERN, description="Which of the provider's connections.")
 ]
@@ -47,6 +56,7 @@ DEFAULT = DEFAULT_CONNECTION
 
 __all__ = [
     "DEFAULT",
+    "ID_PATTERN",
     "NAME_PATTERN",
     "ActionName",
     "Api",
@@ -117,6 +127,7 @@ class Api(APIGatewayHttpResolver):
         self._logger.info(
             "request",
             route=event.get("routeKey"),
+            tenant=_holder(event).get("tenant"),
             status=status,
             ms=round((time.monotonic() - started) * 1000),
             request_id=request.get("requestId"),
@@ -144,11 +155,13 @@ def _refusal(event: dict[str, Any]) -> Problem | None:
         detail = f"The body is over the limit of {MAX_BODY_BYTES} bytes"
         return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", detail)
     holder = _holder(event)
-    if holder:
-        scope = "read" if event["requestContext"]["http"]["method"] == "GET" else "write"
-        if scope not in str(holder.get("scopes", "")).split():
-            detail = f"This token lacks the scope {scope!r}"
-            return Problem(HTTPStatus.FORBIDDEN, "insufficient_scope", detail)
+    if not holder.get("tenant"):
+        detail = "Authorization: Bearer with an API token or a JWT is needed"
+        return Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail)
+    scope = "read" if event["requestContext"]["http"]["method"] == "GET" else "write"
+    if scope not in str(holder.get("scopes", "")).split():
+        detail = f"This token lacks the scope {scope!r}"
+        return Problem(HTTPStatus.FORBIDDEN, "insufficient_scope", detail)
     return None
 
 

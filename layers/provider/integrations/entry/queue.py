@@ -13,7 +13,7 @@ from integrations.entry import settings
 from integrations.services.dispatch import Received
 from integrations.services.executions import ExecutionService
 
-RUN_RESERVE = timedelta(seconds=25)
+RUN_RESERVE = timedelta(seconds=35)
 """With less time than this left, a runner takes up no further message of its batch."""
 
 

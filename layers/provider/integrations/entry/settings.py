@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from integrations.storage.webhooks import Webhooks
     from integrations.storage.workflows import Workflows
 
+OUTBOUND_SECONDS = 22.0
+"""How long one request to a provider may take: the API's own functions have 29 s for all."""
+
 WEBHOOK_KEY_SECONDS = 3600
 """How long a webhook's data key stays in memory; its record is read anew each minute."""
 
@@ -156,7 +159,7 @@ def http() -> Http:
     """The one way out to providers."""
     from integrations.providers.outbound import Outbound  # noqa: PLC0415 - cold start
 
-    return Outbound(allow_loopback=allow_loopback())
+    return Outbound(allow_loopback=allow_loopback(), total_timeout=OUTBOUND_SECONDS)
 
 
 # -- the tables ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Connections: the catalogue, tests, saving, states, actions, removal."""
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -32,6 +33,9 @@ from integrations.services.vault import Opened, Vault
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
 from integrations.storage.workflows import Workflows
+
+MAX_CREDENTIALS_BYTES = 64 * 1024
+"""What a tenant may send as credentials; a table's row takes 400 KB, derived tokens included."""
 
 
 class Answer(BaseModel):
@@ -593,6 +597,9 @@ def _known(provider_id: str) -> None:
 
 
 def _parse(provider: Provider, given: Mapping[str, Json]) -> Credentials:
+    if len(json.dumps(given)) > MAX_CREDENTIALS_BYTES:
+        detail = f"Credentials take at most {MAX_CREDENTIALS_BYTES} bytes"
+        raise InvalidInput(detail, [FieldError("credentials", detail)])
     try:
         return provider.credentials.model_validate(given)
     except ValidationError as invalid:

@@ -36,7 +36,7 @@ MAX_DELAY = 900
 """The longest that SQS delays a message, in seconds; longer waits are waited in turns."""
 
 LEASE_MARGIN = timedelta(seconds=2)
-STEP_RESERVE = timedelta(seconds=20)
+STEP_RESERVE = timedelta(seconds=30)
 """No step begins with less time than this left: what it calls may take its time."""
 
 

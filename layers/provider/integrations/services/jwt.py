@@ -17,6 +17,7 @@ ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 
 SCOPES = frozenset({"read", "write"})
 LEEWAY_SECONDS = 60
+MAX_TENANT = 128
 TIMEOUT_SECONDS = 5
 
 
@@ -77,7 +78,9 @@ class JwtVerifier:
         granted = str(claims.get("scope", "")).split()
         scopes = SCOPES.intersection(granted) or SCOPES
         tenant = claims.get("tenant") or claims.get("org_id") or claims["sub"]
-        return Holder(f"{tenant}", str(claims["sub"]), frozenset(scopes))
+        if not isinstance(tenant, str) or not 0 < len(tenant) <= MAX_TENANT:
+            raise JwtRefused("The tenant of the token is no text of 1 to 128 characters")
+        return Holder(tenant, str(claims["sub"]), frozenset(scopes))
 
     def _client(self) -> jwt.PyJWKClient:
         if self._keys is None:

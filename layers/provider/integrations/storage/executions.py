@@ -248,7 +248,7 @@ class Executions:
         query["ExpressionAttributeValues"] = item(values)
         if next_token:
             query["ExclusiveStartKey"] = item(
-                self._start_key(tenant, workflow_id, decode_token(next_token))
+                self._start_key(tenant, workflow_id, decode_token(next_token, "id", "key"))
             )
         found: list[StoredExecution] = []
         while True:
@@ -285,8 +285,8 @@ class Executions:
     ) -> dict[str, Attribute]:
         start: dict[str, Attribute] = {
             "tenant": tenant,
-            "executionId": token.get("id", ""),
-            "createdKey": token.get("key", ""),
+            "executionId": token["id"],
+            "createdKey": token["key"],
         }
         if workflow_id:
             start["workflowKey"] = f"{tenant}#{workflow_id}"

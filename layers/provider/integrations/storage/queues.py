@@ -1,5 +1,6 @@
 """Queues: messages of JSON, large ones by way of S3 with a pointer in the queue."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ BATCH = 10
 """How many messages SQS takes in one call, of 1 MiB together."""
 
 BATCH_BYTES = 900 * 1024
+MAX_GROUP = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Queue:
         if len(text) > INLINE_BYTES:
             self.put(message.key, text.encode())
             text = json.dumps({"payload": message.key})
-        entry: dict[str, Any] = {"MessageBody": text, "MessageGroupId": message.group}
+        entry: dict[str, Any] = {"MessageBody": text, "MessageGroupId": _group(message.group)}
         if message.delay:
             entry["DelaySeconds"] = message.delay
         return entry
@@ -121,3 +123,10 @@ class Queue:
                 "VisibilityTimeout": min(max(0, round(seconds)), 43_000),
             },
         )
+
+
+def _group(name: str) -> str:
+    """A tenant's name as SQS takes it for a group: a JWT's may be longer, or not ASCII."""
+    if len(name) <= MAX_GROUP and name.isascii() and name.isprintable() and " " not in name:
+        return name
+    return hashlib.sha256(name.encode()).hexdigest()

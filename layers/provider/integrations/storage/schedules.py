@@ -26,7 +26,11 @@ class Schedules:
         self._target_arn = target_arn
 
     def put(self, tenant: str, workflow_id: str, expression: str, timezone: str) -> None:
-        """Create or replace a workflow's schedule; idempotent."""
+        """Create or replace a workflow's schedule; idempotent.
+
+        Raises:
+            ValueError: Scheduler does not take the expression; the text says why.
+        """
         message = {
             "schedule": {"tenant": tenant, "workflowId": workflow_id},
             "scheduledTime": "<aws.scheduler.scheduled-time>",
@@ -46,9 +50,12 @@ class Schedules:
         }
         scheduler = self._aws.scheduler
         try:
-            scheduler.update_schedule(**schedule)
-        except scheduler.exceptions.ResourceNotFoundException:
-            scheduler.create_schedule(**schedule)
+            try:
+                scheduler.update_schedule(**schedule)
+            except scheduler.exceptions.ResourceNotFoundException:
+                scheduler.create_schedule(**schedule)
+        except scheduler.exceptions.ValidationException as refusal:
+            raise ValueError(refusal.response["Error"]["Message"]) from None
 
     def delete(self, tenant: str, workflow_id: str) -> None:
         """Remove a workflow's schedule; nothing happens where there is none."""

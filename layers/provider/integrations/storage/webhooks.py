@@ -14,6 +14,7 @@ from integrations.storage.envelope import Envelope, Sealed
 
 CACHE_SECONDS = 60
 CACHE_SIZE = 1024
+MAX_ID = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +77,13 @@ class Webhooks:
         Raises:
             UnknownWebhook: There is none.
         """
+        if not 0 < len(webhook_id) <= MAX_ID:
+            raise UnknownWebhook("There is no webhook with such an id")
         answer = self._aws.dynamodb(
             "GetItem", {"TableName": self._table, "Key": item({"webhookId": webhook_id})}
         )
         if "Item" not in answer:
-            detail = f"There is no webhook {webhook_id!r}"
-            raise UnknownWebhook(detail)
+            raise UnknownWebhook(f"There is no webhook {webhook_id!r}")
         return _webhook(attributes(answer["Item"]))
 
     def secrets(self, webhook: Webhook) -> WebhookSecrets:

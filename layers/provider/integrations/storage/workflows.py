@@ -11,6 +11,8 @@ from integrations.errors import InvalidInput, UnknownWorkflow, VersionConflict
 from integrations.models import Json, from_epoch, now
 from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
 
+MAX_KEY = 256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredWorkflow:
@@ -78,7 +80,10 @@ class Workflows:
         }
         if next_token:
             query["ExclusiveStartKey"] = item(
-                {"tenant": tenant, "workflowId": decode_token(next_token)["workflowId"]}
+                {
+                    "tenant": tenant,
+                    "workflowId": decode_token(next_token, "workflowId")["workflowId"],
+                }
             )
         page = self._aws.dynamodb("Query", query)
         last = attributes(page.get("LastEvaluatedKey", {}))
@@ -159,20 +164,24 @@ def encode_token(key: Mapping[str, str]) -> str:
     return base64.urlsafe_b64encode(json.dumps(dict(key)).encode()).decode().rstrip("=")
 
 
-def decode_token(token: str) -> dict[str, str]:
-    """The key that a token holds.
+def decode_token(token: str, *names: str) -> dict[str, str]:
+    """The key that a token holds, with just these names.
 
     Raises:
         InvalidInput: It is not one of ours.
     """
     try:
         key = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        if isinstance(key, dict) and all(isinstance(held, str) for held in key.values()):
+        if isinstance(key, dict) and set(key) == set(names) and all(map(_fits, key.values())):
             return key
     except (ValueError, UnicodeError):
         pass
     detail = "nextToken is not one that this API gave"
     raise InvalidInput(detail)
+
+
+def _fits(held: object) -> bool:
+    return isinstance(held, str) and 0 < len(held) <= MAX_KEY
 
 
 def _workflow(held: Mapping[str, Any]) -> StoredWorkflow:
