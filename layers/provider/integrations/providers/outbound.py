@@ -687,7 +687,8 @@ def _body(
 ) -> tuple[bytes | None, str | None]:
     """The body's bytes and its content type."""
     if json is not None:
-        return jsonlib.dumps(json, ensure_ascii=False).encode("utf-8", "replace"), "application/json"
+        text = jsonlib.dumps(json, ensure_ascii=False)
+        return text.encode("utf-8", "replace"), "application/json"
     if isinstance(data, bytes):
         return data, None
     if files:
