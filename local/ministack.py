@@ -36,6 +36,7 @@ class MiniStack:
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self.log = state_dir / "ministack.log"
         self._state_dir = state_dir
+        self._temporary = state_dir / "tmp"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, keep_open: tuple[int, ...] = ()) -> None:
@@ -52,14 +53,13 @@ class MiniStack:
                 f"port {self.port} is taken: stop what uses it, or choose another for MiniStack "
                 "with MINISTACK_PORT=…"
             )
-        temporary = self._state_dir / "tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        self._clear()
+        self._temporary.mkdir(parents=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [interpreter(".venv-ministack"), "-P", ROOT / "local" / "keeper.py"],
                 cwd=self._state_dir,
-                env=self._environment(temporary),
+                env=self._environment(),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -81,17 +81,16 @@ class MiniStack:
         process, self._process = self._process, None
         if process is None:
             return
-        if process.stdin:
-            process.stdin.close()
-        process.terminate()
         try:
-            process.wait(timeout=STOP_SECONDS)
+            process.communicate(timeout=STOP_SECONDS)  # closes the pipe that it watches
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             raise PlatformError(
                 f"MiniStack did not end in {STOP_SECONDS} s (see {self.log})"
             ) from None
+        finally:
+            self._clear()
 
     @property
     def pid(self) -> int | None:
@@ -113,7 +112,11 @@ class MiniStack:
         """Return a client of one of its services, as its root user."""
         return client(service, self.endpoint_url)
 
-    def _environment(self, temporary: Path) -> dict[str, str]:
+    def _clear(self) -> None:
+        """Remove the Lambdas' unpacked layers, which are many megabytes each."""
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _environment(self) -> dict[str, str]:
         return programs.environment(
             {
                 **CREDENTIALS,
@@ -126,7 +129,7 @@ class MiniStack:
                 "STATE_DIR": str(self._state_dir / "ministack"),
                 "S3_PERSIST": "1",
                 "S3_DATA_DIR": str(self._state_dir / "s3"),
-                "TMPDIR": str(temporary),
+                "TMPDIR": str(self._temporary),
                 "LOG_LEVEL": "INFO",
                 # Listeners of services that the stack does not use.
                 "SFTP_ENABLED": "0",

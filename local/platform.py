@@ -1,8 +1,10 @@
 """The platform as one object: started, it is the whole stack behind a URL."""
 
+import itertools
 import platform as machine
 import secrets
 import socket
+import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +20,7 @@ from local.tokens import SCOPES, Tokens
 
 TENANT = "dev"
 BUCKET = "deployments"
-FIRST_PORT = 4566
+PORTS = range(20_000, 30_000)
 # Every platform on this machine deploys the same build.
 BUILD = STATE / "build"
 
@@ -129,7 +131,7 @@ class Platform:
 
     def _start_ministack(self, running: ExitStack, lock: int) -> None:
         remembered = self._state.ministack_port
-        port = self._ministack_port or remembered or free_port()
+        port = self._ministack_port or remembered or port_for(self.state_dir)
         if port != remembered:
             # What was deployed names MiniStack's old address.
             self._state.ministack_port, self._state.deployed = port, None
@@ -216,6 +218,12 @@ class Platform:
         running.callback(server.stop)
 
 
-def free_port() -> int:
-    """Return a port for MiniStack: its usual one, or the next that is free."""
-    return next(port for port in range(FIRST_PORT, 2**16) if ministack.is_free(port))
+def port_for(state_dir: Path) -> int:
+    """Return a port for a new MiniStack: its own for each state folder, or the next that is free.
+
+    It stays below the ports that systems give to outgoing connections, so that it is still there
+    at the next start.
+    """
+    first = PORTS.start + zlib.crc32(str(state_dir).encode()) % len(PORTS)
+    candidates = itertools.chain(range(first, PORTS.stop), range(PORTS.start, first))
+    return next(port for port in candidates if ministack.is_free(port))
