@@ -20,7 +20,8 @@ class Token:
 
 def token_hash(token: str) -> str:
     """The key under which a token is kept: lower-case hex SHA-256 of its whole text."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    # Whatever a client sends is a token that is not known, half a surrogate pair included.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Tokens:
