@@ -1,0 +1,102 @@
+"""Envelope encryption: bound to its place, opened only there."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from integrations.storage.aws import AwsError
+from integrations.storage.envelope import Envelope, EnvelopeBroken, Sealed
+from tests.fakes.aws import FakeAws
+
+CONTEXT = {"tenant": "acme", "provider": "telegram", "connection": "default"}
+SECRET = b"123456789:AAFakeTokenOfTheStandInServer_0123456"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    return Clock()
+
+
+@pytest.fixture
+def envelope(aws: FakeAws, clock: Clock) -> Envelope:
+    return Envelope(aws.client, aws.names["CredentialsKey"], max_age=60, clock=clock)
+
+
+def test_what_was_sealed_opens_with_the_same_context(envelope: Envelope) -> None:
+    sealed = envelope.seal(SECRET, CONTEXT)
+    assert envelope.open(sealed, dict(reversed(CONTEXT.items()))) == SECRET
+
+
+def test_no_part_of_a_sealed_secret_holds_the_secret(envelope: Envelope) -> None:
+    sealed = envelope.seal(SECRET, CONTEXT)
+    kept = b"".join([sealed.ciphertext, sealed.nonce, sealed.data_key])
+    assert not any(SECRET[at : at + 6] in kept for at in range(len(SECRET) - 6))
+
+
+def test_each_write_has_its_own_key_and_nonce(envelope: Envelope) -> None:
+    one, other = envelope.seal(SECRET, CONTEXT), envelope.seal(SECRET, CONTEXT)
+    assert one.data_key != other.data_key
+    assert one.nonce != other.nonce
+    assert one.ciphertext != other.ciphertext
+
+
+@pytest.mark.parametrize("part", ["tenant", "provider", "connection"])
+def test_a_ciphertext_that_is_moved_elsewhere_does_not_open(
+    aws: FakeAws, envelope: Envelope, part: str
+) -> None:
+    sealed = envelope.seal(SECRET, CONTEXT)
+    elsewhere = Envelope(aws.client, aws.names["CredentialsKey"])
+    with pytest.raises((AwsError, EnvelopeBroken)):
+        elsewhere.open(sealed, CONTEXT | {part: "other"})
+
+
+def test_a_data_key_in_memory_does_not_open_it_elsewhere_either(envelope: Envelope) -> None:
+    sealed = envelope.seal(SECRET, CONTEXT)
+    assert envelope.open(sealed, CONTEXT) == SECRET
+    with pytest.raises((AwsError, EnvelopeBroken)):
+        envelope.open(sealed, CONTEXT | {"tenant": "other"})
+
+
+@pytest.mark.parametrize("part", ["ciphertext", "nonce"])
+def test_a_damaged_envelope_says_so(envelope: Envelope, part: str) -> None:
+    sealed = envelope.seal(SECRET, CONTEXT)
+    held = bytearray(getattr(sealed, part))
+    held[0] ^= 1
+    with pytest.raises(EnvelopeBroken):
+        envelope.open(replace(sealed, **{part: bytes(held)}), CONTEXT)
+
+
+def test_an_opened_data_key_is_kept_for_a_while_and_no_longer(
+    aws: FakeAws, envelope: Envelope, clock: Clock
+) -> None:
+    sealed = envelope.seal(SECRET, CONTEXT)
+    envelope.open(sealed, CONTEXT)
+    clock.seconds += 59
+    envelope.open(sealed, CONTEXT)
+    assert aws.calls["Decrypt"] == 1
+    clock.seconds += 2
+    envelope.open(sealed, CONTEXT)
+    assert aws.calls["Decrypt"] == 2
+
+
+def test_without_kms_nothing_opens(aws: FakeAws, envelope: Envelope) -> None:
+    sealed = envelope.seal(SECRET, CONTEXT)
+    aws.fail("Decrypt", "AccessDeniedException", status=400)
+    with pytest.raises(AwsError, match="AccessDenied"):
+        envelope.open(sealed, CONTEXT)
+
+
+def test_a_row_without_all_its_parts_holds_no_secret() -> None:
+    parts = {"ciphertext": b"c", "nonce": b"n", "dataKey": b"d", "keyId": "k"}
+    assert Sealed.of(parts) == Sealed(b"c", b"n", b"d", "k")
+    for name in parts:
+        assert Sealed.of({n: held for n, held in parts.items() if n != name}) is None

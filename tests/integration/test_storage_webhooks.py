@@ -1,0 +1,124 @@
+"""The Webhooks table: an id belongs to one connection; what is refused is counted."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from integrations.errors import UnknownWebhook, WebhookIdTaken
+from integrations.storage.envelope import Envelope
+from integrations.storage.webhooks import CACHE_SECONDS, Webhook, Webhooks, WebhookSecrets
+from tests.fakes.aws import FakeAws
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SECRETS = WebhookSecrets("secret-of-the-webhook", "token-of-the-webhook")
+
+
+class Seconds:
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def __call__(self) -> float:
+        return self.passed
+
+
+@pytest.fixture
+def seconds() -> Seconds:
+    return Seconds()
+
+
+@pytest.fixture
+def webhooks(aws: FakeAws, seconds: Seconds) -> Webhooks:
+    envelope = Envelope(aws.client, aws.names["CredentialsKey"])
+    return Webhooks(
+        aws.client, aws.names["WebhooksTable"], envelope, clock=lambda: NOW, monotonic=seconds
+    )
+
+
+def webhook(**changes: Any) -> Webhook:
+    made = Webhook(
+        webhook_id="orders",
+        tenant="acme",
+        provider="webhook",
+        connection="default",
+        verification={"type": "secret"},
+    )
+    return replace(made, **changes)
+
+
+def test_a_saved_webhook_is_read_with_its_secrets(aws: FakeAws, webhooks: Webhooks) -> None:
+    webhooks.save(webhook(), SECRETS)
+    read = webhooks.get("orders")
+    assert replace(read, sealed=None) == webhook()
+    assert webhooks.secrets(read) == SECRETS
+    assert "secret-of" not in repr(aws.rows("WebhooksTable"))
+    assert "secret-of" not in repr(SECRETS)
+
+
+@pytest.mark.parametrize("part", ["tenant", "provider", "connection"])
+def test_a_taken_id_stays_its_owners(webhooks: Webhooks, part: str) -> None:
+    webhooks.save(webhook(), SECRETS)
+    with pytest.raises(WebhookIdTaken, match="already taken"):
+        webhooks.save(webhook(**{part: "other"}), WebhookSecrets("theirs", "theirs"))
+    assert webhooks.secrets(webhooks.get("orders")) == SECRETS
+    webhooks.delete(webhook(**{part: "other"}))
+    assert webhooks.get("orders").tenant == "acme"
+
+
+def test_its_owner_replaces_it_and_the_counters_stay(webhooks: Webhooks) -> None:
+    webhooks.save(webhook(), SECRETS)
+    webhooks.record_rejection("orders", "The secret is wrong")
+    webhooks.save(webhook(verification={"type": "github"}), WebhookSecrets("new", "new"))
+    read = webhooks.get("orders")
+    assert read.verification == {"type": "github"}
+    assert read.rejected == 1
+    assert webhooks.secrets(read).secret == "new"
+
+
+def test_a_deleted_id_is_free_again(webhooks: Webhooks) -> None:
+    webhooks.save(webhook(), SECRETS)
+    webhooks.delete(webhook())
+    with pytest.raises(UnknownWebhook):
+        webhooks.get("orders")
+    webhooks.save(webhook(tenant="other"), SECRETS)
+    assert webhooks.get("orders").tenant == "other"
+
+
+def test_rejections_are_counted_with_the_last_reason(webhooks: Webhooks) -> None:
+    webhooks.save(webhook(), SECRETS)
+    for reason in ("one", "two", "three"):
+        webhooks.record_rejection("orders", reason)
+    webhooks.record_failure("orders", "not JSON")
+    read = webhooks.get("orders")
+    assert read.rejected == 3
+    assert read.last_rejection == (NOW, "three")
+    assert read.last_failure == (NOW, "not JSON")
+
+
+def test_what_is_told_about_a_deleted_webhook_does_not_bring_it_back(
+    aws: FakeAws, webhooks: Webhooks
+) -> None:
+    webhooks.record_rejection("orders", "one")
+    webhooks.record_failure("orders", "one")
+    assert aws.rows("WebhooksTable") == []
+
+
+def test_a_warm_receiver_reads_a_webhook_once_a_minute(
+    aws: FakeAws, webhooks: Webhooks, seconds: Seconds
+) -> None:
+    webhooks.save(webhook(), SECRETS)
+    for _ in range(3):
+        assert webhooks.receive("orders")[1] == SECRETS
+    assert aws.calls["GetItem"] == 1
+    webhooks.save(webhook(), WebhookSecrets("new", "new"))
+    seconds.passed = CACHE_SECONDS + 1
+    assert webhooks.receive("orders")[1].secret == "new"
+    assert aws.calls["GetItem"] == 2
+
+
+def test_an_unknown_webhook_is_not_remembered_as_such(aws: FakeAws, webhooks: Webhooks) -> None:
+    with pytest.raises(UnknownWebhook):
+        webhooks.receive("orders")
+    webhooks.save(webhook(), SECRETS)
+    assert webhooks.receive("orders")[0].tenant == "acme"
