@@ -2,9 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from integrations.models import Json
 from integrations.storage.aws import Aws, AwsError
@@ -104,13 +107,15 @@ class Queue:
 
     def put(self, key: str, payload: bytes) -> None:
         """Keep a payload in S3 under ``key``."""
-        self._aws.s3.put_object(
-            Bucket=self._bucket, Key=key, Body=payload, ContentType="application/json"
-        )
+        with _told("PutObject"):
+            self._aws.s3.put_object(
+                Bucket=self._bucket, Key=key, Body=payload, ContentType="application/json"
+            )
 
     def get(self, key: str) -> bytes:
         """A payload from S3."""
-        held: bytes = self._aws.s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        with _told("GetObject"):
+            held: bytes = self._aws.s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         return held
 
     def postpone(self, receipt_handle: str, seconds: float) -> None:
@@ -123,6 +128,19 @@ class Queue:
                 "VisibilityTimeout": min(max(0, round(seconds)), 43_000),
             },
         )
+
+
+@contextmanager
+def _told(operation: str) -> Iterator[None]:
+    """S3's failures, which come by way of boto3, as those of every other service."""
+    try:
+        yield
+    except ClientError as refusal:
+        error = refusal.response.get("Error", {})
+        code, message = error.get("Code", "Unknown"), error.get("Message", "")
+        raise AwsError(operation, code, message) from None
+    except BotoCoreError as failure:
+        raise AwsError(operation, type(failure).__name__, "S3 is unreachable") from None
 
 
 def _group(name: str) -> str:
