@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from integrations.errors import Conflict, UnknownExecution
+from integrations.errors import Conflict, InvalidInput, UnknownExecution
 from integrations.models import Json, from_epoch, now, rfc3339
 from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
 from integrations.storage.workflows import decode_token, encode_token
@@ -222,16 +222,16 @@ class Executions:
         """One page of summaries, newest first, and the token of the next one.
 
         Raises:
-            InvalidInput: The token is not one of ours.
+            InvalidInput: The token is not one of ours, or of a list with other filters.
         """
         hash_key, hash_value, index = "tenant", tenant, "newest"
         if workflow_id:
             hash_key, hash_value, index = "workflowKey", f"{tenant}#{workflow_id}", "workflow"
-        values: dict[str, Attribute] = {
-            ":hash": hash_value,
-            ":since": rfc3339(since) if since else "0",
-            ":until": rfc3339(until) + "~" if until else "~",
-        }
+        first = rfc3339(since) if since else "0"
+        last = rfc3339(until) + "~" if until else "~"
+        if first > last:
+            return [], None  # which DynamoDB would call a mistake
+        values: dict[str, Attribute] = {":hash": hash_value, ":since": first, ":until": last}
         query: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": index,
@@ -247,17 +247,18 @@ class Executions:
             query["Limit"] = max(limit, 100)
         query["ExpressionAttributeValues"] = item(values)
         if next_token:
-            query["ExclusiveStartKey"] = item(
-                self._start_key(tenant, workflow_id, decode_token(next_token, "id", "key"))
-            )
+            key = decode_token(next_token, "id", "key")
+            if not first <= key["key"] <= last:
+                raise InvalidInput("nextToken is of a list with other filters")
+            query["ExclusiveStartKey"] = item(self._start_key(tenant, workflow_id, key))
         found: list[StoredExecution] = []
         while True:
             page = self._aws.dynamodb("Query", query)
             found += [_execution(attributes(held)) for held in page["Items"]]
             if len(found) > limit or (len(found) == limit and "LastEvaluatedKey" in page):
                 found = found[:limit]
-                last = found[-1]
-                return found, encode_token({"id": last.execution_id, "key": _created_key(last)})
+                end = found[-1]
+                return found, encode_token({"id": end.execution_id, "key": _created_key(end)})
             if "LastEvaluatedKey" not in page:
                 return found, None
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]

@@ -181,7 +181,8 @@ def decode_token(token: str, *names: str) -> dict[str, str]:
 
 
 def _fits(held: object) -> bool:
-    return isinstance(held, str) and 0 < len(held) <= MAX_KEY
+    # Our own ids and moments are ASCII; half a surrogate pair would not even reach the table.
+    return isinstance(held, str) and 0 < len(held) <= MAX_KEY and held.isascii()
 
 
 def _workflow(held: Mapping[str, Any]) -> StoredWorkflow:
