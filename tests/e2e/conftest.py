@@ -1,21 +1,30 @@
 """The deployed stack, driven over HTTP, with stand-ins on loopback in the providers' places."""
 
+import os
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from local.platform import Platform
+from tests.fakes.certificates import Authority
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.google import FakeGoogle
+from tests.fakes.oidc import Issuer
 from tests.fakes.receiver import Receiver
+from tests.fakes.smtp import MailServer
 from tests.fakes.telegram import TelegramServer
 
 FACEBOOK_VERIFY_TOKEN = "stack-verify-token"
+JWT_AUDIENCE = "integrations"
+MAIL_USER = "stack@example.com"
+MAIL_PASSWORD = "5ecret-of-the-stack"
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,8 @@ class StandIns:
     google: FakeGoogle
     facebook: FacebookStandIn
     receiver: Receiver
+    mail: MailServer
+    issuer: Issuer
 
 
 class Client:
@@ -109,6 +120,20 @@ class Client:
         return [self.get(f"/api/executions/{each['executionId']}").json() for each in found]
 
 
+def problem(answer: requests.Response, status: int, code: str) -> dict[str, Any]:
+    """A refusal as RFC 9457 has it, with this status and code; its body."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert body["code"] == code, body
+    assert body["status"] == status
+    assert body["type"]
+    assert body["title"]
+    assert body["detail"]
+    assert body["requestId"]
+    return body
+
+
 def eventually[T](look: Callable[[], T | None], *, seconds: float = 30, every: float = 0.25) -> T:
     """What ``look`` finds, as soon as it finds something; a failure where it takes too long."""
     end = time.monotonic() + seconds
@@ -121,14 +146,38 @@ def eventually[T](look: Callable[[], T | None], *, seconds: float = 30, every: f
 
 
 @pytest.fixture(scope="session")
-def stand_ins() -> Iterator[StandIns]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who issues the mail servers' certificates; the functions trust it."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def stand_ins(authority: Authority) -> Iterator[StandIns]:
     with (
         TelegramServer() as telegram,
         FakeGoogle() as google,
         FacebookStandIn() as facebook,
         Receiver() as receiver,
+        MailServer(
+            "starttls",
+            authority.server_context("localhost"),
+            users={MAIL_USER: MAIL_PASSWORD},
+        ) as mail,
+        Issuer() as issuer,
     ):
-        yield StandIns(telegram, google, facebook, receiver)
+        yield StandIns(telegram, google, facebook, receiver, mail, issuer)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trust(authority: Authority) -> Iterator[None]:
+    """Let whatever starts from here, the functions' processes included, trust the authority too."""
+    trusted = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    own = Path(trusted).read_text(encoding="utf-8") if trusted else ""
+    bundle = authority.bundle.with_name("trusted.pem")
+    bundle.write_text(f"{own}\n{authority.bundle.read_text(encoding='utf-8')}", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(bundle))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -148,6 +197,13 @@ def platform(stand_ins: StandIns, tmp_path_factory: pytest.TempPathFactory) -> I
         "FacebookAppId": stand_ins.facebook.app_id,
         "FacebookAppSecret": stand_ins.facebook.app_secret,
         "FacebookVerifyToken": FACEBOOK_VERIFY_TOKEN,
+        "SmtpHost": "localhost",
+        "SmtpPort": str(stand_ins.mail.port),
+        "SmtpUser": MAIL_USER,
+        "SmtpPass": MAIL_PASSWORD,
+        "SmtpFrom": f"The stack <{MAIL_USER}>",
+        "JwtIssuer": stand_ins.issuer.url,
+        "JwtAudience": JWT_AUDIENCE,
         "FrontendUrl": "http://localhost:5173",
     }
     state = tmp_path_factory.mktemp("platform")

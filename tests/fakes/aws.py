@@ -183,15 +183,12 @@ class FakeAws:
     # -- for tests ---------------------------------------------------------------------------
 
     def reset(self) -> None:
-        """Empty every table, queue, bucket and schedule; serve again."""
+        """Empty every table, queue, bucket and schedule group; serve again."""
         self._write_secret(self._first_secret)
         self._records = _Records()
         dynamodb = get_backend("dynamodb")[ACCOUNT][REGION]
         for table in dynamodb.tables.values():
             table.items.clear()
-        sqs = get_backend("sqs")[ACCOUNT][REGION]
-        for queue in list(sqs.queues):
-            sqs.purge_queue(queue)
         s3 = get_backend("s3")[ACCOUNT]["aws"]
         for bucket in s3.buckets.values():
             bucket.keys.clear()
