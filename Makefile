@@ -8,7 +8,7 @@ PYTHON = $(shell for p in python3.13 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.13
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && command -v "$$p" && break; done)
 BIN := .venv/bin
 ARCHITECTURE ?= arm64
-STAGE ?= dev
+STAGE ?= default
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,7 +35,7 @@ format: .venv/.done  ## let ruff format and fix the code
 build: $(VENVS)  ## build what AWS gets (ARCHITECTURE=arm64|x86_64)
 	@$(BIN)/python -m local.build --architecture $(ARCHITECTURE)
 
-deploy: build  ## build and deploy to AWS (STAGE=dev|prod, see samconfig.toml)
+deploy: build  ## build and deploy to AWS (STAGE=prod; the stages are in samconfig.toml)
 	@$(BIN)/python -m local.sam deploy --config-env $(STAGE)
 
 bench: $(VENVS)  ## measure cold starts, CPU, AWS calls and throughput
@@ -53,7 +53,7 @@ token-revoke: .venv/.done  ## revoke an API token: NAME=… [TENANT=…] [STACK=
 lock: .venv/.done  ## pin the newest versions of everything
 	@sh requirements/lock.sh
 
-docs: .venv/.done  ## write docs/openapi.json from the routes' code
+docs: .venv/.done  ## write openapi.json and what docs/ takes from the code
 	@$(BIN)/python -m docs
 
 clean:  ## remove everything that make made, the local stack's data included

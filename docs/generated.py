@@ -1,0 +1,10 @@
+"""Everything that `make docs` writes: file → what stands in it."""
+
+from pathlib import Path
+
+from docs import openapi
+
+
+def files() -> dict[Path, str]:
+    """Every generated file and its text."""
+    return {openapi.FILE: openapi.document()}
