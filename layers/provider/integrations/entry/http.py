@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import isinf
 from typing import Annotated, Any
 
 from aws_lambda_powertools import Logger
@@ -172,15 +173,23 @@ def _strict_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
         detail = f"{name} is not JSON"
         raise ValueError(detail)
 
+    def finite(digits: str) -> float:
+        number = float(digits)
+        if isinf(number):  # which nobody could write as JSON again
+            detail = "a number is too large"
+            raise ValueError(detail)
+        return number
+
     try:
-        held = json.loads(text, parse_constant=refuse)
+        held = json.loads(text, parse_constant=refuse, parse_float=finite)
         if "\\u" in text:
             json.dumps(held, ensure_ascii=False).encode()
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError) as broken:
         raise json.JSONDecodeError(str(broken)[:100], "", 0) from None
-    return held
+    # Of a list Powertools would take the first item; every body of this API is an object.
+    return "a list" if isinstance(held, list) else held
 
 
 def _failed(failure: IntegrationError) -> Response[str]:
