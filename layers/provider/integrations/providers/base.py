@@ -356,5 +356,5 @@ class Provider:
             return self._actions[name]
         except KeyError:
             known = ", ".join(sorted(self._actions))
-            detail = f"{self.id} has no action {name!r}; it has: {known}"
+            detail = f"{self.id} has no action {name[:64]!r}; it has: {known}"
             raise UnknownAction(detail) from None

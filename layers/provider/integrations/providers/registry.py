@@ -34,7 +34,7 @@ def get(provider_id: str) -> Provider:
     try:
         name = MODULES[provider_id]
     except KeyError:
-        detail = f"There is no provider {provider_id!r}; there are: {', '.join(PROVIDER_IDS)}"
+        detail = f"There is no provider {provider_id[:64]!r}; there are: {', '.join(PROVIDER_IDS)}"
         raise UnknownProvider(detail) from None
     provider: Provider = import_module(f"integrations.providers.{name}").PROVIDER
     return provider
