@@ -14,7 +14,8 @@ from tests.fakes import aws as amazon
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.google import FakeGoogle
 from tests.fakes.receiver import Receiver
-from tests.fakes.telegram import TOKEN, TelegramServer
+from tests.fakes.telegram import TOKEN as EXAMPLE_TOKEN
+from tests.fakes.telegram import TelegramServer
 
 NOWHERE = "http://127.0.0.1:9"
 """Where providers are that a test has not asked for: nobody listens there."""
@@ -32,10 +33,12 @@ ADDRESSES = {
 GOOGLE_CLIENT = "1098-client.apps.googleusercontent.com"
 GOOGLE_SECRET = "GOCSPX-secret-of-the-google-client"
 FACEBOOK_APP = "123456789012345"
-FACEBOOK_SECRET = "0123456789abcdef0123456789abcdef"
+FACEBOOK_SECRET = "5eb63bbbe01eeed093cb22bb8f5acdc3"
 VERIFY_TOKEN = "verify-token-of-the-stack"
 
-STACK_SECRETS = {amazon.SECRET_KEY, TOKEN, GOOGLE_SECRET, FACEBOOK_SECRET, VERIFY_TOKEN}
+BOT_TOKEN = "7350119642:AAE-token-of-the-bot-in-these-tests_0001"
+
+STACK_SECRETS = {amazon.SECRET_KEY, BOT_TOKEN, GOOGLE_SECRET, FACEBOOK_SECRET, VERIFY_TOKEN}
 
 
 @pytest.fixture(scope="session")
@@ -118,8 +121,9 @@ def _handlers() -> list["logging.StreamHandler[io.StringIO]"]:
 
 @pytest.fixture
 def telegram(monkeypatch: pytest.MonkeyPatch) -> Iterator[TelegramServer]:
-    """Telegram, with one bot whose token is ``telegram.token``."""
-    with TelegramServer() as running:
+    """Telegram, with one bot whose token is ``telegram.token``, and that of the example events."""
+    with TelegramServer(token=BOT_TOKEN) as running:
+        running.add_bot(EXAMPLE_TOKEN, "example_bot")
         monkeypatch.setenv("TELEGRAM_API_BASE", running.url)
         yield running
 
