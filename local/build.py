@@ -37,14 +37,10 @@ def build(build_dir: Path, *, architecture: str, report: Report) -> str:
         PlatformError: Something does not build, or a module has no bytecode.
     """
     wanted = digest.of_values(digest.of_sources(), architecture)
-    stamp = build_dir.with_name(f"{build_dir.name}.digest")
-    if (
-        stamp.is_file()
-        and stamp.read_text(encoding="utf-8") == wanted
-        and (build_dir / "template.yaml").is_file()
-    ):
+    # In the folder that `sam build` empties, so whoever else builds there takes it away.
+    stamp = build_dir / ".digest"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return wanted
-    stamp.unlink(missing_ok=True)
     check_template(build_dir.with_name("template"), report)
     cache = build_dir.with_name(f"{build_dir.name}-cache-{architecture}")
     log = build_dir.with_name(f"{build_dir.name}.log")
