@@ -14,14 +14,15 @@ from pydantic.alias_generators import to_camel
 
 from integrations.errors import (
     ConnectionInUse,
-    CredentialsRejected,
     FieldError,
     IntegrationError,
     InvalidInput,
     InvalidParams,
     PermissionMissing,
     ProviderError,
+    ProviderNotConfigured,
     ProviderUnavailable,
+    RateLimited,
     UnknownWebhook,
     VersionConflict,
 )
@@ -295,19 +296,17 @@ class ConnectionService:
         """
         provider = registry.get(provider_id)
         started = time.monotonic()
-        opened: Opened | None = None
         try:
             if given is None:
                 opened = self._vault.open(tenant, provider_id, name)
-                credentials = opened.credentials
+                opened, verified = self._vault.attempt(opened, provider.verify)
+                self._keep_success(opened, verified)
             else:
-                credentials = _parse(provider, given)
-            verified = provider.verify(self._vault.call(provider, credentials))
+                verified = provider.verify(self._vault.call(provider, _parse(provider, given)))
         except ProviderError as refusal:
-            self._keep_failure(opened, refusal)
+            if given is None:
+                self._keep_failure(tenant, provider_id, name, refusal)
             return self._test_answer(started, refusal.detail, code=refusal.code)
-        if opened:
-            self._keep_success(opened, verified)
         return self._test_answer(started, verified.message, verified=verified)
 
     def _keep_success(self, opened: Opened, verified: Verified[Any]) -> None:
@@ -326,16 +325,27 @@ class ConnectionService:
             connection, verified.account, due_at=self._vault.next_check()
         )
 
-    def _keep_failure(self, opened: Opened | None, refusal: ProviderError) -> None:
-        if opened is None or opened.connection is None:
-            return
-        if isinstance(refusal, CredentialsRejected):
-            self._vault.record_refusal(opened, refusal)
-            return
-        status = "error" if isinstance(refusal, PermissionMissing) else None
+    def _keep_failure(
+        self,
+        tenant: str,
+        provider_id: str,
+        name: str,
+        failure: IntegrationError,
+        *,
+        due_at: datetime | None = None,
+    ) -> ConnectionStatus:
+        """Keep how a test failed. Returns the state afterwards."""
+        connection = self._connections.find(tenant, provider_id, name)
+        if connection is None:
+            return "disconnected"
+        # What a refusal of the credentials does to the state, the vault has recorded.
+        status: ConnectionStatus | None = None
+        if isinstance(failure, PermissionMissing):
+            status = "error"
         self._connections.record_error(
-            opened.connection, refusal.code, refusal.detail, status=status, tested=True
+            connection, failure.code, failure.detail, status=status, tested=True, due_at=due_at
         )
+        return status or self._state(connection)
 
     def _test_answer(
         self,
@@ -548,18 +558,13 @@ class ConnectionService:
         A provider that is down changes nothing: the next check is only an hour away then.
         """
         provider = registry.get(provider_id)
-        opened: Opened | None = None
         try:
             opened = self._vault.open_for_check(tenant, provider_id, name)
-            verified = provider.verify(self._vault.call(provider, opened.credentials))
-        except ProviderError as refusal:
-            self._keep_failure(opened, refusal)
-            connection = self._connections.get(tenant, provider_id, name)
-            soon = isinstance(refusal, ProviderUnavailable)
-            self._connections.postpone(connection, self._vault.next_check(soon=soon))
-            return self._state(connection)
-        if opened.connection is None:
-            return "disconnected"
+            opened, verified = self._vault.attempt(opened, provider.verify)
+        except (ProviderError, ProviderNotConfigured) as failure:
+            soon = isinstance(failure, (ProviderUnavailable, RateLimited))
+            due_at = self._vault.next_check(soon=soon)
+            return self._keep_failure(tenant, provider_id, name, failure, due_at=due_at)
         self._keep_success(opened, verified)
         try:
             self._subscriptions.sync(tenant, provider_id, name)

@@ -11,7 +11,6 @@ from pydantic import SecretStr
 from integrations.errors import (
     ConnectionPaused,
     CredentialsRejected,
-    IntegrationError,
     NeedsReauthentication,
     ProviderError,
     ProviderNotConfigured,
@@ -29,8 +28,10 @@ from integrations.storage.connections import Connection, Connections
 REFRESH_BEFORE = timedelta(minutes=5)
 """A token that lives no longer than this is refreshed before it is used."""
 
-LEASE = timedelta(seconds=30)
-WAIT_SECONDS = 20.0
+LEASE = timedelta(seconds=75)
+"""Longer than a token endpoint is waited for: a refresh token that rotates must not be sent twice,
+for some providers then end the whole grant."""
+WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.25
 CHECK_EVERY = timedelta(days=1)
 CHECK_SOON = timedelta(hours=1)
@@ -170,24 +171,47 @@ class Vault:
 
         Raises:
             UnknownConnection: The tenant has none of this name, nor has the stack a default.
+            NeedsReauthentication: Only a new login can help; the provider is not asked again.
             ConnectionPaused: The provider asked for patience that is not over yet.
             ProviderError: As the provider's function raised it.
         """
-        opened = self.open(tenant, provider_id, name)
+        opened = self._found(tenant, provider_id, name)
         connection = opened.connection
+        if connection and connection.status == "needs_reauth":
+            raise NeedsReauthentication(_reason(connection))
         if connection and connection.paused_until and connection.paused_until > self._clock():
             wait = (connection.paused_until - self._clock()).total_seconds()
             detail = f"{connection.key} rests for {wait:.0f} s more, as {provider_id} asked"
             raise ConnectionPaused(detail, retry_after=wait)
+        opened = self._refreshed(opened)
+        _, result = self.attempt(opened, act, idempotency_key=idempotency_key, hops=hops)
+        return result
+
+    def attempt[T](
+        self,
+        opened: Opened,
+        act: Callable[[Call[Any]], T],
+        *,
+        idempotency_key: str | None = None,
+        hops: int = 0,
+    ) -> tuple[Opened, T]:
+        """Do something with opened credentials, once more where only a refresh was needed.
+
+        Returns:
+            The credentials that it was done with in the end, and what came of it.
+
+        Raises:
+            ProviderError: As the provider's function raised it; a refusal is kept in the record.
+        """
         try:
-            return self._attempt(opened, act, idempotency_key, hops)
+            return opened, self._attempt(opened, act, idempotency_key, hops)
         except CredentialsRejected as refusal:
             if self._is_final(opened, refusal):
                 self.record_refusal(opened, refusal)
                 raise
-        opened = self._refreshed(opened, force=True)
+        opened = self._refreshed(opened, refused=True)
         try:
-            return self._attempt(opened, act, idempotency_key, hops)
+            return opened, self._attempt(opened, act, idempotency_key, hops)
         except CredentialsRejected as refusal:
             self.record_refusal(opened, refusal)
             raise
@@ -200,28 +224,27 @@ class Vault:
             NeedsReauthentication: Only a new login can help.
             ProviderUnavailable: They have expired and the provider cannot refresh them now.
         """
-        provider = registry.get(provider_id)
-        try:
-            connection = self._connections.get_sealed(tenant, provider_id, name)
-        except UnknownConnection:
-            return self._stack_default(provider, name)
-        return self._refreshed(self._opened(provider, connection))
+        return self._refreshed(self._found(tenant, provider_id, name))
 
     def open_for_check(self, tenant: str, provider_id: str, name: str) -> Opened:
         """The same for the daily check: refreshed where they end within ``CHECK_AHEAD``."""
         provider = registry.get(provider_id)
         connection = self._connections.get_sealed(tenant, provider_id, name)
-        opened = self._opened(provider, connection)
-        expires_at = self._expires_at(opened)
-        near = expires_at is not None and expires_at - CHECK_AHEAD <= self._clock()
-        return self._refreshed(opened, force=near)
+        return self._refreshed(self._opened(provider, connection), ahead=CHECK_AHEAD)
 
-    def record_refusal(self, opened: Opened, refusal: ProviderError) -> None:
-        """Keep that the provider refuses these credentials."""
+    def record_refusal(self, opened: Opened, refusal: ProviderError) -> bool:
+        """Keep that the provider refuses these credentials.
+
+        Only a lost grant asks for a new login. Any other refusal (of this stack's own client, of a
+        token that was made a moment ago) may end without one, so the next use asks again.
+
+        Returns:
+            ``False`` where the credentials changed in between: the refusal is not of the new ones.
+        """
         if opened.connection is None:
-            return
-        needs_login = isinstance(refusal, NeedsReauthentication) or opened.provider.oauth
-        self._connections.record_error(
+            return True
+        needs_login = isinstance(refusal, NeedsReauthentication)
+        return self._connections.record_error(
             opened.connection,
             refusal.code,
             refusal.detail,
@@ -255,6 +278,15 @@ class Vault:
             or isinstance(refusal, NeedsReauthentication)
         )
 
+    def _found(self, tenant: str, provider_id: str, name: str) -> Opened:
+        """The credentials as they are kept."""
+        provider = registry.get(provider_id)
+        try:
+            connection = self._connections.get_sealed(tenant, provider_id, name)
+        except UnknownConnection:
+            return self._stack_default(provider, name)
+        return self._opened(provider, connection)
+
     def _stack_default(self, provider: Provider, name: str) -> Opened:
         if provider.stack_credentials and name == DEFAULT_CONNECTION:
             credentials = provider.stack_credentials(self._app_secret.values())
@@ -267,29 +299,34 @@ class Vault:
         credentials = provider.credentials.model_validate(self._connections.open(connection))
         return Opened(provider, credentials, connection)
 
-    def _expires_at(self, opened: Opened) -> datetime | None:
-        return (
-            opened.provider.expires_at(opened.credentials) if opened.provider.expires_at else None
-        )
+    def _lasts(self, opened: Opened, margin: timedelta = timedelta(0)) -> bool:
+        """Whether the credentials live longer than ``margin``."""
+        if opened.provider.expires_at is None:
+            return True
+        ends = opened.provider.expires_at(opened.credentials)
+        return ends is None or ends - margin > self._clock()
 
-    def _refreshed(self, opened: Opened, *, force: bool = False) -> Opened:
-        """The credentials, or fresher ones: by our own refresh, or that of whom we waited for."""
+    def _refreshed(
+        self, opened: Opened, *, ahead: timedelta = REFRESH_BEFORE, refused: bool = False
+    ) -> Opened:
+        """The credentials, or fresher ones: by our own refresh, or that of whom we waited for.
+
+        Args:
+            opened: The credentials at hand.
+            ahead: They are refreshed where they do not live longer than this.
+            refused: The provider does not take them, whatever their time says.
+        """
         provider, connection = opened.provider, opened.connection
         if provider.refresh is None or connection is None:
             return opened
+        if not refused and self._lasts(opened, ahead):
+            return opened
         version = connection.version
         waited = 0.0
-        while True:
-            expires_at = self._expires_at(opened)
-            fresh = expires_at is None or expires_at - REFRESH_BEFORE > self._clock()
-            if fresh and not (force and connection.version == version):
-                return opened
-            if connection.status == "needs_reauth" and not fresh:
-                reason = connection.last_error.message if connection.last_error else "log in again"
-                raise NeedsReauthentication(reason)
-            if self._connections.lease(connection, self._clock() + LEASE):
-                return self._refresh(opened, expires_at)
+        while not self._connections.lease(connection, self._clock() + LEASE):
             if waited >= WAIT_SECONDS:
+                if not refused and self._lasts(opened):
+                    return opened
                 detail = f"{connection.key} is being refreshed by another call that does not end"
                 raise ProviderUnavailable(detail)
             self._sleep(POLL_SECONDS)
@@ -298,21 +335,32 @@ class Vault:
                 connection.tenant, connection.provider, connection.name
             )
             opened = self._opened(provider, connection)
+            if connection.version != version and self._lasts(opened):
+                return opened
+            if connection.status == "needs_reauth":
+                raise NeedsReauthentication(_reason(connection))
+        return self._refresh(opened, refused=refused)
 
-    def _refresh(self, opened: Opened, expires_at: datetime | None) -> Opened:
+    def _refresh(self, opened: Opened, *, refused: bool) -> Opened:
+        """Refresh under the lease, which ends with it."""
         connection = opened.connection
         assert connection is not None and opened.provider.refresh is not None  # noqa: PT018, S101
         try:
             credentials = opened.provider.refresh(self.call(opened.provider, opened.credentials))
         except CredentialsRejected as refusal:
-            self.record_refusal(opened, refusal)
+            if not self.record_refusal(opened, refusal):
+                # Somebody logged in again in the meantime.
+                return self.open(connection.tenant, connection.provider, connection.name)
             self._connections.release(connection)
             raise
-        except IntegrationError as failure:
+        except (ProviderError, ProviderNotConfigured) as failure:
             self._connections.record_error(connection, failure.code, failure.detail, status=None)
             self._connections.release(connection)
-            if expires_at and expires_at > self._clock():
+            if not refused and self._lasts(opened):
                 return opened  # still good for a little while
+            raise
+        except Exception:
+            self._connections.release(connection)
             raise
         refreshed = Opened(opened.provider, credentials, connection)
         try:
@@ -323,11 +371,12 @@ class Vault:
 
     def save(self, connection: Connection, opened: Opened, *, replaces: int | None) -> Connection:
         """Seal and keep credentials; when they die and when to look again follows from them."""
+        told = opened.provider.expires_at
         alive = replace(
             connection,
             status="connected",
             last_error=None,
-            expires_at=self._expires_at(opened) or connection.expires_at,
+            expires_at=told(opened.credentials) if told else connection.expires_at,
         )
         return self._connections.save(
             alive, reveal(opened.credentials), replaces=replaces, due_at=self.next_check()
@@ -336,3 +385,7 @@ class Vault:
     def next_check(self, *, soon: bool = False) -> datetime:
         """When the schedule should look again: tomorrow, or ``soon`` where nothing was learnt."""
         return self._clock() + (CHECK_SOON if soon else CHECK_EVERY)
+
+
+def _reason(connection: Connection) -> str:
+    return connection.last_error.message if connection.last_error else "Somebody must log in again"
