@@ -44,6 +44,7 @@ def begun(handshakes: Handshakes, **changes: Any) -> Handshake:
             provider="sheets_oauth",
             connection="default",
             deadline=NOW + LIFETIME,
+            callback_url="https://api.example.com/callback",
         ),
         **changes,
     )
@@ -56,6 +57,7 @@ def test_a_state_gives_the_verifier_back_once(handshakes: Handshakes) -> None:
     taken, verifier = handshakes.consume("id", "sheets_oauth", STATE)
     assert verifier == VERIFIER
     assert (taken.status, taken.redirect_uri) == ("exchanging", "https://app.example.com/done")
+    assert (taken.callback_url, taken.taken_at) == ("https://api.example.com/callback", NOW)
     with pytest.raises(HandshakeRefused, match="already used"):
         handshakes.consume("id", "sheets_oauth", STATE)
 

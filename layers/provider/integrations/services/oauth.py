@@ -6,11 +6,12 @@ RFC 6749 (authorization code), RFC 7636 (PKCE), RFC 9207 (``iss``), RFC 9700 (be
 import base64
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal, Self
+from datetime import datetime, timedelta
+from typing import Literal
 from urllib.parse import urlencode, urlsplit
 
 from integrations.errors import (
@@ -19,17 +20,27 @@ from integrations.errors import (
     InvalidRedirect,
     ProviderError,
     UnknownConnection,
+    VersionConflict,
 )
 from integrations.models import now
 from integrations.providers import registry
 from integrations.providers.base import Provider
 from integrations.services.connections import Answer, ConnectionAnswer, ConnectionService
 from integrations.services.vault import Vault
+from integrations.storage.aws import AwsError
+from integrations.storage.envelope import EnvelopeBroken
 from integrations.storage.handshakes import LIFETIME, Handshake, Handshakes
+
+_log = logging.getLogger(__name__)
 
 type HandshakeStatus = Literal["pending", "completed", "failed", "expired"]
 
 MAX_REDIRECT = 2048
+
+BROKEN_OFF_AFTER = timedelta(minutes=3)
+"""A callback that has been at work for so long is dead: no function lives to that age here."""
+
+KEEPING_ATTEMPTS = 3
 
 
 class StartedAnswer(Answer):
@@ -124,22 +135,20 @@ class OAuthService:
             provider=provider_id,
             connection=connection,
             deadline=self._clock() + LIFETIME,
+            callback_url=f"{self._public_url}/api/integrations/oauth/callback/{provider_id}",
             redirect_uri=redirect,
         )
         state = f"{handshake.handshake_id}.{secrets.token_urlsafe(32)}"
         verifier = secrets.token_urlsafe(48)
         self._handshakes.begin(handshake, state, verifier)
         auth_url = provider.oauth.authorization_url(
-            app, self._vault.addresses, self._callback_url(provider_id), state, _challenge(verifier)
+            app, self._vault.addresses, handshake.callback_url, state, _challenge(verifier)
         )
         return StartedAnswer(
             auth_url=auth_url,
             handshake_id=handshake.handshake_id,
             expires_at=handshake.deadline,
         )
-
-    def _callback_url(self, provider_id: str) -> str:
-        return f"{self._public_url}/api/integrations/oauth/callback/{provider_id}"
 
     def _allowed(self, redirect_uri: str) -> str:
         """The redirect, checked as a browser would read it.
@@ -195,6 +204,14 @@ class OAuthService:
                     status="failed",
                     error=HandshakeError(code=error["code"], message=error["message"]),
                 )
+            case "exchanging":
+                taken = handshake.taken_at or handshake.deadline
+                if taken + BROKEN_OFF_AFTER > self._clock():
+                    return HandshakeAnswer(status="pending")
+                message = "The login broke off here after the provider's answer; start again"
+                return HandshakeAnswer(
+                    status="failed", error=HandshakeError(code="internal_error", message=message)
+                )
         if handshake.deadline <= self._clock():
             message = "Nobody finished the login in time; start again"
             return HandshakeAnswer(
@@ -231,12 +248,10 @@ class OAuthService:
         handshake, verifier = self._handshakes.consume(handshake_id, provider_id, state)
         try:
             message = self._exchange(provider, handshake, verifier, given)
-        except IntegrationError as failure:
-            self._handshakes.fail(handshake, failure.code, failure.detail)
-            return self._outcome(handshake, "failed", failure.detail)
-        except Exception:
-            self._handshakes.fail(handshake, "internal_error", "Something went wrong here")
-            raise
+        except Exception as failure:  # noqa: BLE001 - a person waits, and gets a reason
+            code, reason = _told(failure)
+            self._handshakes.fail(handshake, code, reason)
+            return self._outcome(handshake, "failed", reason)
         self._handshakes.complete(handshake)
         return self._outcome(handshake, "completed", message)
 
@@ -254,7 +269,7 @@ class OAuthService:
         ):
             raise HandshakeRefused("The answer came from another issuer")
         if "error" in given or "error_code" in given:
-            raise LoginRefused.of(given)
+            raise _login_error(given)
         code = given.get("code")
         if not code:
             raise HandshakeRefused("The provider sent neither a code nor an error")
@@ -263,13 +278,20 @@ class OAuthService:
             self._vault.http,
             self._vault.addresses,
             code,
-            self._callback_url(provider.id),
+            handshake.callback_url,
             verifier,
         )
         verified = provider.verify(self._vault.call(provider, credentials))
-        self._connections.keep(
-            handshake.tenant, provider, handshake.connection, credentials, verified
-        )
+        for attempts_left in reversed(range(KEEPING_ATTEMPTS)):
+            try:
+                self._connections.keep(
+                    handshake.tenant, provider, handshake.connection, credentials, verified
+                )
+                break
+            except VersionConflict:
+                # A refresh of what this login replaces; the person should not have to repeat it.
+                if not attempts_left:
+                    raise
         return verified.message
 
     def _outcome(
@@ -283,20 +305,35 @@ class OAuthService:
         return Outcome(handshake.handshake_id, handshake.provider, status, message, redirect)
 
 
-class LoginRefused(ProviderError):
-    """The person, or the provider for them, said no."""
+class LoginFailed(ProviderError):
+    """The provider ended the login with an error."""
+
+    code = "login_failed"
+
+
+class LoginRefused(LoginFailed):
+    """The person said no."""
 
     code = "access_denied"
 
-    @classmethod
-    def of(cls, given: Mapping[str, str]) -> Self:
-        """The refusal that a callback's parameters tell (RFC 6749 4.1.2.1, and Facebook's own)."""
-        error = str(given.get("error") or given.get("error_code"))[:100]
-        words = str(given.get("error_description") or given.get("error_message") or "")[:300]
-        if error == "access_denied":
-            words = words or "The login was refused"
-        detail = f"{words} ({error})" if words else f"The provider answered {error}"
-        return cls(detail, provider_code=error)
+
+def _told(failure: Exception) -> tuple[str, str]:
+    """A failure's code and reason; one of our own making is logged and told in general."""
+    if isinstance(failure, IntegrationError) and not isinstance(failure, AwsError | EnvelopeBroken):
+        return failure.code, failure.detail
+    _log.error("a login failed in an unforeseen way", exc_info=failure)
+    return "internal_error", "Something went wrong here; start again"
+
+
+def _login_error(given: Mapping[str, str]) -> LoginFailed:
+    """The error that a callback's parameters tell (RFC 6749 4.1.2.1, and Facebook's own)."""
+    error = str(given.get("error") or given.get("error_code"))[:100]
+    words = str(given.get("error_description") or given.get("error_message") or "")[:300]
+    kind = LoginFailed
+    if error == "access_denied":
+        kind, words = LoginRefused, words or "The login was refused"
+    detail = f"{words} ({error})" if words else f"The provider answered {error}"
+    return kind(detail, provider_code=error)
 
 
 def _challenge(verifier: str) -> str:

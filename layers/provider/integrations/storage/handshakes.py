@@ -26,6 +26,9 @@ class Handshake:
         status: ``pending``, ``exchanging`` (the callback is at work), ``completed`` or ``failed``.
         deadline: After it a pending handshake is expired, whenever DynamoDB deletes it.
         redirect_uri: Where the browser goes in the end; ``None`` for the closing page.
+        callback_url: Where the provider sends the browser; it wants to hear the very same again
+            with the code.
+        taken_at: When the callback began its work.
         error: ``{"code", "message"}`` of a failed one.
     """
 
@@ -34,8 +37,10 @@ class Handshake:
     provider: str
     connection: str
     deadline: datetime
+    callback_url: str
     status: str = "pending"
     redirect_uri: str | None = None
+    taken_at: datetime | None = None
     error: Mapping[str, str] | None = None
 
     @property
@@ -74,6 +79,7 @@ class Handshakes:
             "connection": handshake.connection,
             "status": handshake.status,
             "redirectUri": handshake.redirect_uri,
+            "callbackUrl": handshake.callback_url,
             "stateHash": _hash(state),
             "deadline": handshake.deadline.timestamp(),
             "expiresAt": int((handshake.deadline + KEPT).timestamp()),
@@ -124,7 +130,7 @@ class Handshakes:
                 {
                     "TableName": self._table,
                     "Key": item({"handshakeId": handshake_id}),
-                    "UpdateExpression": "SET #status = :exchanging",
+                    "UpdateExpression": "SET #status = :exchanging, takenAt = :now",
                     "ConditionExpression": (
                         "stateHash = :state AND provider = :provider AND #status = :pending "
                         "AND deadline > :now"
@@ -203,7 +209,9 @@ def _handshake(held: Mapping[str, Any]) -> Handshake:
         connection=held["connection"],
         deadline=from_epoch(held["deadline"]),
         status=held["status"],
+        callback_url=held["callbackUrl"],
         redirect_uri=held.get("redirectUri"),
+        taken_at=from_epoch(held["takenAt"]) if "takenAt" in held else None,
         error=json.loads(held["error"]) if held.get("error") else None,
     )
 
