@@ -24,6 +24,9 @@ from integrations.models import DEFAULT_CONNECTION
 MAX_NAME = 64
 """Characters of a field's name that are told back: whatever was sent as one may be anything."""
 
+MAX_NAMES = 10
+"""Fields that a problem's detail names; its errors name more."""
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
@@ -204,7 +207,7 @@ def _invalid(invalid: RequestValidationError) -> Response[str]:
         detail = f"The body is not JSON: {reason}"
         return _powertools(Problem(HTTPStatus.BAD_REQUEST, "malformed_json", detail))
     fields = [FieldError(_place(error["loc"]), _message(error)) for error in errors]
-    names = ", ".join(dict.fromkeys(field.field for field in fields))
+    names = ", ".join(list(dict.fromkeys(field.field for field in fields))[:MAX_NAMES])
     return _powertools(
         Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", f"Not as expected: {names}", fields

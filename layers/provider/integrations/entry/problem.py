@@ -14,6 +14,10 @@ MAX_BODY_BYTES = 6 * 1000 * 1000
 """Lambda takes 6 MB in one invocation; what does not fit gets a 413 instead of a lost request.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
+MAX_FIELDS = 100
+MAX_FIELD = 200
+"""What is told back of mistakes: whatever was sent as a name may be anything, and many."""
+
 STATUS: tuple[tuple[type[IntegrationError], HTTPStatus], ...] = (
     (errors.InvalidRedirect, HTTPStatus.BAD_REQUEST),
     (errors.InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -55,7 +59,10 @@ class Problem:
             **self.more,
         }
         if self.fields:
-            body["errors"] = [{"field": f.field, "message": f.message} for f in self.fields]
+            body["errors"] = [
+                {"field": each.field[:MAX_FIELD], "message": each.message}
+                for each in self.fields[:MAX_FIELDS]
+            ]
         headers = {"Content-Type": "application/problem+json"}
         if self.retry_after is not None:
             headers["Retry-After"] = str(ceil(self.retry_after))
