@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Self
@@ -30,6 +30,8 @@ SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
 TABLE = "AWS::DynamoDB::Table"
 QUEUE = "AWS::SQS::Queue"
+
+_WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class FakeAws:
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._records = _Records()
         self._secret = self._first_secret = ""
         self._parameters = parameters
@@ -284,7 +287,9 @@ class FakeAws:
         refusal = _stricter(operation, asked)
         if refusal:
             return _refuse(start, 400, "ValidationException", refusal)
-        answer = list(self._app(environ, start if not outage else _Nowhere()))
+        # moto checks a condition and writes in two steps; DynamoDB does not.
+        with self._writing if operation in _WRITES else nullcontext():
+            answer = list(self._app(environ, start if not outage else _Nowhere()))
         if outage:
             return _refuse(start, outage.status, outage.code, "told to")
         self._keep_sent(operation, asked, b"".join(answer))

@@ -17,7 +17,7 @@ from tests.fakes.receiver import Receiver
 from tests.fakes.telegram import TOKEN as EXAMPLE_TOKEN
 from tests.fakes.telegram import TelegramServer
 
-NOWHERE = "http://127.0.0.1:9"
+NOWHERE = "http://127.0.0.1:59999"
 """Where providers are that a test has not asked for: nobody listens there."""
 
 ADDRESSES = {
@@ -33,7 +33,7 @@ ADDRESSES = {
 GOOGLE_CLIENT = "1098-client.apps.googleusercontent.com"
 GOOGLE_SECRET = "GOCSPX-secret-of-the-google-client"
 FACEBOOK_APP = "123456789012345"
-FACEBOOK_SECRET = "5eb63bbbe01eeed093cb22bb8f5acdc3"
+FACEBOOK_SECRET = "c0ffee5eb63bbbe01eeed093cb22bb8f"
 VERIFY_TOKEN = "verify-token-of-the-stack"
 
 BOT_TOKEN = "7350119642:AAE-token-of-the-bot-in-these-tests_0001"

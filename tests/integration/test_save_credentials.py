@@ -1,0 +1,440 @@
+"""POST /api/integrations/{providerId}/credentials."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from integrations.storage.connections import Connection
+from tests.backend import Answer, Backend, body_of
+from tests.fakes.facebook import FacebookStandIn
+from tests.fakes.google import FakeGoogle
+from tests.fakes.telegram import (
+    HANG_UP,
+    Failure,
+    TelegramServer,
+    bad_gateway,
+    refusal,
+    too_many,
+)
+from tests.integration.test_every_function import flow
+
+HOOK = {"url": "https://example.com/hooks/orders", "secret": "the-webhooks-own-secret"}
+
+
+def save(
+    backend: Backend,
+    credentials: Any,
+    provider: str = "telegram",
+    connection: str = "default",
+    tenant: str = "acme",
+) -> Answer:
+    return backend.call(
+        "POST",
+        f"/api/integrations/{provider}/credentials",
+        {"credentials": credentials, "connection": connection},
+        tenant=tenant,
+    )
+
+
+# -- What is good is kept --------------------------------------------------------------------
+
+
+def test_good_credentials_are_kept_and_answered_as_metadata(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    answer = save(backend, {"botToken": telegram.token})
+    assert answer.status == 200
+    metadata = answer.json
+    assert metadata["provider"] == "telegram"
+    assert metadata["connection"] == "default"
+    assert metadata["status"] == "connected"
+    assert metadata["account"]["label"] == "@stand_in_bot"
+    assert metadata["lastTested"] == metadata["connectedAt"] <= metadata["updatedAt"]
+    assert metadata["lastError"] is None
+    assert metadata["webhook"]["url"] == (
+        f"https://api.example.com/api/webhooks/{metadata['webhook']['id']}"
+    )
+    assert [call.method for call in telegram.calls] == ["getMe"]
+
+
+def test_the_example_of_the_events_folder_is_kept(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    answer = backend.call(
+        "POST", "/api/integrations/telegram/credentials", body_of("save_credentials", "telegram")
+    )
+    assert answer.status == 200
+
+
+def test_the_row_holds_metadata_in_the_clear_and_no_part_of_the_token(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    save(backend, {"botToken": telegram.token})
+    (row,) = backend.aws.rows("ConnectionsTable")
+    assert row["tenant"] == "acme"
+    assert row["connection"] == "telegram#default"
+    secret = telegram.token.partition(":")[2]
+    kept = repr({name: held for name, held in row.items() if name != "tenant"})
+    assert not any(secret[at : at + 6] in kept for at in range(len(secret) - 6))
+    assert {"ciphertext", "nonce", "dataKey", "keyId"} <= row.keys()
+
+
+def test_a_provider_holds_several_named_connections(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
+    backend.secrets.add("AAanother-token-of-another-bot-000")
+    save(backend, {"botToken": telegram.token})
+    save(backend, {"botToken": "42:AAanother-token-of-another-bot-000"}, connection="second.bot")
+    status = backend.call("GET", "/api/integrations/status").json["telegram"]
+    labels = {each["connection"]: each["account"]["label"] for each in status["connections"]}
+    assert labels == {"default": "@stand_in_bot", "second.bot": "@other_bot"}
+
+
+def test_saving_again_replaces_and_keeps_the_webhook_and_the_first_time(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
+    first = backend.save("telegram", {"botToken": telegram.token})
+    second = backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
+    assert second["account"]["label"] == "@other_bot"
+    assert second["connectedAt"] == first["connectedAt"]
+    assert second["webhook"]["id"] == first["webhook"]["id"]
+    assert len(backend.aws.rows("WebhooksTable")) == 1
+    (row,) = backend.aws.rows("ConnectionsTable")
+    assert row["version"] == 2
+
+
+def test_tenants_do_not_meet(backend: Backend, telegram: TelegramServer) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.save("telegram", {"botToken": telegram.token}, tenant="other")
+    webhooks = {row["webhookId"] for row in backend.aws.rows("WebhooksTable")}
+    assert len(webhooks) == 2
+    assert len(backend.aws.rows("ConnectionsTable")) == 2
+
+
+def test_a_service_account_is_kept_without_its_addresses(
+    backend: Backend, google_server: FakeGoogle
+) -> None:
+    key = google_server.add_service_account()
+    backend.secrets.add(key["private_key"].splitlines()[2])
+    metadata = backend.save("sheets", {"serviceAccount": key})
+    assert metadata["account"]["label"] == "robot@project.iam.gserviceaccount.com"
+    assert metadata["webhook"] is None
+
+
+def test_a_facebook_token_is_kept_long_lived(backend: Backend, facebook: FacebookStandIn) -> None:
+    page = facebook.add_page("Bakery")
+    ann = facebook.add_user("Ann", pages=[page])
+    short = facebook.user_token(ann)
+    metadata = backend.save(
+        "facebook",
+        {"appId": facebook.app_id, "appSecret": facebook.app_secret, "accessToken": short},
+    )
+    assert metadata["expiresAt"]
+    assert "Bakery" in metadata["account"]["label"]
+    assert metadata["webhook"]["id"]
+    assert any(call.path.endswith("/oauth/access_token") for call in facebook.requests)
+
+
+# -- Webhooks --------------------------------------------------------------------------------
+
+
+def test_a_webhooks_id_comes_from_its_url(backend: Backend) -> None:
+    metadata = backend.save("webhook", HOOK)
+    assert metadata["webhook"]["id"] == "orders"
+    assert metadata["webhook"]["verification"] == {"type": "none"}
+    (row,) = backend.aws.rows("WebhooksTable")
+    assert row["webhookId"] == "orders"
+
+
+def test_a_webhook_id_that_another_holds_is_a_conflict_and_nothing_is_kept(
+    backend: Backend,
+) -> None:
+    backend.save("webhook", HOOK | {"verifySecret": True})
+    for tenant, connection in (("other", "default"), ("acme", "second")):
+        answer = save(backend, HOOK, "webhook", connection, tenant)
+        assert (answer.status, answer.code) == (409, "webhook_id_taken")
+        assert "acme" not in answer.body
+    assert len(backend.aws.rows("ConnectionsTable")) == 1
+    (row,) = backend.aws.rows("WebhooksTable")
+    assert (row["tenant"], row["connection"]) == ("acme", "default")
+
+
+def test_a_webhook_that_gets_another_id_frees_the_old_one(backend: Backend) -> None:
+    backend.save("webhook", HOOK)
+    backend.save("webhook", HOOK | {"url": "https://example.com/hooks/invoices"})
+    assert [row["webhookId"] for row in backend.aws.rows("WebhooksTable")] == ["invoices"]
+    backend.save("webhook", HOOK, tenant="other")
+
+
+@pytest.mark.parametrize("webhook_id", ["facebook", "Facebook", "verify", "webhooks"])
+def test_a_reserved_webhook_id_is_refused(backend: Backend, webhook_id: str) -> None:
+    answer = save(backend, HOOK | {"url": f"https://example.com/{webhook_id}"}, "webhook")
+    assert (answer.status, answer.code) == (422, "invalid_input")
+    assert "credentials.url" in answer.fields
+    assert backend.aws.rows("WebhooksTable") == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.com/orders",
+        "javascript:alert(1)",
+        "https://example.com/",
+        "https://user:pass@example.com/orders",
+        "https://example.com/a b",
+        "https://example.com/\x00orders",
+        "https:///orders",
+        "orders",
+        "",
+        "https://example.com/" + "x" * 3000,
+    ],
+)
+def test_a_hostile_webhook_url_is_refused(backend: Backend, url: str) -> None:
+    answer = save(backend, HOOK | {"url": url}, "webhook")
+    assert (answer.status, answer.code) == (422, "invalid_input")
+    assert "credentials.url" in answer.fields
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest/meta-data/hook",
+        "http://10.0.0.7/hooks/out",
+        "http://[fd00::1]/hook",
+        "http://0.0.0.0/hook",
+    ],
+)
+def test_an_outbound_url_into_the_inner_network_is_refused(backend: Backend, url: str) -> None:
+    answer = save(backend, HOOK | {"outboundUrl": url}, "webhook")
+    assert (answer.status, answer.code) == (422, "address_refused")
+    assert backend.aws.rows("ConnectionsTable") == []
+
+
+def test_loopback_is_refused_where_the_stack_is_not_local(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbound = HOOK | {"outboundUrl": "http://127.0.0.1:8080/hook"}
+    monkeypatch.setenv("ALLOW_LOOPBACK", "false")
+    answer = save(backend, outbound, "webhook")
+    assert (answer.status, answer.code) == (422, "address_refused")
+
+
+# -- What is refused changes nothing ---------------------------------------------------------
+
+
+def test_what_the_provider_refuses_is_not_kept(backend: Backend, telegram: TelegramServer) -> None:
+    wrong = "7350119642:AAwrong-token-of-nobody-0000000000000"
+    backend.secrets.add("AAwrong-token-of-nobody-0000000000000")
+    answer = save(backend, {"botToken": wrong})
+    assert (answer.status, answer.code) == (422, "credentials_rejected")
+    assert answer.json["provider"]["status"] == 401
+    assert "Unauthorized" in answer.json["detail"]
+    assert backend.aws.rows("ConnectionsTable") == []
+    assert backend.aws.rows("WebhooksTable") == []
+
+
+def test_a_refusal_leaves_the_earlier_credentials_in_use(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    before = backend.aws.rows("ConnectionsTable") + backend.aws.rows("WebhooksTable")
+    answer = save(backend, {"botToken": "7350119642:AAwrong-token-of-nobody-0000000000000"})
+    assert answer.status == 422
+    assert backend.aws.rows("ConnectionsTable") + backend.aws.rows("WebhooksTable") == before
+    sent = backend.call(
+        "POST",
+        "/api/integrations/telegram/actions/sendMessage",
+        {"params": {"chatId": 1, "text": "still here"}},
+    )
+    assert sent.status == 200
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (bad_gateway(), 502, "provider_unavailable"),
+        (bad_gateway(200), 502, "provider_unavailable"),
+        (HANG_UP, 502, "provider_unavailable"),
+        (refusal(500, "Internal Server Error"), 502, "provider_unavailable"),
+        (Failure(200, b'{"ok": true}'), 502, "provider_unavailable"),
+        (Failure(200, b"[]"), 502, "provider_unavailable"),
+        (Failure(200, b"\xff\xfe\x00"), 502, "provider_unavailable"),
+        (too_many(7), 429, "rate_limited"),
+    ],
+    ids=["502 page", "200 page", "hang up", "500", "no result", "a list", "bytes", "429"],
+)
+def test_a_provider_that_does_not_work_leaves_everything_as_it_was(
+    backend: Backend, telegram: TelegramServer, failure: Failure, status: int, code: str
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    before = backend.aws.rows("ConnectionsTable") + backend.aws.rows("WebhooksTable")
+    telegram.fail(*[failure] * 5)
+    answer = save(backend, {"botToken": telegram.token})
+    assert (answer.status, answer.code) == (status, code)
+    assert "<html" not in answer.json["detail"]
+    assert backend.aws.rows("ConnectionsTable") + backend.aws.rows("WebhooksTable") == before
+    if status == 429:
+        assert answer.headers["Retry-After"] == "7"
+
+
+def test_a_provider_that_nobody_can_reach_is_said_to_be_down(backend: Backend) -> None:
+    answer = save(backend, {"botToken": "7350119642:AAE-token-of-the-bot-in-these-tests_0001"})
+    assert (answer.status, answer.code) == (502, "provider_unavailable")
+    assert backend.aws.rows("ConnectionsTable") == []
+
+
+def test_a_provider_that_takes_its_time_is_a_timeout(
+    backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from integrations.entry import settings
+
+    monkeypatch.setattr(settings, "OUTBOUND_SECONDS", 0.3)
+    telegram.fail(*[Failure(delay=5, carried_out=True)] * 3)
+    answer = save(backend, {"botToken": telegram.token})
+    assert (answer.status, answer.code) == (504, "provider_timeout")
+    assert backend.aws.rows("ConnectionsTable") == []
+
+
+@pytest.mark.parametrize(
+    ("credentials", "field"),
+    [
+        ({}, "credentials.botToken"),
+        ({"botToken": ""}, "credentials.botToken"),
+        ({"botToken": None}, "credentials.botToken"),
+        ({"botToken": 7}, "credentials.botToken"),
+        ({"botToken": ["7350119642:AAE-token-of-the-bot"]}, "credentials.botToken"),
+        ({"botToken": "no token at all"}, "credentials.botToken"),
+        ({"botToken": "7350119642:AAE-token\r\nHost: evil.example"}, "credentials.botToken"),
+        ({"botToken": "7350119642:AAE/../../etc/passwd-000000000"}, "credentials.botToken"),
+    ],
+)
+def test_credentials_of_the_wrong_form_are_told_by_their_field(
+    backend: Backend, telegram: TelegramServer, credentials: Any, field: str
+) -> None:
+    answer = save(backend, credentials)
+    assert (answer.status, answer.code) == (422, "invalid_input")
+    assert field in answer.fields
+    assert not telegram.calls
+    assert backend.aws.rows("ConnectionsTable") == []
+
+
+def test_a_surplus_field_is_named_and_its_value_is_not(backend: Backend) -> None:
+    backend.secrets.add("a-secret-in-the-wrong-field")
+    answer = save(
+        backend,
+        {
+            "botToken": "7350119642:AAE-token-of-the-bot-in-these-tests_0001",
+            "bottoken": "a-secret-in-the-wrong-field",
+        },
+    )
+    assert answer.status == 422
+    assert "credentials.bottoken" in answer.fields
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "credentials"),
+        ({"credentials": None}, "credentials"),
+        ({"credentials": "x"}, "credentials"),
+        ({"credentials": []}, "credentials"),
+        ({"credentials": {}, "surplus": 1}, "surplus"),
+        ({"credentials": {}, "connection": ""}, "connection"),
+        ({"credentials": {}, "connection": "a b"}, "connection"),
+        ({"credentials": {}, "connection": "a#b"}, "connection"),
+        ({"credentials": {}, "connection": "../b"}, "connection"),
+        ({"credentials": {}, "connection": "x" * 65}, "connection"),
+        ({"credentials": {}, "connection": None}, "connection"),
+        ({"credentials": {}, "connection": 1}, "connection"),
+        ({"credentials": {}, "connection": "default\n"}, "connection"),
+    ],
+)
+def test_a_body_of_the_wrong_form_is_told_by_its_field(
+    backend: Backend, body: Any, field: str
+) -> None:
+    answer = backend.call("POST", "/api/integrations/telegram/credentials", body)
+    assert (answer.status, answer.code) == (422, "invalid_input")
+    assert field in answer.fields
+
+
+def test_credentials_beyond_all_measure_are_refused(backend: Backend) -> None:
+    answer = save(backend, {"botToken": "x" * 70_000})
+    assert (answer.status, answer.code) == (422, "invalid_input")
+    answer = save(backend, {f"field{number}": "x" for number in range(3000)})
+    assert (answer.status, len(answer.fields)) == (422, 100)
+    answer = save(backend, {"x" * 60_000: "x"})
+    assert (answer.status, len(answer.fields)) == (422, 2)
+
+
+@pytest.mark.parametrize("provider", ["sheets_oauth", "facebook_oauth"])
+def test_what_only_a_login_makes_cannot_be_saved(backend: Backend, provider: str) -> None:
+    answer = save(backend, {"accessToken": "x", "refreshToken": "y"}, provider)
+    assert (answer.status, answer.code) == (422, "invalid_input")
+    assert f"/api/integrations/oauth/start/{provider}" in answer.json["detail"]
+
+
+# -- At once and in between ------------------------------------------------------------------
+
+
+def test_of_two_that_save_at_once_both_are_told_the_truth(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    answers: list[Answer] = []
+    barrier = threading.Barrier(4)
+
+    def one() -> None:
+        barrier.wait()
+        answers.append(save(backend, {"botToken": telegram.token}))
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {each.status for each in answers} <= {200, 409}
+    saved = sum(each.status == 200 for each in answers)
+    (row,) = backend.aws.rows("ConnectionsTable")
+    assert row["version"] == saved >= 1
+    webhook = backend.call("GET", "/api/integrations/telegram/credentials").json["webhook"]
+    assert webhook["id"] in {each["webhookId"] for each in backend.aws.rows("WebhooksTable")}
+
+
+def test_without_the_key_nothing_is_kept(backend: Backend, telegram: TelegramServer) -> None:
+    backend.aws.fail("GenerateDataKey", "DisabledException", status=400)
+    answer = save(backend, {"botToken": telegram.token})
+    assert (answer.status, answer.code) == (500, "internal_error")
+    assert backend.aws.rows("ConnectionsTable") == []
+    assert backend.aws.rows("WebhooksTable") == []
+
+
+def test_new_credentials_of_a_bot_with_workflows_are_subscribed_at_once(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    assert telegram.token in telegram.webhooks
+    backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
+    assert "42:AAanother-token-of-another-bot-000" in telegram.webhooks
+
+
+def test_a_subscription_that_fails_does_not_lose_good_credentials(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    telegram.fail(refusal(400, "Bad Request: bad webhook: IP is reserved"), method="setWebhook")
+    metadata = backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
+    assert metadata["account"]["label"] == "@other_bot"
+    shown = backend.call("GET", "/api/integrations/telegram/credentials").json
+    assert "webhooks could not be set up" in shown["lastError"]["message"]
+    assert shown["status"] == "connected"
+
+
+def test_no_model_of_a_row_shows_what_it_sealed() -> None:
+    assert "sealed" not in repr(Connection.__dataclass_fields__["tenant"])
+    assert not Connection.__dataclass_fields__["sealed"].repr
