@@ -98,9 +98,9 @@ class Proxy:
             async def forward(request: web.BaseRequest) -> web.StreamResponse:
                 return await self._forward(session, request)
 
-            runner = web.ServerRunner(web.Server(forward), handle_signals=False)
+            runner = web.ServerRunner(web.Server(forward), shutdown_timeout=2)
             await runner.setup()
-            await web.SockSite(runner, self._listener, shutdown_timeout=2).start()
+            await web.SockSite(runner, self._listener).start()
             self._ready.set()
             await self._stopped.wait()
             await runner.cleanup()

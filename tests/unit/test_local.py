@@ -1,0 +1,303 @@
+"""The parts of the local platform that need nothing running."""
+
+import json
+import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import boto3
+import pytest
+import requests
+from moto import mock_aws
+
+from local import programs, proxy, routes, sam, settings, state
+from local.errors import PlatformError
+from local.report import Report
+from local.tokens import Tokens, hash_of
+
+# -- settings --
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in settings.NAME.findall((settings.ROOT / ".env.example").read_text("utf-8")):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_settings")
+class TestSettings:
+    def load(self, directory: Path, text: str) -> settings.Settings:
+        file = directory / ".env"
+        file.write_text(text, encoding="utf-8")
+        return settings.load(file)
+
+    def test_no_file_is_all_defaults(self, tmp_path: Path) -> None:
+        assert settings.load(tmp_path / ".env") == settings.Settings()
+
+    def test_names_become_parameters_and_empty_values_none(self, tmp_path: Path) -> None:
+        text = 'PORT=3001\nGOOGLE_CLIENT_ID=abc\nSMTP_PASS="a b=c"\nGRAPH_API_VERSION=\n'
+        found = self.load(tmp_path, text)
+        assert found.port == 3001
+        assert found.parameters == {"GoogleClientId": "abc", "SmtpPass": "a b=c"}
+
+    def test_environment_wins(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PORT", "4000")
+        assert self.load(tmp_path, "PORT=3001\n").port == 4000
+
+    @pytest.mark.parametrize("text", ["GOGLE_CLIENT_ID=x", "PORT=abc", "PORT=0", "PORT=65536"])
+    def test_mistakes_are_named(self, tmp_path: Path, text: str) -> None:
+        with pytest.raises(PlatformError, match=text.split("=", maxsplit=1)[0]):
+            self.load(tmp_path, text)
+
+    def test_every_name_is_a_parameter_of_the_template(self) -> None:
+        names = settings.NAME.findall((settings.ROOT / ".env.example").read_text("utf-8"))
+        template = (settings.ROOT / "template.yaml").read_text("utf-8")
+        for name in set(names) - settings.OWN:
+            assert f"\n  {settings.parameter(name)}:\n    Type: " in template
+
+
+# -- what goes wrong in SAM, in one line --
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (
+            "Starting Build\n\nBuild Failed\nError: PythonPipBuilder:Validation - no python\n",
+            "Build Failed PythonPipBuilder:Validation - no python",
+        ),
+        (
+            "Initiating deployment\n\nError: Failed to create changeset,\nParameter 'X' is bad\n",
+            "Failed to create changeset, Parameter 'X' is bad",
+        ),
+        (
+            (
+                "*** Error compiling '/tmp/x/python/integrations/a.py'...\n"
+                '  File "/opt/python/integrations/a.py", line 44\n    def def\n        ^^^\n'
+                "SyntaxError: invalid syntax\n\nBuild Failed\nError: Make Failed: Error 1\n"
+            ),
+            "integrations/a.py, line 44: SyntaxError: invalid syntax",
+        ),
+        (
+            (
+                "[[E3002: Resource properties] (Additional properties ('Foo')) matched 12]\n"
+                "Error: Linting failed. At least one linting rule was matched\n"
+            ),
+            "line 12: E3002 Additional properties ('Foo')",
+        ),
+        ("something else", "something else"),
+    ],
+)
+def test_reason(output: str, expected: str) -> None:
+    assert sam.reason(output) == expected
+
+
+# -- programs --
+
+
+def test_programs_get_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLIENT_SECRET", "secret")
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("NO_PROXY", "intranet")
+    found = programs.environment({"X": "1"})
+    assert "PATH" in found
+    assert found["X"] == "1"
+    assert found["NO_PROXY"] == "intranet,127.0.0.1,localhost,.localhost"
+    assert not {"GOOGLE_CLIENT_SECRET", "AWS_PROFILE"} & set(found)
+
+
+def test_failed_program_says_what_it_printed(tmp_path: Path) -> None:
+    with pytest.raises(programs.ProgramError) as failed:
+        programs.run(
+            ["sh", "-c", "echo out; echo err >&2; exit 3"],
+            cwd=tmp_path,
+            env=programs.environment(),
+            log=tmp_path / "log",
+            report=Report(quiet=True),
+        )
+    assert failed.value.output == "out\nerr\n"
+
+
+# -- state --
+
+
+def test_state_is_remembered(tmp_path: Path) -> None:
+    assert state.read(tmp_path) == state.State()
+    remembered = state.State(ministack_port=20_001, deployed="digest", api_id="abc")
+    state.write(tmp_path, remembered)
+    assert state.read(tmp_path) == remembered
+    (tmp_path / "platform.json").write_text('{"of": "another version"}', encoding="utf-8")
+    assert state.read(tmp_path) == state.State()
+
+
+def test_state_folder_is_one_process_s(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with state.locked(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
+        with pytest.raises(PlatformError, match="running already"), state.locked(folder):
+            pytest.fail("two have it")
+    with state.locked(folder):
+        pass
+
+
+# -- routes --
+
+
+def test_resolve() -> None:
+    names = {"Api": "abc", "Fn.Arn": "arn:fn", "AWS::Region": "us-east-1"}
+    body = {
+        "a": {"Ref": "Api"},
+        "b": [{"Fn::GetAtt": ["Fn", "Arn"]}, 1, None],
+        "c": {"Fn::Sub": "${AWS::Region}/${Fn.Arn}"},
+        "d": {"Fn::Sub": ["${AWS::Region}/${own}", {"own": {"Ref": "Api"}}]},
+    }
+    assert routes.resolve(body, names) == {
+        "a": "abc",
+        "b": ["arn:fn", 1, None],
+        "c": "us-east-1/arn:fn",
+        "d": "us-east-1/abc",
+    }
+
+
+# -- proxy --
+
+
+@pytest.mark.parametrize(
+    ("headers", "may"),
+    [
+        ({"Host": "localhost:3000"}, True),
+        ({"Host": "127.0.0.1:3000"}, True),
+        ({"Host": "localhost:3000", "Origin": "http://localhost:5173"}, True),
+        ({"Host": "localhost:3000", "Origin": "https://app.example"}, True),
+        ({"Host": "localhost:3000", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Host": "localhost:3000", "Origin": "https://evil.example"}, False),
+        ({"Host": "localhost:3000", "Origin": "null"}, False),
+        ({"Host": "localhost:3000", "Sec-Fetch-Site": "cross-site"}, False),
+        # A name that an attacker's DNS turns to this machine, and a tunnel from outside.
+        ({"Host": "evil.example:3000"}, False),
+        ({"Host": "localhost.evil.example"}, False),
+        ({}, False),
+    ],
+)
+def test_only_this_machine_uses_the_token(headers: dict[str, str], *, may: bool) -> None:
+    assert proxy.may_use_token(headers, "https://app.example") is may
+
+
+class Upstream(BaseHTTPRequestHandler):
+    """Answers with what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        seen = {"path": self.path, "headers": self.headers.items(), "body": body.hex()}
+        answer = json.dumps(seen).encode()
+        self.send_response(302)
+        self.send_header("Location", "https://elsewhere.example/?a=%20b")
+        self.send_header("Set-Cookie", "a=1")
+        self.send_header("Set-Cookie", "b=2")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def served() -> Iterator[str]:
+    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    Thread(target=upstream.serve_forever, daemon=True).start()
+    listener = proxy.listen(0)
+    endpoint = f"http://127.0.0.1:{upstream.server_port}"
+    server = proxy.Proxy(listener, endpoint_url=endpoint, api_id="abc", token="ib_dev")
+    server.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.stop()
+    upstream.shutdown()
+    upstream.server_close()
+
+
+def test_proxy_passes_everything_on(served: str) -> None:
+    body = bytes(range(256))
+    path = "/api/x%2Fy/%7Bz%7D?a=%20b&a=+c&empty"
+    answer = requests.post(
+        served + path,
+        data=body,
+        headers={"X-Twice": "1", "Authorization": "Bearer mine", "Accept-Encoding": "br"},
+        allow_redirects=False,
+        timeout=10,
+    )
+    seen = answer.json()
+    headers = {name.lower(): value for name, value in seen["headers"]}
+    assert seen["path"] == path
+    assert bytes.fromhex(seen["body"]) == body
+    assert headers["authorization"] == "Bearer mine"
+    assert headers["accept-encoding"] == "br"
+    assert headers["host"].startswith("abc.execute-api.localhost:")
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "https://elsewhere.example/?a=%20b"
+    assert answer.raw.headers.getlist("Set-Cookie") == ["a=1", "b=2"]
+
+
+def test_proxy_adds_the_token(served: str) -> None:
+    seen = requests.post(served, data=b"", allow_redirects=False, timeout=10).json()
+    assert ["Authorization", "Bearer ib_dev"] in seen["headers"]
+
+
+def test_taken_port_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(PlatformError, match=f"port {port} is taken"):
+            proxy.listen(port)
+
+
+# -- tokens --
+
+
+@pytest.fixture
+def tokens() -> Iterator[Tokens]:
+    with mock_aws():
+        dynamodb = boto3.client("dynamodb", "us-east-1")
+        dynamodb.create_table(
+            TableName="tokens",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "tokenHash", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "tokenHash", "AttributeType": "S"}],
+        )
+        yield Tokens(dynamodb, "tokens")
+
+
+def test_token_is_kept_as_its_hash_only(tokens: Tokens) -> None:
+    token = tokens.create(tenant="acme", name="ci", scopes=["read"], days=7)
+    (item,) = tokens.items("acme")
+    assert token.startswith("ib_")
+    assert len(token) == 46
+    assert token not in json.dumps(item)
+    assert item["tokenHash"]["S"] == hash_of(token)
+    assert item["scopes"] == {"SS": ["read"]}
+    assert int(item["expiresAt"]["N"]) - int(item["createdAt"]["N"]) == 7 * 24 * 60 * 60
+
+
+def test_tokens_have_one_tenant_s_names(tokens: Tokens) -> None:
+    tokens.create(tenant="acme", name="ci")
+    tokens.create(tenant="other", name="ci")
+    with pytest.raises(PlatformError, match="acme has a token ci"):
+        tokens.create(tenant="acme", name="ci")
+    with pytest.raises(PlatformError, match="unknown scope admin"):
+        tokens.create(tenant="acme", name="x", scopes=["admin"])
+
+
+def test_revoked_token_is_gone(tokens: Tokens) -> None:
+    token = tokens.create(tenant="acme", name="ci")
+    kept = tokens.create(tenant="acme", name="other")
+    tokens.revoke(tenant="acme", name="ci")
+    assert not tokens.holds(token)
+    assert tokens.holds(kept)
+    with pytest.raises(PlatformError, match="no token ci"):
+        tokens.revoke(tenant="acme", name="ci")
