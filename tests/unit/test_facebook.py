@@ -28,6 +28,7 @@ from integrations.providers import registry
 from integrations.providers.base import Addresses, Call, OAuthApp, Subscription
 from integrations.providers.facebook import PROVIDER, FacebookCredentials
 from integrations.providers.facebook_graph import (
+    AppRefused,
     Usage,
     appsecret_proof,
     camel,
@@ -760,6 +761,23 @@ def test_a_page_token_is_left_alone_until_it_ends(world: World) -> None:
         PROVIDER.refresh(world.holding(ended))
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (1, "Error validating client secret."),
+        (101, "Error validating application."),
+        (100, "Invalid appsecret_proof provided in the API argument"),
+    ],
+)
+def test_a_refused_app_is_no_reason_to_log_in_again(world: World, code: int, message: str) -> None:
+    call = world.connected()
+    assert PROVIDER.refresh is not None
+    path = "debug_token" if code == 100 else "oauth/access_token"
+    world.facebook.fail(code, message, path=path)
+    with pytest.raises(AppRefused, match=message):
+        PROVIDER.refresh(call)
+
+
 def test_a_failure_of_facebook_is_no_reason_to_log_in_again(world: World) -> None:
     call = world.connected()
     assert PROVIDER.refresh is not None
@@ -805,7 +823,7 @@ def test_the_end_of_the_users_leave_ends_the_connection(world: World) -> None:
         (100, None, InvalidParams),
         (100, 33, RequestRejected),
         (100, 2018001, RequestRejected),
-        (101, None, CredentialsRejected),
+        (101, None, AppRefused),
         (102, None, NeedsReauthentication),
         (190, None, NeedsReauthentication),
         (190, 458, NeedsReauthentication),
@@ -847,7 +865,7 @@ def test_an_unknown_code_is_sorted_by_its_status_and_by_what_facebook_says_of_it
 
 
 def test_the_apps_own_session_needs_no_log_in() -> None:
-    assert type(fault({"code": 190}, 400, {}, as_app=True)) is CredentialsRejected
+    assert type(fault({"code": 190}, 400, {}, as_app=True)) is AppRefused
 
 
 def test_a_refused_proof_means_a_wrong_secret(world: World) -> None:

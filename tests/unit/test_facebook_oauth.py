@@ -281,6 +281,15 @@ def test_revocation_ends_every_token_and_may_be_repeated(world: World) -> None:
         PROVIDER.refresh(call)
 
 
+def test_what_an_expired_token_was_granted_is_taken_back_by_the_app(world: World) -> None:
+    call = world.connect()
+    assert PROVIDER.revoke is not None
+    world.facebook.expire(call.credentials.access_token.get_secret_value())
+    page_token = call.credentials.pages[0].access_token.get_secret_value()
+    PROVIDER.revoke(call)
+    assert world.facebook.tokens[page_token].dead
+
+
 def test_a_revocation_that_facebook_does_not_hear_is_told(world: World) -> None:
     call = world.connect()
     assert PROVIDER.revoke is not None

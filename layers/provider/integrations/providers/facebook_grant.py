@@ -23,7 +23,7 @@ from integrations.errors import (
 )
 from integrations.models import Account, Json, now, rfc3339
 from integrations.providers.base import Call, Credentials, OAuthApp, Verified
-from integrations.providers.facebook_graph import Graph, harmless, moment, text, texts
+from integrations.providers.facebook_graph import AppRefused, Graph, harmless, moment, text, texts
 
 MAX_PAGES = 500
 """The most pages that one connection keeps tokens of; its record has a bounded size."""
@@ -279,6 +279,7 @@ def refresh[G: Grant](call: Call[G]) -> G:
 
     Raises:
         NeedsReauthentication: The token is dead, or the 90 days of data access are over.
+        AppRefused: Facebook does not take the app's secret; the token may be good.
         ProviderUnavailable: Facebook does not answer now.
     """
     old = call.credentials
@@ -294,7 +295,7 @@ def refresh[G: Grant](call: Call[G]) -> G:
     graph = graph_of(call)
     try:
         fields = adopt(graph, exchanged(graph, token), dead=NeedsReauthentication)
-    except NeedsReauthentication:
+    except (NeedsReauthentication, AppRefused):
         raise
     except CredentialsRejected as refusal:
         raise NeedsReauthentication(

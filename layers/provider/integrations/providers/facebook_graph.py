@@ -70,6 +70,10 @@ _SNAKE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 _SECRET_FIELDS = frozenset({"page_token", "appsecret_proof", "client_secret", "app_secret"})
 
 
+class AppRefused(CredentialsRejected):
+    """Facebook refuses the app itself, its id or its secret: no person's log-in would mend it."""
+
+
 # -- Requests --------------------------------------------------------------------------------
 
 
@@ -192,7 +196,7 @@ class Graph:
         except ProviderUnavailable as refusal:
             # "Error validating client secret." comes with the code of a server that is down.
             if "client secret" in refusal.detail.casefold():
-                raise CredentialsRejected(refusal.detail, data=refusal.data) from None
+                raise AppRefused(refusal.detail, data=refusal.data) from None
             raise
         match body:
             case {"access_token": str(token)} if token:
@@ -376,7 +380,7 @@ def fault(
         secrets: What must not stand in the detail, whatever Facebook says.
 
     Returns:
-        ``RateLimited``, ``NeedsReauthentication``, ``CredentialsRejected``, ``PermissionMissing``,
+        ``RateLimited``, ``NeedsReauthentication``, ``AppRefused``, ``PermissionMissing``,
         ``InvalidParams``, ``RequestRejected`` or ``ProviderUnavailable``.
     """
     code, subcode = _integer(error.get("code")), _integer(error.get("error_subcode"))
@@ -399,9 +403,9 @@ def fault(
     if code in _THROTTLED or (code is None and status == _TOO_MANY):
         found = RateLimited(detail, retry_after=wait, **about)
     elif code in _SESSION_LOST:
-        found = (CredentialsRejected if as_app else NeedsReauthentication)(detail, **about)
+        found = (AppRefused if as_app else NeedsReauthentication)(detail, **about)
     elif code in _WRONG_APP or (code == _INVALID and "appsecret_proof" in reason):
-        found = CredentialsRejected(detail, **about)
+        found = AppRefused(detail, **about)
     elif code == _BLOCKED:
         found = RateLimited(detail, retry_after=wait or _BLOCKED_FOR, **about)
     elif code in _DOWN or error.get("is_transient") is True:

@@ -7,6 +7,7 @@ Facebook gives no refresh token: a long-lived user token is exchanged for a new 
 Actions, triggers and webhooks are those of ``facebook``.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import override
 from urllib.parse import urlencode
@@ -161,13 +162,19 @@ def revoke(call: Call[FacebookOAuthCredentials]) -> None:
     https://developers.facebook.com/docs/facebook-login/guides/permissions/request-revoke#revokelogin
 
     Raises:
-        ProviderError: Facebook does not answer, or not now. What is revoked already is no error.
+        ProviderError: Facebook does not take the app's secret, does not answer, or not now. What is
+            revoked already is no error.
     """
     given = call.credentials
+    graph = graph_of(call)
     try:
-        path = f"{given.user_id or 'me'}/permissions"
-        graph_of(call).delete(path, given.access_token)
-    except (CredentialsRejected, InvalidParams, RequestRejected):
+        graph.delete(f"{given.user_id or 'me'}/permissions", given.access_token)
+    except NeedsReauthentication:
+        # A token that has only expired leaves the permissions behind, which the app may take back.
+        if given.user_id:
+            with suppress(CredentialsRejected, PermissionMissing, InvalidParams, RequestRejected):
+                graph.delete(f"{given.user_id}/permissions", graph.app_token)
+    except (InvalidParams, RequestRejected):
         return
 
 
