@@ -512,15 +512,40 @@ class ConnectionService:
         return DeletedAnswer(revoked=revoked, message=message)
 
     def _revoke(self, provider: Provider, connection: Connection) -> tuple[bool | None, str | None]:
+        failures = []
         try:
             self._subscriptions.stop(connection)
-            if provider.revoke is None:
-                return None, None
-            credentials = provider.credentials.model_validate(self._connections.open(connection))
-            provider.revoke(self._vault.call(provider, credentials))
         except IntegrationError as failure:
-            return False, f"Removed here, but not revoked at the provider: {failure.detail}"
-        return True, None
+            failures.append(failure)
+        if provider.revoke and (sharing := self._sharing(connection)):
+            # What a log-in granted is one grant of the account, however often it logs in.
+            return False, f"Removed here; not revoked, as {sharing} uses the same account"
+        if provider.revoke:
+            try:
+                credentials = provider.credentials.model_validate(
+                    self._connections.open(connection)
+                )
+                provider.revoke(self._vault.call(provider, credentials))
+            except IntegrationError as failure:
+                failures.append(failure)
+            else:
+                return True, None  # and nothing is sent without a grant
+        if failures:
+            reason = failures[-1].detail
+            return False, f"Removed here, but not revoked at the provider: {reason}"
+        return None, None
+
+    def _sharing(self, connection: Connection) -> str | None:
+        """The name of another connection of the tenant that a revocation would end too."""
+        others = self._connections.of_tenant(connection.tenant, connection.provider)
+        return next(
+            (
+                other.name
+                for other in others
+                if other.name != connection.name and other.account.id == connection.account.id
+            ),
+            None,
+        )
 
     # -- use ---------------------------------------------------------------------------------
 
