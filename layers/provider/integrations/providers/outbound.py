@@ -445,7 +445,7 @@ class Outbound:
         self._allow_loopback = allow_loopback
         self._total_timeout = total_timeout
         # A bare PoolManager: it reads no proxy settings from the environment and keeps no cookies.
-        self._pools = urllib3.PoolManager(num_pools=32, maxsize=4)
+        self._pools = urllib3.PoolManager(num_pools=32, maxsize=8)
         self._pools.pool_classes_by_scheme = {"http": _GuardedPool, "https": _GuardedTlsPool}
 
     def request(

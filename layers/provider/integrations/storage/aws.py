@@ -78,7 +78,7 @@ class Aws:
         self._credentials = credentials
         self._endpoint_url = endpoint_url
         self._pool = urllib3.PoolManager(
-            maxsize=4, retries=False, timeout=urllib3.Timeout(connect=2, read=10)
+            maxsize=8, retries=False, timeout=urllib3.Timeout(connect=2, read=10)
         )
 
     def dynamodb(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
