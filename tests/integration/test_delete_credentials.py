@@ -1,0 +1,114 @@
+"""DELETE /api/integrations/{providerId}/credentials."""
+
+from typing import Any
+
+import pytest
+
+from tests.backend import Answer, Backend
+from tests.fakes.telegram import TelegramServer, bad_gateway
+from tests.integration.test_every_function import flow
+
+PATH = "/api/integrations/telegram/credentials"
+HOOK = {"url": "https://example.com/hooks/orders", "secret": "s3cret-of-the-orders-hook"}
+
+
+def delete(backend: Backend, **more: Any) -> Answer:
+    return backend.call("DELETE", PATH, **more)
+
+
+def test_a_deleted_connection_leaves_nothing_behind(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    answer = delete(backend)
+    assert (answer.status, answer.json["deleted"]) == (200, True)
+    assert backend.aws.rows("ConnectionsTable") == []
+    assert backend.aws.rows("WebhooksTable") == []
+    assert backend.call("GET", PATH).status == 404
+    status = backend.call("GET", "/api/integrations/status").json
+    assert status["telegram"]["status"] == "disconnected"
+
+
+def test_what_is_not_there_cannot_be_deleted(backend: Backend, telegram: TelegramServer) -> None:
+    assert delete(backend).code == "unknown_connection"
+    backend.save("telegram", {"botToken": telegram.token})
+    delete(backend)
+    assert (delete(backend).status, delete(backend).code) == (404, "unknown_connection")
+
+
+def test_another_tenants_connection_stays(backend: Backend, telegram: TelegramServer) -> None:
+    backend.save("telegram", {"botToken": telegram.token}, tenant="other")
+    assert delete(backend).status == 404
+    assert len(backend.aws.rows("ConnectionsTable")) == 1
+
+
+def test_only_the_named_connection_goes(backend: Backend, telegram: TelegramServer) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.save("telegram", {"botToken": telegram.token}, "second")
+    assert delete(backend, query={"connection": "second"}).status == 200
+    (row,) = backend.aws.rows("ConnectionsTable")
+    assert row["name"] == "default"
+
+
+def test_a_connection_that_workflows_use_stays_and_they_are_named(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    workflow = backend.create_workflow(flow() | {"name": "The important one"})
+    answer = delete(backend)
+    assert (answer.status, answer.code) == (409, "connection_in_use")
+    assert "The important one" in answer.json["detail"]
+    assert workflow["workflowId"] in answer.json["detail"]
+    assert len(backend.aws.rows("ConnectionsTable")) == 1
+    backend.call("DELETE", f"/api/workflows/{workflow['workflowId']}")
+    assert delete(backend).status == 200
+
+
+def test_a_switched_off_workflow_uses_its_connection_too(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.create_workflow(flow() | {"enabled": False})
+    assert delete(backend).code == "connection_in_use"
+
+
+def test_a_connection_that_only_a_trigger_uses_stays_too(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.save("webhook", HOOK)
+    backend.create_workflow(flow() | {"trigger": {"type": "webhook", "webhookId": "orders"}})
+    answer = backend.call("DELETE", "/api/integrations/webhook/credentials")
+    assert (answer.status, answer.code) == (409, "connection_in_use")
+    assert backend.deliver("orders", {}).status == 200
+
+
+def test_a_deleted_webhooks_id_is_free(backend: Backend) -> None:
+    backend.save("webhook", HOOK)
+    assert backend.call("DELETE", "/api/integrations/webhook/credentials").status == 200
+    backend.save("webhook", HOOK, tenant="other")
+
+
+def test_a_provider_that_is_down_does_not_keep_anybody_from_leaving(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    workflow = backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    telegram.fail(*[bad_gateway()] * 3)
+    backend.call("DELETE", f"/api/workflows/{workflow['workflowId']}")
+    telegram.fail(*[bad_gateway()] * 3)
+    answer = delete(backend)
+    assert (answer.status, answer.json["deleted"]) == (200, True)
+    assert answer.json["revoked"] is False
+    assert "not revoked" in answer.json["message"]
+    assert backend.aws.rows("ConnectionsTable") == []
+
+
+@pytest.mark.parametrize("operation", ["Decrypt", "GenerateDataKey"])
+def test_a_key_that_is_gone_does_not_keep_anybody_from_leaving(
+    backend: Backend, telegram: TelegramServer, operation: str
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.aws.fail(operation, "DisabledException", status=400)
+    assert delete(backend).status == 200
+    assert backend.aws.rows("ConnectionsTable") == []

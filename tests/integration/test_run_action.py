@@ -1,0 +1,229 @@
+"""POST /api/integrations/{providerId}/actions/{action}."""
+
+from typing import Any
+
+import pytest
+
+from tests.backend import Answer, Backend, body_of
+from tests.fakes.facebook import FacebookStandIn
+from tests.fakes.google import FakeGoogle
+from tests.fakes.receiver import Receiver, Reply
+from tests.fakes.telegram import Failure, TelegramServer, bad_gateway, refusal, too_many
+
+
+def act(
+    backend: Backend,
+    action: str,
+    params: Any = None,
+    *,
+    provider: str = "telegram",
+    **more: Any,
+) -> Answer:
+    body = {"params": params} if params is not None else {}
+    return backend.call("POST", f"/api/integrations/{provider}/actions/{action}", body | more)
+
+
+@pytest.fixture
+def bot(backend: Backend, telegram: TelegramServer) -> TelegramServer:
+    backend.save("telegram", {"botToken": telegram.token})
+    return telegram
+
+
+def test_an_action_answers_what_the_provider_did(backend: Backend, bot: TelegramServer) -> None:
+    answer = act(backend, "sendMessage", {"chatId": 42, "text": "Größe 🙂"})
+    assert answer.status == 200
+    assert answer.json["result"]["messageId"] == 1
+    assert bot.last.params["text"] == "Größe 🙂"
+
+
+def test_the_example_of_the_events_folder_is_carried_out(
+    backend: Backend, bot: TelegramServer
+) -> None:
+    body = body_of("run_action", "send_message")
+    assert (
+        backend.call("POST", "/api/integrations/telegram/actions/sendMessage", body).status == 200
+    )
+
+
+def test_an_action_without_parameters_needs_none(backend: Backend, bot: TelegramServer) -> None:
+    answer = act(backend, "getMe")
+    assert answer.json["result"]["bot"]["username"] == "stand_in_bot"
+
+
+def test_a_named_connection_is_used(backend: Backend, bot: TelegramServer) -> None:
+    bot.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
+    backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"}, "second")
+    answer = act(backend, "getMe", connection="second")
+    assert answer.json["result"]["bot"]["username"] == "other_bot"
+
+
+@pytest.mark.parametrize("action", ["sendmessage", "__class__", "call.me", "x" * 2000])
+def test_an_unknown_action_is_named(backend: Backend, bot: TelegramServer, action: str) -> None:
+    answer = act(backend, action, {})
+    assert (answer.status, answer.code) == (404, "unknown_action")
+
+
+def test_an_unknown_connection_is_not_found(backend: Backend, telegram: TelegramServer) -> None:
+    answer = act(backend, "sendMessage", {"chatId": 1, "text": "x"}, connection="second")
+    assert (answer.status, answer.code) == (404, "unknown_connection")
+
+
+def test_another_tenants_connection_is_not_used(backend: Backend, telegram: TelegramServer) -> None:
+    backend.save("telegram", {"botToken": telegram.token}, tenant="other")
+    answer = act(backend, "sendMessage", {"chatId": 1, "text": "x"})
+    assert (answer.status, answer.code) == (404, "unknown_connection")
+    assert not bot_sent(telegram)
+
+
+def bot_sent(telegram: TelegramServer) -> list[Any]:
+    return telegram.called("sendMessage")
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({}, "params.chatId"),
+        ({"chatId": 1}, "params.text"),
+        ({"chatId": [], "text": "x"}, "params.chatId"),
+        ({"chatId": 1, "text": ["x"]}, "params.text"),
+        ({"chatId": 1, "text": "x", "tekst": "y"}, "params.tekst"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_named(
+    backend: Backend, bot: TelegramServer, params: Any, field: str
+) -> None:
+    answer = act(backend, "sendMessage", params)
+    assert (answer.status, answer.code) == (422, "invalid_params")
+    assert any(place.startswith(field) for place in answer.fields), answer.fields
+    assert not bot_sent(bot)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"params": []}, "params"),
+        ({"params": "x"}, "params"),
+        ({"connection": "a b"}, "connection"),
+        ({"surplus": 1}, "surplus"),
+    ],
+)
+def test_a_body_of_the_wrong_form_is_told_by_its_field(
+    backend: Backend, bot: TelegramServer, body: Any, field: str
+) -> None:
+    answer = backend.call("POST", "/api/integrations/telegram/actions/getMe", body)
+    assert (answer.status, answer.code) == (422, "invalid_input")
+    assert field in answer.fields
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (refusal(400, "Bad Request: chat not found"), 422, "request_rejected"),
+        (refusal(403, "Forbidden: bot was blocked by the user"), 422, "request_rejected"),
+        (refusal(401, "Unauthorized"), 422, "credentials_rejected"),
+        (bad_gateway(), 502, "provider_unavailable"),
+        (too_many(12), 429, "rate_limited"),
+    ],
+)
+def test_what_the_provider_says_is_passed_on(
+    backend: Backend, bot: TelegramServer, failure: Failure, status: int, code: str
+) -> None:
+    bot.fail(failure)
+    answer = act(backend, "sendMessage", {"chatId": 1, "text": "x"})
+    assert (answer.status, answer.code) == (status, code)
+
+
+def test_a_bot_that_was_told_to_wait_is_not_asked_before_its_time(
+    backend: Backend, bot: TelegramServer
+) -> None:
+    bot.fail(too_many(30))
+    act(backend, "sendMessage", {"chatId": 1, "text": "x"})
+    asked = len(bot.calls)
+    answer = act(backend, "sendMessage", {"chatId": 1, "text": "x"})
+    assert (answer.status, answer.code) == (429, "connection_paused")
+    assert 25 <= int(answer.headers["Retry-After"]) <= 30
+    assert len(bot.calls) == asked
+
+
+def test_one_bots_pause_does_not_stop_another(backend: Backend, bot: TelegramServer) -> None:
+    bot.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
+    backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"}, "second")
+    bot.fail(too_many(30))
+    act(backend, "sendMessage", {"chatId": 1, "text": "x"})
+    answer = act(backend, "sendMessage", {"chatId": 1, "text": "x"}, connection="second")
+    assert answer.status == 200
+
+
+def test_a_revoked_token_turns_the_connection_to_error(
+    backend: Backend, bot: TelegramServer
+) -> None:
+    bot.revoke(bot.token)
+    assert act(backend, "getMe").code == "credentials_rejected"
+    status = backend.call("GET", "/api/integrations/status").json["telegram"]
+    assert (status["status"], status["lastError"]["code"]) == ("error", "credentials_rejected")
+
+
+def test_a_webhook_is_sent_signed(backend: Backend, receiver: Receiver) -> None:
+    backend.secrets.add("s3cret-of-the-orders-hook")
+    credentials = {
+        "url": "https://example.com/hooks/orders",
+        "secret": "s3cret-of-the-orders-hook",
+        "outboundUrl": receiver.url("/in"),
+    }
+    backend.save("webhook", credentials)
+    assert receiver.received == []
+    answer = act(backend, "send", {"json": {"id": 42}}, provider="webhook")
+    assert answer.json["result"]["status"] == 200
+    assert receiver.last.json() == {"id": 42}
+    assert receiver.last.headers["webhook-signature"].startswith("v1,")
+
+
+def test_a_receiver_that_echoes_its_headers_does_not_bring_a_secret_into_the_answer(
+    backend: Backend, receiver: Receiver
+) -> None:
+    backend.secrets.add("Bearer-of-the-receiver-1234567")
+    credentials = {
+        "url": "https://example.com/hooks/orders",
+        "outboundUrl": receiver.url("/in"),
+        "outboundHeaders": {"Authorization": "Bearer-of-the-receiver-1234567"},
+    }
+    backend.save("webhook", credentials)
+    receiver.reply(Reply(400, b"bad Authorization: Bearer-of-the-receiver-1234567"))
+    answer = act(backend, "send", {"json": {}}, provider="webhook")
+    assert (answer.status, answer.code) == (422, "request_rejected")
+
+
+def test_a_row_is_appended_by_a_service_account(
+    backend: Backend, google_server: FakeGoogle
+) -> None:
+    key = google_server.add_service_account()
+    book = google_server.add_book({"Orders": [["Id", "Status"], [1, "open"]]})
+    backend.save("sheets", {"serviceAccount": key})
+    answer = act(
+        backend,
+        "appendRow",
+        {"spreadsheetId": book.id, "sheet": "Orders", "values": {"Status": "new", "Id": 2}},
+        provider="sheets",
+    )
+    assert answer.status == 200
+    assert book.rows("Orders")[-1] == [2, "new"]
+
+
+def test_a_page_replies_to_a_comment(backend: Backend, facebook: FacebookStandIn) -> None:
+    page = facebook.add_page("Bakery")
+    ann = facebook.add_user("Ann", pages=[page])
+    post = facebook.add_post(page, "Fresh bread")
+    comment = facebook.add_comment(post, "How much?", {"id": "7001", "name": "Zoë"})
+    token = facebook.user_token(ann)
+    backend.save(
+        "facebook",
+        {"appId": facebook.app_id, "appSecret": facebook.app_secret, "accessToken": token},
+    )
+    answer = act(
+        backend,
+        "replyToComment",
+        {"commentId": comment, "message": "2 EUR", "pageId": page},
+        provider="facebook",
+    )
+    assert answer.status == 200, answer
+    assert any(each["message"] == "2 EUR" for each in facebook.comments.values())
