@@ -123,8 +123,9 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     def strip(node: object) -> object:
         if isinstance(node, dict):
             # As a string it is prose; as an object it is a member that a shape happens to call so.
+            # The parameters of a client (S3 has some) are read with their prose: no client without.
             return {
-                key: strip(inner)
+                key: inner if key == "clientContextParams" else strip(inner)
                 for key, inner in node.items()
                 if not (key == "documentation" and isinstance(inner, str))
             }
