@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from integrations.entry import settings
 from integrations.storage.connections import Connection
 from tests.backend import Answer, Backend, body_of
 from tests.fakes.facebook import FacebookStandIn
@@ -289,8 +290,6 @@ def test_a_provider_that_nobody_can_reach_is_said_to_be_down(backend: Backend) -
 def test_a_provider_that_takes_its_time_is_a_timeout(
     backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from integrations.entry import settings
-
     monkeypatch.setattr(settings, "OUTBOUND_SECONDS", 0.3)
     telegram.fail(*[Failure(delay=5, carried_out=True)] * 3)
     answer = save(backend, {"botToken": telegram.token})
@@ -408,6 +407,30 @@ def test_without_the_key_nothing_is_kept(backend: Backend, telegram: TelegramSer
     assert (answer.status, answer.code) == (500, "internal_error")
     assert backend.aws.rows("ConnectionsTable") == []
     assert backend.aws.rows("WebhooksTable") == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("ConditionalCheckFailedException", 409), ("AccessDenied", 500)]
+)
+def test_a_save_that_fails_leaves_the_webhook_verified_as_before(
+    backend: Backend, code: str, status: int
+) -> None:
+    backend.save("webhook", HOOK | {"verifySecret": True})
+    table = backend.aws.names["ConnectionsTable"]
+    backend.aws.fail("UpdateItem", code, status=400, where=table)
+    answer = save(backend, HOOK | {"verifySecret": True, "secret": "another-secret"}, "webhook")
+    assert answer.status == status
+    backend.aws.recover()
+    settings.forget()
+    assert backend.deliver("orders", {}, {"X-Webhook-Secret": HOOK["secret"]}).status == 200
+    assert backend.deliver("orders", {}, {"X-Webhook-Secret": "another-secret"}).status == 401
+
+
+def test_a_new_secret_verifies_from_then_on(backend: Backend) -> None:
+    backend.save("webhook", HOOK | {"verifySecret": True})
+    backend.save("webhook", HOOK | {"verifySecret": True, "secret": "another-secret"})
+    assert backend.deliver("orders", {}, {"X-Webhook-Secret": HOOK["secret"]}).status == 401
+    assert backend.deliver("orders", {}, {"X-Webhook-Secret": "another-secret"}).status == 200
 
 
 def test_new_credentials_of_a_bot_with_workflows_are_subscribed_at_once(

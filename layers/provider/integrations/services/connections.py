@@ -402,12 +402,17 @@ class ConnectionService:
     ) -> ConnectionAnswer:
         """Keep credentials that were just tested, with the webhook that they need.
 
-        The webhook's record comes first: where the process dies in between it waits, harmless, for
-        the same connection to be saved again.
+        A new webhook's record comes first, so that its id is ours: where the process dies in
+        between it waits, harmless, for the same connection to be saved again. That of a webhook in
+        use comes after the connection, so that a save that fails leaves its deliveries verified as
+        before.
         """
         earlier = self._connections.find(tenant, provider.id, name)
         credentials = verified.credentials or credentials
-        webhook = self._save_webhook(tenant, provider, name, credentials, earlier)
+        webhook, its_secrets = self._webhook(tenant, provider, name, credentials, earlier)
+        in_use = bool(webhook and earlier and webhook.webhook_id == earlier.webhook_id)
+        if webhook and not in_use:
+            self._webhooks.save(webhook, its_secrets)
         moment = self._clock()
         connection = Connection(
             tenant=tenant,
@@ -425,6 +430,8 @@ class ConnectionService:
         written = self._vault.save(
             connection, opened, replaces=earlier.version if earlier else None
         )
+        if webhook and in_use:
+            self._webhooks.save(webhook, its_secrets)
         if earlier and earlier.webhook_id not in (None, written.webhook_id):
             self._forget_webhook(earlier)
         try:
@@ -435,16 +442,17 @@ class ConnectionService:
             self._connections.record_error(written, failure.code, message, status=None)
         return self._answer(written, webhook)
 
-    def _save_webhook(
+    def _webhook(
         self,
         tenant: str,
         provider: Provider,
         name: str,
         credentials: Credentials,
         earlier: Connection | None,
-    ) -> Webhook | None:
+    ) -> tuple[Webhook | None, WebhookSecrets]:
+        """The webhook that a connection needs; what a provider leaves open stays as it was."""
         if provider.inbound is None or provider.inbound.endpoint is None:
-            return None
+            return None, WebhookSecrets("", "")
         endpoint = provider.inbound.endpoint(credentials)
         held_id = earlier.webhook_id if earlier else None
         held = WebhookSecrets("", "")
@@ -460,14 +468,10 @@ class ConnectionService:
             connection=name,
             verification=endpoint.verification,
         )
-        self._webhooks.save(
-            webhook,
-            WebhookSecrets(
-                _secret(endpoint.secret) or held.secret or secrets.token_urlsafe(32),
-                _secret(endpoint.verify_token) or held.verify_token or secrets.token_urlsafe(32),
-            ),
+        return webhook, WebhookSecrets(
+            _secret(endpoint.secret) or held.secret or secrets.token_urlsafe(32),
+            _secret(endpoint.verify_token) or held.verify_token or secrets.token_urlsafe(32),
         )
-        return webhook
 
     def _forget_webhook(self, connection: Connection) -> None:
         if connection.webhook_id:
