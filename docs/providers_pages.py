@@ -1,0 +1,299 @@
+"""A page for each provider, from the provider's own code."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from docs.template import ROOT
+from integrations.providers import registry
+from integrations.providers.base import Action, Params, Provider, Trigger
+
+FOLDER = ROOT / "docs/providers"
+NOTICE = "<!-- Written by `make docs` from the provider's code. -->"
+ONE_LINE = 96
+"""Characters of JSON that still read well in one line."""
+
+LONG_TABLE = 12
+"""With more fields than this, those that need no explanation are only named."""
+
+
+def files() -> dict[Path, str]:
+    """The pages, and their index."""
+    pages = {FOLDER / "README.md": _index()}
+    for name in registry.PROVIDER_IDS:
+        text = "\n".join(_page(registry.get(name)))
+        pages[FOLDER / f"{name}.md"] = re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+    return pages
+
+
+# -- Pages -----------------------------------------------------------------------------------
+
+
+def _index() -> str:
+    rows = []
+    for name in registry.PROVIDER_IDS:
+        provider = registry.get(name)
+        how = "a login" if provider.oauth else "saved credentials"
+        counts = f"{len(provider.actions)} | {len(provider.triggers)}"
+        rows.append(f"| [`{name}`]({name}.md) | {provider.title} | {how} | {counts} |")
+    return "\n".join([
+        "# Providers",
+        "",
+        NOTICE,
+        "",
+        "The same as data: `GET /api/integrations`, with every form as JSON Schema.",
+        "A provider may hold several named connections; each request takes `connection`, and",
+        "`default` is meant where it is left out.",
+        "",
+        "| id | provider | connected by | actions | triggers |",
+        "| --- | --- | --- | --: | --: |",
+        *rows,
+        "",
+        "[Write another one](../adding-a-provider.md).",
+        "",
+    ])  # fmt: skip
+
+
+def _page(provider: Provider) -> Iterator[str]:
+    module = import_module(f"integrations.providers.{registry.MODULES[provider.id]}")
+    yield from (f"# {provider.title}", "", NOTICE, "")
+    yield f"{_first(module.__doc__)} Its id in the API is `{provider.id}`."
+    yield from ("", f"See also <{provider.docs_url}>.", "")
+    yield from _credentials(provider)
+    yield from _actions(provider)
+    yield from _triggers(provider)
+    yield from _webhooks(provider)
+
+
+def _credentials(provider: Provider) -> Iterator[str]:
+    yield from ("## Credentials", "")
+    if provider.oauth:
+        yield from _login(provider)
+    else:
+        yield from (_paragraphs(provider.credentials.__doc__), "")
+        yield from _table(provider.credentials)
+        yield from ("", "Save them (they are tested first, and kept only where they work):", "")
+        yield f"`POST /api/integrations/{provider.id}/credentials`"
+        yield from ("", *_saving(provider))
+    yield from ("**Test.** " + _paragraphs(provider.verify.__doc__), "")
+    if provider.stack_credentials:
+        yield (
+            "Where a tenant has saved none, the connection `default` takes the stack's own "
+            "([parameters](../deploying.md#parameters))."
+        )
+        yield ""
+    if provider.refresh:
+        yield (
+            "They are refreshed on use, when under five minutes are left, and by the daily check. "
+            "Where only a person can help, the connection's status is `needs_reauth`."
+        )
+        yield ""
+    if provider.revoke:
+        yield from ("Removing the connection revokes them at the provider.", "")
+
+
+def _saving(provider: Provider) -> Iterator[str]:
+    examples = []
+    for file in sorted((ROOT / "events/save_credentials").glob("*.json")):
+        event = json.loads(file.read_text(encoding="utf-8"))
+        if event["pathParameters"]["providerId"] == provider.id:
+            examples.append(json.loads(event["body"]))
+    for example in examples:
+        yield from (*_json(example), "")
+
+
+def _login(provider: Provider) -> Iterator[str]:
+    assert provider.oauth is not None  # noqa: S101 - the caller has looked
+    client_id, client_secret = provider.oauth.parameters
+    yield "Made by logging in; nobody types them. The stack needs its own client at the provider: "
+    yield f"the parameters `{client_id}` and `{client_secret}` "
+    yield "([how to get one](../deploying.md#log-in-at-google-and-facebook))."
+    yield from ("", f"1. `POST /api/integrations/oauth/start/{provider.id}` answers `authUrl`.")
+    yield "2. Open it in a browser; the provider sends the browser back to"
+    yield f"   `/api/integrations/oauth/callback/{provider.id}`."
+    yield "3. `GET /api/integrations/oauth/status/{handshakeId}` says how it went."
+    yield ""
+
+
+def _actions(provider: Provider) -> Iterator[str]:
+    yield from ("## Actions", "")
+    yield f"`POST /api/integrations/{provider.id}/actions/{{action}}` with"
+    yield f"`{{params, connection?}}`, or in a workflow's step as `{provider.id}.{{action}}`."
+    yield "What may not be repeated is not repeated by itself where nobody knows whether it was"
+    yield "carried out ([retry](../workflows.md#retry-and-errors))."
+    yield ""
+    twin = _twin(provider)
+    if twin:
+        link = f"[`{twin.id}`]({twin.id}.md#actions)"
+        yield from (f"The same as those of {link}, with parameters and examples there.", "")
+    yield from ("| action | what it does | may be repeated |", "| --- | --- | :-: |")
+    for action in provider.actions:
+        page = f"{twin.id}.md" if twin else ""
+        name = f"[`{action.name}`]({page}#{action.name.lower()})"
+        yield f"| {name} | {_plain(action.title)} | {'yes' if action.idempotent else 'no'} |"
+    yield ""
+    if not twin:
+        for action in provider.actions:
+            yield from _action(action)
+
+
+def _action(action: Action) -> Iterator[str]:
+    yield from (f"### {action.name}", "")
+    told = _paragraphs(action.params.__doc__)
+    yield f"{_sentence(action.title)} {told}" if "<http" in told else _sentence(action.title)
+    yield from ("", *_table(action.params), "", *_json(action.example), "")
+
+
+def _triggers(provider: Provider) -> Iterator[str]:
+    if not provider.triggers:
+        return
+    yield from ("## Triggers", "")
+    twin = _twin(provider)
+    if twin:
+        link = f"[`{twin.id}`]({twin.id}.md#triggers)"
+        yield f"Those of {link}: {', '.join(f'`{each.type}`' for each in provider.triggers)}."
+        yield ""
+        return
+    yield "A workflow's `trigger` names the `type`, the `connection` and, where wanted, the type's"
+    yield "own filters; the data is what its templates see as `trigger`"
+    yield "([more](../workflows.md#triggers))."
+    yield ""
+    groups: dict[type[Params], list[Trigger]] = {}
+    for trigger in provider.triggers:
+        groups.setdefault(trigger.filters, []).append(trigger)
+    for filters, triggers in groups.items():
+        yield from ("| type | what happened |", "| --- | --- |")
+        yield from (f"| `{each.type}` | {_plain(each.title)} |" for each in triggers)
+        yield from ("", *_table(filters, "Filters"), "")
+        for trigger in triggers:
+            yield f"<details><summary>Data of <code>{trigger.type}</code></summary>"
+            yield from ("", *_json(trigger.example), "", "</details>", "")
+
+
+def _webhooks(provider: Provider) -> Iterator[str]:
+    inbound = provider.inbound
+    if inbound is None:
+        return
+    yield from ("## Webhooks", "")
+    if inbound.endpoint:
+        yield "Each connection has a webhook of its own; the metadata shows its URL, how deliveries"
+        yield "are verified, and why the last one was refused."
+    else:
+        yield "Events come to the stack's own webhook, `/api/webhooks/facebook`, which serves all"
+        yield "connections of its app."
+    yield ""
+    if inbound.subscribe:
+        yield "It is registered at the provider when the first workflow needs it, and removed with"
+        yield "the last one. " + _paragraphs(inbound.subscribe.__doc__)
+    else:
+        yield "Whoever sends must be given the URL; the ways to verify are in"
+        yield "[Webhooks](../api.md#webhooks)."
+    yield from ("", _paragraphs(inbound.normalize.__doc__), "")
+
+
+# -- Pieces ----------------------------------------------------------------------------------
+
+
+def _twin(provider: Provider) -> Provider | None:
+    """The provider that has the very same actions and stands before this one."""
+    for name in registry.PROVIDER_IDS:
+        if name == provider.id:
+            return None
+        if registry.get(name).actions == provider.actions:
+            return registry.get(name)
+    return None
+
+
+def _table(model: type[BaseModel], title: str = "Name") -> list[str]:
+    """A table of a model's fields; of many, those without explanation follow in one line."""
+    schema = model.model_json_schema()
+    definitions: Mapping[str, Any] = schema.get("$defs", {})
+    required = set(schema.get("required", ()))
+    fields: Mapping[str, Any] = schema.get("properties", {})
+    rows, others = [], []
+    for name, field in fields.items():
+        kind = _type(field, definitions)
+        description = _description(field, definitions)
+        if name in required or description or len(fields) <= LONG_TABLE:
+            need = " **required**" if name in required else ""
+            rows.append(f"| `{name}`{need} | {kind} | {description} |")
+        else:
+            others.append(f"`{name}` ({kind})")
+    rows.sort(key=lambda row: "**required**" not in row)
+    lines = []
+    if rows:
+        lines += [f"| {title} | Type | |", "| --- | --- | --- |", *rows]
+    if others:
+        lines += ["", f"{'Also takes' if rows else 'Takes'} {', '.join(others)}."]
+    if not lines:
+        lines.append("No filters." if title == "Filters" else "No parameters.")
+    return lines
+
+
+def _description(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    told = str(field.get("description", ""))
+    if not told:
+        told = next((_description(each, {}) for each in field.get("anyOf", ()) if each != {}), "")
+    if not told and "$ref" in field:
+        named = definitions.get(_referred(field), {})
+        told = "" if "properties" in named else str(named.get("description", ""))
+    default = field.get("default")
+    parts = [_sentence(told)] if told else []
+    if default not in (None, "", [], {}):
+        parts.append(f"Default `{json.dumps(default)}`.")
+    return " ".join(parts)
+
+
+def _type(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    """A JSON Schema's type in a few words."""
+    if "$ref" in field:
+        name = _referred(field)
+        return "any JSON" if name == "Json" else _type(definitions.get(name, {}), definitions)
+    if "anyOf" in field:
+        kinds = [_type(each, definitions) for each in field["anyOf"]]
+        return " or ".join(dict.fromkeys(kind for kind in kinds if kind != "null"))
+    if "enum" in field:
+        return " or ".join(f"`{each}`" for each in field["enum"])
+    kind = "secret" if field.get("writeOnly") else str(field.get("type", "any JSON"))
+    if kind == "array":
+        kind = f"array of {_type(field.get('items', {}), definitions)}"
+    if "properties" in field:
+        kind = f"object ({', '.join(f'`{name}`' for name in field['properties'])})"
+    return kind
+
+
+def _referred(field: Mapping[str, Any]) -> str:
+    return str(field["$ref"]).rpartition("/")[2]
+
+
+def _json(held: object) -> Sequence[str]:
+    text = json.dumps(held, ensure_ascii=False)
+    if len(text) > ONE_LINE:
+        text = json.dumps(held, ensure_ascii=False, indent=2)
+    return ("```json", text, "```")
+
+
+def _first(doc: str | None) -> str:
+    return _paragraphs((doc or "").strip().split("\n\n")[0])
+
+
+def _paragraphs(doc: str | None) -> str:
+    """A docstring's prose as one paragraph of Markdown: no sections, no bare links."""
+    prose = re.split(r"\n\s*(?:Raises|Args|Attributes|Returns):\n", (doc or "").strip())[0]
+    prose = re.sub(r"https?://[^\s`)]+[^\s`).,:]", r"<\g<0>>", _plain(prose))
+    return re.sub(r"\s+", " ", prose).strip()
+
+
+def _plain(text: str) -> str:
+    """Text that neither reStructuredText nor Markdown's own signs disturb."""
+    return text.replace("``", "`").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _sentence(text: str) -> str:
+    text = re.sub(r"\s+", " ", _plain(text)).strip()
+    return text if text.endswith((".", "…", "?")) else f"{text}."
