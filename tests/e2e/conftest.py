@@ -77,7 +77,8 @@ class Client:
         body = {"credentials": credentials, "connection": connection}
         answer = self.post(f"/api/integrations/{provider}/credentials", body)
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        saved: dict[str, Any] = answer.json()
+        return saved
 
     def act(
         self, provider: str, action: str, params: Mapping[str, Any], connection: str = "default"
@@ -92,7 +93,8 @@ class Client:
         """Create a workflow and return it."""
         answer = self.post("/api/workflows", definition)
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        created: dict[str, Any] = answer.json()
+        return created
 
     def executions(self, **filters: str) -> list[dict[str, Any]]:
         """Every execution that fits, newest first, over all pages."""
@@ -124,7 +126,7 @@ def problem(answer: requests.Response, status: int, code: str) -> dict[str, Any]
     """A refusal as RFC 9457 has it, with this status and code; its body."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
-    body = answer.json()
+    body: dict[str, Any] = answer.json()
     assert body["code"] == code, body
     assert body["status"] == status
     assert body["type"]
@@ -187,7 +189,6 @@ def platform(stand_ins: StandIns, tmp_path_factory: pytest.TempPathFactory) -> I
     parameters = {
         "TelegramApiBase": stand_ins.telegram.url,
         "SheetsApiBase": addresses["sheets_api"],
-        "GoogleAuthUrl": addresses["google_auth"],
         "GoogleTokenUrl": addresses["google_token"],
         "GoogleRevokeUrl": addresses["google_revoke"],
         "FacebookGraphBase": stand_ins.facebook.url,
