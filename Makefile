@@ -7,6 +7,7 @@ VENVS := .venv/.done .venv-sam/.done .venv-ministack/.done
 PYTHON = $(shell for p in python3.13 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.13*/bin/python3.13 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && command -v "$$p" && break; done)
 BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
 ARCHITECTURE ?= arm64
 STAGE ?= default
 
@@ -60,10 +61,8 @@ clean:  ## remove everything that make made, the local stack's data included
 	rm -rf .venv .venv-sam .venv-ministack .aws-sam .local .mypy_cache .ruff_cache .pytest_cache
 
 .venv/.done: requirements/dev.txt
-.venv-sam/.done: requirements/sam.txt
-.venv-ministack/.done: requirements/ministack.txt
+.venv-sam/.done: requirements/sam.txt | .venv/.done
+.venv-ministack/.done: requirements/ministack.txt | .venv/.done
 $(VENVS):
 	@test -n "$(PYTHON)" || { echo "Python 3.13 is missing: install it with pyenv, or put python3.13 on PATH" >&2; exit 1; }
-	@echo "Installing $(@D) from $< (once, about a minute)"
-	@$(@D)/bin/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r $< && touch $@
+	@sh requirements/install.sh "$(PYTHON)" $(@D) $<
