@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from integrations.entry import settings
-from integrations.storage.connections import Connection
+from integrations.storage.connections import Connection, Connections
 from tests.backend import Answer, Backend, body_of
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.google import FakeGoogle
@@ -399,6 +399,22 @@ def test_of_two_that_save_at_once_both_are_told_the_truth(
     assert row["version"] == saved >= 1
     webhook = backend.call("GET", "/api/integrations/telegram/credentials").json["webhook"]
     assert webhook["id"] in {each["webhookId"] for each in backend.aws.rows("WebhooksTable")}
+
+
+@pytest.mark.parametrize("webhook_id", ["orders", "invoices"])
+def test_a_first_save_that_comes_second_leaves_the_webhook_of_the_other(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, webhook_id: str
+) -> None:
+    backend.save("webhook", HOOK | {"verifySecret": True})
+    looked = [None]  # as somebody who looked before the other one wrote
+    find = Connections.find
+    monkeypatch.setattr(Connections, "find", lambda *key: looked.pop() if looked else find(*key))
+    mine = {"url": f"https://example.com/hooks/{webhook_id}", "secret": "another-secret"}
+    answer = save(backend, mine | {"verifySecret": True}, "webhook")
+    assert (answer.status, answer.code) == (409, "version_conflict")
+    assert [row["webhookId"] for row in backend.aws.rows("WebhooksTable")] == ["orders"]
+    assert backend.deliver("orders", {}, {"X-Webhook-Secret": HOOK["secret"]}).status == 200
+    assert backend.deliver("orders", {}, {"X-Webhook-Secret": "another-secret"}).status == 401
 
 
 def test_without_the_key_nothing_is_kept(backend: Backend, telegram: TelegramServer) -> None:

@@ -427,9 +427,14 @@ class ConnectionService:
             subscribed=earlier.subscribed if earlier else None,
         )
         opened = Opened(provider, credentials, connection)
-        written = self._vault.save(
-            connection, opened, replaces=earlier.version if earlier else None
-        )
+        try:
+            written = self._vault.save(
+                connection, opened, replaces=earlier.version if earlier else None
+            )
+        except VersionConflict:
+            if webhook and not in_use:
+                self._yield_webhook(provider, webhook)
+            raise
         if webhook and in_use:
             self._webhooks.save(webhook, its_secrets)
         if earlier and earlier.webhook_id not in (None, written.webhook_id):
@@ -472,6 +477,17 @@ class ConnectionService:
             _secret(endpoint.secret) or held.secret or secrets.token_urlsafe(32),
             _secret(endpoint.verify_token) or held.verify_token or secrets.token_urlsafe(32),
         )
+
+    def _yield_webhook(self, provider: Provider, webhook: Webhook) -> None:
+        """Leave a new webhook as the save wants it that was quicker; remove it if it has another."""
+        winner = self._connections.find(webhook.tenant, provider.id, webhook.connection)
+        if winner is None or winner.webhook_id != webhook.webhook_id:
+            self._webhooks.delete(webhook)
+            return
+        kept = provider.credentials.model_validate(self._connections.open(winner))
+        its_webhook, its_secrets = self._webhook(winner.tenant, provider, winner.name, kept, winner)
+        if its_webhook:
+            self._webhooks.save(its_webhook, its_secrets)
 
     def _forget_webhook(self, connection: Connection) -> None:
         if connection.webhook_id:
