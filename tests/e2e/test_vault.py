@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from local.platform import Platform
 from tests.e2e.conftest import Client, StandIns, problem
-from tests.fakes.telegram import TelegramServer, slow
+from tests.fakes.telegram import TelegramServer, together
 
 pytestmark = pytest.mark.e2e
 
@@ -575,7 +575,7 @@ def test_of_two_who_save_at_once_one_wins_and_what_is_kept_is_whole(
     if known:
         client.save("telegram", {"botToken": new_bot(telegram)})
     bots = [new_bot(telegram), new_bot(telegram)]
-    telegram.fail(slow(2), slow(2), method="getMe")  # so that they come together
+    telegram.fail(*together(2), method="getMe")
 
     def save(token: str) -> requests.Response:
         own = Client(platform, client.token, client.tenant)

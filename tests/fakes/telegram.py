@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email import message_from_bytes
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,6 +59,7 @@ class Failure:
         headers: More headers.
         delay: Seconds to wait before.
         carried_out: Whether the call has its effect all the same.
+        barrier: Whom to wait for before.
     """
 
     status: int = 200
@@ -66,6 +67,7 @@ class Failure:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     carried_out: bool = False
+    barrier: threading.Barrier | None = None
 
 
 def refusal(code: int, description: str, **parameters: Any) -> Failure:
@@ -92,6 +94,12 @@ def bad_gateway(status: int = 502) -> Failure:
 def slow(seconds: float) -> Failure:
     """An answer that takes its time: the call is carried out."""
     return Failure(delay=seconds, carried_out=True)
+
+
+def together(calls: int) -> list[Failure]:
+    """Answers that are given when so many calls have come: all of them at the same moment."""
+    barrier = threading.Barrier(calls)
+    return [Failure(carried_out=True, barrier=barrier) for _ in range(calls)]
 
 
 HANG_UP = Failure(0)
@@ -276,7 +284,7 @@ class TelegramServer:
             except _Refused as refused:
                 answer = refused.failure
         if failure is not None and failure.status == 200 and not failure.body:
-            return Failure(answer.status, answer.body, answer.headers, failure.delay)
+            return replace(answer, delay=failure.delay, barrier=failure.barrier)
         return failure or answer
 
     def _next_failure(self, method: str) -> Failure | None:
@@ -604,6 +612,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(refusal(400, "Bad Request: object expected as request body"))
             return
         answer = telegram.answer(call)
+        if answer.barrier is not None:
+            answer.barrier.wait(30)
         telegram.closing.wait(answer.delay)
         self._write(answer)
 
