@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 type HandshakeStatus = Literal["pending", "completed", "failed", "expired"]
 
 MAX_REDIRECT = 2048
+MAX_STATE = 256
+"""No state of ours is as long; a table's key could not be longer than its own limit."""
 
 BROKEN_OFF_AFTER = timedelta(minutes=3)
 """A callback that has been at work for so long is dead: no function lives to that age here."""
@@ -243,7 +245,7 @@ class OAuthService:
             raise HandshakeRefused("A parameter came twice; start again")
         state = given.get("state", "")
         handshake_id, _, random = state.partition(".")
-        if not handshake_id or not random:
+        if not handshake_id or not random or len(state) > MAX_STATE:
             raise HandshakeRefused("The state is missing; start again")
         handshake, verifier = self._handshakes.consume(handshake_id, provider_id, state)
         try:
