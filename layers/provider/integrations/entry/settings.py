@@ -131,6 +131,7 @@ def aws() -> Aws:
         region=_env("AWS_REGION", _env("AWS_DEFAULT_REGION", "us-east-1")),
         credentials=_credentials,
         endpoint_url=_env("AWS_ENDPOINT_URL"),
+        ca_bundle=_env("AWS_CA_BUNDLE"),
     )
 
 

@@ -1,4 +1,4 @@
-"""AWS's JSON protocol, signed by botocore, sent by urllib3: for tables, queues and keys.
+"""AWS's JSON protocol, signed and sent by the standard library: for tables, queues and keys.
 
 A boto3 client costs a cold start more than everything else that a webhook does, and each of its
 calls twice the CPU (``docs/performance.md``). DynamoDB, SQS, KMS and Secrets Manager all speak one
@@ -13,13 +13,22 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
-
-import urllib3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
+from typing import Any, ClassVar
 
 from integrations.errors import IntegrationError
+from integrations.storage.sigv4 import AwsCredentials, signed
+from integrations.storage.transport import FAILURES, Transport, roots
+
+__all__ = [
+    "Attribute",
+    "Aws",
+    "AwsCredentials",
+    "AwsError",
+    "ConditionFailed",
+    "attributes",
+    "item",
+    "value",
+]
 
 ATTEMPTS = 4
 """How often a call is sent at most: throttling, 5xx and broken connections are tried again."""
@@ -33,17 +42,6 @@ _THROTTLED = (
     "TransactionInProgressException",
     "TooManyRequestsException",
 )
-
-
-class AwsCredentials(NamedTuple):
-    """What signs a request; ``token`` is the session token of temporary credentials.
-
-    In the shape of botocore's own, whose module is slow to import.
-    """
-
-    access_key: str
-    secret_key: str
-    token: str | None
 
 
 class AwsError(IntegrationError):
@@ -69,17 +67,22 @@ class Aws:
         region: The region's name.
         credentials: Gives the present credentials at each call.
         endpoint_url: Where every service answers instead of AWS (the local platform), or ``""``.
+        ca_bundle: A file of certificates to know AWS by, in place of Amazon's own roots.
     """
 
     def __init__(
-        self, *, region: str, credentials: Callable[[], AwsCredentials], endpoint_url: str = ""
+        self,
+        *,
+        region: str,
+        credentials: Callable[[], AwsCredentials],
+        endpoint_url: str = "",
+        ca_bundle: str = "",
     ) -> None:
         self._region = region
         self._credentials = credentials
-        self._endpoint_url = endpoint_url
-        self._pool = urllib3.PoolManager(
-            maxsize=8, retries=False, timeout=urllib3.Timeout(connect=2, read=10)
-        )
+        self._endpoint_url = endpoint_url.rstrip("/")
+        self._ca_bundle = ca_bundle
+        self._transport = Transport(ca_bundle)
 
     def dynamodb(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Call a DynamoDB operation, e.g. ``GetItem``."""
@@ -116,6 +119,7 @@ class Aws:
             service,
             region_name=self._region,
             endpoint_url=self._endpoint_url or None,
+            verify=None if self._endpoint_url else roots(self._ca_bundle),
             aws_access_key_id=credentials.access_key,
             aws_secret_access_key=credentials.secret_key,
             aws_session_token=credentials.token,
@@ -138,35 +142,38 @@ class Aws:
             if attempt:
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
             headers = {
-                "Content-Type": f"application/x-amz-json-{version}",
-                "X-Amz-Target": target,
+                "host": url.rpartition("/")[2],
+                "content-type": f"application/x-amz-json-{version}",
+                "x-amz-target": target,
             }
-            request = AWSRequest("POST", f"{url}/", headers=headers, data=body)
-            signer = SigV4Auth(self._credentials(), service, self._region)  # type: ignore[arg-type]
-            signer.add_auth(request)
+            headers = signed(
+                headers,
+                body,
+                service=service,
+                region=self._region,
+                credentials=self._credentials(),
+            )
             try:
-                response = self._pool.request(
-                    "POST", f"{url}/", body=body, headers=dict(request.headers.items())
-                )
-            except urllib3.exceptions.HTTPError as failure:
+                status, answer = self._transport.post(url, headers, body)
+            except FAILURES as failure:
                 error = AwsError(operation, type(failure).__name__, f"{service} is unreachable")
                 continue
-            if response.status == 200:  # noqa: PLR2004 - HTTP's OK
-                result: dict[str, Any] = json.loads(response.data) if response.data else {}
+            if status == 200:  # noqa: PLR2004 - HTTP's OK
+                result: dict[str, Any] = json.loads(answer) if answer else {}
                 return result
-            error = _error(operation, response)
-            if response.status < 500 and error.aws_code not in _THROTTLED:  # noqa: PLR2004
+            error = _error(operation, status, answer)
+            if status < 500 and error.aws_code not in _THROTTLED:  # noqa: PLR2004 - HTTP's 5xx
                 break
         raise error
 
 
-def _error(operation: str, response: urllib3.BaseHTTPResponse) -> AwsError:
+def _error(operation: str, status: int, answer: bytes) -> AwsError:
     try:
-        body = json.loads(response.data)
-        code = str(body.get("__type") or body.get("code") or response.status).rpartition("#")[2]
+        body = json.loads(answer)
+        code = str(body.get("__type") or body.get("code") or status).rpartition("#")[2]
         message = str(body.get("message") or body.get("Message") or "")
     except (ValueError, AttributeError):
-        return AwsError(operation, str(response.status), "not a JSON answer")
+        return AwsError(operation, str(status), "not a JSON answer")
     if code != "ConditionalCheckFailedException":
         return AwsError(operation, code, message)
     failed = ConditionFailed(operation, code, message)

@@ -13,9 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from integrations.errors import IntegrationError
 from integrations.storage.aws import Attribute, Aws
 
@@ -88,6 +85,8 @@ class Envelope:
 
     def seal(self, secret: bytes, context: Mapping[str, str]) -> Sealed:
         """Encrypt ``secret`` under a new data key, bound to ``context``."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - cold start
+
         key = self._aws.kms(
             "GenerateDataKey",
             {"KeyId": self._key_id, "KeySpec": "AES_256", "EncryptionContext": dict(context)},
@@ -108,6 +107,9 @@ class Envelope:
             EnvelopeBroken: It was sealed with another context, or is damaged.
             AwsError: KMS does not give the data key.
         """
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - cold start
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - likewise
+
         associated = _associated_data(context)
         try:
             return AESGCM(self._data_key(sealed, context, associated)).decrypt(

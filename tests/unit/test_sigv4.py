@@ -1,0 +1,57 @@
+"""Our signatures against botocore's."""
+
+from datetime import UTC, datetime
+
+import pytest
+from botocore import auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from integrations.storage.sigv4 import AwsCredentials, signed
+
+MOMENT = datetime(2026, 11, 22, 12, 0, 7, tzinfo=UTC)
+HOST = "dynamodb.eu-central-1.amazonaws.com"
+
+
+def botocores(
+    headers: dict[str, str],
+    body: bytes,
+    credentials: AwsCredentials,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    monkeypatch.setattr(auth, "get_current_datetime", lambda *_, **__: MOMENT.replace(tzinfo=None))
+    request = AWSRequest("POST", f"https://{headers['host']}/", headers=dict(headers), data=body)
+    signer = auth.SigV4Auth(Credentials(*credentials), "dynamodb", "eu-central-1")
+    signer.add_auth(request)
+    return str(request.headers["Authorization"])
+
+
+@given(
+    body=st.binary(max_size=300),
+    secret=st.text("ABCabc/+0", min_size=1),
+    token=st.none() | st.text("ABCabc/+=0", min_size=1),
+    host=st.sampled_from([HOST, "127.0.0.1:4566"]),
+)
+def test_a_signature_is_the_one_that_botocore_makes(
+    body: bytes, secret: str, token: str | None, host: str
+) -> None:
+    credentials = AwsCredentials("AKIAIOSFODNN7EXAMPLE", secret, token)
+    headers = {
+        "host": host,
+        "content-type": "application/x-amz-json-1.0",
+        "x-amz-target": "DynamoDB_20120810.GetItem",
+    }
+    ours = signed(
+        headers,
+        body,
+        service="dynamodb",
+        region="eu-central-1",
+        credentials=credentials,
+        moment=MOMENT.timestamp(),
+    )
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert ours["authorization"] == botocores(headers, body, credentials, monkeypatch)
+    assert ours["x-amz-date"] == "20261122T120007Z"
+    assert ours.get("x-amz-security-token") == token
