@@ -296,10 +296,16 @@ def _type_errors(
     own = {name: value for name, value in trigger.items() if name not in _OF_EVERY_TRIGGER}
     known = _BUILT_IN_TRIGGERS.get(type_)
     if known is not None:
-        for name in sorted(own.keys() - known):
-            yield FieldError(f"trigger.{name[:100]}", f"is no field of the trigger {type_!r}")
         if type_ == "webhook" and "webhookId" not in own:
             yield FieldError("trigger.webhookId", "is required")
+        spec = catalogue.trigger(type_)
+        if spec:
+            filters = {name: value for name, value in own.items() if name not in known}
+            own = {name: value for name, value in own.items() if name in known | {"connection"}}
+            for each in spec.validate_filters(filters):
+                yield FieldError(f"trigger.{each.field}".rstrip("."), each.message)
+        for name in sorted(own.keys() - known):
+            yield FieldError(f"trigger.{name[:100]}", f"is no field of the trigger {type_!r}")
         if type_ == "schedule":
             try:
                 parse_schedule(own)
