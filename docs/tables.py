@@ -1,0 +1,221 @@
+"""Tables that hand-written pages take from the code.
+
+A page holds ``<!-- table: name -->`` and ``<!-- end -->``; what stands between is written here.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from docs import openapi
+from docs.template import ROOT, permissions, routes, template
+from integrations.models import Json
+from integrations.providers import registry
+from integrations.workflows import expressions
+
+PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+# -- The tables ------------------------------------------------------------------------------
+
+
+def _routes() -> Iterator[str]:
+    document = json.loads(openapi.document())
+    yield from ("| route | what it does | function |", "| --- | --- | --- |")
+    for route in routes():
+        operation = document["paths"][route.path][route.method.lower()]
+        told = operation["summary"] + (" (no token)" if route.public else "")
+        link = f"[{route.function}](../functions/{route.function}/app.py)"
+        yield f"| `{route.method} {route.path}` | {told} | {link} |"
+
+
+_OTHER_CODES = [
+    (400, "malformed_json", "The body is not JSON, or not UTF-8."),
+    (403, "insufficient_scope", "The token lacks the scope `read` or `write`."),
+    (500, "internal_error", "A fault of this backend; the log has it under the `requestId`."),
+    (503, "not_stored", "A webhook's delivery could not be made durable: send it again."),
+]
+
+
+def _codes() -> Iterator[str]:
+    yield from ("| status | code | when |", "| --: | --- | --- |")
+    rows = list(_OTHER_CODES)
+    for status, found in openapi.codes().items():
+        for error in found:
+            told = (error.__doc__ or "").split("\n\n")[0].replace("``", "`")
+            rows.append((status, error.code, re.sub(r"\s+", " ", told).strip()))
+    for status, code, told in sorted(rows):
+        yield f"| {status} | `{code}` | {told} |"
+
+
+def _parameters() -> Iterator[str]:
+    yield from ("| parameter | default | |", "| --- | --- | --- |")
+    for name, held in template()["Parameters"].items():
+        default = held["Default"]
+        shown = f"`{default}`" if default != "" else ""
+        told = held["Description"]
+        if "AllowedValues" in held:
+            told += f" One of {', '.join(f'`{each}`' for each in held['AllowedValues'])}."
+        yield f"| `{name}` | {shown} | {told} |"
+
+
+def _permissions() -> Iterator[str]:
+    yield from ("| function | may |", "| --- | --- |")
+    for function, held in permissions().items():
+        may = [f"{', '.join(_allowed(each.actions))} on {each.resource}" for each in held]
+        yield f"| `{function}` | {'<br>'.join(may) or 'nothing'} |"
+
+
+def _allowed(actions: tuple[str, ...]) -> Iterator[str]:
+    # `!If [IsOnAws, on AWS, on MiniStack]`
+    told = actions[1:2] if actions[0] == "IsOnAws" else actions
+    return (f"`{action}`" for action in told)
+
+
+def _triggers() -> Iterator[str]:
+    yield from ("| type | what happened | filters |", "| --- | --- | --- |")
+    seen = set()
+    for name in registry.PROVIDER_IDS:
+        for trigger in registry.get(name).triggers:
+            if trigger.type in seen:
+                continue
+            seen.add(trigger.type)
+            fields = trigger.filters.model_json_schema(by_alias=True).get("properties", {})
+            filters = ", ".join(f"`{field}`" for field in fields)
+            link = f"[`{trigger.type}`](providers/{name}.md#triggers)"
+            yield f"| {link} | {trigger.title} | {filters} |"
+
+
+# -- Expressions -----------------------------------------------------------------------------
+
+DATA: dict[str, Json] = {
+    "name": " Zoë O'Hara ",
+    "note": "Call back *soon*",
+    "total": 1234.5,
+    "items": [
+        {"id": 2, "title": "Tea", "price": 4},
+        {"id": 1, "title": "Cake", "price": 12, "gift": True},
+    ],
+    "tags": ["new", "Paid", "new"],
+    "address": {"city": "Bern", "zip": "3011"},
+    "at": "2026-11-22T12:00:00Z",
+}
+"""What the examples see as ``trigger``."""
+
+FILTERS = {
+    "Anything": [
+        "trigger.phone|default('unknown')",
+        "trigger.items|length",
+        "trigger.total|string",
+        "trigger.address|tojson",
+        "'[1, 2]'|fromjson",
+    ],
+    "Text": [
+        "trigger.note|upper",
+        "trigger.note|lower",
+        "trigger.note|title",
+        "'tea and cake'|capitalize",
+        "trigger.name|trim",
+        "trigger.note|replace('soon', 'today')",
+        "trigger.note|truncate(12)",
+        "'a, b'|split(', ')",
+        "trigger.tags|join('/')",
+        "trigger.name|trim|urlencode",
+        "'<b>'|escapeHtml",
+        "trigger.note|escapeMarkdown",
+    ],
+    "Numbers": [
+        "'42'|int",
+        "'19.90'|float",
+        "-3|abs",
+        "3.14159|round(2)",
+        "trigger.total|number(2, ',', '.')",
+    ],
+    "Lists": [
+        "trigger.tags|first",
+        "trigger.tags|last",
+        "'abc'|list",
+        "trigger.tags|reverse",
+        "trigger.tags|sort",
+        "trigger.tags|unique",
+        "[3, 9, 5]|max",
+        "[3, 9, 5]|min",
+        "trigger.items|sum('price')",
+        "trigger.items|map(attribute='title')",
+        "trigger.tags|map('upper')",
+        "[1, 2, 3, 4]|select('even')",
+        "[1, 2, 3, 4]|reject('even')",
+        "trigger.items|selectattr('gift')|map(attribute='title')",
+        "trigger.items|rejectattr('price', '>', 10)|map(attribute='title')",
+    ],
+    "Objects": [
+        "trigger.address|get('street', 'none')",
+        "trigger.address|keys",
+        "trigger.address|values",
+        "trigger.address|items",
+        "{'b': 1, 'a': 2}|dictsort",
+    ],
+    "Times": [
+        "trigger.at|date('%-d %B %Y, %H:%M', 'Europe/Zurich')",
+        "trigger.at|dateAdd(days=1, hours=2)",
+        "trigger.at|timestamp",
+    ],
+}
+"""An example of each filter; its first filter is the one that it stands for."""
+
+ALIASES = {"count": "length", "d": "default", "e": "escapeHtml", "escape": "escapeHtml"}
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def result(expression: str) -> str:
+    """What an expression gives, as JSON."""
+    value = expressions.evaluate(expression, {"trigger": DATA}, now=NOW, place="docs")
+    return _json(value)
+
+
+def _json(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _data() -> Iterator[str]:
+    fields = [f"  {_json(name)}: {_json(value)}" for name, value in DATA.items()]
+    yield from ("```json", "{", ",\n".join(fields), "}", "```")
+
+
+def _filters() -> Iterator[str]:
+    for title, examples in FILTERS.items():
+        yield from (f"### {title}", "", "| example | gives |", "| --- | --- |")
+        for example in examples:
+            cell = example.replace("|", "\\|")
+            yield f"| `{cell}` | `{result(example)}` |"
+        yield ""
+
+
+# -- Pages -----------------------------------------------------------------------------------
+
+TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
+    "routes": _routes,
+    "codes": _codes,
+    "parameters": _parameters,
+    "permissions": _permissions,
+    "triggers": _triggers,
+    "data": _data,
+    "filters": _filters,
+}
+
+
+def files() -> dict[Path, str]:
+    """Every page that holds a table, with its tables as they are now."""
+    pages = {}
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        filled = PLACE.sub(_fill, text)
+        if PLACE.search(text):
+            pages[page] = filled
+    return pages
+
+
+def _fill(place: re.Match[str]) -> str:
+    lines = "\n".join(TABLES[place[2]]()).rstrip()
+    return f"{place[1]}\n{lines}\n\n{place[3]}"
