@@ -406,7 +406,7 @@ def test_a_first_save_that_comes_second_leaves_the_webhook_of_the_other(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, webhook_id: str
 ) -> None:
     backend.save("webhook", HOOK | {"verifySecret": True})
-    looked = [None]  # as somebody who looked before the other one wrote
+    looked: list[None] = [None]  # as somebody who looked before the other one wrote
     find = Connections.find
     monkeypatch.setattr(Connections, "find", lambda *key: looked.pop() if looked else find(*key))
     mine = {"url": f"https://example.com/hooks/{webhook_id}", "secret": "another-secret"}

@@ -479,7 +479,7 @@ class ConnectionService:
         )
 
     def _yield_webhook(self, provider: Provider, webhook: Webhook) -> None:
-        """Leave a new webhook as the save wants it that was quicker; remove it if it has another."""
+        """Leave a new webhook as the quicker save wants it; remove it where that has another."""
         winner = self._connections.find(webhook.tenant, provider.id, webhook.connection)
         if winner is None or winner.webhook_id != webhook.webhook_id:
             self._webhooks.delete(webhook)
