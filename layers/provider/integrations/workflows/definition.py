@@ -295,31 +295,40 @@ def _type_errors(
 ) -> Iterator[FieldError]:
     own = {name: value for name, value in trigger.items() if name not in _OF_EVERY_TRIGGER}
     known = _BUILT_IN_TRIGGERS.get(type_)
-    if known is not None:
-        if type_ == "webhook" and "webhookId" not in own:
-            yield FieldError("trigger.webhookId", "is required")
-        spec = catalogue.trigger(type_)
-        if spec:
-            filters = {name: value for name, value in own.items() if name not in known}
-            own = {name: value for name, value in own.items() if name in known | {"connection"}}
-            for each in spec.validate_filters(filters):
-                yield FieldError(f"trigger.{each.field}".rstrip("."), each.message)
-        for name in sorted(own.keys() - known):
-            yield FieldError(f"trigger.{name[:100]}", f"is no field of the trigger {type_!r}")
-        if type_ == "schedule":
-            try:
-                parse_schedule(own)
-            except InvalidInput as error:
-                for each in error.errors:
-                    yield FieldError(f"trigger.{each.field}", each.message)
-        return
     spec = catalogue.trigger(type_)
+    if known is not None:
+        yield from _built_in_errors(type_, own, known, spec)
+        return
     if spec is None:
         yield FieldError("trigger.type", f"there is no trigger {type_[:100]!r}")
         return
     if "webhookId" in own:
         yield FieldError("trigger.webhookId", "is for the trigger 'webhook'; use 'connection'")
     filters = {k: v for k, v in own.items() if k not in {"connection", "webhookId"}}
+    yield from _filter_errors(filters, spec)
+
+
+def _built_in_errors(
+    type_: str, own: dict[str, Json], known: frozenset[str], spec: TriggerSpec | None
+) -> Iterator[FieldError]:
+    if type_ == "webhook" and "webhookId" not in own:
+        yield FieldError("trigger.webhookId", "is required")
+    if type_ == "schedule":
+        try:
+            parse_schedule(own)
+        except InvalidInput as error:
+            for each in error.errors:
+                yield FieldError(f"trigger.{each.field}", each.message)
+    others = {name: value for name, value in own.items() if name not in known}
+    if spec:  # a webhook's deliveries come by a provider, which has filters of its own
+        filters = {name: value for name, value in others.items() if name != "connection"}
+        others = {name: value for name, value in others.items() if name == "connection"}
+        yield from _filter_errors(filters, spec)
+    for name in sorted(others):
+        yield FieldError(f"trigger.{name[:100]}", f"is no field of the trigger {type_!r}")
+
+
+def _filter_errors(filters: dict[str, Json], spec: TriggerSpec) -> Iterator[FieldError]:
     for each in spec.validate_filters(filters):
         yield FieldError(f"trigger.{each.field}".rstrip("."), each.message)
 
