@@ -3,8 +3,15 @@
 from pathlib import Path
 
 from docs import openapi, providers_pages, tables
+from integrations.services import catalogue
 
 
 def files() -> dict[Path, str]:
     """Every generated file and its text."""
-    return {openapi.FILE: openapi.document(), **providers_pages.files(), **tables.files()}
+    forms = catalogue.made().model_dump_json(by_alias=True) + "\n"
+    return {
+        openapi.FILE: openapi.document(),
+        catalogue.FILE: forms,
+        **providers_pages.files(),
+        **tables.files(),
+    }

@@ -1,8 +1,8 @@
 """GET /api/integrations: the catalogue of providers, their forms, actions and triggers."""
 
-from integrations.entry import settings
 from integrations.entry.http import Api
-from integrations.services.connections import CatalogueAnswer
+from integrations.services import catalogue
+from integrations.services.catalogue import CatalogueAnswer
 
 app = Api()
 
@@ -10,7 +10,7 @@ app = Api()
 @app.get("/api/integrations", summary="The catalogue", tags=["Integrations"])
 def list_integrations() -> CatalogueAnswer:
     """Every provider with the JSON Schema of its credentials, its actions and its triggers."""
-    return CatalogueAnswer(items=settings.connection_service().catalogue())
+    return catalogue.held()
 
 
 handler = app.handler

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import shutil
+import ssl
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +13,8 @@ import botocore.session
 import pytest
 from botocore.loaders import Loader
 
+import integrations
+from integrations.storage import transport
 from local import build
 from local.paths import ROOT
 
@@ -96,3 +99,26 @@ def test_bytecode_is_used_unchecked(layer: ModuleType, tmp_path: Path) -> None:
     header = (tmp_path / "__pycache__" / f"module.{build.TAG}.pyc").read_bytes()[:8]
     assert header[:4] == importlib.util.MAGIC_NUMBER
     assert int.from_bytes(header[4:], "little") == 0b01  # by hash, and never checked
+
+
+def test_amazons_roots_are_where_the_calls_to_aws_look_for_them(
+    layer: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "botocore").mkdir()
+    shutil.copy(Path(botocore.__file__).parent / "cacert.pem", tmp_path / "botocore")
+    layer.extract_amazon_roots(tmp_path)
+    context = ssl.create_default_context(cafile=tmp_path / transport.AMAZON_ROOTS.name)
+    names = {
+        value for held in context.get_ca_certs() for ((key, value),) in held["subject"][-1:]
+        if key == "commonName"
+    }  # fmt: skip
+    assert names == set(layer.AMAZON_ROOTS)
+    # Both layers are unpacked into one folder.
+    assert transport.AMAZON_ROOTS.parent == Path(integrations.__file__).parents[1]
+
+
+def test_a_root_that_is_gone_fails_the_build(layer: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "botocore").mkdir()
+    (tmp_path / "botocore" / "cacert.pem").touch()
+    with pytest.raises(SystemExit, match="Amazon Root CA 1"):
+        layer.extract_amazon_roots(tmp_path)

@@ -125,43 +125,6 @@ class DeletedAnswer(Answer):
     message: str | None = None
 
 
-class ActionForm(Answer):
-    """One action in the catalogue."""
-
-    name: str
-    title: str
-    idempotent: bool
-    params: dict[str, Any]
-    example: dict[str, Any]
-
-
-class TriggerForm(Answer):
-    """One trigger in the catalogue."""
-
-    type: str
-    title: str
-    filters: dict[str, Any]
-    example: dict[str, Any]
-
-
-class ProviderForm(Answer):
-    """One provider in the catalogue: its forms as JSON Schema."""
-
-    id: str
-    title: str
-    docs_url: str
-    oauth: bool
-    credentials: dict[str, Any]
-    actions: list[ActionForm]
-    triggers: list[TriggerForm]
-
-
-class CatalogueAnswer(Answer):
-    """The catalogue."""
-
-    items: list[ProviderForm]
-
-
 class ActionAnswer(Answer):
     """What an action gave."""
 
@@ -588,13 +551,6 @@ class ConnectionService:
         result = self._vault.use(tenant, provider_id, name, lambda call: action.run(call, params))
         return ActionAnswer(result=result)
 
-    # -- the catalogue -----------------------------------------------------------------------
-
-    @staticmethod
-    def catalogue() -> list[ProviderForm]:
-        """Every provider, with the forms of its credentials, actions and triggers."""
-        return [_form(registry.get(name)) for name in registry.PROVIDER_IDS]
-
     # -- the daily check ---------------------------------------------------------------------
 
     def check(self, tenant: str, provider_id: str, name: str) -> str:
@@ -663,32 +619,3 @@ def _secret(held: Any) -> str:  # noqa: ANN401 - a SecretStr or nothing
 
 def _note(held: tuple[datetime, str] | None) -> RejectionAnswer | None:
     return RejectionAnswer(at=held[0], reason=held[1]) if held else None
-
-
-def _form(provider: Provider) -> ProviderForm:
-    return ProviderForm(
-        id=provider.id,
-        title=provider.title,
-        docs_url=provider.docs_url,
-        oauth=provider.oauth is not None,
-        credentials=provider.credentials.model_json_schema(),
-        actions=[
-            ActionForm(
-                name=action.name,
-                title=action.title,
-                idempotent=action.idempotent,
-                params=action.params.model_json_schema(),
-                example=dict(action.example),
-            )
-            for action in provider.actions
-        ],
-        triggers=[
-            TriggerForm(
-                type=trigger.type,
-                title=trigger.title,
-                filters=trigger.filters.model_json_schema(),
-                example=dict(trigger.example),
-            )
-            for trigger in provider.triggers
-        ],
-    )
