@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl
 from integrations.entry import settings
 from integrations.entry.problem import MAX_BODY_BYTES, Problem, problem_of
 from integrations.errors import IntegrationError
-from integrations.storage.aws import AwsError
 
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -85,11 +84,11 @@ def _request_id(event: dict[str, Any]) -> str:
 
 
 def _refused(event: dict[str, Any], failure: IntegrationError) -> dict[str, Any]:
-    if isinstance(failure, AwsError):
-        log = {"level": "ERROR", "message": "not durable", "error": failure.detail}
+    try:
+        problem = problem_of(failure)
+    except IntegrationError as ours:  # AWS does not answer, or a record is damaged
+        log = {"level": "ERROR", "message": "not durable", "error": ours.detail}
         print(json.dumps(log))  # noqa: T201 - Lambda's JSON log; a logger would cost the cold start
         detail = "The delivery could not be stored; send it again"
         problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", detail, retry_after=5)
-    else:
-        problem = problem_of(failure)
     return problem.response(_request_id(event))
