@@ -129,7 +129,8 @@ class WebhookCredentials(Credentials):
         ),
     ] = None
     verification: Annotated[
-        dict[str, Json] | None,
+        # Texts of a model's own fields lose the spaces around them; a prefix must not: "Bearer ".
+        dict[str, Any] | None,
         Field(
             title="Verification",
             description="How deliveries prove themselves: {type: secret, hmac, github, meta, "
