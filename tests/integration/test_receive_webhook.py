@@ -1,0 +1,412 @@
+"""POST /api/webhooks/{webhookId}."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from typing import Any
+
+import pytest
+import standardwebhooks
+import stripe
+
+from integrations.entry import settings
+from tests.backend import Answer, Backend, event
+from tests.fakes.facebook import sign
+from tests.fakes.telegram import TelegramServer
+from tests.integration.conftest import FACEBOOK_SECRET
+from tests.integration.test_every_function import flow
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+URL = "https://example.com/hooks/orders"
+BODY = json.dumps({"order": {"id": 42, "note": "Größe 🙂"}}, ensure_ascii=False).encode()
+
+
+def hook(backend: Backend, verification: Any = None, **more: Any) -> None:
+    backend.secrets.add(SECRET)
+    credentials = {"url": URL, "secret": SECRET, **more}
+    if verification:
+        credentials["verification"] = verification
+    backend.save("webhook", credentials)
+    backend.aws.calls.clear()
+
+
+def queued(backend: Backend) -> Any:
+    """The one delivery in the queue."""
+    (message,) = backend.aws.sent("EventsQueue")
+    return message.json()
+
+
+def taken(answer: Answer) -> str:
+    """The id of a delivery that was accepted."""
+    assert answer.status == 200, answer
+    assert set(answer.json) == {"received", "eventId"}
+    assert answer.json["received"] is True
+    return str(answer.json["eventId"])
+
+
+# -- What is accepted is durable -------------------------------------------------------------
+
+
+def test_a_delivery_is_in_the_queue_before_it_is_answered(backend: Backend) -> None:
+    hook(backend, verifySecret=True)
+    answer = backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET, "X-Shop": "7"}, "a=1")
+    event_id = taken(answer)
+    message = queued(backend)
+    assert message["eventId"] == event_id
+    assert base64.b64decode(message["body"]) == BODY
+    assert message["headers"]["x-shop"] == "7"
+    assert message["query"] == {"a": "1"}
+    assert (message["tenant"], message["provider"]) == ("acme", "webhook")
+    assert "x-webhook-secret" not in message["headers"]
+
+
+def test_a_delivery_costs_one_read_one_key_and_one_message_when_cold(backend: Backend) -> None:
+    hook(backend, verifySecret=True)
+    settings.forget()
+    for _ in range(3):
+        taken(backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET}))
+    assert dict(backend.aws.calls) == {"GetItem": 1, "Decrypt": 1, "SendMessage": 3}
+
+
+@pytest.mark.parametrize("case", ["order", "form", "binary"])
+def test_the_examples_of_the_events_folder_are_taken(backend: Backend, case: str) -> None:
+    backend.save("webhook", {"url": URL, "secret": "orders-webhook-secret", "verifySecret": True})
+    backend.secrets.add("orders-webhook-secret")
+    taken(backend.send("receive_webhook", event("receive_webhook", case)))
+
+
+def test_the_queues_group_is_the_tenant(backend: Backend) -> None:
+    hook(backend)
+    taken(backend.deliver("orders", BODY))
+    (message,) = backend.aws.sent("EventsQueue")
+    assert message.group == "acme"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"plain text",
+        b"\xff\xfe\x00\x01",
+        b"a=1&b=2",
+        b"{not json",
+        b'{"n": NaN}',
+        b"\x00" * 1000,
+        b"\xed\xa0\x80",
+    ],
+    ids=repr,
+)
+def test_a_body_of_any_kind_arrives_byte_for_byte(backend: Backend, body: bytes) -> None:
+    hook(backend)
+    taken(backend.deliver("orders", body))
+    assert base64.b64decode(queued(backend)["body"]) == body
+
+
+def test_text_that_came_as_text_is_the_same_bytes(backend: Backend) -> None:
+    hook(backend, {"type": "github"})
+    signature = "sha256=" + hmac.new(SECRET.encode(), BODY, hashlib.sha256).hexdigest()
+    taken(backend.deliver("orders", BODY.decode(), {"X-Hub-Signature-256": signature}))
+    assert base64.b64decode(queued(backend)["body"]) == BODY
+
+
+def test_a_large_body_travels_by_s3(backend: Backend) -> None:
+    hook(backend)
+    body = json.dumps({"text": "ß" * 100_000}).encode()
+    event_id = taken(backend.deliver("orders", body))
+    (key,) = backend.aws.objects()
+    assert queued(backend) == {"payload": key}
+    assert key.startswith(f"events/orders/{event_id}/")
+
+
+def test_redeliveries_of_a_large_body_do_not_overwrite_each_other(backend: Backend) -> None:
+    hook(backend)
+    for _ in range(2):
+        taken(backend.deliver("orders", b"x" * 200_000, {"Idempotency-Key": "one"}))
+    assert len(backend.aws.objects()) == 2
+
+
+@pytest.mark.parametrize("size", [6_000_000, 6_000_001])
+def test_six_megabytes_are_taken_and_one_byte_more_is_not(backend: Backend, size: int) -> None:
+    hook(backend)
+    answer = backend.deliver("orders", b"x" * size)
+    if size == 6_000_000:
+        taken(answer)
+    else:
+        assert (answer.status, answer.code) == (413, "payload_too_large")
+        assert backend.aws.sent("EventsQueue") == []
+
+
+# -- Nothing that was answered 200 is lost ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("SendMessage", "ServiceUnavailable"),
+        ("SendMessage", "AccessDenied"),
+        ("GetItem", "InternalServerError"),
+        ("Decrypt", "KMSInternalException"),
+    ],
+)
+def test_what_cannot_be_made_durable_is_to_be_sent_again(
+    backend: Backend, operation: str, code: str
+) -> None:
+    hook(backend, verifySecret=True)
+    settings.forget()
+    backend.aws.fail(operation, code, status=400 if code == "AccessDenied" else 500)
+    answer = backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET})
+    assert (answer.status, answer.code) == (503, "not_stored")
+    assert int(answer.headers["Retry-After"]) > 0
+    backend.aws.recover()
+    taken(backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET}))
+
+
+def test_a_large_body_that_s3_does_not_take_is_to_be_sent_again(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook(backend)
+    monkeypatch.setenv("PAYLOADS_BUCKET", "no-such-bucket")
+    settings.forget()
+    answer = backend.deliver("orders", b"x" * 200_000)
+    assert (answer.status, answer.code) == (503, "not_stored")
+    assert backend.aws.sent("EventsQueue") == []
+
+
+def test_a_throttled_table_is_asked_again_before_giving_up(backend: Backend) -> None:
+    hook(backend)
+    settings.forget()
+    throttled = "ProvisionedThroughputExceededException"
+    backend.aws.fail("GetItem", throttled, status=400, times=2)
+    taken(backend.deliver("orders", BODY))
+
+
+def test_a_damaged_secret_is_no_reason_to_accept(backend: Backend) -> None:
+    hook(backend, verifySecret=True)
+    (row,) = backend.aws.rows("WebhooksTable")
+    backend.aws.client.dynamodb(
+        "UpdateItem",
+        {
+            "TableName": backend.aws.names["WebhooksTable"],
+            "Key": {"webhookId": {"S": row["webhookId"]}},
+            "UpdateExpression": "SET ciphertext = :c",
+            "ExpressionAttributeValues": {":c": {"B": base64.b64encode(b"x" * 40).decode()}},
+        },
+    )
+    settings.forget()
+    answer = backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET})
+    assert answer.status == 503
+    assert backend.aws.sent("EventsQueue") == []
+
+
+# -- Each way to prove oneself ---------------------------------------------------------------
+
+
+def hmac_of(algorithm: str, body: bytes = BODY, secret: str = SECRET) -> bytes:
+    return hmac.new(secret.encode(), body, algorithm).digest()
+
+
+def github(secret: str = SECRET) -> dict[str, str]:
+    return {"X-Hub-Signature-256": "sha256=" + hmac_of("sha256", secret=secret).hex()}
+
+
+def standard(secret: str = SECRET) -> dict[str, str]:
+    from datetime import UTC, datetime
+
+    moment = datetime.now(UTC)
+    signature = standardwebhooks.Webhook(secret).sign("msg_1", moment, BODY.decode())
+    return {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": signature,
+    }
+
+
+def stripes(secret: str = SECRET) -> dict[str, str]:
+    moment = int(time.time())
+    signed = f"{moment}.{BODY.decode()}"
+    digest = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).hexdigest()
+    header = f"t={moment},v1={digest}"
+    if secret == SECRET:
+        stripe.WebhookSignature.verify_header(BODY.decode(), header, secret)
+    return {"Stripe-Signature": header}
+
+
+CUSTOM = {
+    "type": "hmac",
+    "header": "X-Shop-Signature",
+    "prefix": "v0=",
+    "algorithm": "sha512",
+    "encoding": "base64",
+}
+
+
+def custom(secret: str = SECRET) -> dict[str, str]:
+    digest = base64.b64encode(hmac_of("sha512", secret=secret)).decode()
+    return {"X-Shop-Signature": f"v0={digest}"}
+
+
+KINDS: dict[str, tuple[Any, Any]] = {
+    "secret": (
+        {"type": "secret"},
+        lambda secret=SECRET: {"X-Webhook-Secret": secret},
+    ),
+    "secret in a header of one's own": (
+        {"type": "secret", "header": "Authorization", "prefix": "Bearer "},
+        lambda secret=SECRET: {"Authorization": f"Bearer {secret}"},
+    ),
+    "hmac": (CUSTOM, custom),
+    "github": ({"type": "github"}, github),
+    "standard-webhooks": ({"type": "standard-webhooks"}, standard),
+    "stripe": ({"type": "stripe"}, stripes),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_delivery_that_proves_itself_is_taken(backend: Backend, kind: str) -> None:
+    verification, prove = KINDS[kind]
+    hook(backend, verification)
+    taken(backend.deliver("orders", BODY, prove()))
+    kept = {name.lower() for name in queued(backend)["headers"]}
+    proof = {name.lower() for name in prove()} - {"webhook-id", "webhook-timestamp"}
+    assert not kept & proof
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_that_does_not_is_refused_and_counted(backend: Backend, kind: str) -> None:
+    verification, prove = KINDS[kind]
+    hook(backend, verification)
+    wrong = prove("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+    for headers in (wrong, {}, dict.fromkeys(wrong, ""), dict.fromkeys(wrong, "\u0100🙂")):
+        answer = backend.deliver("orders", BODY, headers)
+        assert (answer.status, answer.code) == (401, "signature_refused")
+    assert backend.aws.sent("EventsQueue") == []
+    shown = backend.call("GET", "/api/integrations/webhook/credentials").json["webhook"]
+    assert shown["rejected"] == 4
+    assert shown["lastRejection"]["reason"]
+
+
+@pytest.mark.parametrize("kind", ["hmac", "github", "standard-webhooks", "stripe"])
+def test_a_body_that_was_changed_is_refused(backend: Backend, kind: str) -> None:
+    verification, prove = KINDS[kind]
+    hook(backend, verification)
+    assert backend.deliver("orders", BODY + b" ", prove()).status == 401
+
+
+def test_a_secret_in_the_query_is_taken_and_goes_no_further(backend: Backend) -> None:
+    hook(backend, {"type": "secret", "query": "key"})
+    assert backend.deliver("orders", BODY, {}, {"key": "wrong"}).status == 401
+    taken(backend.deliver("orders", BODY, {}, {"key": SECRET, "a": "1"}))
+    assert queued(backend)["query"] == {"a": "1"}
+
+
+def test_of_a_doubled_parameter_the_last_counts(backend: Backend) -> None:
+    hook(backend, {"type": "secret", "query": "key"})
+    assert backend.deliver("orders", BODY, {}, f"key={SECRET}&key=wrong").status == 401
+
+
+def test_an_old_signature_is_refused(backend: Backend) -> None:
+    hook(backend, {"type": "stripe"})
+    moment = int(time.time()) - 301
+    digest = hmac.new(SECRET.encode(), f"{moment}.".encode() + BODY, hashlib.sha256).hexdigest()
+    answer = backend.deliver("orders", BODY, {"Stripe-Signature": f"t={moment},v1={digest}"})
+    assert (answer.status, answer.code) == (401, "signature_refused")
+
+
+def test_telegrams_deliveries_carry_the_secret_that_we_gave_it(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    saved = backend.save("telegram", {"botToken": telegram.token})
+    backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    set_up = telegram.webhooks[telegram.token]
+    backend.secrets.add(set_up["secret_token"])
+    assert set_up["url"] == saved["webhook"]["url"]
+    update = {"update_id": 7, "message": {"message_id": 1}}
+    webhook_id = saved["webhook"]["id"]
+    assert backend.deliver(webhook_id, update).status == 401
+    token = {"X-Telegram-Bot-Api-Secret-Token": set_up["secret_token"]}
+    taken(backend.deliver(webhook_id, update, token))
+    assert "x-telegram-bot-api-secret-token" not in queued(backend)["headers"]
+
+
+def test_the_stacks_own_facebook_webhook_takes_what_its_app_signed(backend: Backend) -> None:
+    body, headers = sign({"object": "page", "entry": []}, FACEBOOK_SECRET)
+    taken(backend.deliver("facebook", body, headers))
+    message = queued(backend)
+    assert (message["provider"], message["tenant"]) == ("facebook_oauth", "*")
+    assert not {"x-hub-signature", "x-hub-signature-256"} & message["headers"].keys()
+    body, headers = sign({"object": "page", "entry": []}, "another app's secret")
+    assert backend.deliver("facebook", body, headers).status == 401
+    assert backend.aws.rows("WebhooksTable") == []
+
+
+def test_a_stack_without_an_app_has_no_facebook_webhook(backend: Backend) -> None:
+    backend.aws.set_secret(facebookAppSecret="")
+    body, headers = sign({"object": "page", "entry": []}, "")
+    answer = backend.deliver("facebook", body, headers)
+    assert (answer.status, answer.code) == (404, "unknown_webhook")
+
+
+# -- The same delivery is the same event -----------------------------------------------------
+
+
+def test_a_redelivery_has_the_same_event_id(backend: Backend) -> None:
+    hook(backend)
+    one, other = (
+        taken(backend.deliver("orders", BODY, {"Idempotency-Key": "order-42"})) for _ in range(2)
+    )
+    assert one == other
+    assert taken(backend.deliver("orders", BODY, {"Idempotency-Key": "order-43"})) != one
+
+
+def test_the_same_id_at_another_webhook_is_another_event(backend: Backend) -> None:
+    hook(backend)
+    invoices = {"url": "https://example.com/hooks/invoices"}
+    backend.save("webhook", invoices, "invoices")
+    ids = {
+        taken(backend.deliver(name, BODY, {"Idempotency-Key": "one"}))
+        for name in ("orders", "invoices")
+    }
+    assert len(ids) == 2
+
+
+def test_deliveries_without_an_id_are_events_of_their_own(backend: Backend) -> None:
+    hook(backend)
+    assert len({taken(backend.deliver("orders", BODY)) for _ in range(3)}) == 3
+
+
+@pytest.mark.parametrize("value", ["x" * 10_000, "ß🙂", "a b", "\x01", "'; DROP"])
+def test_an_id_of_any_kind_makes_a_plain_event_id(backend: Backend, value: str) -> None:
+    hook(backend)
+    event_id = taken(backend.deliver("orders", BODY, {"Idempotency-Key": value}))
+    assert event_id.startswith("evt_")
+    assert event_id.removeprefix("evt_").isalnum()
+    assert len(event_id) == 36
+
+
+# -- Whom it is for --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "webhook_id",
+    ["unknown", "Orders", "__proto__", "ß", "x" * 4000, "..", "*", "orders\x00", "%2e%2e"],
+)
+def test_an_unknown_webhook_is_not_found(backend: Backend, webhook_id: str) -> None:
+    hook(backend)
+    answer = backend.deliver(webhook_id, BODY)
+    assert (answer.status, answer.code) == (404, "unknown_webhook")
+    assert len(answer.json["detail"]) < 300
+    assert backend.aws.sent("EventsQueue") == []
+
+
+def test_hostile_queries_do_no_harm(backend: Backend) -> None:
+    hook(backend)
+    for query in ("%ff=%fe", "a", "&&&", "=", "a=%00", "%", "x=" + "y" * 5000, "a=1;b=2"):
+        taken(backend.deliver("orders", BODY, {}, query))
+
+
+def test_our_own_repeated_hops_header_is_kept_for_dispatch(backend: Backend) -> None:
+    hook(backend)
+    taken(backend.deliver("orders", BODY, {"Integrations-Hops": "3"}))
+    assert queued(backend)["headers"]["integrations-hops"] == "3"
