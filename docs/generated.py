@@ -8,7 +8,7 @@ from integrations.services import catalogue
 
 def files() -> dict[Path, str]:
     """Every generated file and its text."""
-    forms = catalogue.made().model_dump_json(by_alias=True) + "\n"
+    forms = catalogue.made().model_dump_json(by_alias=True, indent=1) + "\n"
     return {
         openapi.FILE: openapi.document(),
         catalogue.FILE: forms,
