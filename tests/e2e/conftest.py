@@ -89,6 +89,26 @@ class Client:
         assert answer.status_code == 200, answer.text
         return answer.json()["result"]
 
+    def refused_save(
+        self, provider: str, credentials: Mapping[str, Any], status: int, code: str
+    ) -> dict[str, Any]:
+        """Try to save credentials; the problem, with nothing of the tenant's changed by it."""
+        before = self.get("/api/integrations/status").json()[provider]
+        answer = self.post(
+            f"/api/integrations/{provider}/credentials", {"credentials": credentials}
+        )
+        refusal = problem(answer, status, code)
+        assert self.get("/api/integrations/status").json()[provider] == before
+        return refusal
+
+    def refused_action(
+        self, name: str, params: Mapping[str, Any], status: int, code: str
+    ) -> dict[str, Any]:
+        """Try an action ``provider.action`` of the default connection; the problem."""
+        provider, _, action = name.partition(".")
+        answer = self.post(f"/api/integrations/{provider}/actions/{action}", {"params": params})
+        return problem(answer, status, code)
+
     def create_workflow(self, definition: Mapping[str, Any]) -> dict[str, Any]:
         """Create a workflow and return it."""
         answer = self.post("/api/workflows", definition)
