@@ -4,7 +4,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from inspect import cleandoc
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from pydantic import BaseModel
@@ -145,7 +147,10 @@ def _actions(provider: Provider) -> Iterator[str]:
 def _action(action: Action) -> Iterator[str]:
     yield from (f"### {action.name}", "")
     told = _paragraphs(action.params.__doc__)
-    yield f"{_sentence(action.title)} {told}" if "<http" in told else _sentence(action.title)
+    if isinstance(action.run, FunctionType) and action.run.__doc__:
+        yield _paragraphs(action.run.__doc__)
+    else:
+        yield f"{_sentence(action.title)} {told}" if "<http" in told else _sentence(action.title)
     yield from ("", *_table(action.params), "", *_json(action.example), "")
 
 
@@ -283,10 +288,10 @@ def _first(doc: str | None) -> str:
 
 
 def _paragraphs(doc: str | None) -> str:
-    """A docstring's prose as one paragraph of Markdown: no sections, no bare links."""
-    prose = re.split(r"\n\s*(?:Raises|Args|Attributes|Returns):\n", (doc or "").strip())[0]
+    """A docstring's prose as Markdown: no sections, no bare links."""
+    prose = re.split(r"\n\s*(?:Raises|Args|Attributes|Returns):\n", cleandoc(doc or ""))[0]
     prose = re.sub(r"https?://[^\s`)]+[^\s`).,:]", r"<\g<0>>", _plain(prose))
-    return re.sub(r"\s+", " ", prose).strip()
+    return "\n\n".join(" ".join(each.split()) for each in prose.strip().split("\n\n"))
 
 
 def _plain(text: str) -> str:

@@ -97,5 +97,5 @@ def _listed(held: Any) -> list[Any]:  # noqa: ANN401 - YAML
 
 
 def _name(resource: str) -> str:
-    name = re.sub(r"\$\{(\w+)(\.Arn)?\}", r"\1", resource)
-    return name.removesuffix(".Arn")
+    name = re.sub(r"\$\{(\w+)(?:\.\w+)?\}", r"\1", re.sub(r"^arn:.*:schedule/", "", resource))
+    return re.sub(r"\.(?:Arn|Id)$", "", name)
