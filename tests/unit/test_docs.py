@@ -1,0 +1,240 @@
+"""The documentation says what the code does: generated parts, examples, links."""
+
+import json
+import re
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import SecretStr
+
+from docs import generated, openapi, tables
+from integrations.errors import CredentialsRejected, RateLimited
+from integrations.providers.base import Addresses, Call
+from integrations.services.workflows import ProviderCatalogue
+from integrations.workflows import filters
+from integrations.workflows.definition import check
+from tests.template import ROOT, routes
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LATER = {"docs/performance.md", "docs/flows"}
+"""What a measurement or a person writes, and what may not be there yet."""
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+METHODS = {"get", "put", "post", "delete"}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [match[2] for match in FENCE.finditer(text) if match[1] == language]
+
+
+# -- What is generated -----------------------------------------------------------------------
+
+FILES = generated.files()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_generated_is_what_the_code_gives(path: Path) -> None:
+    assert path.is_file(), "run make docs"
+    assert path.read_text(encoding="utf-8") == FILES[path], "run make docs"
+
+
+def test_every_provider_s_page_belongs_to_a_provider() -> None:
+    assert set((ROOT / "docs/providers").iterdir()) <= FILES.keys()
+
+
+# -- OpenAPI ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    held: dict[str, Any] = json.loads(openapi.document())
+    return held
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            assert method in METHODS
+            yield method.upper(), path, operation
+
+
+def test_the_document_is_openapi(document: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_the_document_has_the_template_s_routes(document: dict[str, Any]) -> None:
+    told = {(method, path): op.get("security") == [] for method, path, op in operations(document)}
+    assert told == {(route.method, route.path): route.public for route in routes()}
+
+
+def test_every_operation_is_described(document: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(ids) == len(set(ids))
+    known = {tag["name"] for tag in document["tags"]}
+    for _, path, operation in operations(document):
+        assert operation["summary"], path
+        assert set(operation["tags"]) <= known, path
+        assert "200" in operation["responses"], path
+
+
+def test_every_refusal_is_a_problem(document: dict[str, Any]) -> None:
+    for response in document["components"]["responses"].values():
+        schema = response["content"]["application/problem+json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/Problem"}
+    assert not openapi.BY_POWERTOOLS & document["components"]["schemas"].keys()
+
+
+def test_request_bodies_have_examples(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        if body and method != "GET" and path != "/api/webhooks/{webhookId}":
+            assert body["examples"], path
+
+
+def test_every_function_with_a_route_says_what_it_refuses() -> None:
+    assert openapi.REFUSALS.keys() == {route.function for route in routes()}
+
+
+def test_the_served_document_holds_no_secret_value() -> None:
+    assert "ib_…" in openapi.document()
+    assert not re.search(r"ib_[A-Za-z0-9_-]{20}", openapi.document())
+
+
+# -- Examples --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", blocks("docs/workflows.md", "json"))
+def test_the_workflows_of_the_page_check(text: str) -> None:
+    check(json.loads(text), ProviderCatalogue())
+
+
+def test_every_filter_has_an_example() -> None:
+    shown = set()
+    for examples in tables.FILTERS.values():
+        for example in examples:
+            shown |= set(re.findall(r"\|(\w+)", example))
+    assert filters.FILTERS.keys() - tables.ALIASES.keys() <= shown
+    text = (ROOT / "docs/expressions.md").read_text(encoding="utf-8")
+    for alias, name in tables.ALIASES.items():
+        assert filters.FILTERS[alias] is filters.FILTERS[name]
+        assert f"`{alias}`" in text
+
+
+def test_every_test_of_expressions_is_named() -> None:
+    text = (ROOT / "docs/expressions.md").read_text(encoding="utf-8")
+    signs = {"!=", "<", "<=", "==", ">", ">=", "equalto", "greaterthan", "lessthan"}
+    for name in filters.TESTS.keys() - signs:
+        assert re.search(rf"`{name}[`(]", text), name
+
+
+def test_every_parameter_s_table_is_in_its_page() -> None:
+    told = {path: text for path, text in FILES.items() if path.parent == ROOT / "docs"}
+    names = {name for text in told.values() for name, _ in _places(text)}
+    assert names == tables.TABLES.keys()
+
+
+def _places(text: str) -> list[tuple[str, str]]:
+    return [(match[2], match[0]) for match in tables.PLACE.finditer(text)]
+
+
+# -- The provider of docs/adding-a-provider.md -----------------------------------------------
+
+
+class Answer:
+    def __init__(self, status: int, body: Any) -> None:
+        self.status = status
+        self.headers: dict[str, str] = {}
+        self.text = json.dumps(body)
+        self.content = self.text.encode()
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Ntfy:
+    """A server that knows one token."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.busy = False
+
+    def request(self, method: str, url: str, **options: Any) -> Answer:
+        if self.busy:
+            return Answer(429, {"error": "too many requests"})
+        if options["headers"] != {"Authorization": "Bearer tk_good"}:
+            return Answer(401, {"error": "unauthorized"})
+        if (method, url) == ("GET", "https://ntfy.sh/v1/account"):
+            return Answer(200, {"username": "ann"})
+        assert (method, url) == ("POST", "https://ntfy.sh/")
+        self.sent.append(options["json"])
+        return Answer(200, {"id": "hwQ2YpKdmg", "time": 1795348800})
+
+
+@pytest.fixture(scope="module")
+def provider() -> Any:
+    (source,) = blocks("docs/adding-a-provider.md", "python")
+    module = types.ModuleType("ntfy")
+    exec(compile(source, "docs/adding-a-provider.md", "exec"), module.__dict__)  # noqa: S102
+    return module.PROVIDER
+
+
+def call(provider: Any, server: Ntfy, token: str) -> Call[Any]:
+    credentials = provider.credentials.model_validate({"accessToken": token})
+    assert token not in repr(credentials)
+    return Call(credentials=credentials, http=server, addresses=Addresses())  # type: ignore[arg-type]
+
+
+def test_the_example_provider_tests_its_token(provider: Any) -> None:
+    server = Ntfy()
+    assert provider.verify(call(provider, server, "tk_good")).account.label == "ann"
+    with pytest.raises(CredentialsRejected):
+        provider.verify(call(provider, server, "tk_bad"))
+
+
+def test_the_example_provider_acts(provider: Any) -> None:
+    server = Ntfy()
+    for action in provider.actions:
+        params = action.params.model_validate(action.example)
+        assert action.run(call(provider, server, "tk_good"), params)["id"] == "hwQ2YpKdmg"
+    assert server.sent == [{"topic": "orders", "message": "Order 42 is paid"}]
+    server.busy = True
+    with pytest.raises(RateLimited):
+        provider.verify(call(provider, server, "tk_good"))
+
+
+def test_the_example_provider_declares_its_secret(provider: Any) -> None:
+    (field,) = provider.credentials.model_fields.values()
+    assert field.annotation is SecretStr
+    schema = provider.credentials.model_json_schema()
+    assert schema["properties"]["accessToken"]["writeOnly"] is True
+
+
+# -- Links -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for link in LINK.findall(text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        file = (page.parent / target).resolve() if target else page
+        if str(file.relative_to(ROOT)) in LATER:
+            continue
+        assert file.exists(), f"{link}: there is no {file.relative_to(ROOT)}"
+        if anchor:
+            assert anchor in anchors(file), f"{link}: there is no such heading"
+
+
+def anchors(page: Path) -> set[str]:
+    """A page's headings, as a code host makes anchors of them."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
