@@ -128,6 +128,8 @@ class Backend:
         """
         route, parameters = route_of(method, path)
         event = first_event(route.function)
+        event.pop("queryStringParameters", None)
+        event.pop("body", None)
         event |= {
             "routeKey": route.key,
             "rawPath": path,
@@ -135,7 +137,6 @@ class Backend:
             "isBase64Encoded": isinstance(raw, bytes),
             **_query(query),
         }
-        event.pop("body", None)
         if raw is not None:
             event["body"] = base64.b64encode(raw).decode() if isinstance(raw, bytes) else raw
         elif body is not None:

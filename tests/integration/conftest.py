@@ -125,6 +125,7 @@ def telegram(monkeypatch: pytest.MonkeyPatch) -> Iterator[TelegramServer]:
     with TelegramServer(token=BOT_TOKEN) as running:
         running.add_bot(EXAMPLE_TOKEN, "example_bot")
         monkeypatch.setenv("TELEGRAM_API_BASE", running.url)
+        settings.forget()
         yield running
 
 
@@ -140,6 +141,7 @@ def google_server(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator
             "GOOGLE_REVOKE_URL": "/revoke",
         }.items():
             monkeypatch.setenv(name, f"{running.url}{path}")
+        settings.forget()
         yield running
         backend.secrets |= {*running.access_tokens, *running.refresh_tokens}
 
@@ -150,6 +152,7 @@ def facebook(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Face
     with FacebookStandIn(FACEBOOK_APP, FACEBOOK_SECRET) as running:
         monkeypatch.setenv("FACEBOOK_GRAPH_BASE", running.url)
         monkeypatch.setenv("FACEBOOK_DIALOG_BASE", running.url)
+        settings.forget()
         yield running
         backend.secrets |= set(running.tokens)
 

@@ -1,0 +1,231 @@
+"""POST /api/workflows."""
+
+from typing import Any
+
+import pytest
+
+from tests.backend import Answer, Backend, body_of
+from tests.fakes.facebook import FacebookStandIn
+from tests.fakes.telegram import TelegramServer, bad_gateway, refusal
+
+HOOK = {"url": "https://example.com/hooks/orders"}
+
+
+def step(**changes: Any) -> dict[str, Any]:
+    made = {
+        "id": "tell",
+        "action": "telegram.sendMessage",
+        "params": {"chatId": 42, "text": "Order {{ trigger.body.id }}"},
+    }
+    return made | changes
+
+
+def flow(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "Orders",
+        "trigger": {"type": "webhook", "webhookId": "orders"},
+        "steps": [step()],
+    } | changes
+
+
+@pytest.fixture
+def ready(backend: Backend, telegram: TelegramServer) -> TelegramServer:
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.save("webhook", HOOK)
+    telegram.calls.clear()
+    return telegram
+
+
+def create(backend: Backend, definition: Any, **more: Any) -> Answer:
+    return backend.call("POST", "/api/workflows", definition, **more)
+
+
+def mistakes(answer: Answer) -> dict[str, str]:
+    assert (answer.status, answer.code) == (422, "invalid_workflow"), answer
+    return answer.fields
+
+
+# -- What checks is kept ---------------------------------------------------------------------
+
+
+def test_a_workflow_is_kept_and_answered(backend: Backend, ready: TelegramServer) -> None:
+    answer = create(backend, flow())
+    assert answer.status == 200
+    made = answer.json
+    assert made["workflowId"].startswith("wf_")
+    assert (made["version"], made["enabled"], made["name"]) == (1, True, "Orders")
+    assert made["steps"] == flow()["steps"]
+    assert made["webhookUrl"] == "https://api.example.com/api/webhooks/orders"
+    shown = backend.call("GET", f"/api/workflows/{made['workflowId']}")
+    assert shown.json == made
+
+
+@pytest.mark.parametrize("case", ["orders", "reminder"])
+def test_the_examples_of_the_events_folder_check(
+    backend: Backend, ready: TelegramServer, case: str
+) -> None:
+    assert create(backend, body_of("create_workflow", case)).status == 200
+
+
+def test_a_schedule_is_set(backend: Backend, ready: TelegramServer) -> None:
+    trigger = {"type": "schedule", "cron": "0 8 * * 1-5", "timezone": "Europe/Berlin"}
+    steps = [step(params={"chatId": 42, "text": "Good morning"})]
+    made = backend.create_workflow(flow(trigger=trigger, steps=steps))
+    (schedule,) = backend.aws.schedules()
+    assert schedule["ScheduleExpressionTimezone"] == "Europe/Berlin"
+    assert made["workflowId"] in schedule["Target"]["Input"]
+
+
+def test_a_switched_off_schedule_is_not_set(backend: Backend, ready: TelegramServer) -> None:
+    trigger = {"type": "schedule", "expression": "rate(5 minutes)"}
+    steps = [step(params={"chatId": 42, "text": "x"})]
+    backend.create_workflow(flow(trigger=trigger, steps=steps, enabled=False))
+    assert backend.aws.schedules() == []
+
+
+def test_a_bots_webhook_is_registered_with_the_first_workflow_that_needs_it(
+    backend: Backend, ready: TelegramServer
+) -> None:
+    trigger = {"type": "telegram.message"}
+    backend.create_workflow(flow(trigger=trigger))
+    assert ready.webhooks[ready.token]["allowed_updates"] == ["message"]
+    backend.create_workflow(flow(trigger=trigger, name="Again"))
+    assert len(ready.called("setWebhook")) == 1
+    backend.create_workflow(flow(trigger={"type": "telegram.callback_query"}))
+    assert set(ready.webhooks[ready.token]["allowed_updates"]) == {"message", "callback_query"}
+
+
+def test_a_switched_off_workflow_registers_nothing(backend: Backend, ready: TelegramServer) -> None:
+    backend.create_workflow(flow(trigger={"type": "telegram.message"}, enabled=False))
+    assert not ready.webhooks
+
+
+def test_a_page_is_subscribed(
+    backend: Backend, ready: TelegramServer, facebook: FacebookStandIn
+) -> None:
+    page = facebook.add_page("Bakery")
+    ann = facebook.add_user("Ann", pages=[page])
+    credentials = {
+        "appId": facebook.app_id,
+        "appSecret": facebook.app_secret,
+        "accessToken": facebook.user_token(ann),
+    }
+    backend.save("facebook", credentials)
+    made = backend.create_workflow(flow(trigger={"type": "facebook.comment", "pageId": page}))
+    assert facebook.pages[page].subscribed_fields
+    subscription = facebook.app_subscriptions["page"]
+    assert subscription["callback_url"] == made["webhookUrl"]
+
+
+# -- What does not check is told with its place ----------------------------------------------
+
+
+def test_every_mistake_is_told_at_once(backend: Backend, ready: TelegramServer) -> None:
+    steps = [
+        step(id="a", action="telegram.sendMesage"),
+        step(id="a", params={"chatId": 42, "txt": "x"}),
+        step(id="c", params={"chatId": 42, "text": "{{ steps.later.output }}"}),
+        step(id="d", params={"chatId": 42, "text": "{{ trigger. }}"}),
+    ]
+    told = mistakes(create(backend, flow(name="", steps=steps, surplus=1)))
+    assert {
+        "name",
+        "surplus",
+        "steps[0].action",
+        "steps[1].id",
+        "steps[1].params.txt",
+        "steps[2].params.text",
+        "steps[3].params.text",
+    } <= told.keys()
+    assert backend.aws.rows("WorkflowsTable") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"trigger": {"type": "webhook"}}, "trigger.webhookId"),
+        ({"trigger": {"type": "webhook", "webhookId": "unknown"}}, "trigger.webhookId"),
+        ({"trigger": {"type": "slack.message"}}, "trigger.type"),
+        ({"trigger": {"type": "telegram.message", "connection": "second"}}, "trigger.connection"),
+        ({"trigger": {"type": "schedule", "cron": "every day"}}, "trigger.cron"),
+        ({"trigger": {"type": "schedule"}}, "trigger.cron"),
+        ({"trigger": {"type": "manual", "cron": "x"}}, "trigger.cron"),
+        ({"trigger": "manual"}, "trigger"),
+        ({"trigger": {"type": "manual", "filter": "1 +"}}, "trigger.filter"),
+        ({"trigger": {"type": "manual", "filter": "trigger.__class__"}}, "trigger.filter"),
+        ({"steps": []}, "steps"),
+        ({"steps": "x"}, "steps"),
+        ({"steps": [step(connection="second")]}, "steps[0].connection"),
+        ({"steps": [step(action="sheets.readRange", params={})]}, "steps[0].params.range"),
+        ({"steps": [step(id="a b")]}, "steps[0].id"),
+        ({"steps": [step(retry={"maxAttempts": 0})]}, "steps[0].retry.maxAttempts"),
+        ({"steps": [step(forEach="")]}, "steps[0].forEach"),
+        ({"enabled": "yes"}, "enabled"),
+        ({"name": "x" * 101}, "name"),
+        ({"name": "  "}, "name"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(
+    backend: Backend, ready: TelegramServer, changes: dict[str, Any], place: str
+) -> None:
+    told = mistakes(create(backend, flow(**changes)))
+    assert any(each.startswith(place) for each in told), told
+
+
+def test_a_workflow_of_too_many_steps_is_refused(backend: Backend, ready: TelegramServer) -> None:
+    steps = [step(id=f"s{number}") for number in range(200)]
+    assert "steps" in mistakes(create(backend, flow(steps=steps)))
+
+
+def test_a_definition_beyond_all_measure_is_refused(
+    backend: Backend, ready: TelegramServer
+) -> None:
+    assert mistakes(create(backend, flow(name="x", steps=[step(params={"text": "x" * 300_000})])))
+    deep: Any = "x"
+    for _ in range(100):
+        deep = [deep]
+    assert mistakes(create(backend, flow(steps=[step(params={"text": deep})])))
+
+
+def test_another_tenants_webhook_cannot_be_listened_to(
+    backend: Backend, ready: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": ready.token}, tenant="other")
+    told = mistakes(create(backend, flow(), tenant="other"))
+    assert told.keys() == {"trigger.webhookId"}
+    assert "acme" not in str(told)
+
+
+@pytest.mark.parametrize("webhook_id", ["facebook", "Orders", "orders#webhook", "*"])
+def test_a_webhook_that_is_nobodys_cannot_be_listened_to(
+    backend: Backend, ready: TelegramServer, webhook_id: str
+) -> None:
+    trigger = {"type": "webhook", "webhookId": webhook_id}
+    assert "trigger.webhookId" in mistakes(create(backend, flow(trigger=trigger)))
+
+
+def test_a_step_may_use_what_the_stack_provides(backend: Backend, ready: TelegramServer) -> None:
+    backend.aws.set_secret(smtpHost="127.0.0.1", smtpPort="2525", smtpFrom="shop@example.com")
+    mail = step(
+        action="email.sendEmail", params={"to": "ann@example.com", "subject": "x", "text": "y"}
+    )
+    assert create(backend, flow(steps=[mail])).status == 200
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [(refusal(400, "Bad Request: bad webhook: IP is reserved"), 422), (bad_gateway(), 502)],
+)
+def test_a_provider_that_does_not_send_is_a_reason_not_to_keep_it(
+    backend: Backend, ready: TelegramServer, failure: Any, status: int
+) -> None:
+    ready.fail(*[failure] * 3, method="setWebhook")
+    answer = create(backend, flow(trigger={"type": "telegram.message"}))
+    assert answer.status == status
+    assert backend.aws.rows("WorkflowsTable") == []
+
+
+def test_hostile_names_are_kept_as_they_are(backend: Backend, ready: TelegramServer) -> None:
+    name = "</script> ' \" {{ 7 * 7 }} 🙂 \u202e"
+    made = backend.create_workflow(flow(name=name))
+    assert backend.call("GET", f"/api/workflows/{made['workflowId']}").json["name"] == name

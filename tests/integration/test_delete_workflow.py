@@ -1,0 +1,66 @@
+"""DELETE /api/workflows/{workflowId}."""
+
+import pytest
+
+from tests.backend import Answer, Backend
+from tests.fakes.telegram import TelegramServer, bad_gateway
+from tests.integration.test_create_workflow import flow, step
+
+
+@pytest.fixture(autouse=True)
+def _ready(backend: Backend, telegram: TelegramServer) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.save("webhook", {"url": "https://example.com/hooks/orders"})
+
+
+def delete(backend: Backend, workflow_id: str, tenant: str = "acme") -> Answer:
+    return backend.call("DELETE", f"/api/workflows/{workflow_id}", tenant=tenant)
+
+
+def test_a_deleted_workflow_is_gone_and_its_executions_stay(backend: Backend) -> None:
+    made = backend.create_workflow(flow())
+    backend.deliver("orders", {"id": 1})
+    backend.drain()
+    assert delete(backend, made["workflowId"]).json == {"deleted": True}
+    assert backend.call("GET", f"/api/workflows/{made['workflowId']}").status == 404
+    (execution,) = backend.executions()
+    assert execution["status"] == "succeeded"
+    backend.deliver("orders", {"id": 2})
+    backend.drain()
+    assert len(backend.executions()) == 1
+
+
+def test_its_schedule_goes_with_it(backend: Backend) -> None:
+    trigger = {"type": "schedule", "expression": "rate(5 minutes)"}
+    steps = [step(params={"chatId": 42, "text": "x"})]
+    made = backend.create_workflow(flow(trigger=trigger, steps=steps))
+    delete(backend, made["workflowId"])
+    assert backend.aws.schedules() == []
+
+
+def test_a_bots_webhook_goes_with_the_last_workflow_that_needs_it(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    trigger = {"type": "telegram.message"}
+    one, other = (backend.create_workflow(flow(trigger=trigger)) for _ in range(2))
+    delete(backend, one["workflowId"])
+    assert telegram.webhooks
+    delete(backend, other["workflowId"])
+    assert not telegram.webhooks
+
+
+def test_a_provider_that_is_down_does_not_keep_a_workflow(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    made = backend.create_workflow(flow(trigger={"type": "telegram.message"}))
+    telegram.fail(*[bad_gateway()] * 3)
+    assert delete(backend, made["workflowId"]).status == 200
+    assert backend.aws.rows("WorkflowsTable") == []
+
+
+def test_another_tenants_workflow_stays(backend: Backend) -> None:
+    made = backend.create_workflow(flow())
+    answer = delete(backend, made["workflowId"], "other")
+    assert (answer.status, answer.code) == (404, "unknown_workflow")
+    assert delete(backend, made["workflowId"]).status == 200
+    assert delete(backend, made["workflowId"]).status == 404

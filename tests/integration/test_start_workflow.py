@@ -1,0 +1,134 @@
+"""POST /api/workflows/{workflowId}/run."""
+
+from typing import Any
+
+import pytest
+
+from tests.backend import Answer, Backend
+from tests.fakes.telegram import TelegramServer
+from tests.integration.test_create_workflow import flow, step
+
+
+@pytest.fixture(autouse=True)
+def _ready(backend: Backend, telegram: TelegramServer) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+
+
+@pytest.fixture
+def workflow_id(backend: Backend, _ready: None) -> str:
+    made = backend.create_workflow(flow(trigger={"type": "manual"}))
+    return str(made["workflowId"])
+
+
+def start(backend: Backend, workflow_id: str, body: Any = None, **more: Any) -> Answer:
+    return backend.call("POST", f"/api/workflows/{workflow_id}/run", body, **more)
+
+
+def test_a_run_is_queued_and_shown_with_its_input(
+    backend: Backend, telegram: TelegramServer, workflow_id: str
+) -> None:
+    answer = start(backend, workflow_id, {"input": {"body": {"id": 42}}})
+    assert answer.status == 200
+    assert answer.json["status"] == "queued"
+    assert answer.json["trigger"]["data"] == {"body": {"id": 42}}
+    (message,) = backend.aws.sent("ExecutionsQueue")
+    assert message.json() == {"tenant": "acme", "executionId": answer.json["executionId"]}
+    assert message.group == "acme"
+    backend.drain()
+    assert backend.execution(answer.json["executionId"])["status"] == "succeeded"
+    assert telegram.last.params["text"] == "Order 42"
+
+
+def test_a_run_without_a_body_has_an_empty_input(backend: Backend, workflow_id: str) -> None:
+    assert start(backend, workflow_id).json["trigger"]["data"] == {}
+    assert start(backend, workflow_id, {}).json["trigger"]["data"] == {}
+
+
+def test_each_run_is_its_own(backend: Backend, workflow_id: str) -> None:
+    ids = {start(backend, workflow_id).json["executionId"] for _ in range(3)}
+    assert len(ids) == 3
+
+
+def test_the_same_key_starts_once(backend: Backend, workflow_id: str) -> None:
+    key = {"Idempotency-Key": "order-42"}
+    ids = {start(backend, workflow_id, headers=key).json["executionId"] for _ in range(3)}
+    assert len(ids) == 1
+    backend.drain()
+    assert len(backend.executions()) == 1
+    again = start(backend, workflow_id, headers=key)
+    assert again.json["executionId"] in ids
+    assert again.json["status"] in {"succeeded", "failed"}
+    assert backend.aws.sent("ExecutionsQueue") == []
+
+
+def test_the_same_key_of_another_workflow_is_another_run(
+    backend: Backend, workflow_id: str
+) -> None:
+    other = backend.create_workflow(flow(trigger={"type": "manual"}))["workflowId"]
+    key = {"Idempotency-Key": "order-42"}
+    ids = {start(backend, each, headers=key).json["executionId"] for each in (workflow_id, other)}
+    assert len(ids) == 2
+
+
+def test_a_switched_off_workflow_can_be_run_by_hand(backend: Backend) -> None:
+    made = backend.create_workflow(flow(trigger={"type": "manual"}, enabled=False))
+    assert start(backend, made["workflowId"]).status == 200
+
+
+def test_a_large_input_is_kept_in_s3_and_shown_whole(
+    backend: Backend, telegram: TelegramServer, workflow_id: str
+) -> None:
+    given = {"body": {"id": 42, "note": "ß" * 100_000}}
+    answer = start(backend, workflow_id, {"input": given})
+    assert answer.json["trigger"]["data"] == given
+    (key,) = backend.aws.objects()
+    assert key.startswith("executions/")
+    (row,) = backend.aws.rows("ExecutionsTable")
+    assert len(repr(row)) < 10_000
+    backend.drain()
+    execution = backend.execution(answer.json["executionId"])
+    assert execution["status"] == "succeeded"
+    assert execution["trigger"]["data"] == given
+    assert telegram.last.params["text"] == "Order 42"
+
+
+def test_another_tenants_workflow_is_not_run(backend: Backend, workflow_id: str) -> None:
+    answer = start(backend, workflow_id, tenant="other")
+    assert (answer.status, answer.code) == (404, "unknown_workflow")
+    assert backend.aws.rows("ExecutionsTable") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"input": []}, "input"), ({"input": "x"}, "input"), ({"inputs": {}}, "inputs")],
+)
+def test_a_body_of_the_wrong_form_is_told_by_its_field(
+    backend: Backend, workflow_id: str, body: Any, field: str
+) -> None:
+    answer = start(backend, workflow_id, body)
+    assert (answer.status, answer.code) == (422, "invalid_input")
+    assert field in answer.fields
+
+
+def test_an_endless_key_is_refused(backend: Backend, workflow_id: str) -> None:
+    answer = start(backend, workflow_id, headers={"Idempotency-Key": "x" * 257})
+    assert (answer.status, answer.code) == (422, "invalid_input")
+
+
+def test_a_queue_that_does_not_answer_loses_no_run(backend: Backend, workflow_id: str) -> None:
+    backend.aws.fail("SendMessage", "ServiceUnavailable", status=503)
+    key = {"Idempotency-Key": "order-42"}
+    assert start(backend, workflow_id, headers=key).status == 500
+    backend.aws.recover()
+    assert start(backend, workflow_id, headers=key).status == 200
+    backend.drain()
+    assert len(backend.executions()) == 1
+
+
+def test_a_template_on_what_was_not_given_fails_visibly(backend: Backend, workflow_id: str) -> None:
+    answer = start(backend, workflow_id, {"input": {}})
+    backend.drain()
+    execution = backend.execution(answer.json["executionId"])
+    assert execution["status"] == "failed"
+    assert execution["error"]["code"] == "expression_error"
+    assert execution["error"]["step"] == step()["id"]
