@@ -13,6 +13,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from email.parser import BytesParser
 from email.policy import HTTP
+from math import isinf
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -554,9 +555,17 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if isinf(number):
+        # Nothing further on could write it as JSON again.
+        raise ValueError(digits[:20])
+    return number
+
+
 def _parse_json(body: bytes) -> Any:  # noqa: ANN401 - a JSON value, or the mark that it is none
     try:
-        parsed = json.loads(body, parse_constant=_refuse_constant)
+        parsed = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
         if b"\\ud" in body.lower():
             # Half of a surrogate pair is JSON but no Unicode: nothing further on could store it.
             parsed = json.loads(json.dumps(parsed, ensure_ascii=False).encode("utf-8", "replace"))
