@@ -1,0 +1,438 @@
+"""The consumer of the events queue."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from integrations.services.dispatch import MAX_HOPS
+from tests.backend import Backend, event
+from tests.fakes.facebook import FacebookStandIn, sign
+from tests.fakes.telegram import TelegramServer
+from tests.integration.conftest import FACEBOOK_SECRET
+from tests.integration.oauth import connect
+from tests.integration.test_create_workflow import flow, step
+from tests.template import ROOT
+
+SAMPLES = ROOT / "events" / "dispatch_event"
+
+
+@pytest.fixture(autouse=True)
+def _ready(backend: Backend, telegram: TelegramServer) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.save("webhook", {"url": "https://example.com/hooks/orders"})
+
+
+def delivery(body: Any = None, **changes: Any) -> dict[str, Any]:
+    raw = body if isinstance(body, bytes) else json.dumps(body or {"id": 1}).encode()
+    return {
+        "webhookId": "orders",
+        "tenant": "acme",
+        "provider": "webhook",
+        "connection": "default",
+        "eventId": "evt_1",
+        "receivedAt": "2026-11-22T12:00:00.000Z",
+        "headers": {"content-type": "application/json"},
+        "query": {},
+        "body": base64.b64encode(raw).decode(),
+    } | changes
+
+
+def statuses(backend: Backend) -> list[str]:
+    return [each["status"] for each in backend.executions()]
+
+
+# -- One event, one execution of each workflow -----------------------------------------------
+
+
+def test_a_delivery_starts_each_workflow_that_waits_for_it(backend: Backend) -> None:
+    ids = {backend.create_workflow(flow())["workflowId"] for _ in range(3)}
+    backend.create_workflow(flow(enabled=False))
+    assert backend.consume("dispatch_event", [delivery()]) == []
+    started = backend.executions()
+    assert {each["workflowId"] for each in started} == ids
+    assert all(each["trigger"]["data"]["body"] == {"id": 1} for each in started)
+    assert len(backend.aws.sent("ExecutionsQueue")) == 3
+
+
+def test_the_same_delivery_again_starts_nothing(backend: Backend) -> None:
+    backend.create_workflow(flow())
+    for _ in range(10):
+        assert backend.consume("dispatch_event", [delivery()]) == []
+    assert len(backend.executions()) == 1
+    backend.drain()
+    assert backend.consume("dispatch_event", [delivery()]) == []
+    assert backend.aws.sent("ExecutionsQueue") == []
+    assert statuses(backend) == ["succeeded"]
+
+
+def test_the_same_delivery_twice_in_a_batch_is_one_execution(backend: Backend) -> None:
+    backend.create_workflow(flow())
+    assert backend.consume("dispatch_event", [delivery()] * 10) == []
+    assert len(backend.executions()) == 1
+
+
+def test_a_batch_asks_the_index_once_per_webhook(backend: Backend) -> None:
+    backend.create_workflow(flow())
+    backend.aws.calls.clear()
+    batch = [delivery(eventId=f"evt_{number}") for number in range(10)]
+    assert backend.consume("dispatch_event", batch) == []
+    assert backend.aws.calls["Query"] == 1
+    assert backend.aws.calls["PutItem"] == 10
+    assert backend.aws.calls["SendMessageBatch"] == 1
+
+
+def test_a_delivery_that_nobody_waits_for_is_done(backend: Backend) -> None:
+    assert backend.consume("dispatch_event", [delivery()]) == []
+    assert backend.executions() == []
+
+
+def test_the_example_of_the_events_folder_is_dispatched(backend: Backend) -> None:
+    backend.create_workflow(flow())
+    sample = event("dispatch_event", "sqs_webhook")
+    body = json.loads(sample["Records"][0]["body"]) | {"tenant": "acme"}
+    sample["Records"][0]["body"] = json.dumps(body)
+    assert backend.invoke("dispatch_event", sample) == {"batchItemFailures": []}
+    assert len(backend.executions()) == 1
+
+
+def test_a_workflow_of_another_tenant_is_not_started_by_a_delivery_to_mine(
+    backend: Backend,
+) -> None:
+    backend.create_workflow(flow())
+    assert backend.consume("dispatch_event", [delivery(tenant="other")]) == []
+    assert backend.executions() == []
+
+
+# -- Filters ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "starts"),
+    [
+        ("trigger.body.id == 1", 1),
+        ("trigger.body.id == 2", 0),
+        ("trigger.body.id > 0 and trigger.headers['content-type'] == 'application/json'", 1),
+        (True, 1),
+        (False, 0),
+    ],
+)
+def test_a_filter_decides(backend: Backend, condition: Any, starts: int) -> None:
+    trigger = {"type": "webhook", "webhookId": "orders", "filter": condition}
+    backend.create_workflow(flow(trigger=trigger))
+    assert backend.consume("dispatch_event", [delivery()]) == []
+    assert len(backend.executions()) == starts
+
+
+def test_a_filter_that_fails_is_an_execution_that_failed_for_all_to_see(
+    backend: Backend,
+) -> None:
+    trigger = {"type": "webhook", "webhookId": "orders", "filter": "trigger.body.items[0].x > 1"}
+    backend.create_workflow(flow(trigger=trigger))
+    backend.create_workflow(flow(name="Innocent"))
+    assert backend.consume("dispatch_event", [delivery()]) == []
+    told = {each["workflowName"]: each for each in backend.executions()}
+    assert told["Orders"]["status"] == "failed"
+    assert told["Orders"]["error"]["code"] == "expression_error"
+    assert told["Innocent"]["status"] == "queued"
+    assert len(backend.aws.sent("ExecutionsQueue")) == 1
+
+
+def test_once_per_value_whatever_the_events_id(backend: Backend) -> None:
+    trigger = {"type": "webhook", "webhookId": "orders", "oncePer": "trigger.body.customer"}
+    backend.create_workflow(flow(trigger=trigger))
+    for number, customer in enumerate(["ann", "bob", "ann", "ann"]):
+        sent = delivery({"customer": customer, "id": number}, eventId=f"evt_{number}")
+        assert backend.consume("dispatch_event", [sent]) == []
+    assert sorted(each["trigger"]["data"]["body"]["customer"] for each in backend.executions()) == [
+        "ann",
+        "bob",
+    ]
+
+
+# -- Bodies ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b"{not json",
+        b'{"n": NaN}',
+        b'{"n": 1e999}',
+        b'{"s": "\\ud800"}',
+        b"[" * 50_000,
+        b'{"a":' * 50_000,
+        b"1" * 10_000,
+    ],
+    ids=range(9),
+)
+def test_a_strange_body_is_an_execution_that_can_be_shown(backend: Backend, body: bytes) -> None:
+    steps = [step(params={"chatId": 42, "text": "it came"})]
+    backend.create_workflow(flow(steps=steps))
+    assert backend.consume("dispatch_event", [delivery(body)]) == []
+    backend.drain()
+    assert statuses(backend) == ["succeeded"]
+
+
+def test_a_large_body_is_fetched_from_s3_and_shown(backend: Backend) -> None:
+    backend.create_workflow(flow())
+    body = {"id": 7, "note": "ß" * 120_000}
+    assert backend.deliver("orders", body).status == 200
+    backend.drain()
+    (execution,) = backend.executions()
+    assert execution["status"] == "succeeded"
+    assert execution["trigger"]["data"]["body"] == body
+
+
+# -- What fails ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        "",
+        "nonsense",
+        "[]",
+        "{}",
+        '{"webhookId": "orders"}',
+        '{"payload": "events/gone"}',
+        json.dumps(delivery(provider="slack")),
+        json.dumps(delivery(provider="sheets")),
+        json.dumps(delivery(receivedAt="yesterday")),
+        json.dumps(delivery(body=7)),
+        json.dumps(delivery(headers=None)),
+        json.dumps({"schedule": 7}),
+    ],
+    ids=range(12),
+)
+def test_a_poisoned_message_fails_alone(backend: Backend, poison: str) -> None:
+    backend.create_workflow(flow())
+    batch = [delivery(eventId="evt_1"), poison, delivery(eventId="evt_2")]
+    assert backend.consume("dispatch_event", batch) == ["message-1"]
+    assert len(backend.executions()) == 2
+    backend.drain()
+    assert statuses(backend) == ["succeeded", "succeeded"]
+
+
+def test_what_a_provider_does_not_send_is_kept_as_the_webhooks_last_failure(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    shown = backend.call("GET", "/api/integrations/telegram/credentials").json
+    broken = delivery(b"<html>", provider="telegram", webhookId=shown["webhook"]["id"])
+    assert backend.consume("dispatch_event", [broken]) == ["message-0"]
+    shown = backend.call("GET", "/api/integrations/telegram/credentials").json
+    assert shown["webhook"]["lastFailure"]["reason"]
+    assert shown["webhook"]["rejected"] == 0
+
+
+def test_a_queue_that_does_not_answer_fails_the_batch_and_loses_nothing(
+    backend: Backend,
+) -> None:
+    backend.create_workflow(flow())
+    batch = [delivery(eventId="evt_1"), "poison", delivery(eventId="evt_2")]
+    backend.aws.fail("SendMessageBatch", "ServiceUnavailable", status=503)
+    assert set(backend.consume("dispatch_event", batch)) == {"message-0", "message-1", "message-2"}
+    backend.aws.recover()
+    again = [batch[0], batch[2]]
+    assert backend.consume("dispatch_event", again, receives=2) == []
+    backend.drain()
+    assert statuses(backend) == ["succeeded", "succeeded"]
+
+
+def test_a_table_that_does_not_answer_fails_what_it_concerns(backend: Backend) -> None:
+    backend.create_workflow(flow())
+    backend.aws.fail("PutItem", "InternalServerError", where="evt_2")
+    batch = [delivery(eventId=f"evt_{number}") for number in range(4)]
+    assert backend.consume("dispatch_event", batch) == ["message-2"]
+    backend.aws.recover()
+    assert backend.consume("dispatch_event", [batch[2]], receives=2) == []
+    backend.drain()
+    assert statuses(backend) == ["succeeded"] * 4
+
+
+def test_a_message_whose_execution_was_created_but_not_told_is_told_again(
+    backend: Backend,
+) -> None:
+    backend.create_workflow(flow())
+    backend.aws.fail("SendMessageBatch", "InternalError", status=500, done=True)
+    assert backend.consume("dispatch_event", [delivery()]) == ["message-0"]
+    backend.aws.recover()
+    assert backend.consume("dispatch_event", [delivery()], receives=2) == []
+    backend.drain()
+    assert statuses(backend) == ["succeeded"]
+
+
+# -- Cycles ----------------------------------------------------------------------------------
+
+
+def test_a_workflow_that_triggers_itself_comes_to_an_end(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    send = {
+        "id": "again",
+        "action": "webhook.send",
+        "connection": "loop",
+        "params": {"json": {"id": 1}},
+    }
+    backend.save(
+        "webhook",
+        {
+            "url": "https://example.com/hooks/loop",
+            "outboundUrl": f"{telegram.url}/api/webhooks/loop",
+        },
+        "loop",
+    )
+    trigger = {"type": "webhook", "webhookId": "loop"}
+    backend.create_workflow(flow(trigger=trigger, steps=[send]))
+    hops = {"content-type": "application/json", "integrations-hops": str(MAX_HOPS)}
+    good = delivery(webhookId="loop", headers=hops)
+    assert backend.consume("dispatch_event", [good]) == []
+    assert [each["status"] for each in backend.executions()] == ["queued"]
+    hops["integrations-hops"] = str(MAX_HOPS + 1)
+    bad = delivery(webhookId="loop", headers=hops, eventId="evt_2")
+    assert backend.consume("dispatch_event", [bad]) == []
+    newest = backend.executions()[0]
+    assert newest["status"] == "failed"
+    assert newest["error"]["code"] == "cycle_detected"
+
+
+@pytest.mark.parametrize("value", ["-1", "x", "\uff19", "1e3", "99999", "", "1.5"])
+def test_a_made_up_count_of_hops_does_not_stop_a_delivery(backend: Backend, value: str) -> None:
+    backend.create_workflow(flow())
+    sent = delivery(headers={"integrations-hops": value})
+    assert backend.consume("dispatch_event", [sent]) == []
+    assert len(backend.executions()) == 1
+
+
+# -- Providers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(SAMPLES.glob("telegram_*.json"))])
+def test_every_sample_of_telegram_is_dispatched(backend: Backend, name: str) -> None:
+    shown = backend.call("GET", "/api/integrations/telegram/credentials").json
+    sent = delivery(
+        (SAMPLES / f"{name}.json").read_bytes(),
+        provider="telegram",
+        webhookId=shown["webhook"]["id"],
+    )
+    assert backend.consume("dispatch_event", [sent]) == []
+
+
+def test_a_message_to_the_bot_is_answered(backend: Backend, telegram: TelegramServer) -> None:
+    steps = [
+        step(
+            params={
+                "chatId": "{{ trigger.chatId }}",
+                "text": "You said {{ trigger.text }}",
+            }
+        )
+    ]
+    backend.create_workflow(flow(trigger={"type": "telegram.message"}, steps=steps))
+    webhook = backend.call("GET", "/api/integrations/telegram/credentials").json["webhook"]
+    secret = {"X-Telegram-Bot-Api-Secret-Token": telegram.webhooks[telegram.token]["secret_token"]}
+    update = (SAMPLES / "telegram_message.json").read_bytes()
+    for _ in range(3):
+        assert backend.deliver(webhook["id"], update, secret).status == 200
+    backend.drain()
+    assert statuses(backend) == ["succeeded"]
+    assert len(telegram.called("sendMessage")) == 1
+    assert "Größe 42" in telegram.last.params["text"]
+
+
+def test_a_comment_comes_by_the_stacks_own_webhook_to_the_pages_tenant(
+    backend: Backend, facebook: FacebookStandIn
+) -> None:
+    page = facebook.add_page("Bakery")
+    facebook.add_user("Ann", pages=[page])
+    connect(backend, "facebook_oauth")
+    post = facebook.add_post(page, "Fresh bread")
+    comment = facebook.add_comment(post, "How much?", {"id": "7001", "name": "Zoë"})
+    reply = {
+        "id": "reply",
+        "action": "facebook_oauth.replyToComment",
+        "params": {"commentId": "{{ trigger.commentId }}", "message": "2 EUR"},
+    }
+    trigger = {"type": "facebook.comment", "pageId": page}
+    backend.create_workflow(flow(trigger=trigger, steps=[reply]))
+    body, headers = sign(facebook.comment_payload(comment), FACEBOOK_SECRET)
+    for _ in range(2):
+        assert backend.deliver("facebook", body, headers).status == 200
+    backend.drain()
+    (execution,) = backend.executions()
+    assert execution["status"] == "succeeded", execution
+    replies = [each for each in facebook.comments.values() if each["message"] == "2 EUR"]
+    assert len(replies) == 1
+    ours = next(iter(each["id"] for each in replies))
+    body, headers = sign(facebook.comment_payload(ours), FACEBOOK_SECRET)
+    backend.deliver("facebook", body, headers)
+    backend.drain()
+    assert len(backend.executions()) == 1, "the page's own comment starts nothing"
+
+
+def test_a_batch_of_two_pages_reaches_both_tenants(
+    backend: Backend, facebook: FacebookStandIn
+) -> None:
+    entries = []
+    for tenant, name in (("acme", "Ann"), ("other", "Bob")):
+        page = facebook.add_page(f"{name}'s")
+        facebook.login_user = facebook.add_user(name, pages=[page])
+        connect(backend, "facebook_oauth", tenant=tenant)
+        note = {"id": "note", "action": "facebook_oauth.getComment", "params": {"commentId": "1"}}
+        trigger = {"type": "facebook.comment", "pageId": page}
+        definition = flow(trigger=trigger, steps=[note], name=name)
+        answer = backend.call("POST", "/api/workflows", definition, tenant=tenant)
+        assert answer.status == 200, answer
+        comment = facebook.add_comment(
+            facebook.add_post(page, "x"), "Hi", {"id": "7001", "name": "Zoë"}
+        )
+        entries += facebook.comment_payload(comment)["entry"]
+    body, headers = sign({"object": "page", "entry": entries}, FACEBOOK_SECRET)
+    assert backend.deliver("facebook", body, headers).status == 200
+    assert backend.dispatch() == []
+    for tenant, name in (("acme", "Ann"), ("other", "Bob")):
+        (execution,) = backend.executions(tenant=tenant)
+        assert execution["workflowName"] == name
+
+
+# -- Schedules -------------------------------------------------------------------------------
+
+
+def scheduled(backend: Backend, **changes: Any) -> str:
+    trigger = {"type": "schedule", "expression": "rate(5 minutes)"}
+    steps = [step(params={"chatId": 42, "text": "at {{ trigger.scheduledTime }}"})]
+    made = backend.create_workflow(flow(trigger=trigger, steps=steps, **changes))
+    return str(made["workflowId"])
+
+
+def tick(workflow_id: str, time: str = "2026-11-23T07:00:00Z", tenant: str = "acme") -> Any:
+    return {"schedule": {"tenant": tenant, "workflowId": workflow_id}, "scheduledTime": time}
+
+
+def test_a_schedule_starts_its_workflow_once_per_moment(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    workflow_id = scheduled(backend)
+    for time in ("2026-11-23T07:00:00Z", "2026-11-23T07:00:00Z", "2026-11-23T07:05:00Z"):
+        assert backend.consume("dispatch_event", [tick(workflow_id, time)]) == []
+    backend.drain()
+    assert statuses(backend) == ["succeeded", "succeeded"]
+    texts = sorted(call.params["text"] for call in telegram.called("sendMessage"))
+    assert texts == ["at 2026-11-23T07:00:00Z", "at 2026-11-23T07:05:00Z"]
+
+
+def test_what_the_schedule_itself_sends_is_understood(backend: Backend) -> None:
+    workflow_id = scheduled(backend)
+    (made,) = backend.aws.schedules()
+    assert backend.consume("dispatch_event", [made["Target"]["Input"]]) == []
+    assert [each["workflowId"] for each in backend.executions()] == [workflow_id]
+
+
+def test_a_schedule_of_what_is_gone_or_off_starts_nothing(backend: Backend) -> None:
+    off = scheduled(backend, enabled=False)
+    manual = backend.create_workflow(flow(trigger={"type": "manual"}))["workflowId"]
+    batch = [tick(off), tick(manual), tick("wf_unknown"), tick(off, tenant="other")]
+    assert backend.consume("dispatch_event", batch) == []
+    assert backend.executions() == []
