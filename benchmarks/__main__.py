@@ -1,0 +1,185 @@
+"""`make bench`: measure, print the tables, write the results, docs/performance.md and its plot."""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import platform
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "layers/provider"))  # what Lambda finds in /opt/python
+
+from benchmarks import calls, cold, cost, endtoend, report, warm  # noqa: E402 - see above
+from benchmarks.artifacts import Artifacts  # noqa: E402
+from benchmarks.wire import Wire  # noqa: E402
+from benchmarks.world import Case, World  # noqa: E402
+from local.errors import PlatformError  # noqa: E402
+from local.report import Report  # noqa: E402
+
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+WARM = (
+    "receive_webhook",
+    "authorize_request",
+    "get_status",
+    "dispatch_event (webhook)",
+    "run_workflow",
+)
+
+
+def main() -> None:
+    """Run the benchmarks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30, help="cold starts of each function")
+    parser.add_argument("--no-end-to-end", action="store_true", help="leave out the local stack")
+    parser.add_argument("--keep", action="store_true", help="print only, and change no file")
+    arguments = parser.parse_args()
+    told = Report()
+    try:
+        result = measure(arguments.rounds, end_to_end=not arguments.no_end_to_end, told=told)
+    except PlatformError as error:
+        sys.exit(f"make bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
+    print(f"\n{report.text(result)}")
+    if not arguments.keep:
+        write(result)
+
+
+def measure(rounds: int, *, end_to_end: bool, told: Report) -> dict[str, Any]:
+    """Measure everything."""
+    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
+    artifacts = Artifacts(told)
+    with contextlib.ExitStack() as running:
+        with told.step("Filling the stand-in of AWS"), contextlib.redirect_stdout(io.StringIO()):
+            world = running.enter_context(World())
+        wire = running.enter_context(Wire(world.aws.url))
+        cases = world.cases()
+        with told.step("Counting AWS calls"):
+            counted = []
+            for case in cases:
+                counted.append(calls.count(case, artifacts, world, wire))
+                told.tick()
+        with told.step(f"Cold starts: {rounds} rounds of {len(cases) + 2}"):
+            samples = cold.measure(cases, artifacts, world, wire, rounds=rounds, tick=told.tick)
+        with told.step("Warm invocations"):
+            hot = [case for case in cases if case.name in WARM]
+            spent = warm.measure(hot, artifacts, world, wire, rounds=20, block=100, tick=told.tick)
+    result: dict[str, Any] = {
+        "about": {
+            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+            "load": load,
+            "layers": dict(artifacts.sizes()),
+        },
+        "calls": {
+            each.case.name: {"cold": Counter(each.cold), "warm": Counter(each.warm)}
+            for each in counted
+        },
+        "cold": _cold(cases, samples, rounds),
+        "warm": _warm(spent),
+    }
+    result |= _costs(result)
+    if end_to_end:
+        held = endtoend.measure(rounds=30, burst=60, report=told)
+        result["endtoend"] = held | {"latency_ms": endtoend.summary(held)}
+    return result
+
+
+def _cold(
+    cases: Sequence[Case], samples: Mapping[str, cold.Samples], rounds: int
+) -> dict[str, Any]:
+    floor, bare = samples[cold.FLOOR], samples[cold.BARE]
+    wall, cpu = (statistics.median(each["end"]) for each in (floor.wall, floor.cpu))
+
+    def ratios(held: Mapping[str, list[float]], unit: float) -> dict[str, list[float]]:
+        return {
+            name: [round(value / unit, 3) for value in report.quartiles(each)]
+            for name, each in held.items()
+        }
+
+    return {
+        "rounds": rounds,
+        "floor_ms": wall,
+        "floor_cpu_ms": cpu,
+        "floor_mb": statistics.median(floor.memory),
+        "bare": statistics.median(bare.wall["end"]) / wall,
+        "functions": {
+            case.name: {
+                "group": case.group,
+                "wall": ratios(samples[case.name].wall, wall),
+                "cpu": ratios(samples[case.name].cpu, cpu),
+                "memory_mb": round(statistics.median(samples[case.name].memory), 1),
+            }
+            for case in cases
+        },
+    }
+
+
+def _warm(spent: Mapping[str, list[float]]) -> dict[str, Any]:
+    noop = statistics.median(spent[warm.NOOP])
+    return {
+        name: {
+            "ms": [round(value, 3) for value in report.quartiles(held)],
+            "ratio": round(statistics.median(held) / noop, 2),
+        }
+        for name, held in spent.items()
+    }
+
+
+def _costs(result: Mapping[str, Any]) -> dict[str, Any]:
+    def work(name: str, calls_of: str, **more: Any) -> cost.Work:  # noqa: ANN401 - see Work
+        counted = result["calls"][name][calls_of]
+        names = [call for call, times in counted.items() for _ in range(times)]
+        return cost.Work(names, result["warm"][name]["ms"][1], **more)
+
+    webhook = work("receive_webhook", "warm", by_api=True)
+    dispatch = work("dispatch_event (webhook)", "warm", messages=1)
+    # Its second invocation finds the execution finished; the first is what each execution takes.
+    run = work("run_workflow", "cold", messages=1, provider_calls=1)
+    status = work("get_status", "warm", by_api=True)
+    whole = {
+        "a webhook, taken": [webhook],
+        "a webhook that starts an execution of one step": [webhook, dispatch, run],
+        "a status request": [status],
+    }
+    return {
+        "cost": {name: cost.sum_of(each, cost.CHOSEN) for name, each in whole.items()},
+        "memory": {
+            name: {
+                str(size): {
+                    "ms": each.milliseconds(size),
+                    "usd": cost.total(each.dollars(size)),
+                }
+                for size in cost.MEMORY
+            }
+            for name, each in {
+                "receive_webhook": webhook,
+                "get_status": status,
+                "dispatch_event": dispatch,
+                "run_workflow": run,
+            }.items()
+        },
+    }
+
+
+def write(result: Mapping[str, Any]) -> None:
+    """Write the results, the page and the plot."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    before = report.PAGE.read_text(encoding="utf-8")
+    report.PAGE.write_text(report.page(result, before), encoding="utf-8")
+    report.PLOT.write_text(report.plot(result), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The tables, as text and in docs/performance.md, and the plot."""
+
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from benchmarks import cost
+from local.paths import ROOT
+
+PAGE = ROOT / "docs" / "performance.md"
+PLOT = ROOT / "docs" / "performance.svg"
+PLACE = re.compile(r"(<!-- bench: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+TARGETS = {
+    "webhook": 0.75,
+    "authorizer": 0.9,
+    "reads": 1.2,
+    "consumers": 1.2,
+    "loaded": 1.6,
+    "writes": 1.6,
+}
+WARM_TARGET = 4.0
+TITLE = "CPU time of a cold start up to the first AWS call; 1 = a bare boto3 client; green = target"
+
+type Rows = list[list[str]]
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """The lower quartile, the median and the upper quartile."""
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, statistics.median(values), high
+
+
+def _of(ratio: Sequence[float]) -> str:
+    low, median, high = ratio
+    return f"{median:.2f} ({low:.2f}-{high:.2f})"
+
+
+def _by_ratio(result: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    held: Mapping[str, Any] = result["cold"]["functions"]
+    return sorted(held.items(), key=lambda item: item[1]["cpu"]["call"][1])
+
+
+def cold(result: Mapping[str, Any]) -> Rows:
+    """Cold starts, in the order of their ratio."""
+    rows = [["function", "import", "first call", "first answer", "wall clock", "RSS", "target", ""]]
+    for name, each in _by_ratio(result):
+        target = TARGETS[each["group"]]
+        rows.append(
+            [
+                name,
+                f"{each['cpu']['import'][1]:.2f}",
+                _of(each["cpu"]["call"]),
+                f"{each['cpu']['end'][1]:.2f}",
+                _of(each["wall"]["call"]),
+                f"{each['memory_mb']:.0f} MB",
+                f"≤ {target}",
+                "✓" if each["cpu"]["call"][1] <= target else "missed",
+            ]
+        )
+    return rows
+
+
+def warm(result: Mapping[str, Any]) -> Rows:
+    """CPU per warm invocation."""
+    rows = [["function", "CPU per invocation", "to the no-op", "target", ""]]
+    for name, each in result["warm"].items():
+        webhook = name == "receive_webhook"
+        rows.append(
+            [
+                name,
+                f"{each['ms'][1]:.2f} ms ({each['ms'][0]:.2f}-{each['ms'][2]:.2f})",
+                f"{each['ratio']:.1f}",
+                f"≤ {WARM_TARGET:g}" if webhook else "",
+                ("✓" if each["ratio"] <= WARM_TARGET else "missed") if webhook else "",
+            ]
+        )
+    return rows
+
+
+def calls(result: Mapping[str, Any]) -> Rows:
+    """AWS calls per invocation."""
+    rows = [["function", "cold", "warm", "the cold ones"]]
+    for name, each in result["calls"].items():
+        counted = [f"{c} ({n})" if n > 1 else c for c, n in each["cold"].items()]
+        numbers = [str(sum(each[kind].values())) for kind in ("cold", "warm")]
+        rows.append([name, *numbers, ", ".join(counted)])
+    return rows
+
+
+def endtoend(result: Mapping[str, Any]) -> Rows:
+    """The local stack."""
+    held = result.get("endtoend")
+    if not held:
+        return [["not measured", ""]]
+    rows = [["on the local stack", "median"]]
+    rows += [[name, f"{ms:.0f} ms"] for name, ms in held["latency_ms"].items() if name != "own"]
+    rows += [
+        ["receive_webhook without the emulator's share", f"{held['latency_ms']['own']:.0f} ms"],
+        ["webhooks taken per second, by four senders", f"{held['accepted_per_second']:.1f}"],
+        [
+            f"{held['burst']} webhooks until their executions have finished",
+            f"{held['seconds_until_all_finished']:.1f} s",
+        ],
+    ]
+    return rows
+
+
+def money(result: Mapping[str, Any]) -> Rows:
+    """What a million cost."""
+    rows = [["USD per million", *cost.PARTS, "in all"]]
+    for name, parts in result["cost"].items():
+        numbers = [f"{parts.get(part, 0.0):.2f}" for part in cost.PARTS]
+        rows.append([name, *numbers, f"{cost.total(parts):.2f}"])
+    return rows
+
+
+def memory(result: Mapping[str, Any]) -> Rows:
+    """Time and money over the memory sizes."""
+    sizes = [str(size) for size in cost.MEMORY]
+    rows = [["", *(f"{size} MB" for size in sizes)]]
+    for name, held in result["memory"].items():
+        rows.append(
+            [name, *(f"{held[size]['ms']:.0f} ms · {held[size]['usd']:.2f} USD" for size in sizes)]
+        )
+    return rows
+
+
+TABLES = {
+    "cold": cold,
+    "warm": warm,
+    "calls": calls,
+    "endtoend": endtoend,
+    "cost": money,
+    "memory": memory,
+}
+
+
+def about(result: Mapping[str, Any]) -> str:
+    """One line about the run."""
+    held, cold_starts = result["about"], result["cold"]
+    layers = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in held["layers"].items())
+    return (
+        f"{held['date']}, Python {held['python']}, {held['machine']}, {held['cpus']} CPUs with a "
+        f"load of {held['load']}. {cold_starts['rounds']} rounds. The floor took "
+        f"{cold_starts['floor_ms']:.0f} ms, {cold_starts['floor_cpu_ms']:.0f} ms of CPU and "
+        f"{cold_starts['floor_mb']:.0f} MB; a bare interpreter is {cold_starts['bare']:.2f} of it. "
+        f"Layers, unpacked: {layers}."
+    )
+
+
+def text(result: Mapping[str, Any]) -> str:
+    """Everything as text."""
+    parts = [about(result)]
+    for make in TABLES.values():
+        rows = make(result)
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        parts.append(
+            "\n".join(
+                "  ".join(
+                    cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+                ).rstrip()
+                for row in rows
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def page(result: Mapping[str, Any], before: str) -> str:
+    """The page with the tables of this run in their places."""
+
+    def fill(place: re.Match[str]) -> str:
+        name = place[2]
+        told = about(result) if name == "about" else _markdown(TABLES[name](result))
+        return f"{place[1]}\n{told}\n\n{place[3]}"
+
+    return PLACE.sub(fill, before)
+
+
+def _markdown(rows: Rows) -> str:
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+
+
+def plot(result: Mapping[str, Any]) -> str:
+    """The cold starts as an SVG: a bar to the first AWS call, its quartiles, and the target."""
+    held = sorted(result["cold"]["functions"].items(), key=lambda item: item[1]["wall"]["call"][1])
+    left, scale, height = 210, 300, 20
+    bottom = 40 + height * len(held)
+    width = left + round(scale * 1.9)
+    size = f'width="{width}" height="{bottom + 30}"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">',
+        f'<rect {size} fill="white"/>',
+        f'<text x="{left}" y="16">{TITLE}</text>',
+    ]
+    for tenth in range(0, 19, 2):
+        x = left + scale * tenth / 10
+        color = "#c33" if tenth == 10 else "#ddd"  # noqa: PLR2004 - the floor
+        parts.append(f'<line x1="{x}" x2="{x}" y1="26" y2="{bottom}" stroke="{color}"/>')
+        parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{tenth / 10:g}</text>')
+    for row, (name, each) in enumerate(held):
+        y = 30 + row * height
+        low, median, high = (left + scale * value for value in each["cpu"]["call"])
+        target = left + scale * TARGETS[each["group"]]
+        middle = y + height / 2
+        parts += [
+            f'<text x="{left - 6}" y="{middle + 4}" text-anchor="end">{escape(name)}</text>',
+            f'<rect x="{left}" y="{y + 4}" width="{median - left:.1f}" height="12" fill="#48b"/>',
+            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}" stroke="black"/>',
+            f'<path d="M{target} {y + 2}v16" stroke="#2a2" stroke-width="2"/>',
+        ]
+    return "\n".join([*parts, "</svg>", ""])

@@ -1,0 +1,102 @@
+"""AWS on loopback: it records what the stand-in answers, and gives it again without delay."""
+
+import json
+from collections import Counter, defaultdict
+from http.client import HTTPConnection
+from typing import NamedTuple, Self
+from urllib.parse import urlsplit
+
+from benchmarks.loopback import Handler, Server
+
+
+class Recorded(NamedTuple):
+    """One answer of AWS."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Wire:
+    """What the functions under measurement take for AWS, and where their calls are counted.
+
+    While it records, it passes each call on; afterwards the n-th call of an operation gets what the
+    n-th got then. Which recording is told by `case`, so one process is measured at a time.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = urlsplit(upstream).netloc
+        self._server = Server(_handler_of(self))
+        self._recordings: dict[str, dict[str, list[Recorded]]] = {}
+        self._recording: dict[str, list[Recorded]] = {}
+        self._records = False
+        self._seen: Counter[str] = Counter()
+        self.calls: list[str] = []
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+
+    def record(self, case: str) -> None:
+        """Pass on the calls from now on, and keep the answers under this name."""
+        self._recording = self._recordings[case] = defaultdict(list)
+        self._records = True
+        self.calls = []
+
+    def replay(self, case: str) -> None:
+        """Give the answers of this recording, from its beginning."""
+        self._recording = self._recordings[case]
+        self._records = False
+        self._seen.clear()
+        self.calls = []
+
+    def answer(self, request: Handler, body: bytes) -> Recorded:
+        """Answer a call."""
+        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        name = operation or f"{request.command} {urlsplit(request.path).path}"
+        self.calls.append(operation or request.command)
+        if self._records:
+            answer = self._ask(request, body)
+            self._recording[name].append(answer)
+            return answer
+        answers = self._recording.get(name)
+        if not answers:
+            # An object's or a schedule's name may be new each time.
+            like = [
+                held for key, held in self._recording.items() if key.split()[0] == name.split()[0]
+            ]
+            answers = like[0] if like else [_unknown(name)]
+        position = min(self._seen[name], len(answers) - 1)
+        self._seen[name] += 1
+        return answers[position]
+
+    def _ask(self, request: Handler, body: bytes) -> Recorded:
+        connection = HTTPConnection(self._upstream, timeout=30)
+        try:
+            connection.request(request.command, request.path, body, dict(request.headers.items()))
+            response = connection.getresponse()
+            return Recorded(
+                response.status, response.getheader("Content-Type", ""), response.read()
+            )
+        finally:
+            connection.close()
+
+
+def _unknown(name: str) -> Recorded:
+    said = {"__type": "com.amazonaws#ValidationException", "message": f"not recorded: {name}"}
+    return Recorded(400, "application/x-amz-json-1.0", json.dumps(said).encode())
+
+
+def _handler_of(wire: Wire) -> type[Handler]:
+    class Amazon(Handler):
+        def _serve(self) -> None:
+            held = wire.answer(self, self.body())
+            self.answer(held.status, {"Content-Type": held.content_type}, held.body)
+
+        do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the base class's names
+
+    return Amazon
