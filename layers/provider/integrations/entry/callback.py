@@ -66,6 +66,7 @@ def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
     try:
         outcome = settings.oauth_service().complete(provider_id, query)
     except (HandshakeRefused, UnknownProvider) as refusal:
+        Logger().info("login refused", reason=refusal.detail)
         status = int(problem_of(refusal).status)
         return _page(status, "Not connected", refusal.detail, {"status": "failed"})
     except Exception as failure:  # noqa: BLE001 - a person waits for a page, whatever happened
@@ -74,6 +75,12 @@ def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
         if isinstance(failure, IntegrationError):
             detail = "Something is not available here now. Start again in a moment."
         return _page(500, "Not connected", detail, {"status": "failed"})
+    Logger().info(
+        "login ended",
+        provider=outcome.provider,
+        handshake_id=outcome.handshake_id,
+        status=outcome.status,
+    )
     if outcome.redirect:
         return {"statusCode": 303, "headers": {"Location": outcome.redirect, **HEADERS}, "body": ""}
     title = "Connected" if outcome.status == "completed" else "Not connected"
