@@ -1,0 +1,45 @@
+"""That no secret is where it must not be: in a log line, or in the clear in a table."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from local.platform import Platform
+
+TABLES = ("Connections", "Handshakes", "Webhooks", "Workflows", "Executions", "Tokens")
+
+
+def assert_absent(platform: Platform, secrets: Iterable[str]) -> None:
+    """None of these is in the log or in a table; a state is nowhere, but by its hash."""
+    log = platform.log.read_text(encoding="utf-8", errors="replace")
+    held = "".join(json.dumps(item) for item in items(platform))
+    assert "POST /api/integrations/oauth/start/{providerId}" in log, "the functions log elsewhere"
+    for secret in secrets:
+        for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
+            # An assertion would compare megabytes.
+            if form in log:
+                pytest.fail(f"a secret is in the log behind: {before(log, form)}")
+            if form in held:
+                pytest.fail(f"a secret is in a table behind: {before(held, form)}")
+
+
+def before(text: str, part: str) -> str:
+    at = text.index(part)
+    return text[max(0, at - 200) : at]
+
+
+def items(platform: Platform) -> list[Any]:
+    """Every item of every table, as DynamoDB tells it."""
+    dynamodb = platform.client("dynamodb")
+    found: list[Any] = []
+    for table in TABLES:
+        pages = dynamodb.get_paginator("scan").paginate(TableName=platform.name(f"{table}Table"))
+        found += [
+            {name: str(value) for name, value in item.items()}
+            for page in pages
+            for item in page["Items"]
+        ]
+    return found
