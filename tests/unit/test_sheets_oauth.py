@@ -135,8 +135,14 @@ def test_the_stand_in_knows_the_vector_of_rfc_7636() -> None:
 
 def test_the_callback_carries_state_and_issuer(google: FakeGoogle, http: Outbound) -> None:
     back = authorized(google, http)
-    assert (back["state"], back["iss"]) == ("the-state", oauth().issuer)
-    assert oauth().issuer == ISSUER
+    assert (back["state"], back["iss"]) == ("the-state", ISSUER)
+
+
+def test_the_issuer_is_google_unless_a_stand_in_is_in_its_place(google: FakeGoogle) -> None:
+    issuer = oauth().issuer
+    assert issuer is not None
+    assert issuer(Addresses()) == ISSUER
+    assert issuer(Addresses(**google.addresses)) is None
 
 
 def test_a_person_who_refuses_is_sent_back_with_the_reason(
