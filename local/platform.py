@@ -108,7 +108,7 @@ class Platform:
 
     @property
     def log(self) -> Path:
-        """MiniStack's log, which has what the functions log too."""
+        """MiniStack's own log; what the functions log is in its CloudWatch Logs."""
         return self.state_dir / "ministack.log"
 
     @property

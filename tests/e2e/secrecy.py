@@ -1,7 +1,7 @@
 """That no secret is where it must not be: in a log line, or in the clear in a table."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -13,10 +13,11 @@ TABLES = ("Connections", "Handshakes", "Webhooks", "Workflows", "Executions", "T
 
 
 def assert_absent(platform: Platform, secrets: Iterable[str]) -> None:
-    """None of these is in the log or in a table; a state is nowhere, but by its hash."""
-    log = platform.log.read_text(encoding="utf-8", errors="replace")
-    held = "".join(json.dumps(item) for item in items(platform))
+    """None of these is in a log or in a table; a state is nowhere, but by its hash."""
+    log = "\n".join([platform.log.read_text(encoding="utf-8", errors="replace"), *lines(platform)])
     assert "POST /api/integrations/oauth/start/{providerId}" in log, "the functions log elsewhere"
+    assert "login ended" in log
+    held = "".join(json.dumps(item) for item in items(platform))
     for secret in secrets:
         for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
             # An assertion would compare megabytes.
@@ -29,6 +30,16 @@ def assert_absent(platform: Platform, secrets: Iterable[str]) -> None:
 def before(text: str, part: str) -> str:
     at = text.index(part)
     return text[max(0, at - 200) : at]
+
+
+def lines(platform: Platform) -> Iterator[str]:
+    """Every line that the functions have logged."""
+    logs = platform.client("logs")
+    for groups in logs.get_paginator("describe_log_groups").paginate():
+        for group in groups["logGroups"]:
+            name = group["logGroupName"]
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=name):
+                yield from (event["message"] for event in page["events"])
 
 
 def items(platform: Platform) -> list[Any]:
