@@ -1,10 +1,9 @@
 """GET /api/executions: the tenant's executions, newest first."""
 
-from datetime import datetime
 from typing import Annotated
 
 from integrations.entry import settings
-from integrations.entry.http import ID_PATTERN, Api, Limit, NextToken, Query
+from integrations.entry.http import ID_PATTERN, Api, Limit, Moment, NextToken, Query
 from integrations.services.answers import ExecutionPage, execution_page
 from integrations.workflows.records import ExecutionStatus
 
@@ -15,8 +14,8 @@ app = Api()
 def list_executions(  # noqa: PLR0917 - the filters of one list
     workflow_id: Annotated[str | None, Query(alias="workflowId", pattern=ID_PATTERN)] = None,
     status: Annotated[ExecutionStatus | None, Query()] = None,
-    since: Annotated[datetime | None, Query(description="Created at or after.")] = None,
-    until: Annotated[datetime | None, Query(description="Created at or before.")] = None,
+    since: Annotated[Moment | None, Query(description="Created at or after.")] = None,
+    until: Annotated[Moment | None, Query(description="Created at or before.")] = None,
     limit: Limit = 50,
     next_token: NextToken = None,
 ) -> ExecutionPage:

@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from math import isinf
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from integrations.entry import settings
@@ -56,6 +57,17 @@ IdempotencyKey = Annotated[
     Header(alias="Idempotency-Key", max_length=256, description="Equal keys act once."),
 ]
 
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:  # before the year 1 or after 9999, once the offset is taken away
+        raise ValueError("is beyond the ends of the calendar") from None
+
+
+Moment = Annotated[datetime, AfterValidator(_utc)]
+"""A moment in UTC; without an offset it is one already."""
+
 DEFAULT = DEFAULT_CONNECTION
 
 __all__ = [
@@ -70,6 +82,7 @@ __all__ = [
     "HandshakeId",
     "IdempotencyKey",
     "Limit",
+    "Moment",
     "NextToken",
     "ProviderId",
     "Query",
