@@ -386,3 +386,27 @@ def test_all_that_is_overdue_is_found_over_many_pages(aws: FakeAws, executions: 
     (row,) = scan["Items"]
     assert set(row) == {"tenant", "executionId", "unfinished", "dueAt"}
     assert item({"a": 1}) == {"a": {"N": "1"}}
+
+
+def test_what_was_sent_again_is_not_overdue_until_its_new_time(executions: Executions) -> None:
+    executions.create(execution(), SOON)
+    executions.postpone("acme", "exe_001", SOON + timedelta(minutes=10))
+    assert unfinished(executions, SOON + timedelta(minutes=9)) == []
+    assert unfinished(executions, SOON + timedelta(minutes=11)) == ["exe_001"]
+    executions.postpone("acme", "exe_001", SOON)  # never to an earlier one
+    assert unfinished(executions, SOON + timedelta(minutes=9)) == []
+
+
+def test_a_finished_execution_is_not_made_overdue_again(executions: Executions) -> None:
+    executions.create(failed(execution()), SOON)
+    executions.postpone("acme", "exe_001", SOON)
+    executions.postpone("acme", "exe_404", SOON)
+    assert unfinished(executions) == []
+
+
+def test_a_document_takes_no_more_space_than_its_characters(
+    aws: FakeAws, executions: Executions
+) -> None:
+    executions.create(execution(state={"note": "Größe", "half": "\ud800"}), SOON)
+    (row,) = aws.rows("ExecutionsTable")
+    assert row["state"] == '{"note":"Größe","half":"?"}'

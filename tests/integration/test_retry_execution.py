@@ -1,0 +1,117 @@
+"""POST /api/executions/{executionId}/retry."""
+
+import pytest
+
+from tests.backend import Answer, Backend
+from tests.fakes.telegram import TelegramServer
+from tests.integration.test_create_workflow import flow, step
+from tests.integration.test_run_workflow import say, started, texts
+
+
+@pytest.fixture(autouse=True)
+def _ready(backend: Backend, telegram: TelegramServer) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+
+
+def retry(backend: Backend, execution_id: str, tenant: str = "acme") -> Answer:
+    return backend.call("POST", f"/api/executions/{execution_id}/retry", tenant=tenant)
+
+
+def failed(backend: Backend, telegram: TelegramServer) -> str:
+    """An execution whose second step failed."""
+    telegram.refusing[7] = (403, "Forbidden: bot was blocked by the user")
+    execution_id = started(
+        backend,
+        say("1", id="a"),
+        step(id="b", params={"chatId": 7, "text": "2"}),
+        say("3", id="c"),
+    )
+    backend.drain()
+    assert backend.execution(execution_id)["status"] == "failed"
+    return execution_id
+
+
+def test_it_goes_on_from_the_step_that_stopped_it(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    execution_id = failed(backend, telegram)
+    telegram.refusing.clear()
+    answer = retry(backend, execution_id)
+    assert (answer.status, answer.json["status"]) == (200, "queued")
+    assert answer.json["retryCount"] == 1
+    backend.drain()
+    execution = backend.execution(execution_id)
+    assert execution["status"] == "succeeded"
+    assert texts(telegram) == ["1", "2", "2", "3"]
+
+
+def test_it_follows_the_workflow_as_it_is_now(backend: Backend, telegram: TelegramServer) -> None:
+    execution_id = failed(backend, telegram)
+    workflow_id = backend.execution(execution_id)["workflowId"]
+    mended = flow(
+        trigger={"type": "manual"},
+        steps=[say("1", id="a"), say("2 mended", id="b"), say("3", id="c")],
+    )
+    assert backend.call("PUT", f"/api/workflows/{workflow_id}", mended).status == 200
+    retry(backend, execution_id)
+    backend.drain()
+    assert backend.execution(execution_id)["status"] == "succeeded"
+    assert texts(telegram)[-2:] == ["2 mended", "3"]
+
+
+def test_what_has_not_failed_cannot_be_retried(backend: Backend) -> None:
+    execution_id = started(backend, say("1"))
+    assert (retry(backend, execution_id).status, retry(backend, execution_id).code) == (
+        409,
+        "conflict",
+    )
+    backend.drain()
+    assert retry(backend, execution_id).status == 409
+
+
+def test_a_cancelled_execution_can_be_taken_up_again(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    execution_id = started(backend, say("1"))
+    backend.call("POST", f"/api/executions/{execution_id}/cancel")
+    assert retry(backend, execution_id).status == 200
+    backend.drain()
+    assert backend.execution(execution_id)["status"] == "succeeded"
+    assert texts(telegram) == ["1"]
+
+
+def test_of_two_retries_one_is_told_that_it_came_late(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    execution_id = failed(backend, telegram)
+    assert retry(backend, execution_id).status == 200
+    assert retry(backend, execution_id).status == 409
+
+
+def test_a_workflow_that_is_gone_cannot_be_followed(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    execution_id = failed(backend, telegram)
+    workflow_id = backend.execution(execution_id)["workflowId"]
+    backend.call("DELETE", f"/api/workflows/{workflow_id}")
+    answer = retry(backend, execution_id)
+    assert (answer.status, answer.code) == (404, "unknown_workflow")
+    assert backend.execution(execution_id)["status"] == "failed"
+
+
+def test_a_queue_that_does_not_answer_leaves_it_to_the_recovery(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    execution_id = failed(backend, telegram)
+    backend.aws.fail("SendMessage", "ServiceUnavailable", status=503)
+    assert retry(backend, execution_id).status == 500
+    backend.aws.recover()
+    (row,) = backend.aws.rows("ExecutionsTable")
+    assert row["unfinished"] == execution_id
+
+
+def test_another_tenants_execution_is_not_found(backend: Backend, telegram: TelegramServer) -> None:
+    execution_id = failed(backend, telegram)
+    answer = retry(backend, execution_id, "other")
+    assert (answer.status, answer.code) == (404, "unknown_execution")
+    assert backend.execution(execution_id)["status"] == "failed"
