@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any, Self
+from typing import Any, Self, override
 
 from moto.backends import get_backend
+from moto.dynamodb.models import dynamo_type
+from moto.dynamodb.models.dynamo_type import LimitedSizeDict
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -327,6 +329,23 @@ class FakeAws:
                 for each in entries
                 if ids.get(each["Id"])
             )
+
+
+class _Attributes(LimitedSizeDict):
+    """An item's attributes; one that is replaced does not count twice, as it does in moto."""
+
+    @override
+    def __setitem__(self, key: str, value: Any) -> None:
+        replaced = self.pop(key, None)
+        try:
+            super().__setitem__(key, value)
+        except Exception:
+            if replaced is not None:
+                dict.__setitem__(self, key, replaced)
+            raise
+
+
+dynamo_type.LimitedSizeDict = _Attributes  # type: ignore[misc]
 
 
 class _Handler(WSGIRequestHandler):
