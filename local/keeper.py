@@ -25,7 +25,8 @@ class UnpackedOnce(zipfile.ZipFile):
     shared.
     """
 
-    _lock = threading.Lock()
+    # Not `_lock`: each archive has one of its own by that name.
+    _unpacking = threading.Lock()
 
     def namelist(self) -> list[str]:
         """Tell the names at the top: the links that `extractall` makes."""
@@ -38,7 +39,7 @@ class UnpackedOnce(zipfile.ZipFile):
         listed = repr([(each.filename, each.CRC) for each in self.infolist()])
         name = hashlib.sha256(listed.encode()).hexdigest()[:16]
         unpacked = Path(tempfile.gettempdir(), "unpacked", name)
-        with self._lock:
+        with self._unpacking:
             if not unpacked.exists():
                 half_done = unpacked.with_suffix(".part")
                 super().extractall(half_done, self.infolist())
