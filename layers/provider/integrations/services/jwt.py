@@ -20,6 +20,13 @@ LEEWAY_SECONDS = 60
 MAX_TENANT = 128
 TIMEOUT_SECONDS = 5
 
+KEYS_SECONDS = 300
+"""How long the issuer's keys are kept: a key that it withdraws is good for no longer."""
+
+COOLDOWN_SECONDS = 1
+"""How long an unknown key is no reason to ask again: rotated keys are found at once, and whoever
+makes key names up cannot make us flood the issuer."""
+
 
 class JwtRefused(IntegrationError):
     """The token is not one that this stack takes."""
@@ -88,8 +95,12 @@ class JwtVerifier:
             with urlopen(self._checked(url), timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
                 configuration = json.load(answer)
             keys_url = self._checked(str(configuration["jwks_uri"]))
+            # Its cache of single keys (cache_keys) would never forget one.
             self._keys = jwt.PyJWKClient(
-                keys_url, cache_keys=True, lifespan=3600, timeout=TIMEOUT_SECONDS
+                keys_url,
+                lifespan=KEYS_SECONDS,
+                cooldown_duration=COOLDOWN_SECONDS,
+                timeout=TIMEOUT_SECONDS,
             )
         return self._keys
 
