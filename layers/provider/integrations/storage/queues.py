@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from integrations.models import Json
 from integrations.storage.aws import Aws, AwsError
 
@@ -133,6 +131,8 @@ class Queue:
 @contextmanager
 def _told(operation: str) -> Iterator[None]:
     """S3's failures, which come by way of boto3, as those of every other service."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 comes with it
+
     try:
         yield
     except ClientError as refusal:
