@@ -1,0 +1,176 @@
+"""Who may import whom: functions → entry → services → {providers, workflows, storage} → words.
+
+The three siblings never meet, one module reads the environment, one layer knows Powertools, and
+what every webhook pays for stays small.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.template import ROOT
+
+PACKAGE = ROOT / "layers" / "provider" / "integrations"
+FUNCTIONS = sorted((ROOT / "functions").glob("*/app.py"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
+WORDS = {"errors", "models", "signatures"}
+SIBLINGS = {"providers", "workflows", "storage"}
+ALLOWED = {
+    "functions": {"entry", "services", "workflows"} | WORDS,
+    "entry": {"entry", "services"} | SIBLINGS | WORDS,
+    "services": {"services"} | SIBLINGS | WORDS,
+    "providers": {"providers"} | WORDS,
+    "workflows": {"workflows"} | WORDS,
+    "storage": {"storage"} | WORDS,
+    "errors": set[str](),
+    "models": set[str](),
+    "signatures": {"errors", "models"},
+    "__init__": set[str](),
+}
+FOREIGN = {
+    "aws_lambda_powertools": {"entry", "functions"},
+    "boto3": {"storage"},
+    "botocore": {"storage", "entry"},
+    "cryptography": {"storage", "providers"},
+    "jinja2": {"workflows"},
+    "jwt": {"services"},
+    "requests": {"providers"},
+    "urllib3": {"providers", "storage"},
+    "smtplib": {"providers"},
+}
+"""Packages that belong to some layers alone."""
+
+
+def layer_of(path: Path) -> str:
+    if path.is_relative_to(ROOT / "functions"):
+        return "functions"
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Every module that a file imports, wherever it does."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                yield from ((node.lineno, each.name) for each in names)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                yield node.lineno, module
+                if module == "integrations":
+                    yield from ((node.lineno, f"{module}.{each.name}") for each in names)
+            case ast.ImportFrom(level=level) if level:
+                raise AssertionError(f"{path}:{node.lineno} imports relatively")
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", [*MODULES, *FUNCTIONS], ids=named)
+def test_a_layer_imports_only_those_below_it(path: Path) -> None:
+    allowed = ALLOWED[layer_of(path)]
+    for line, module in imports(path):
+        parts = module.split(".")
+        if parts[0] == "integrations" and len(parts) > 1:
+            assert parts[1] in allowed, f"{named(path)}:{line} imports {module}"
+
+
+@pytest.mark.parametrize("path", [*MODULES, *FUNCTIONS], ids=named)
+def test_a_foreign_package_stays_in_its_layer(path: Path) -> None:
+    for line, module in imports(path):
+        owners = FOREIGN.get(module.partition(".")[0])
+        if owners is not None:
+            assert layer_of(path) in owners, f"{named(path)}:{line} imports {module}"
+
+
+@pytest.mark.parametrize("path", [*MODULES, *FUNCTIONS], ids=named)
+def test_only_the_settings_read_the_environment(path: Path) -> None:
+    if path == PACKAGE / "entry" / "settings.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Attribute(value=ast.Name(id="os"), attr="environ" | "getenv" | "putenv"):
+                raise AssertionError(f"{named(path)}:{node.lineno} reads the environment")
+            case ast.ImportFrom(module="os", names=names):
+                names_ = {each.name for each in names}
+                assert not names_ & {"environ", "getenv"}, f"{named(path)}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", FUNCTIONS, ids=named)
+def test_a_function_is_short_and_of_one_order(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert [each.name for each in path.parent.iterdir() if each.name != "__pycache__"] == ["app.py"]
+    assert len(text.splitlines()) <= 45
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "it begins with its route"
+    last = tree.body[-1]
+    assert isinstance(last, ast.Assign), "it ends with its handler"
+    (target,) = last.targets
+    assert isinstance(target, ast.Name)
+    assert target.id == "handler"
+
+
+# -- What an import costs --------------------------------------------------------------------
+
+HEAVY = {
+    "aws_lambda_powertools",
+    "boto3",
+    "botocore",
+    "cryptography.x509",
+    "jinja2",
+    "pydantic",
+    "requests",
+}
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh interpreter has after some code."""
+    script = f"import sys\n{code}\nprint(*sorted(sys.modules))"
+    path = f"{ROOT / 'layers' / 'provider'}"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": path, "PATH": "", "PYDANTIC_DISABLE_PLUGINS": "__all__"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_a_webhook_pays_for_no_framework() -> None:
+    loaded = loaded_by(
+        "from integrations.entry import settings, webhook\n"
+        "import integrations.services.webhooks, integrations.storage.webhooks\n"
+        "import integrations.storage.queues, integrations.storage.envelope"
+    )
+    assert not HEAVY & loaded, HEAVY & loaded
+    ours = {name for name in loaded if name.startswith("integrations.")}
+    assert not {name for name in ours if name.split(".")[1] in {"providers", "workflows"}}
+
+
+def test_the_authorizer_pays_for_no_framework_and_no_jwt() -> None:
+    loaded = loaded_by(
+        "import integrations.entry.authorizer, integrations.storage.tokens\n"
+        "from integrations.entry import settings"
+    )
+    assert not (HEAVY | {"jwt"}) & loaded
+
+
+def test_the_status_loads_no_provider() -> None:
+    loaded = loaded_by("import integrations.services.connections")
+    modules = {name for name in loaded if name.startswith("integrations.providers.")}
+    assert modules <= {"integrations.providers.base", "integrations.providers.registry"}
+
+
+def test_no_module_makes_anything_at_import() -> None:
+    everything = "\n".join(
+        "import " + ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in MODULES
+        if path.name != "__init__.py"
+    )
+    # Without credentials, region or any other variable, and without a network.
+    assert "integrations.entry.http" in loaded_by(everything)
