@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from integrations.entry import authorizer
+from integrations.services.jwt import IssuerUnavailable
 from integrations.storage.aws import item
 from integrations.storage.tokens import token_hash
 from tests.backend import Backend, event
@@ -219,12 +220,29 @@ def test_the_issuers_keys_are_asked_for_once_and_again_when_they_rotate(
     assert ask(backend, f"Bearer {issuer.token()}")["isAuthorized"] is True
 
 
-def test_an_issuer_that_does_not_answer_lets_nobody_in(
+@pytest.mark.parametrize("place", ["/.well-known/openid-configuration", "/keys"])
+@pytest.mark.parametrize(
+    "reply", [Reply(503, b"<html>"), Reply(hang_up=True), Reply(raw=b"nonsense\r\n\r\n")]
+)
+def test_an_issuer_that_does_not_answer_lets_nobody_in_and_is_asked_again(
+    backend: Backend, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, place: str, reply: Reply
+) -> None:
+    # API Gateway keeps a refusal for five minutes, a failure not at all.
+    with monkeypatch.context() as patch:
+        take = issuer.take
+        patch.setattr(issuer, "take", lambda each: reply if each.path == place else take(each))
+        with pytest.raises(IssuerUnavailable):
+            ask(backend, f"Bearer {issuer.token()}")
+    assert ask(backend, f"Bearer {issuer.token()}")["isAuthorized"] is True
+
+
+def test_an_issuer_without_a_configuration_lets_nobody_in(
     backend: Backend, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(issuer, "take", lambda _: Reply(503, b"<html>"))
-    assert ask(backend, f"Bearer {issuer.token()}") == {"isAuthorized": False}
-    monkeypatch.undo()
+    for body in (b"<html>", b"[]", b"{}", b"null"):
+        monkeypatch.setattr(issuer, "take", lambda _, body=body: Reply(200, body))
+        with pytest.raises(IssuerUnavailable):
+            ask(backend, f"Bearer {issuer.token()}")
 
 
 def test_without_an_issuer_no_jwt_is_taken(

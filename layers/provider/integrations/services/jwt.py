@@ -5,6 +5,7 @@ https://openid.net/specs/openid-connect-discovery-1_0.html, RFC 7519, RFC 8725
 
 import json
 from dataclasses import dataclass
+from http.client import HTTPException
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -32,6 +33,15 @@ class JwtRefused(IntegrationError):
     """The token is not one that this stack takes."""
 
     code = "jwt_refused"
+
+
+class IssuerUnavailable(IntegrationError):
+    """The issuer's keys cannot be had now, which says nothing about the token.
+
+    To refuse it would be remembered with it for minutes; a failure is not.
+    """
+
+    code = "issuer_unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,8 @@ class JwtVerifier:
 
         Raises:
             JwtRefused: It is malformed, expired, of another issuer or audience, or not signed by
-                one of the issuer's keys; or the keys cannot be had.
+                one of the issuer's keys.
+            IssuerUnavailable: The keys cannot be had.
         """
         try:
             key = self._client().get_signing_key_from_jwt(token)
@@ -80,7 +91,9 @@ class JwtVerifier:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except (jwt.PyJWTError, OSError, ValueError) as refusal:
+        except jwt.PyJWKClientConnectionError:
+            raise IssuerUnavailable("The issuer's keys cannot be had") from None
+        except (jwt.PyJWTError, ValueError) as refusal:
             raise JwtRefused(f"The token is refused: {type(refusal).__name__}") from None
         granted = str(claims.get("scope", "")).split()
         scopes = SCOPES.intersection(granted) or SCOPES
@@ -91,10 +104,13 @@ class JwtVerifier:
 
     def _client(self) -> jwt.PyJWKClient:
         if self._keys is None:
-            url = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
-            with urlopen(self._checked(url), timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
-                configuration = json.load(answer)
-            keys_url = self._checked(str(configuration["jwks_uri"]))
+            url = self._checked(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+            try:
+                with urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - checked above
+                    keys_url = str(json.load(answer)["jwks_uri"])
+            except (OSError, HTTPException, ValueError, LookupError, TypeError):
+                raise IssuerUnavailable("The issuer's configuration cannot be had") from None
+            keys_url = self._checked(keys_url)
             # Its cache of single keys (cache_keys) would never forget one.
             self._keys = jwt.PyJWKClient(
                 keys_url,
