@@ -11,7 +11,12 @@ from tests.fakes.google import Book, Failure, FakeGoogle, key_pair
 pytestmark = pytest.mark.e2e
 
 HEADER: list[Any] = ["Id", "Customer", "Status"]
-ROWS: list[list[Any]] = [HEADER, [1001, "Ann", "open"], [1002, "Ben", "paid"], [1003, "Cleo", "open"]]
+ROWS: list[list[Any]] = [
+    HEADER,
+    [1001, "Ann", "open"],
+    [1002, "Ben", "paid"],
+    [1003, "Cleo", "open"],
+]
 
 
 @pytest.fixture
