@@ -356,6 +356,22 @@ def test_with_continue_a_failed_step_shows_and_the_execution_succeeds() -> None:
     assert world.execution["error"] is None
 
 
+def test_failures_without_end_fit_a_row() -> None:
+    """DynamoDB takes 400 KB; what fails again and again is told in few words."""
+    often = {"action": "fake.failing", "onError": "continue"}
+    loops = (step(f"a{number}", **often, forEach=[1, 2, 3]) for number in range(100))
+    plain = (step(f"b{number}", **often) for number in range(100))
+    world = World(*loops, *plain)
+    world.answer("fake.failing", *(RequestRejected("ß" * 1000) for _ in range(400)))
+
+    world.run()
+
+    assert world.execution["status"] == "succeeded"
+    assert all(run["status"] == "failed" for run in world.execution["steps"])
+    assert all(run["error"] and "ß" in run["error"]["message"] for run in world.execution["steps"])
+    assert len(json.dumps(world.execution, ensure_ascii=False).encode()) < 200 * 1024
+
+
 def test_long_messages_are_cut() -> None:
     world = World(step("a"))
     world.answer("fake.a", RequestRejected("x" * 10_000))

@@ -273,9 +273,9 @@ def test_a_webhook_trigger_names_its_webhook() -> None:
 # -- Limits ----------------------------------------------------------------------------------
 
 
-def test_a_hundred_steps_are_the_most() -> None:
-    accepted(workflow(*(send(f"s{n}") for n in range(100))))
-    assert list(mistakes(workflow(*(send(f"s{n}") for n in range(200))))) == ["steps"]
+def test_two_hundred_steps_are_the_most() -> None:
+    accepted(workflow(*(send(f"s{n}") for n in range(200))))
+    assert list(mistakes(workflow(*(send(f"s{n}") for n in range(201))))) == ["steps"]
     assert list(mistakes(workflow(steps=[]))) == ["steps"]
 
 

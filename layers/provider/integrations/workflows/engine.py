@@ -60,12 +60,16 @@ from integrations.workflows.records import (
 )
 
 MAX_OUTPUT_BYTES: Final = 32 * 1024
-MAX_OUTPUTS_BYTES: Final = 200 * 1024
+MAX_OUTPUTS_BYTES: Final = 128 * 1024
 MAX_INPUT_BYTES: Final = 8 * 1024
 MAX_INPUTS_BYTES: Final = 64 * 1024
 PREVIEW_BYTES: Final = 2 * 1024
 MAX_MESSAGE: Final = 500
 MAX_ROUND_FAILURES: Final = 10
+MAX_FAILURES_BYTES: Final = 48 * 1024
+"""Beyond this, failures are told in few words: all of an execution has to fit a row of 400 KB."""
+
+FEW_WORDS: Final = 60
 MAX_RESUMES: Final = 10
 PATIENCE: Final = timedelta(hours=12)
 """How long one step or round is retried at most: the longest that a queue can hide a message."""
@@ -587,9 +591,13 @@ class _Machine:
     def _fail(self, step: StepDefinition, run: StepRun, failure: Failure) -> None:
         """Record a final failure: of the round, where others may go on; else of the step."""
         goes_on = step.get("onError", "stop") == "continue"
+        has_room = self._has_room_for_failures()
+        if not has_room:
+            failure["message"] = _cut(failure["message"], FEW_WORDS)
         if goes_on and run["rounds"] is not None:
             run["rounds"]["failed"] += 1
-            if len(run["rounds"]["failures"]) < MAX_ROUND_FAILURES:
+            kept = len(run["rounds"]["failures"])
+            if kept == 0 or (kept < MAX_ROUND_FAILURES and has_room):
                 failed: RoundFailure = {**failure, "index": run["rounds"]["done"]}
                 run["rounds"]["failures"].append(failed)
             self._close_round(run, None)
@@ -599,6 +607,12 @@ class _Machine:
             stopped: ExecutionFailure = {**failure, "step": run["id"]}
             self.execution["error"] = stopped
             _rest(self.execution, "failed", self.clock())
+
+    def _has_room_for_failures(self) -> bool:
+        runs = self.execution["steps"]
+        told = [cast("Json", run["error"]) for run in runs]
+        of_rounds = [cast("Json", run["rounds"]["failures"]) for run in runs if run["rounds"]]
+        return _bytes_of([*told, *of_rounds]) < MAX_FAILURES_BYTES
 
     def _close_round(self, run: StepRun, output: Json) -> None:
         rounds = run["rounds"]
@@ -751,8 +765,8 @@ def _message(error: IntegrationError) -> str:
     return error.detail
 
 
-def _cut(message: str) -> str:
-    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+def _cut(message: str, limit: int = MAX_MESSAGE) -> str:
+    return message if len(message) <= limit else message[: limit - 1] + "…"
 
 
 def _moment(text: str) -> datetime:

@@ -8,7 +8,7 @@ from typing import Final, Literal, NotRequired, TypedDict
 
 from integrations.models import Json
 
-MAX_STEPS: Final = 100
+MAX_STEPS: Final = 200
 MAX_ROUNDS: Final = 100
 """The most items that ``forEach`` goes through."""
 
