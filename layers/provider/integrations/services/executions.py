@@ -1,11 +1,14 @@
 """Executions: started, run, looked at, retried, cancelled, and found again after a crash."""
 
+import hashlib
 import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, cast
 
 from integrations.errors import (
@@ -36,8 +39,14 @@ MAX_DELAY = 900
 """The longest that SQS delays a message, in seconds; longer waits are waited in turns."""
 
 LEASE_MARGIN = timedelta(seconds=2)
-STEP_RESERVE = timedelta(seconds=30)
-"""No step begins with less time than this left: what it calls may take its time."""
+STEP_RESERVE = timedelta(seconds=65)
+"""No step begins with less time than this left: a mail server may take a minute."""
+
+RECOVER_RESERVE = timedelta(seconds=10)
+"""With less time than this left, no more executions are sent again; the next minute goes on."""
+
+RECOVERED_AT_ONCE = 100
+CANCEL_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +220,8 @@ class ExecutionService:
             perform=lambda call: self._perform(tenant, call),
             save=save,
             is_idempotent=is_idempotent,
-            deadline=self._clock() + time_left - STEP_RESERVE,
+            # A process that has little time from the start must get somewhere all the same.
+            deadline=self._clock() + time_left - min(STEP_RESERVE, time_left * 0.75),
             clock=self._clock,
         )
         match outcome:
@@ -313,6 +323,12 @@ class ExecutionService:
             UnknownExecution: There is none with this id.
             Conflict: It is finished already.
         """
+        for _ in range(CANCEL_ATTEMPTS):
+            with suppress(LeaseLost):  # its runner finished a step at this very moment
+                return self._cancel(tenant, execution_id)
+        return self._cancel(tenant, execution_id)
+
+    def _cancel(self, tenant: str, execution_id: str) -> Execution:
         stored = self._executions.get(tenant, execution_id)
         state = self._state(stored)
         engine.cancel(state, clock=self._clock)
@@ -325,18 +341,18 @@ class ExecutionService:
         Returns:
             How many were sent.
         """
-        batch: list[Message] = []
         sent = 0
-        for tenant, execution_id in self._executions.unfinished(self._clock()):
-            batch.append(_message(tenant, execution_id))
-            if len(batch) == 100:  # noqa: PLR2004 - ten calls' worth
-                self._queue.send_all(batch)
-                sent += len(batch)
-                batch = []
-            if time_left() < STEP_RESERVE:
+        found = self._executions.unfinished(self._clock())
+        while batch := list(islice(found, RECOVERED_AT_ONCE)):
+            self._queue.send_all([_message(tenant, each) for tenant, each in batch])
+            due_at = self._clock() + PICKED_UP_WITHIN
+            for tenant, execution_id in batch:
+                # Sent: while it waits its turn in a long queue, it is not sent each minute anew.
+                self._executions.postpone(tenant, execution_id, due_at)
+            sent += len(batch)
+            if time_left() < RECOVER_RESERVE:
                 break
-        self._queue.send_all(batch)
-        return sent + len(batch)
+        return sent
 
     # -- within ------------------------------------------------------------------------------
 
@@ -344,12 +360,8 @@ class ExecutionService:
         self, tenant: str, state: Execution, was: StoredExecution | None = None
     ) -> StoredExecution:
         kept: dict[str, Any] = dict(state)
-        data = state["trigger"]["data"]
-        text = json.dumps(data)
-        if len(text) > INLINE_TRIGGER_BYTES:
-            key = f"executions/{state['executionId']}.json"
-            if was is None:
-                self._queue.put(key, text.encode())
+        key = _large(was) if was else self._put_large(state)
+        if key:
             kept["trigger"] = {**state["trigger"], "data": None, "dataKey": key}
         finished = state["finishedAt"]
         return StoredExecution(
@@ -367,14 +379,30 @@ class ExecutionService:
             lease_until=was.lease_until if was else None,
         )
 
+    def _put_large(self, state: Execution) -> str | None:
+        """Keep a large trigger in S3; tells the key that it is found by."""
+        text = json.dumps(state["trigger"]["data"], separators=(",", ":")).encode()
+        if len(text) <= INLINE_TRIGGER_BYTES:
+            return None
+        # By its content: with `oncePer` another event may be about to create the same execution.
+        key = f"executions/{state['executionId']}/{hashlib.sha256(text).hexdigest()[:32]}.json"
+        self._queue.put(key, text)
+        return key
+
     def _state(self, stored: StoredExecution) -> Execution:
         state = cast("dict[str, Any]", dict(stored.state))
-        key = state["trigger"].get("dataKey")
+        key = _large(stored)
         if key:
             data = json.loads(self._queue.get(key))
             trigger = {n: held for n, held in state["trigger"].items() if n != "dataKey"}
             state["trigger"] = {**trigger, "data": data}
         return cast("Execution", state)
+
+
+def _large(stored: StoredExecution) -> str | None:
+    """The key of a trigger that is kept in S3; ``None`` where it is in the row."""
+    key: str | None = cast("dict[str, Any]", stored.state)["trigger"].get("dataKey")
+    return key
 
 
 def is_idempotent(action: str) -> bool:

@@ -19,6 +19,10 @@ from integrations.storage.workflows import decode_token, encode_token
 FINISHED = ("succeeded", "failed", "cancelled")
 RETENTION = timedelta(days=30)
 
+STATUS_PAGE = 1000
+STATUS_PAGES = 20
+"""How many rows are looked through for one page of those with a status: twenty times a thousand."""
+
 _NAMES = {"#status": "status"}
 _OPEN = ("unfinished", "dueAt")
 """The attributes that only an unfinished execution has."""
@@ -244,7 +248,7 @@ class Executions:
         if status:
             query |= {"FilterExpression": "#status = :status", "ExpressionAttributeNames": _NAMES}
             values[":status"] = status
-            query["Limit"] = max(limit, 100)
+            query["Limit"] = STATUS_PAGE
         query["ExpressionAttributeValues"] = item(values)
         if next_token:
             key = decode_token(next_token, "id", "key")
@@ -252,7 +256,7 @@ class Executions:
                 raise InvalidInput("nextToken is of a list with other filters")
             query["ExclusiveStartKey"] = item(self._start_key(tenant, workflow_id, key))
         found: list[StoredExecution] = []
-        while True:
+        for _ in range(STATUS_PAGES):
             page = self._aws.dynamodb("Query", query)
             found += [_execution(attributes(held)) for held in page["Items"]]
             if len(found) > limit or (len(found) == limit and "LastEvaluatedKey" in page):
@@ -262,6 +266,9 @@ class Executions:
             if "LastEvaluatedKey" not in page:
                 return found, None
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        # Few of very many have the status: a short page, or an empty one, and where to go on.
+        reached = attributes(query["ExclusiveStartKey"])
+        return found, encode_token({"id": reached["executionId"], "key": reached["createdKey"]})
 
     def unfinished(self, before: datetime) -> Iterator[tuple[str, str]]:
         """Which executions nobody took up in time: ``(tenant, executionId)``."""
@@ -279,6 +286,22 @@ class Executions:
             if "LastEvaluatedKey" not in page:
                 return
             scan["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def postpone(self, tenant: str, execution_id: str, due_at: datetime) -> None:
+        """Look at an unfinished execution again at ``due_at``; nothing else about it changes."""
+        try:
+            self._aws.dynamodb(
+                "UpdateItem",
+                {
+                    "TableName": self._table,
+                    "Key": item({"tenant": tenant, "executionId": execution_id}),
+                    "UpdateExpression": "SET dueAt = :due",
+                    "ConditionExpression": "attribute_exists(unfinished) AND dueAt < :due",
+                    "ExpressionAttributeValues": item({":due": int(due_at.timestamp())}),
+                },
+            )
+        except ConditionFailed:
+            return  # it is finished by now, or somebody runs it
 
     @staticmethod
     def _start_key(
@@ -305,10 +328,16 @@ def _created_key(execution: StoredExecution) -> str:
 def _changing(execution: StoredExecution) -> dict[str, Attribute]:
     return {
         "status": execution.status,
-        "state": json.dumps(dict(execution.state), separators=(",", ":")),
+        "state": _text(execution.state),
         "finishedAt": execution.finished_at.timestamp() if execution.finished_at else None,
-        "error": json.dumps(dict(execution.error)) if execution.error else None,
+        "error": _text(execution.error) if execution.error else None,
     }
+
+
+def _text(document: Mapping[str, Json]) -> str:
+    """A document as JSON in as few bytes as there are: a row takes 400 KB of them."""
+    text = json.dumps(dict(document), ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="replace").decode()
 
 
 def _unfinished(execution: StoredExecution, due_at: datetime) -> dict[str, Attribute]:
