@@ -278,6 +278,7 @@ class FakeGoogle:
         self.requests: list[Seen] = []
         self.access_tokens: dict[str, _Token] = {}
         self.refresh_tokens: dict[str, _Grant] = {}
+        self.granted: dict[str, _Grant] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._codes: dict[str, _Code] = {}
         self._failures: dict[str, list[Failure]] = {}
@@ -324,6 +325,15 @@ class FakeGoogle:
     def sheets_requests(self) -> list[Seen]:
         """The requests to Sheets."""
         return [seen for seen in self.requests if seen.kind.startswith(("values", "spreadsheets"))]
+
+    def refreshes(self, subject: str) -> list[Seen]:
+        """The requests to refresh what an account has granted, dead or alive."""
+        asked = [(seen, seen.form.get("refresh_token", "")) for seen in self.seen("token")]
+        return [
+            seen
+            for seen, token in asked
+            if token in self.granted and self.granted[token].subject == subject
+        ]
 
     def add_book(
         self,
@@ -523,7 +533,7 @@ class FakeGoogle:
         refresh_token = None
         if code.refresh_token:
             refresh_token = f"1//{secrets.token_urlsafe(60)}"
-            self.refresh_tokens[refresh_token] = grant
+            self.refresh_tokens[refresh_token] = self.granted[refresh_token] = grant
         reply = self._issue(grant.email, grant.scopes, refresh_token)
         if refresh_token:
             reply["refresh_token"] = refresh_token
@@ -557,7 +567,7 @@ class FakeGoogle:
         if self.rotate_refresh_tokens:
             del self.refresh_tokens[token]
             rotated = f"1//{secrets.token_urlsafe(60)}"
-            self.refresh_tokens[rotated] = grant
+            self.refresh_tokens[rotated] = self.granted[rotated] = grant
         reply = self._issue(grant.email, grant.scopes, rotated or token)
         return reply | ({"refresh_token": rotated} if rotated else {})
 
