@@ -1,6 +1,6 @@
 # Everything starts here: `make help` lists what there is. The work itself is in Python, see local/.
 .DEFAULT_GOAL := help
-.PHONY: help run logs test unit integration e2e lint format build deploy bench token tokens token-revoke lock docs clean
+.PHONY: help run logs test unit integration e2e chaos lint format build deploy bench token tokens token-revoke lock docs clean
 
 VENVS := .venv/.done .venv-sam/.done .venv-ministack/.done
 # pyenv's shim, pyenv's versions or a python3.13 on PATH: the first that is really 3.13.
@@ -25,6 +25,9 @@ test: $(VENVS)  ## every test: unit, integration and end-to-end
 
 unit integration e2e: $(VENVS)  ## one kind of tests
 	@$(BIN)/pytest tests/$@
+
+chaos: $(VENVS)  ## 5,000 webhooks while functions are killed, and providers down for a minute
+	@CHAOS_WEBHOOKS=5000 DOWN_SECONDS=60 $(BIN)/pytest -s tests/e2e/test_chaos.py tests/e2e/test_faults.py
 
 lint: $(VENVS)  ## ruff, mypy and the template's check
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
