@@ -180,7 +180,7 @@ def finished(client: Client, count: int) -> list[dict[str, Any]]:
         found = client.executions()
         return found if all(each["finishedAt"] for each in found) else None
 
-    found = eventually(look, seconds=300, every=2)
+    found: list[dict[str, Any]] = eventually(look, seconds=300, every=2)
     assert len(found) == count
     return found
 
