@@ -88,9 +88,11 @@ class Backend:
     def invoke(
         self, function: str, event: Mapping[str, Any], context: LambdaContext | None = None
     ) -> Any:
-        """Call a function's handler; what goes in and comes out passes through JSON."""
+        """Call a function's handler, with its role; what goes in and out passes through JSON."""
         event = json.loads(json.dumps(event))
-        result = module(function).handler(event, context or LambdaContext())
+        handler = module(function).handler
+        with self.aws.called_by(function):
+            result = handler(event, context or LambdaContext())
         text = json.dumps(result, allow_nan=False)
         self.check_secrets(text, f"the answer of {function}")
         return json.loads(text)

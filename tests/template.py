@@ -109,6 +109,33 @@ def route_of(method: str, path: str) -> tuple[Route, dict[str, str]]:
     return route, parameters
 
 
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One action on one resource that a function's role allows, intrinsic functions and all."""
+
+    action: Any
+    resource: Any
+
+
+@cache
+def permissions() -> Mapping[str, tuple[Permission, ...]]:
+    """What each function's role allows, by the function's folder."""
+    return {
+        folder(properties): tuple(
+            Permission(action, resource)
+            for policy in properties.get("Policies", ())
+            for statement in policy["Statement"]
+            for action in _listed(statement["Action"])
+            for resource in _listed(statement["Resource"])
+        )
+        for properties in resources("AWS::Serverless::Function").values()
+    }
+
+
+def _listed(held: Any) -> list[Any]:
+    return held if isinstance(held, list) else [held]
+
+
 # -- Intrinsic functions ---------------------------------------------------------------------
 
 
@@ -135,12 +162,18 @@ class Resolver:
             case {"Fn::GetAtt": [str(name), str(attribute)]}:
                 return self.names[f"{name}.{attribute}"]
             case {"Fn::Sub": str(text)}:
-                return re.sub(r"\$\{([^}]+)\}", lambda found: str(self.names[found[1]]), text)
+                return self._substituted(text, {})
+            case {"Fn::Sub": [str(text), dict(own)]}:
+                return self._substituted(text, self(own))
             case {"Fn::If": [str(condition), yes, no]}:
                 return self(yes if self._holds({"Condition": condition}) else no)
             case dict():
                 return {name: self(inner) for name, inner in node.items() if inner != _NO_VALUE}
         return node
+
+    def _substituted(self, text: str, own: Mapping[str, Any]) -> str:
+        known = {**self.names, **own}
+        return re.sub(r"\$\{([^}]+)\}", lambda found: str(known[found[1]]), text)
 
     def _holds(self, node: Any) -> bool:
         match node:

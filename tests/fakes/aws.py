@@ -1,7 +1,8 @@
 """AWS on loopback: moto's server, its resources made as ``template.yaml`` declares them.
 
 Where moto is milder than AWS (lengths of keys, bounds of a query, characters) a layer before it
-refuses as AWS does. It counts calls, keeps what queues were sent, and fails when told to.
+refuses as AWS does. A function may call what its role in the template allows, and nothing else. It
+counts calls, keeps what queues were sent, and fails when told to.
 """
 
 import base64
@@ -10,11 +11,13 @@ import re
 import threading
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from io import BytesIO
 from typing import Any, Self, override
+from urllib.parse import parse_qsl
 
 from moto.backends import get_backend
 from moto.dynamodb.models import dynamo_type
@@ -23,7 +26,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from integrations.storage.aws import Aws, AwsCredentials, attributes
-from tests.template import Resolver, resources, template
+from tests.template import Resolver, permissions, resources, template
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -55,7 +58,7 @@ class Outage:
     """A call that AWS does not serve.
 
     Attributes:
-        operation: Which, e.g. ``SendMessage``; ``""`` for any.
+        operation: How it begins, e.g. ``SendMessage``; ``""`` for any.
         code: What AWS says.
         status: The status it says it with.
         times: How many calls.
@@ -76,6 +79,7 @@ class _Records:
     calls: Counter[str] = field(default_factory=Counter)
     sent: dict[str, deque[Sent]] = field(default_factory=dict)
     outages: list[Outage] = field(default_factory=list)
+    denied: list[str] = field(default_factory=list)
 
 
 class FakeAws:
@@ -103,6 +107,8 @@ class FakeAws:
         self._parameters = parameters
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.names: dict[str, str] = {}
+        self._callers: list[str] = []
+        self._allowed: dict[str, frozenset[tuple[str, str]]] = {}
         self.environment: dict[str, str] = {}
         self.client = Aws(
             region=REGION,
@@ -154,6 +160,7 @@ class FakeAws:
             names |= {secret: made["ARN"], f"{secret}.Id": made["ARN"]}
         for bucket in resources("AWS::S3::Bucket"):
             names |= {bucket: f"test-{bucket.lower()}"}
+            names |= {f"{bucket}.Arn": f"arn:aws:s3:::{names[bucket]}"}
             self.client.s3.create_bucket(Bucket=names[bucket])
         for group, properties in resources("AWS::Scheduler::ScheduleGroup").items():
             names |= {group: resolve(properties["Name"])}
@@ -168,6 +175,12 @@ class FakeAws:
         self.names = resolve.names
         variables = template()["Globals"]["Function"]["Environment"]["Variables"]
         self.environment = {name: str(resolve(held)) for name, held in variables.items()}
+        # The roles as AWS itself gets them.
+        resolve = Resolver({**names, "AwsEndpointUrl": ""})
+        self._allowed = {
+            function: frozenset((resolve(each.action), resolve(each.resource)) for each in held)
+            for function, held in permissions().items()
+        }
 
     def _create_table(self, name: str, properties: Mapping[str, Any]) -> None:
         kept = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
@@ -187,6 +200,15 @@ class FakeAws:
 
     # -- for tests ---------------------------------------------------------------------------
 
+    @contextmanager
+    def called_by(self, function: str) -> Iterator[None]:
+        """Give what is called meanwhile the role of a function (its folder)."""
+        self._callers.append(function)
+        try:
+            yield
+        finally:
+            self._callers.remove(function)
+
     def reset(self) -> None:
         """Empty every table, queue, bucket and schedule group; serve again."""
         self._write_secret(self._first_secret)
@@ -201,6 +223,11 @@ class FakeAws:
             group.schedules.clear()
 
     @property
+    def denied(self) -> list[str]:
+        """What functions' roles did not allow since the last reset."""
+        return self._records.denied
+
+    @property
     def calls(self) -> Counter[str]:
         """How often each operation was called since the last reset."""
         return self._records.calls
@@ -208,6 +235,10 @@ class FakeAws:
     def fail(self, operation: str, code: str = "InternalServerError", **more: Any) -> None:
         """Do not serve an operation from now on; see ``Outage``."""
         self._records.outages.append(Outage(operation, code, **more))
+
+    def fail_payloads(self) -> None:
+        """Do not serve the bucket from now on."""
+        self.fail(f"PUT /{self.names['PayloadsBucket']}", "AccessDenied", status=403)
 
     def recover(self) -> None:
         """Serve everything again."""
@@ -286,6 +317,9 @@ class FakeAws:
         if outage and not outage.done:
             return _refuse(start, outage.status, outage.code, "told to")
         asked = _json(body)
+        refused = self._refused(operation, asked, environ)
+        if refused:
+            return _refuse(start, 400, "AccessDeniedException", refused)
         refusal = _stricter(operation, asked)
         if refusal:
             return _refuse(start, 400, "ValidationException", refusal)
@@ -297,9 +331,49 @@ class FakeAws:
         self._keep_sent(operation, asked, b"".join(answer))
         return answer
 
+    def _refused(self, operation: str, asked: Any, environ: Mapping[str, Any]) -> str | None:
+        """Why the calling function's role does not allow a call; ``None`` where it does."""
+        if not self._callers:
+            return None  # the test itself
+        caller = self._callers[-1]
+        action, resource = self._meaning(operation, asked, environ)
+        for allowed, pattern in self._allowed[caller]:
+            if allowed == action and fnmatchcase(resource, pattern):
+                return None
+        self.denied.append(f"{caller} may not {action} on {resource}")
+        return self.denied[-1]
+
+    def _meaning(self, operation: str, asked: Any, environ: Mapping[str, Any]) -> tuple[str, str]:
+        """A call as IAM sees it: the action and the resource."""
+        target = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")[0]
+        prefix = f"arn:aws:{{}}:{REGION}:{ACCOUNT}:{{}}"
+        match target:
+            case "DynamoDB_20120810":
+                index = f"/index/{asked['IndexName']}" if "IndexName" in asked else ""
+                resource = prefix.format("dynamodb", f"table/{asked['TableName']}{index}")
+                return f"dynamodb:{operation}", resource
+            case "AmazonSQS":
+                name = asked["QueueUrl"].rpartition("/")[2]
+                return f"sqs:{operation.removesuffix('Batch')}", prefix.format("sqs", name)
+            case "TrentService":
+                key = asked["KeyId"].rpartition("/")[2]
+                return f"kms:{operation}", prefix.format("kms", f"key/{key}")
+            case "secretsmanager":
+                return f"secretsmanager:{operation}", asked["SecretId"]
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if path.startswith("/schedules/"):
+            verbs = {"POST": "Create", "PUT": "Update", "DELETE": "Delete", "GET": "Get"}
+            query = dict(parse_qsl(environ["QUERY_STRING"]))
+            group = (asked or {}).get("GroupName") or query["groupName"]
+            name = path.rpartition("/")[2]
+            resource = prefix.format("scheduler", f"schedule/{group}/{name}")
+            return f"scheduler:{verbs[method]}Schedule", resource
+        verbs = {"PUT": "PutObject", "GET": "GetObject", "DELETE": "DeleteObject"}
+        return f"s3:{verbs.get(method, method)}", f"arn:aws:s3:::{path.removeprefix('/')}"
+
     def _outage(self, operation: str, body: bytes) -> Outage | None:
         for outage in self._records.outages:
-            if outage.operation in {"", operation} and outage.where.encode() in body:
+            if operation.startswith(outage.operation) and outage.where.encode() in body:
                 outage.times -= 1
                 if outage.times <= 0:
                     self._records.outages.remove(outage)

@@ -92,10 +92,14 @@ def backend(
     capsys: pytest.CaptureFixture[str],
     request: pytest.FixtureRequest,
 ) -> Iterator[Backend]:
-    """The functions. Afterwards no secret may have left the vault: not to logs, rows or queues."""
+    """The functions. Afterwards no secret may have left the vault: not to logs, rows or queues.
+
+    Nor may a function have tried what its role does not allow.
+    """
     held = Backend(aws)
     held.secrets |= STACK_SECRETS
     yield held
+    assert aws.denied == []
     printed = capsys.readouterr()
     held.check_secrets(logs.getvalue() + printed.out + printed.err, "the log")
     held.check_secrets(aws.everything(), "what is stored or queued")

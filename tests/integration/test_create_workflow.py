@@ -173,7 +173,7 @@ def test_a_mistake_is_told_with_its_place(
 
 
 def test_a_workflow_of_too_many_steps_is_refused(backend: Backend, ready: TelegramServer) -> None:
-    steps = [step(id=f"s{number}") for number in range(200)]
+    steps = [step(id=f"s{number}") for number in range(500)]
     assert "steps" in mistakes(create(backend, flow(steps=steps)))
 
 

@@ -163,15 +163,14 @@ def test_what_cannot_be_made_durable_is_to_be_sent_again(
     taken(backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET}))
 
 
-def test_a_large_body_that_s3_does_not_take_is_to_be_sent_again(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_body_that_s3_does_not_take_is_to_be_sent_again(backend: Backend) -> None:
     hook(backend)
-    monkeypatch.setenv("PAYLOADS_BUCKET", "no-such-bucket")
-    settings.forget()
+    backend.aws.fail_payloads()
     answer = backend.deliver("orders", b"x" * 200_000)
     assert (answer.status, answer.code) == (503, "not_stored")
     assert backend.aws.sent("EventsQueue") == []
+    backend.aws.recover()
+    taken(backend.deliver("orders", b"x" * 200_000))
 
 
 def test_a_throttled_table_is_asked_again_before_giving_up(backend: Backend) -> None:
