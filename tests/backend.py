@@ -230,6 +230,19 @@ class Backend:
 
     # -- what many tests begin with ----------------------------------------------------------
 
+    def begin_with(self, *connections: tuple[str, Mapping[str, Any], str]) -> None:
+        """Save connections that must be good; the first test does it, others find the rows so.
+
+        Args:
+            connections: Provider, credentials and name of each.
+        """
+        name = repr(connections)
+        if self.aws.recall(name):
+            return
+        for provider, credentials, connection in connections:
+            self.save(provider, credentials, connection)
+        self.aws.remember(name)
+
     def save(
         self,
         provider: str,

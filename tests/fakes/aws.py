@@ -6,6 +6,7 @@ counts calls, keeps what queues were sent, and fails when told to.
 """
 
 import base64
+import copy
 import json
 import re
 import threading
@@ -103,6 +104,7 @@ class FakeAws:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._records = _Records()
+        self._remembered: dict[str, dict[str, Any]] = {}
         self._secret = self._first_secret = ""
         self._parameters = parameters
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -213,14 +215,31 @@ class FakeAws:
         """Empty every table, queue, bucket and schedule group; serve again."""
         self._write_secret(self._first_secret)
         self._records = _Records()
-        dynamodb = get_backend("dynamodb")[ACCOUNT][REGION]
-        for table in dynamodb.tables.values():
-            table.items.clear()
+        for items in self._items().values():
+            items.clear()
         s3 = get_backend("s3")[ACCOUNT]["aws"]
         for bucket in s3.buckets.values():
             bucket.keys.clear()
         for group in get_backend("scheduler")[ACCOUNT][REGION].schedule_groups.values():
             group.schedules.clear()
+
+    def remember(self, name: str) -> None:
+        """Keep the tables as they are under a name."""
+        self._remembered[name] = copy.deepcopy(self._items())
+
+    def recall(self, name: str) -> bool:
+        """Put the tables back as they were; ``False`` where nothing has this name."""
+        kept = self._remembered.get(name)
+        if kept is None:
+            return False
+        for table, items in self._items().items():
+            items.update(copy.deepcopy(kept[table]))
+        return True
+
+    @staticmethod
+    def _items() -> dict[str, Any]:
+        tables = get_backend("dynamodb")[ACCOUNT][REGION].tables
+        return {name: table.items for name, table in tables.items()}
 
     @property
     def denied(self) -> list[str]:
@@ -290,11 +309,10 @@ class FakeAws:
 
     def everything(self) -> str:
         """All that is kept in the clear: rows without their ciphertexts, messages, payloads."""
-        dynamodb = get_backend("dynamodb")[ACCOUNT][REGION]
         rows = [
             json.dumps(row.to_json(), default=repr)
-            for table in dynamodb.tables.values()
-            for ranged in table.items.values()
+            for items in self._items().values()
+            for ranged in items.values()
             for row in (ranged.values() if isinstance(ranged, dict) else [ranged])
         ]
         messages = [

@@ -9,7 +9,7 @@ from tests.integration.test_run_workflow import say, started, texts
 
 @pytest.fixture(autouse=True)
 def _ready(backend: Backend, telegram: TelegramServer) -> None:
-    backend.save("telegram", {"botToken": telegram.token})
+    backend.begin_with(("telegram", {"botToken": telegram.token}, "default"))
 
 
 def cancel(backend: Backend, execution_id: str, tenant: str = "acme") -> Answer:

@@ -30,8 +30,8 @@ def flow(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def ready(backend: Backend, telegram: TelegramServer) -> TelegramServer:
-    backend.save("telegram", {"botToken": telegram.token})
-    backend.save("webhook", HOOK)
+    bot = {"botToken": telegram.token}
+    backend.begin_with(("telegram", bot, "default"), ("webhook", HOOK, "default"))
     telegram.calls.clear()
     return telegram
 

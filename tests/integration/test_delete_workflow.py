@@ -9,8 +9,9 @@ from tests.integration.test_create_workflow import flow, step
 
 @pytest.fixture(autouse=True)
 def _ready(backend: Backend, telegram: TelegramServer) -> None:
-    backend.save("telegram", {"botToken": telegram.token})
-    backend.save("webhook", {"url": "https://example.com/hooks/orders"})
+    hook = {"url": "https://example.com/hooks/orders"}
+    bot = {"botToken": telegram.token}
+    backend.begin_with(("telegram", bot, "default"), ("webhook", hook, "default"))
 
 
 def delete(backend: Backend, workflow_id: str, tenant: str = "acme") -> Answer:

@@ -20,8 +20,9 @@ SAMPLES = ROOT / "events" / "dispatch_event"
 
 @pytest.fixture(autouse=True)
 def _ready(backend: Backend, telegram: TelegramServer) -> None:
-    backend.save("telegram", {"botToken": telegram.token})
-    backend.save("webhook", {"url": "https://example.com/hooks/orders"})
+    hook = {"url": "https://example.com/hooks/orders"}
+    bot = {"botToken": telegram.token}
+    backend.begin_with(("telegram", bot, "default"), ("webhook", hook, "default"))
 
 
 def delivery(body: Any = None, **changes: Any) -> dict[str, Any]:

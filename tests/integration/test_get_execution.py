@@ -11,7 +11,7 @@ from tests.integration.test_run_workflow import say, started
 
 @pytest.fixture(autouse=True)
 def _ready(backend: Backend, telegram: TelegramServer) -> None:
-    backend.save("telegram", {"botToken": telegram.token})
+    backend.begin_with(("telegram", {"botToken": telegram.token}, "default"))
 
 
 def test_an_execution_is_shown_whole(backend: Backend) -> None:

@@ -28,7 +28,7 @@ def hook(backend: Backend, verification: Any = None, **more: Any) -> None:
     credentials = {"url": URL, "secret": SECRET, **more}
     if verification:
         credentials["verification"] = verification
-    backend.save("webhook", credentials)
+    backend.begin_with(("webhook", credentials, "default"))
     backend.aws.calls.clear()
 
 

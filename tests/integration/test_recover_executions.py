@@ -12,7 +12,7 @@ from tests.integration.test_run_workflow import say, started, texts
 
 @pytest.fixture(autouse=True)
 def _ready(backend: Backend, telegram: TelegramServer) -> None:
-    backend.save("telegram", {"botToken": telegram.token})
+    backend.begin_with(("telegram", {"botToken": telegram.token}, "default"))
 
 
 def recover(backend: Backend, seconds: float = 60) -> int:

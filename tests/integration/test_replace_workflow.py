@@ -13,8 +13,9 @@ SCHEDULE = {"type": "schedule", "expression": "rate(5 minutes)"}
 
 @pytest.fixture(autouse=True)
 def _ready(backend: Backend, telegram: TelegramServer) -> None:
-    backend.save("telegram", {"botToken": telegram.token})
-    backend.save("webhook", {"url": "https://example.com/hooks/orders"})
+    hook = {"url": "https://example.com/hooks/orders"}
+    bot = {"botToken": telegram.token}
+    backend.begin_with(("telegram", bot, "default"), ("webhook", hook, "default"))
 
 
 def replace(backend: Backend, made: Any, definition: Any, **more: Any) -> Answer:

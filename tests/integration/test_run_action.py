@@ -25,7 +25,7 @@ def act(
 
 @pytest.fixture
 def bot(backend: Backend, telegram: TelegramServer) -> TelegramServer:
-    backend.save("telegram", {"botToken": telegram.token})
+    backend.begin_with(("telegram", {"botToken": telegram.token}, "default"))
     return telegram
 
 

@@ -19,7 +19,7 @@ QUICK = {"maxAttempts": 3, "backoffSeconds": 0.1, "maxBackoffSeconds": 1}
 
 @pytest.fixture(autouse=True)
 def _ready(backend: Backend, telegram: TelegramServer) -> None:
-    backend.save("telegram", {"botToken": telegram.token})
+    backend.begin_with(("telegram", {"botToken": telegram.token}, "default"))
 
 
 def say(text: str, **changes: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tests.integration.test_create_workflow import flow, step
 
 @pytest.fixture(autouse=True)
 def _ready(backend: Backend, telegram: TelegramServer) -> None:
-    backend.save("telegram", {"botToken": telegram.token})
+    backend.begin_with(("telegram", {"botToken": telegram.token}, "default"))
 
 
 @pytest.fixture

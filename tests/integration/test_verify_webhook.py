@@ -14,7 +14,8 @@ PATHS = ["/api/webhooks/orders", "/api/webhooks/orders/verify"]
 @pytest.fixture(autouse=True)
 def _hook(backend: Backend) -> None:
     backend.secrets.add(TOKEN)
-    backend.save("webhook", {"url": "https://example.com/hooks/orders", "verifyToken": TOKEN})
+    hook = {"url": "https://example.com/hooks/orders", "verifyToken": TOKEN}
+    backend.begin_with(("webhook", hook, "default"))
 
 
 def ask(backend: Backend, query: Any, path: str = PATHS[0]) -> Answer:
