@@ -86,7 +86,7 @@ def permissions() -> dict[str, list[Permission]]:
             Permission(tuple(_listed(statement["Action"])), _name(str(resource)))
             for policy in properties.get("Policies", [])
             for statement in policy["Statement"]
-            for resource in _listed(statement["Resource"])
+            for resource in _resources(statement["Resource"])
         ]
         for function, properties in _functions()
     }
@@ -94,6 +94,17 @@ def permissions() -> dict[str, list[Permission]]:
 
 def _listed(held: Any) -> list[Any]:  # noqa: ANN401 - YAML
     return held if isinstance(held, list) else [held]
+
+
+def _resources(held: Any) -> list[Any]:  # noqa: ANN401 - YAML
+    match held:
+        case [str(text), dict(own)]:  # a `!Sub` with names of its own
+            for name, meant in own.items():
+                # `!If [IsOnAws, on AWS, on MiniStack]`
+                on_aws = meant[1] if isinstance(meant, list) else meant
+                text = text.replace(f"${{{name}}}", f"${{{on_aws}}}")
+            return [text]
+    return _listed(held)
 
 
 def _name(resource: str) -> str:

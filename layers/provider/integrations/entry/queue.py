@@ -3,6 +3,8 @@
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
 
+import random
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +14,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from integrations.entry import settings
 from integrations.services.dispatch import Received
 from integrations.services.executions import ExecutionService
+from integrations.storage.aws import AwsError
+from integrations.storage.queues import Queue
 
 RUN_RESERVE = timedelta(seconds=35)
 """With less time than this left, a runner takes up no further message of its batch."""
+
+
+LONGEST_BACKOFF = 300
+"""Seconds until a message that failed often comes back."""
 
 
 def dispatch(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -30,6 +38,7 @@ def dispatch(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     failed, reasons = settings.dispatcher().dispatch(batch)
     for message_id, reason in zip(failed, reasons, strict=True):
         Logger().error("not dispatched", message_id=message_id, exc_info=reason)
+    _back_off(settings.events_queue(), event, failed)
     return _failures(failed)
 
 
@@ -43,6 +52,7 @@ def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         except Exception:  # noqa: BLE001 - one message must not take others along
             Logger().exception("not run", message_id=record["messageId"])
             failed.append(record["messageId"])
+    _back_off(settings.executions_queue(), event, failed)
     return _failures(failed)
 
 
@@ -53,6 +63,21 @@ def _run_one(service: ExecutionService, record: dict[str, Any], left: timedelta)
         service.postpone(tenant, execution_id)
     else:
         service.run(tenant, execution_id, left)
+
+
+def _back_off(queue: Queue, event: dict[str, Any], failed: list[str]) -> None:
+    """Have what failed come back in seconds at first, then ever later.
+
+    Left alone it would come back after the queue's visibility, which is made for crashes: minutes
+    for a table that did not answer once.
+    """
+    for record in event["Records"]:
+        if record["messageId"] in failed:
+            receives = int(record["attributes"]["ApproximateReceiveCount"])
+            seconds = min(2 ** min(receives, 10), LONGEST_BACKOFF)
+            jittered = random.uniform(0.5, 1) * seconds  # noqa: S311 - no secret
+            with suppress(AwsError):  # then after the visibility, after all
+                queue.postpone(record["receiptHandle"], jittered)
 
 
 def _failures(message_ids: list[str]) -> dict[str, Any]:
