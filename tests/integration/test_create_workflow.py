@@ -229,3 +229,12 @@ def test_hostile_names_are_kept_as_they_are(backend: Backend, ready: TelegramSer
     name = "</script> ' \" {{ 7 * 7 }} 🙂 \u202e"
     made = backend.create_workflow(flow(name=name))
     assert backend.call("GET", f"/api/workflows/{made['workflowId']}").json["name"] == name
+
+
+def test_a_bots_webhook_is_listened_to_by_its_own_triggers(
+    backend: Backend, ready: TelegramServer
+) -> None:
+    shown = backend.call("GET", "/api/integrations/telegram/credentials").json
+    trigger = {"type": "webhook", "webhookId": shown["webhook"]["id"]}
+    told = mistakes(create(backend, flow(trigger=trigger)))
+    assert "telegram" in told["trigger.webhookId"]

@@ -100,3 +100,14 @@ def test_who_comes_second_is_told(backend: Backend) -> None:
     backend.aws.fail("PutItem", "ConditionalCheckFailedException", status=400, where=table)
     answer = replace(backend, made, flow())
     assert (answer.status, answer.code) == (409, "version_conflict")
+
+
+def test_what_was_answered_can_be_sent_back_changed(backend: Backend) -> None:
+    made = backend.create_workflow(flow())
+    path = f"/api/workflows/{made['workflowId']}"
+    answer = backend.call("PUT", path, made | {"enabled": False})
+    assert answer.status == 200
+    assert (answer.json["enabled"], answer.json["version"]) == (False, 2)
+    outdated = backend.call("PUT", path, made | {"name": "Too late"})
+    assert (outdated.status, outdated.code) == (409, "version_conflict")
+    assert backend.call("GET", path).json["name"] == made["name"]

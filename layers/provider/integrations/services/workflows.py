@@ -17,6 +17,7 @@ from integrations.errors import (
     UnknownConnection,
     UnknownProvider,
     UnknownWebhook,
+    VersionConflict,
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.providers import registry
@@ -37,6 +38,9 @@ from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import StoredWorkflow, Workflows
 from integrations.workflows.definition import check
 from integrations.workflows.schedules import Schedule
+
+_OURS = frozenset({"workflowId", "version", "createdAt", "updatedAt", "webhookUrl"})
+"""What an answer holds beside the definition."""
 
 
 class WorkflowAnswer(Answer):
@@ -150,13 +154,22 @@ class WorkflowService:
     def replace(self, tenant: str, workflow_id: str, definition: Json) -> WorkflowAnswer:
         """Check a definition and put it in the place of the one before.
 
+        It may be what ``get`` has answered, changed: what only we write is left aside, but a
+        ``version`` that is given has to be the present one.
+
         Raises:
             UnknownWorkflow: There is none with this id.
             InvalidWorkflow: With the place of every mistake.
             VersionConflict: Somebody else changed it at this moment.
             ProviderError: The provider refuses to send what the trigger waits for.
         """
-        return self._save(tenant, workflow_id, definition, self._workflows.get(tenant, workflow_id))
+        earlier = self._workflows.get(tenant, workflow_id)
+        if isinstance(definition, dict):
+            if definition.get("version", earlier.version) != earlier.version:
+                detail = f"Version {earlier.version} is the present one; read it again and repeat"
+                raise VersionConflict(detail)
+            definition = {name: held for name, held in definition.items() if name not in _OURS}
+        return self._save(tenant, workflow_id, definition, earlier)
 
     def _save(
         self, tenant: str, workflow_id: str, definition: Json, earlier: StoredWorkflow | None
@@ -256,6 +269,10 @@ class WorkflowService:
         connection = held.get(f"{webhook.provider}#{webhook.connection}") if webhook else None
         if webhook is None or webhook.tenant != tenant or connection is None:
             raise _unbound("trigger.webhookId", f"There is no webhook {webhook_id!r}")
+        if webhook.provider not in providers_of("webhook"):
+            noun = webhook.provider.partition("_")[0]
+            detail = f"is the webhook of a {webhook.provider} connection: use a trigger {noun}.…"
+            raise _unbound("trigger.webhookId", detail)
         return _Bound(trigger_key(webhook_id, "webhook", webhook_id), connection, webhook_id)
 
     @staticmethod
