@@ -41,6 +41,8 @@ class Schedules:
             "ScheduleExpression": expression,
             "ScheduleExpressionTimezone": timezone,
             "FlexibleTimeWindow": {"Mode": "OFF"},
+            # A schedule for one moment goes with it; the others have no end.
+            "ActionAfterCompletion": "DELETE",
             "Target": {
                 "Arn": self._target_arn,
                 "RoleArn": self._role_arn,
