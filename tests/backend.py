@@ -295,9 +295,13 @@ def eventually[T](look: Callable[[], T], seconds: float = 5.0) -> T:
 
 def event(function: str, case: str) -> dict[str, Any]:
     """An event from ``events/<function>/<case>.json``."""
-    text = (EVENTS / function / f"{case}.json").read_text(encoding="utf-8")
-    held: dict[str, Any] = json.loads(text)
+    held: dict[str, Any] = json.loads(_read(function, case))
     return held
+
+
+@cache
+def _read(function: str, case: str) -> str:
+    return (EVENTS / function / f"{case}.json").read_text(encoding="utf-8")
 
 
 def body_of(function: str, case: str) -> Any:

@@ -3,12 +3,14 @@
 import io
 import logging
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from integrations.entry import authorizer, settings
 from integrations.providers import google
+from integrations.storage.aws import Aws
 from tests.backend import Backend
 from tests.fakes import aws as amazon
 from tests.fakes.facebook import FacebookStandIn
@@ -62,10 +64,19 @@ def aws(_aws: amazon.FakeAws) -> amazon.FakeAws:
     return _aws
 
 
+@pytest.fixture(scope="session")
+def _client(_aws: amazon.FakeAws) -> Aws:
+    """The functions' one way to AWS: kept, for what connections and boto3's clients cost."""
+    return Aws(region=amazon.REGION, credentials=settings._credentials, endpoint_url=_aws.url)
+
+
 @pytest.fixture(autouse=True)
 def logs(
-    aws: amazon.FakeAws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[io.StringIO]:
+    aws: amazon.FakeAws,
+    _client: Aws,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> io.StringIO:
     """A fresh process's environment, and what its logger writes."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -78,11 +89,11 @@ def logs(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     forget()
+    monkeypatch.setattr(settings, "aws", lambda: _client)
     written = io.StringIO()
     for handler in _handlers():
         handler.setStream(written)
-    yield written
-    forget()
+    return written
 
 
 @pytest.fixture
@@ -126,11 +137,13 @@ def _handlers() -> list["logging.StreamHandler[io.StringIO]"]:
 @pytest.fixture
 def telegram(monkeypatch: pytest.MonkeyPatch) -> Iterator[TelegramServer]:
     """Telegram, with one bot whose token is ``telegram.token``, and that of the example events."""
-    with TelegramServer(token=BOT_TOKEN) as running:
-        running.add_bot(EXAMPLE_TOKEN, "example_bot")
-        monkeypatch.setenv("TELEGRAM_API_BASE", running.url)
-        settings.forget()
-        yield running
+    running = TelegramServer(token=BOT_TOKEN).start()
+    running.add_bot(EXAMPLE_TOKEN, "example_bot")
+    monkeypatch.setenv("TELEGRAM_API_BASE", running.url)
+    settings.forget()
+    yield running
+    # Nobody needs to wait for that.
+    threading.Thread(target=running.stop, daemon=True).start()
 
 
 @pytest.fixture
