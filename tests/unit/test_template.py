@@ -1,0 +1,261 @@
+"""The template: one name all the way, least privilege, and what guards data is on."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.template import ROOT, Resolver, folder, permissions, resources, routes, template
+
+FUNCTIONS = resources("AWS::Serverless::Function")
+TABLES = resources("AWS::DynamoDB::Table")
+QUEUES = resources("AWS::SQS::Queue")
+FOLDERS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+
+
+def logical_id(name: str) -> str:
+    """``get_oauth_status`` → ``GetOAuthStatus``."""
+    words = {"oauth": "OAuth", "openapi": "OpenApi"}
+    return "".join(words.get(word, word.title()) for word in name.split("_"))
+
+
+# -- One name all the way --------------------------------------------------------------------
+
+
+def test_each_function_s_folder_is_one_lambda_and_each_lambda_one_folder() -> None:
+    assert sorted(map(folder, FUNCTIONS.values())) == FOLDERS
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_function_has_one_name(name: str) -> None:
+    function = FUNCTIONS[f"{logical_id(name)}Function"]
+    assert function["CodeUri"] == f"functions/{name}/"
+    group = {"Ref": f"{logical_id(name)}LogGroup"}
+    assert function["LoggingConfig"]["LogGroup"] == group
+    log_group = resources("AWS::Logs::LogGroup")[group["Ref"]]
+    path = f"/aws/lambda/${{AWS::StackName}}-{name.replace('_', '-')}"
+    assert log_group["LogGroupName"] == {"Fn::Sub": path}
+    assert log_group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_function_has_its_events_and_its_tests(name: str) -> None:
+    assert list((ROOT / "events" / name).glob("*.json"))
+    assert (ROOT / "tests" / "integration" / f"test_{name}.py").is_file()
+
+
+def test_no_log_group_event_or_test_is_left_over() -> None:
+    groups = {f"{logical_id(name)}LogGroup" for name in FOLDERS} | {"HttpApiLogGroup"}
+    assert set(resources("AWS::Logs::LogGroup")) == groups
+    assert {path.name for path in (ROOT / "events").iterdir() if path.is_dir()} <= set(FOLDERS)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "events").glob("*/*.json")), ids=lambda p: p.stem)
+def test_an_event_is_json(path: Any) -> None:
+    assert json.loads(path.read_text(encoding="utf-8"))
+
+
+# -- Routes ----------------------------------------------------------------------------------
+
+
+def declared_in_code() -> Iterator[tuple[str, str]]:
+    """The functions' own routes: the decorators, and the docstrings of those without."""
+    for name in FOLDERS:
+        tree = ast.parse((ROOT / "functions" / name / "app.py").read_text(encoding="utf-8"))
+        docstring = ast.get_docstring(tree) or ""
+        for method, path in re.findall(r"(GET|POST|PUT|DELETE) (/api/[^\s:]*)", docstring):
+            yield name, f"{method} {path}"
+
+
+def decorated() -> Iterator[tuple[str, str]]:
+    for name in FOLDERS:
+        text = (ROOT / "functions" / name / "app.py").read_text(encoding="utf-8")
+        for method, path in re.findall(r'@app\.(\w+)\(\s*"([^"]+)"', text):
+            yield name, f"{method.upper()} {re.sub(r'<(\w+)>', r'{\1}', path)}"
+
+
+def test_each_route_of_the_template_is_its_functions_docstring() -> None:
+    told = set(declared_in_code()) | {("verify_webhook", "GET /api/webhooks/{webhookId}/verify")}
+    assert {(route.function, route.key) for route in routes()} == told
+
+
+def test_each_decorated_route_is_the_template_s() -> None:
+    assert set(decorated()) <= {(route.function, route.key) for route in routes()}
+
+
+def test_only_what_a_provider_or_a_browser_calls_needs_no_token() -> None:
+    assert {route.function for route in routes() if route.public} == {
+        "complete_oauth",
+        "receive_webhook",
+        "verify_webhook",
+    }
+
+
+def test_there_is_no_way_to_switch_the_authorizer_off() -> None:
+    auth = resources("AWS::Serverless::HttpApi")["HttpApi"]["Auth"]
+    assert auth["DefaultAuthorizer"] in auth["Authorizers"]
+    assert "AUTH" not in {
+        name.partition("_")[0]
+        for name in template()["Globals"]["Function"]["Environment"]["Variables"]
+    }
+
+
+# -- Permissions -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_role_names_every_action_and_every_resource(name: str) -> None:
+    for each in permissions()[name]:
+        for action in _texts(each.action):
+            assert re.fullmatch(r"[a-z0-9]+:[A-Z]\w+", action), action
+        resource = json.dumps(each.resource)
+        assert resource != '"*"'
+        assert not resource.startswith('"arn'), "an ARN is made of the stack's own names"
+
+
+def _texts(node: Any) -> list[str]:
+    match node:
+        case str():
+            return [node]
+        case {"Fn::If": [_, yes, no]}:
+            return [*_texts(yes), *_texts(no)]
+    raise AssertionError(f"no action: {node}")
+
+
+def test_a_star_stands_only_for_objects_and_schedules_below_a_name() -> None:
+    starred = {
+        (each.action, json.dumps(each.resource))
+        for held in permissions().values()
+        for each in held
+        if "*" in json.dumps(each.resource)
+    }
+    for action, resource in starred:
+        assert action.partition(":")[0] in {"s3", "scheduler"}, (action, resource)
+        assert re.search(r"/(events|executions|wf_)?\*", resource), resource
+
+
+@pytest.mark.parametrize(
+    "name", ["get_credentials", "get_status", "get_oauth_status", "list_workflows", "get_workflow"]
+)
+def test_who_shows_may_not_decrypt(name: str) -> None:
+    actions = {action for each in permissions()[name] for action in _texts(each.action)}
+    assert not {action for action in actions if action.startswith(("kms:", "secretsmanager:"))}
+
+
+def test_the_tokens_are_for_the_authorizer_alone() -> None:
+    readers = {
+        name
+        for name, held in permissions().items()
+        for each in held
+        if "TokensTable" in json.dumps(each.resource)
+    }
+    assert readers == {"authorize_request"}
+
+
+# -- Data ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_encrypted_restorable_and_kept(name: str) -> None:
+    table = TABLES[name]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["SSESpecification"]["SSEType"] == "KMS"
+    assert table["SSESpecification"]["KMSMasterKeyId"] == {"Fn::GetAtt": ["CredentialsKey", "Arn"]}
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    resource = template()["Resources"][name]
+    assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert resource["UpdateReplacePolicy"] == "Retain"
+    on_prod = Resolver({"Stage": "prod"})
+    assert on_prod(table["DeletionProtectionEnabled"]) is True
+
+
+@pytest.mark.parametrize("name", ["HandshakesTable", "ExecutionsTable", "TokensTable"])
+def test_what_ends_has_a_time_to_live(name: str) -> None:
+    assert TABLES[name]["TimeToLiveSpecification"] == {
+        "AttributeName": "expiresAt",
+        "Enabled": True,
+    }
+
+
+def test_the_key_rotates_and_the_bucket_is_closed() -> None:
+    assert resources("AWS::KMS::Key")["CredentialsKey"]["EnableKeyRotation"] is True
+    bucket = resources("AWS::S3::Bucket")["PayloadsBucket"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["LifecycleConfiguration"]["Rules"][0]["Status"] == "Enabled"
+
+
+def test_no_secret_is_a_variable_of_a_function() -> None:
+    hidden = {name for name, each in template()["Parameters"].items() if each.get("NoEcho")}
+    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+    assert not [name for name, held in variables.items() if _refs(held) & hidden]
+    assert not any("Environment" in function for function in FUNCTIONS.values())
+
+
+def _refs(node: Any) -> set[str]:
+    match node:
+        case {"Ref": str(name)}:
+            return {name}
+        case dict():
+            return set().union(*map(_refs, node.values()))
+        case list():
+            return set().union(*map(_refs, node))
+    return set()
+
+
+def test_every_secret_parameter_is_hidden() -> None:
+    for name, parameter in template()["Parameters"].items():
+        if re.search(r"Secret|Pass|Token$", name):
+            assert parameter.get("NoEcho") is True, name
+        assert parameter["Description"].endswith("."), name
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod", "staging"])
+def test_no_stage_but_the_local_one_may_reach_loopback(stage: str) -> None:
+    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+    resolve = Resolver({"Stage": stage, "AllowLoopback": "true"})
+    assert resolve(variables["ALLOW_LOOPBACK"]) == "false"
+    local = Resolver({"Stage": "local", "AllowLoopback": "true"})
+    assert local(variables["ALLOW_LOOPBACK"]) == "true"
+
+
+# -- Queues ----------------------------------------------------------------------------------
+
+
+def consumers() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    for name, function in FUNCTIONS.items():
+        for event in function.get("Events", {}).values():
+            if event["Type"] == "SQS":
+                yield name, function, event["Properties"]
+
+
+def test_each_queue_waits_six_times_its_consumers_time() -> None:
+    assert {folder(function) for _, function, _ in consumers()} == {
+        "dispatch_event",
+        "run_workflow",
+    }
+    for _, function, source in consumers():
+        queue = QUEUES[source["Queue"]["Fn::GetAtt"][0]]
+        assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+        assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_each_queue_has_a_dead_letter_queue_with_an_alarm() -> None:
+    alarms = json.dumps(resources("AWS::CloudWatch::Alarm"))
+    letters = set()
+    for name, queue in QUEUES.items():
+        if "RedrivePolicy" in queue:
+            target = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+            letters.add(target)
+            assert target in alarms, name
+        assert queue["MessageRetentionPeriod"] == 1_209_600
+        assert queue["SqsManagedSseEnabled"] is True
+    assert set(QUEUES) == letters | {name for name, q in QUEUES.items() if "RedrivePolicy" in q}
+
+
+def test_payloads_outlive_the_messages_that_point_to_them() -> None:
+    days = template()["Parameters"]["PayloadRetentionDays"]
+    assert days["MinValue"] * 24 * 3600 > 1_209_600
+    assert days["Default"] >= days["MinValue"]
