@@ -145,7 +145,10 @@ def test_a_poisoned_message_ends_in_the_dead_letter_queue_and_harms_no_other(
 ) -> None:
     sqs = platform.client("sqs")
     url, dead = platform.name(queue), platform.name(queue.replace("Queue", "DeadLetterQueue"))
-    kept = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
+    kept = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]
+    policy = json.loads(kept["RedrivePolicy"])
+    # Production is patient for most of an hour.
+    impatient_policy = json.dumps({**policy, "maxReceiveCount": 3})
     poisons = {
         "no JSON": "not JSON",
         "a list": "[]",
@@ -168,7 +171,7 @@ def test_a_poisoned_message_ends_in_the_dead_letter_queue_and_harms_no_other(
                 "steps": [{"id": "a", "action": "webhook.send", "params": {"json": 1}}],
             }
         )
-        sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": impatient_policy})
         try:
             for number, text in enumerate(marked.values()):
                 sqs.send_message(QueueUrl=url, MessageBody=text, MessageGroupId="poison")
@@ -185,7 +188,7 @@ def test_a_poisoned_message_ends_in_the_dead_letter_queue_and_harms_no_other(
 
             eventually(all_dead, seconds=120, every=1)
         finally:
-            sqs.set_queue_attributes(QueueUrl=url, Attributes=kept["Attributes"])
+            sqs.set_queue_attributes(QueueUrl=url, Attributes=kept)
         executions = client.finished(len(poisons), workflowId=workflow["workflowId"])
 
     print(f"\n{queue}: {len(found)} poisoned messages dead, {len(executions)} executions succeeded")  # noqa: T201 - what was seen
