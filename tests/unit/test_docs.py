@@ -20,9 +20,6 @@ from integrations.workflows.definition import check
 from tests.template import ROOT, routes
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-LATER = {"docs/performance.md", "docs/flows"}
-"""What a measurement or a person writes, and what may not be there yet."""
-
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 METHODS = {"get", "put", "post", "delete"}
@@ -226,8 +223,6 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
             continue
         target, _, anchor = link.partition("#")
         file = (page.parent / target).resolve() if target else page
-        if str(file.relative_to(ROOT)) in LATER:
-            continue
         assert file.exists(), f"{link}: there is no {file.relative_to(ROOT)}"
         if anchor:
             assert anchor in anchors(file), f"{link}: there is no such heading"
