@@ -26,8 +26,7 @@ from integrations.errors import (
 from integrations.models import Account, Json, now
 from integrations.providers import registry
 from integrations.providers.base import Addresses, Call, OAuthApp, Subscription
-from integrations.providers.facebook import PROVIDER, FacebookCredentials
-from integrations.providers.facebook_graph import (
+from integrations.providers.facebook.api import (
     AppRefused,
     Usage,
     appsecret_proof,
@@ -36,6 +35,7 @@ from integrations.providers.facebook_graph import (
     harmless,
     usage,
 )
+from integrations.providers.facebook.provider import PROVIDER, FacebookCredentials
 from integrations.providers.outbound import Outbound
 from tests.contracts import facebook as contract
 from tests.fakes.facebook import DATA_ACCESS, LONG, FacebookStandIn, Recorded, sign

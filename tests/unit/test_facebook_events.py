@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from integrations.errors import InvalidInput
 from integrations.models import Delivery, Event, now
-from integrations.providers.facebook import PROVIDER
-from integrations.providers.facebook_events import normalize
+from integrations.providers.facebook.events import normalize
+from integrations.providers.facebook.provider import PROVIDER
 from tests.fakes.facebook import FacebookStandIn, batch, sign
 
 EVENTS = Path(__file__).parents[2] / "events" / "dispatch_event"

@@ -62,7 +62,7 @@ def test_a_provider_tells_who_it_is(provider: Provider) -> None:
     assert registry.get(provider.id) is provider
     assert provider.title.strip()
     assert re.fullmatch(r"https://[\w.-]+/.*", provider.docs_url)
-    assert re.fullmatch(r"[a-z_]+", registry.MODULES[provider.id])
+    assert re.fullmatch(r"[a-z_.]+", registry.MODULES[provider.id])
 
 
 @providers

@@ -31,7 +31,7 @@ from integrations.providers import google as endpoints
 from integrations.providers import registry
 from integrations.providers.base import Addresses, Call
 from integrations.providers.outbound import Outbound
-from integrations.providers.sheets import PROVIDER, SheetsCredentials
+from integrations.providers.sheets.provider import PROVIDER, SheetsCredentials
 from tests.contracts import sheets as contract
 from tests.fakes.google import Failure, FakeGoogle, api_error, key_pair
 
@@ -511,7 +511,7 @@ def test_both_providers_do_the_same_with_the_same_code() -> None:
 
 def test_a_cold_start_loads_nothing_that_only_signing_needs() -> None:
     program = (
-        "import sys; from integrations.providers import sheets, sheets_oauth; "
+        "import sys; from integrations.providers.sheets import login, provider; "
         "print(*sorted({'google.auth', 'cryptography', 'requests', 'urllib3'} & set(sys.modules)))"
     )
     ran = subprocess.run(

@@ -11,12 +11,12 @@ from pydantic import SecretStr, ValidationError
 
 from integrations.errors import InvalidParams, RequestRejected
 from integrations.models import now
-from integrations.providers import a1
 from integrations.providers.base import Addresses, Call, Credentials
 from integrations.providers.outbound import Outbound
-from integrations.providers.sheets import PROVIDER, SheetsCredentials
-from integrations.providers.sheets_oauth import PROVIDER as OAUTH
-from integrations.providers.sheets_oauth import SheetsOAuthCredentials
+from integrations.providers.sheets import a1
+from integrations.providers.sheets.login import PROVIDER as OAUTH
+from integrations.providers.sheets.login import SheetsOAuthCredentials
+from integrations.providers.sheets.provider import PROVIDER, SheetsCredentials
 from tests.contracts import sheets as contract
 from tests.fakes.google import SPREADSHEETS, Book, FakeGoogle, Styled
 

@@ -24,7 +24,7 @@ from integrations.models import now
 from integrations.providers import google as endpoints
 from integrations.providers.base import Addresses, Call, OAuthApp
 from integrations.providers.outbound import Outbound
-from integrations.providers.sheets_oauth import PROVIDER, SheetsOAuthCredentials
+from integrations.providers.sheets.login import PROVIDER, SheetsOAuthCredentials
 from tests.contracts import sheets as contract
 from tests.fakes.google import ISSUER, SPREADSHEETS, Failure, FakeGoogle, api_error, s256
 

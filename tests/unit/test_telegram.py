@@ -24,7 +24,7 @@ from integrations.errors import (
 from integrations.providers import registry
 from integrations.providers.base import Addresses, Call
 from integrations.providers.outbound import Outbound
-from integrations.providers.telegram import PROVIDER, TelegramCredentials
+from integrations.providers.telegram.provider import PROVIDER, TelegramCredentials
 from tests.fakes.telegram import (
     HANG_UP,
     TOKEN,

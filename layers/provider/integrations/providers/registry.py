@@ -7,15 +7,16 @@ from integrations.errors import UnknownProvider
 from integrations.providers.base import Provider
 
 MODULES = {
-    "telegram": "telegram",
-    "sheets": "sheets",
-    "sheets_oauth": "sheets_oauth",
-    "facebook": "facebook",
-    "facebook_oauth": "facebook_oauth",
+    "telegram": "telegram.provider",
+    "sheets": "sheets.provider",
+    "sheets_oauth": "sheets.login",
+    "facebook": "facebook.provider",
+    "facebook_oauth": "facebook.login",
     "email": "email",
     "webhook": "webhook",
 }
-"""Provider id → module in this package. A new provider is one file and one line here."""
+"""Provider id → module in this package. A new provider is a module, or a
+package of modules, and one line here."""
 
 PROVIDER_IDS = tuple(MODULES)
 

@@ -14,8 +14,8 @@ from pydantic import ConfigDict, Field, StrictInt
 from integrations.errors import InvalidInput
 from integrations.models import Delivery, Event, Json, from_epoch, rfc3339
 from integrations.providers.base import NoParams, Params
-from integrations.providers.telegram_api import as_object
-from integrations.providers.telegram_methods import ChatId, Text
+from integrations.providers.telegram.api import as_object
+from integrations.providers.telegram.methods import ChatId, Text
 
 # -- Filters ---------------------------------------------------------------------------------
 

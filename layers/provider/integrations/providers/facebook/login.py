@@ -31,10 +31,10 @@ from integrations.providers.base import (
     Provider,
     Verified,
 )
-from integrations.providers.facebook import INBOUND
-from integrations.providers.facebook_actions import ACTIONS
-from integrations.providers.facebook_events import TRIGGERS
-from integrations.providers.facebook_grant import (
+from integrations.providers.facebook.actions import ACTIONS
+from integrations.providers.facebook.api import Graph
+from integrations.providers.facebook.events import TRIGGERS
+from integrations.providers.facebook.grant import (
     Grant,
     adopt,
     exchanged,
@@ -43,7 +43,7 @@ from integrations.providers.facebook_grant import (
     refresh,
     verified,
 )
-from integrations.providers.facebook_graph import Graph
+from integrations.providers.facebook.provider import INBOUND
 
 PARAMETERS = ("FacebookAppId", "FacebookAppSecret")
 

@@ -19,9 +19,9 @@ from pydantic import (
 
 from integrations.errors import FieldError, InvalidParams
 from integrations.models import Json
-from integrations.providers import a1
 from integrations.providers.base import Action, Call, Params
-from integrations.providers.sheets_api import (
+from integrations.providers.sheets import a1
+from integrations.providers.sheets.api import (
     Cell,
     Dimension,
     Spreadsheet,
@@ -30,7 +30,7 @@ from integrations.providers.sheets_api import (
     send,
     wrong,
 )
-from integrations.providers.sheets_tables import (
+from integrations.providers.sheets.tables import (
     NATIVE,
     WHOLE_FIRST_TAB,
     Line,

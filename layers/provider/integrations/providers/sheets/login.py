@@ -2,7 +2,7 @@
 
 https://developers.google.com/identity/protocols/oauth2/web-server
 
-What it does is in ``sheets_actions``, which ``sheets`` shares.
+What it does is in ``actions``, which ``sheets`` shares.
 """
 
 from datetime import datetime, timedelta
@@ -28,8 +28,8 @@ from integrations.providers.base import (
     Provider,
     Verified,
 )
-from integrations.providers.sheets_actions import ACTIONS
-from integrations.providers.sheets_api import DOCS_URL, knock
+from integrations.providers.sheets.actions import ACTIONS
+from integrations.providers.sheets.api import DOCS_URL, knock
 
 PARAMETERS = ("GoogleClientId", "GoogleClientSecret")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from integrations.errors import FieldError, InvalidParams
 from integrations.models import Json
-from integrations.providers import a1
-from integrations.providers.sheets_api import Cell, Spreadsheet, lines, wrong
+from integrations.providers.sheets import a1
+from integrations.providers.sheets.api import Cell, Spreadsheet, lines, wrong
 
 WHOLE_FIRST_TAB = "A:ZZZ"
 """All of the first tab; Google cuts it down to the columns that there are."""

@@ -19,7 +19,8 @@ from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, model_vali
 from integrations.errors import RequestRejected
 from integrations.models import Json
 from integrations.providers.base import Action, Call, Params
-from integrations.providers.facebook_grant import (
+from integrations.providers.facebook.api import camel, harmless, listing
+from integrations.providers.facebook.grant import (
     Grant,
     ObjectId,
     PageId,
@@ -27,7 +28,6 @@ from integrations.providers.facebook_grant import (
     page_of,
     user_token,
 )
-from integrations.providers.facebook_graph import camel, harmless, listing
 
 _LONGEST_TEXT = 2000
 _ALREADY_REPLIED = 10900

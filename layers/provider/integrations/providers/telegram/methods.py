@@ -29,7 +29,7 @@ from pydantic import (
 from integrations.errors import FieldError, InvalidParams
 from integrations.models import Json
 from integrations.providers.base import Params
-from integrations.providers.telegram_api import Part
+from integrations.providers.telegram.api import Part
 
 # -- What parameters are made of -------------------------------------------------------------
 

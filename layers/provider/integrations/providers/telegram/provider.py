@@ -2,8 +2,8 @@
 
 https://core.telegram.org/bots/api
 
-The requests are in ``telegram_api``, the methods and what they take in ``telegram_methods``, the
-updates in ``telegram_updates``; here is what they add up to.
+The requests are in ``api``, the methods and what they take in ``methods``, the updates in
+``events``; here is what they add up to.
 """
 
 import re
@@ -17,8 +17,6 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from integrations.errors import ProviderUnavailable, RequestRejected
 from integrations.models import Account, Json
-from integrations.providers import telegram_api as api
-from integrations.providers import telegram_methods as methods
 from integrations.providers.base import (
     Action,
     Call,
@@ -30,7 +28,8 @@ from integrations.providers.base import (
     Trigger,
     Verified,
 )
-from integrations.providers.telegram_updates import KINDS, matches, normalize, told
+from integrations.providers.telegram import api, methods
+from integrations.providers.telegram.events import KINDS, matches, normalize, told
 
 # -- Credentials -----------------------------------------------------------------------------
 
@@ -163,7 +162,7 @@ def call_method(call: Call[TelegramCredentials], params: methods.AnyCall) -> Jso
     """Call a method that has no action of its own.
 
     Returns:
-        ``{"result": …}`` as Telegram gives it, and the notes of ``telegram_api.Answer``.
+        ``{"result": …}`` as Telegram gives it, and the notes of ``api.Answer``.
     """
     given, files = methods.outgoing(params.params)
     answer = api.invoke(

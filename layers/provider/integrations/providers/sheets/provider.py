@@ -2,7 +2,7 @@
 
 https://developers.google.com/workspace/sheets/api/reference/rest
 
-What it does is in ``sheets_actions``, which ``sheets_oauth`` shares.
+What it does is in ``actions``, which ``sheets_oauth`` shares.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from pydantic import BeforeValidator, Field, SecretStr
 from integrations.models import Account, Json
 from integrations.providers import google
 from integrations.providers.base import Addresses, Call, Credentials, Http, Provider, Verified
-from integrations.providers.sheets_actions import ACTIONS
-from integrations.providers.sheets_api import DOCS_URL, Spreadsheet, parsed_id
+from integrations.providers.sheets.actions import ACTIONS
+from integrations.providers.sheets.api import DOCS_URL, Spreadsheet, parsed_id
 
 
 def _pasted(value: object) -> object:

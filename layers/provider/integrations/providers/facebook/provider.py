@@ -4,9 +4,8 @@ https://developers.facebook.com/docs/pages-api
 https://developers.facebook.com/docs/graph-api/webhooks/getting-started
 
 Here an app's id and secret are the user's own, with a token pasted beside them; ``facebook_oauth``
-does the same with the stack's app and a log-in. What both share stands in ``facebook_graph`` (how a
-request goes out), ``facebook_grant`` (what a token may do), ``facebook_actions`` and
-``facebook_events``.
+does the same with the stack's app and a log-in. What both share stands in ``api`` (how a request
+goes out), ``grant`` (what a token may do), ``actions`` and ``events``.
 """
 
 from collections.abc import Mapping
@@ -30,9 +29,10 @@ from integrations.providers.base import (
     Subscription,
     Verified,
 )
-from integrations.providers.facebook_actions import ACTIONS
-from integrations.providers.facebook_events import TRIGGERS, normalize
-from integrations.providers.facebook_grant import (
+from integrations.providers.facebook.actions import ACTIONS
+from integrations.providers.facebook.api import Graph, listing, text, texts
+from integrations.providers.facebook.events import TRIGGERS, normalize
+from integrations.providers.facebook.grant import (
     Grant,
     PageGrant,
     Secret,
@@ -43,7 +43,6 @@ from integrations.providers.facebook_grant import (
     refresh,
     verified,
 )
-from integrations.providers.facebook_graph import Graph, listing, text, texts
 
 # -- Credentials -----------------------------------------------------------------------------
 

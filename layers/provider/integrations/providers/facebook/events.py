@@ -15,8 +15,8 @@ from pydantic import Field
 from integrations.errors import InvalidInput
 from integrations.models import Delivery, Event, Json, rfc3339
 from integrations.providers.base import Params, Trigger
-from integrations.providers.facebook_grant import ObjectId, PageId
-from integrations.providers.facebook_graph import moment, text
+from integrations.providers.facebook.api import moment, text
+from integrations.providers.facebook.grant import ObjectId, PageId
 
 # -- Triggers --------------------------------------------------------------------------------
 

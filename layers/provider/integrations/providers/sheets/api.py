@@ -22,8 +22,9 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json
-from integrations.providers import a1, google
+from integrations.providers import google
 from integrations.providers.base import Addresses, Call, Http, Response
+from integrations.providers.sheets import a1
 
 DOCS_URL = "https://developers.google.com/workspace/sheets/api/reference/rest"
 

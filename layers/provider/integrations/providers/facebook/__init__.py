@@ -1,0 +1,1 @@
+"""Facebook Pages: https://developers.facebook.com/docs/pages-api."""
