@@ -58,7 +58,7 @@ lock: .venv/.done  ## pin the newest versions of everything
 	@sh requirements/lock.sh
 
 docs: .venv/.done  ## write openapi.json and what docs/ takes from the code
-	@$(BIN)/python -m docs
+	@$(BIN)/python -m tools docs
 
 clean:  ## remove everything that make made, the local stack's data included
 	rm -rf .venv .venv-sam .venv-ministack .aws-sam .local .mypy_cache .ruff_cache .pytest_cache

@@ -15,6 +15,7 @@ SOURCES = (
     "layers",
     "local/build.py",
     "local/routes.py",
+    "tools/template.py",
 )
 IGNORED = {"__pycache__", ".mypy_cache", ".ruff_cache"}
 

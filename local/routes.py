@@ -10,6 +10,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from tools.template import Resolver
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -53,7 +55,7 @@ def import_routes(
     if isinstance(template, str):
         template = json.loads(template)
     names = names_of(cloudformation, stack)
-    body = resolve(template["Resources"][api]["Properties"]["Body"], names)
+    body = Resolver(names)(template["Resources"][api]["Properties"]["Body"])
     api_id = names[api]
     clear(gateway, api_id)
     if cors := body.get("x-amazon-apigateway-cors"):
@@ -108,29 +110,6 @@ def names_of(cloudformation: CloudFormationClient, stack: str) -> dict[str, str]
                 arn = f"arn:{partition}:lambda:{region}:{account}:function:{physical}"
                 names[f"{resource['LogicalResourceId']}.Arn"] = arn
     return names
-
-
-def resolve(node: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - a template is any JSON
-    """Return `node` with its `Ref`, `Fn::GetAtt` and `Fn::Sub` replaced by what they stand for."""
-    match node:
-        case list():
-            return [resolve(inner, names) for inner in node]
-        case {"Ref": str(name)}:
-            return names[name]
-        case {"Fn::GetAtt": [str(name), str(attribute)]}:
-            return names[f"{name}.{attribute}"]
-        case {"Fn::Sub": text}:
-            text, own = text if isinstance(text, list) else (text, {})
-            return substitute(text, {**names, **resolve(own, names)})
-        case dict():
-            return {key: resolve(value, names) for key, value in node.items()}
-        case _:
-            return node
-
-
-def substitute(text: str, names: Mapping[str, str]) -> str:
-    """Return `text` with each `${name}` replaced by what it stands for."""
-    return re.sub(r"\$\{([^}]+)\}", lambda found: names[found[1]], text)
 
 
 def clear(gateway: ApiGatewayV2Client, api_id: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from tests.fakes.aws import FakeAws, Sent
-from tests.template import ROOT, route_of
+from tools.template import ROOT, route_of
 
 EVENTS = ROOT / "events"
 TENANT = "acme"

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.conftest import Client, StandIns
 from tests.fakes.telegram import TOKEN
-from tests.template import ROOT
+from tools.template import ROOT
 
 pytestmark = [
     pytest.mark.e2e,

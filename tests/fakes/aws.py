@@ -27,7 +27,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from integrations.storage.aws import Aws, AwsCredentials, attributes
-from tests.template import Resolver, permissions, resources, template
+from tools.template import Resolver, permissions, resources, template
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"

@@ -13,7 +13,7 @@ from tests.fakes.telegram import TelegramServer
 from tests.integration.conftest import FACEBOOK_SECRET
 from tests.integration.oauth import connect
 from tests.integration.test_create_workflow import flow, step
-from tests.template import ROOT
+from tools.template import ROOT
 
 SAMPLES = ROOT / "events" / "dispatch_event"
 

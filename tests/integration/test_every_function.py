@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.backend import EVENTS, Backend, event, first_event
-from tests.template import Route, folder, resources, routes
+from tools.template import Route, folder, resources, routes
 
 FUNCTIONS = sorted(map(folder, resources("AWS::Serverless::Function").values()))
 GUARDED = [route for route in routes() if not route.public and route.function != "get_openapi"]

@@ -3,7 +3,7 @@
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.backend import Backend
-from tests.template import routes
+from tools.template import routes
 
 
 def test_the_document_is_valid_openapi(backend: Backend) -> None:

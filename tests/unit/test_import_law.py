@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.template import ROOT
+from tools.template import ROOT
 
 PACKAGE = ROOT / "layers" / "provider" / "integrations"
 FUNCTIONS = sorted((ROOT / "functions").glob("*/app.py"))

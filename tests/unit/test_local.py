@@ -13,10 +13,11 @@ import pytest
 import requests
 from moto import mock_aws
 
-from local import programs, proxy, routes, sam, settings, state
+from local import programs, proxy, sam, settings, state
 from local.errors import PlatformError
 from local.report import Report
 from local.tokens import Tokens, hash_of
+from tools.template import Resolver
 
 # -- settings --
 
@@ -146,7 +147,7 @@ def test_state_folder_is_one_process_s(tmp_path: Path) -> None:
 # -- routes --
 
 
-def test_resolve() -> None:
+def test_intrinsic_functions_become_what_they_stand_for() -> None:
     names = {"Api": "abc", "Fn.Arn": "arn:fn", "AWS::Region": "us-east-1"}
     body = {
         "a": {"Ref": "Api"},
@@ -154,7 +155,7 @@ def test_resolve() -> None:
         "c": {"Fn::Sub": "${AWS::Region}/${Fn.Arn}"},
         "d": {"Fn::Sub": ["${AWS::Region}/${own}", {"own": {"Ref": "Api"}}]},
     }
-    assert routes.resolve(body, names) == {
+    assert Resolver(names)(body) == {
         "a": "abc",
         "b": ["arn:fn", 1, None],
         "c": "us-east-1/arn:fn",

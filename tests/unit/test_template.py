@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.template import ROOT, Resolver, folder, permissions, resources, routes, template
+from tools.template import ROOT, Resolver, folder, permissions, resources, routes, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 TABLES = resources("AWS::DynamoDB::Table")

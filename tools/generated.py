@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from docs import openapi, providers_pages, tables
 from integrations.services import catalogue
+from tools import openapi, provider_pages, tables
 
 
 def files() -> dict[Path, str]:
     """Every generated file and its text."""
-    forms = catalogue.made().model_dump_json(by_alias=True, indent=1) + "\n"
+    forms = catalogue.made().model_dump_json(by_alias=True) + "\n"
     return {
         openapi.FILE: openapi.document(),
         catalogue.FILE: forms,
-        **providers_pages.files(),
+        **provider_pages.files(),
         **tables.files(),
     }

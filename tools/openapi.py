@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from docs.template import ROOT, Route, routes
 from integrations import errors
 from integrations.entry.problem import STATUS
 from integrations.workflows import definition
+from tools.template import ROOT, Route, routes
 
 FILE = ROOT / "layers/provider/integrations/entry/openapi.json"
 BY_POWERTOOLS = {"HTTPValidationError", "ValidationError", "ResponseValidationError"}

@@ -1,6 +1,10 @@
-"""``template.yaml`` as data: what the tests build their stand-in from and hold the code against."""
+"""``template.yaml`` as data: what the documentation, the tests and the local platform take from it.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
+"""
 
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +20,7 @@ class _Loader(yaml.SafeLoader):
     """YAML with CloudFormation's tags, as its long form has them."""
 
 
-def _intrinsic(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Any:
+def _intrinsic(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Any:  # noqa: ANN401 - YAML
     value: Any
     match node:
         case yaml.ScalarNode():
@@ -37,8 +41,8 @@ _Loader.add_multi_constructor("!", _intrinsic)
 def template() -> Mapping[str, Any]:
     """The whole template, its intrinsic functions in their long form."""
     text = (ROOT / "template.yaml").read_text(encoding="utf-8")
-    held: Mapping[str, Any] = yaml.load(text, _Loader)  # noqa: S506 - a safe loader with tags
-    return held
+    loaded: Mapping[str, Any] = yaml.load(text, _Loader)  # noqa: S506 - a safe loader with tags
+    return loaded
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:
@@ -80,19 +84,25 @@ def folder(properties: Mapping[str, Any]) -> str:
 
 
 @cache
+def functions() -> Mapping[str, Mapping[str, Any]]:
+    """The properties of each function, by its folder, in the template's order."""
+    return {folder(each): each for each in resources("AWS::Serverless::Function").values()}
+
+
+@cache
 def routes() -> tuple[Route, ...]:
     """Every route that the template declares."""
     return tuple(_routes())
 
 
 def _routes() -> Iterator[Route]:
-    for properties in resources("AWS::Serverless::Function").values():
+    for function, properties in functions().items():
         for event in properties.get("Events", {}).values():
             if event["Type"] != "HttpApi":
                 continue
-            told = event["Properties"]
-            public = told.get("Auth", {}).get("Authorizer") == "NONE"
-            yield Route(told["Method"], told["Path"], folder(properties), public)
+            route = event["Properties"]
+            public = route.get("Auth", {}).get("Authorizer") == "NONE"
+            yield Route(route["Method"], route["Path"], function, public)
 
 
 def route_of(method: str, path: str) -> tuple[Route, dict[str, str]]:
@@ -121,19 +131,19 @@ class Permission:
 def permissions() -> Mapping[str, tuple[Permission, ...]]:
     """What each function's role allows, by the function's folder."""
     return {
-        folder(properties): tuple(
+        function: tuple(
             Permission(action, resource)
             for policy in properties.get("Policies", ())
             for statement in policy["Statement"]
             for action in _listed(statement["Action"])
             for resource in _listed(statement["Resource"])
         )
-        for properties in resources("AWS::Serverless::Function").values()
+        for function, properties in functions().items()
     }
 
 
-def _listed(held: Any) -> list[Any]:
-    return held if isinstance(held, list) else [held]
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - YAML
+    return value if isinstance(value, list) else [value]
 
 
 # -- Intrinsic functions ---------------------------------------------------------------------
@@ -146,14 +156,19 @@ class Resolver:
         names: ``Ref`` and ``GetAtt`` (``Name.Attribute``) → value; parameters have their defaults.
     """
 
-    def __init__(self, names: Mapping[str, Any]) -> None:
+    def __init__(self, names: dict[str, Any]) -> None:
         defaults = {
             name: each.get("Default", "") for name, each in template()["Parameters"].items()
         }
-        self.names = {**defaults, **names}
+        self.names = ChainMap(names, defaults)
 
-    def __call__(self, node: Any) -> Any:  # noqa: PLR0911 - a case for each function
-        """``node`` without intrinsic functions."""
+    def __call__(self, node: Any) -> Any:  # noqa: ANN401, PLR0911 - YAML; a case for each function
+        """``node`` without intrinsic functions.
+
+        Raises:
+            KeyError: It refers to what there is not.
+            NotImplementedError: A condition is of a kind that the template has not used so far.
+        """
         match node:
             case list():
                 return [self(inner) for inner in node if inner != _NO_VALUE]
@@ -172,10 +187,13 @@ class Resolver:
         return node
 
     def _substituted(self, text: str, own: Mapping[str, Any]) -> str:
-        known = {**self.names, **own}
-        return re.sub(r"\$\{([^}]+)\}", lambda found: str(known[found[1]]), text)
+        def stands_for(found: re.Match[str]) -> str:
+            name = found[1]
+            return str(own[name] if name in own else self.names[name])
 
-    def _holds(self, node: Any) -> bool:
+        return re.sub(r"\$\{([^}]+)\}", stands_for, text)
+
+    def _holds(self, node: Any) -> bool:  # noqa: ANN401 - YAML
         match node:
             case {"Condition": str(name)}:
                 return self._holds(template()["Conditions"][name])
@@ -185,7 +203,19 @@ class Resolver:
                 return not self._holds(inner)
             case {"Fn::And": list(inner)}:
                 return all(map(self._holds, inner))
+            case {"Fn::Or": list(inner)}:
+                return any(map(self._holds, inner))
         raise NotImplementedError(f"no such condition: {node}")
 
 
 _NO_VALUE = {"Ref": "AWS::NoValue"}
+
+
+class LogicalIds(dict[str, Any]):
+    """For people: everything stands for its own name, as the stack on AWS has it."""
+
+    def __init__(self) -> None:
+        super().__init__({"AwsEndpointUrl": ""})
+
+    def __missing__(self, name: str) -> str:
+        return name if name.startswith("AWS::") else name.partition(".")[0]

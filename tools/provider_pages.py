@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from docs.template import ROOT
 from integrations.providers import registry
 from integrations.providers.base import Action, Params, Provider, Trigger
+from tools.template import ROOT
 
 FOLDER = ROOT / "docs/providers"
 NOTICE = "<!-- Written by `make docs` from the provider's code. -->"

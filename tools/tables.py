@@ -8,12 +8,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from docs import openapi
-from docs.template import ROOT, permissions, routes, template
 from integrations.models import Json
 from integrations.providers import registry
 from integrations.workflows import expressions
+from tools import openapi
+from tools.template import ROOT, LogicalIds, Resolver, functions, routes, template
 
 PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -62,15 +63,23 @@ def _parameters() -> Iterator[str]:
 
 def _permissions() -> Iterator[str]:
     yield from ("| function | may |", "| --- | --- |")
-    for function, held in permissions().items():
-        may = [f"{', '.join(_allowed(each.actions))} on {each.resource}" for each in held]
+    plain = Resolver(LogicalIds())
+    for function, properties in functions().items():
+        may = []
+        for policy in properties.get("Policies", ()):
+            for statement in policy["Statement"]:
+                actions = ", ".join(f"`{action}`" for action in _listed(plain(statement["Action"])))
+                resources = _listed(plain(statement["Resource"]))
+                may += [f"{actions} on {_without_arn(resource)}" for resource in resources]
         yield f"| `{function}` | {'<br>'.join(may) or 'nothing'} |"
 
 
-def _allowed(actions: tuple[str, ...]) -> Iterator[str]:
-    # `!If [IsOnAws, on AWS, on MiniStack]`
-    told = actions[1:2] if actions[0] == "IsOnAws" else actions
-    return (f"`{action}`" for action in told)
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - YAML
+    return value if isinstance(value, list) else [value]
+
+
+def _without_arn(resource: str) -> str:
+    return re.sub(r"^arn:.*:schedule/", "", resource)
 
 
 def _triggers() -> Iterator[str]:

@@ -1,1 +1,0 @@
-"""The documentation; `make docs` (`python -m docs`) writes the parts that the code already says."""

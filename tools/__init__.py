@@ -1,0 +1,1 @@
+"""What the project writes about itself, and ``template.yaml`` as data."""
