@@ -333,7 +333,8 @@ def test_the_stacks_own_facebook_webhook_takes_what_its_app_signed(backend: Back
     body, headers = sign({"object": "page", "entry": []}, FACEBOOK_SECRET)
     taken(backend.deliver("facebook", body, headers))
     message = queued(backend)
-    assert (message["provider"], message["tenant"]) == ("facebook_oauth", "*")
+    assert (message["provider"], message["tenant"]) == ("facebook_oauth", "")
+    assert message["shared"] is True
     assert not {"x-hub-signature", "x-hub-signature-256"} & message["headers"].keys()
     body, headers = sign({"object": "page", "entry": []}, "another app's secret")
     assert backend.deliver("facebook", body, headers).status == 401

@@ -1,6 +1,5 @@
 """From deliveries to executions: normalize, match, create one execution each, tell the runners."""
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 from integrations.errors import ExpressionError, InvalidInput, UnknownProvider, UnknownWorkflow
 from integrations.models import Delivery, Event, Json, now
 from integrations.providers import registry
+from integrations.services.deliveries import QueuedDelivery
 from integrations.services.executions import ExecutionService, Launch
 from integrations.services.triggers import SCHEDULE_KEY, filters_of, trigger_key
-from integrations.services.webhooks import HOPS_HEADER, STACK_TENANT
+from integrations.services.webhooks import HOPS_HEADER
 from integrations.storage.queues import Message, Queue
 from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import StoredWorkflow, Workflows
@@ -76,13 +76,13 @@ class Dispatcher:
         Returns:
             The ids of the messages that failed, and why.
         """
-        queried: dict[str, list[StoredWorkflow]] = {}
+        workflows_of_key: dict[str, list[StoredWorkflow]] = {}
         failed: dict[str, Exception] = {}
         outbox: list[Message] = []
         sent: list[str] = []
         for received in batch:
             try:
-                outbox += self._messages(received, queried)
+                outbox += self._messages(received, workflows_of_key)
                 sent.append(received.message_id)
             except Exception as failure:  # noqa: BLE001 - one message must not take others along
                 failed[received.message_id] = failure
@@ -93,13 +93,13 @@ class Dispatcher:
         return list(failed), list(failed.values())
 
     def _messages(
-        self, received: Received, queried: dict[str, list[StoredWorkflow]]
+        self, received: Received, workflows_of_key: dict[str, list[StoredWorkflow]]
     ) -> list[Message]:
         body = cast("dict[str, Any]", self._events.load(received.text))
         if "schedule" in body:
             launches = self._scheduled(body, received)
         else:
-            launches = self._delivered(body, received, queried)
+            launches = self._delivered(body, received, workflows_of_key)
         messages = []
         for launch, failure in launches:
             message = self._executions.launch(launch, failure=failure)
@@ -133,19 +133,13 @@ class Dispatcher:
         self,
         body: Mapping[str, Any],
         received: Received,
-        queried: dict[str, list[StoredWorkflow]],
+        workflows_of_key: dict[str, list[StoredWorkflow]],
     ) -> list[tuple[Launch, ExpressionError | InvalidInput | None]]:
-        delivery = Delivery(
-            webhook_id=body["webhookId"],
-            event_id=body["eventId"],
-            received_at=datetime.fromisoformat(body["receivedAt"]),
-            headers=body["headers"],
-            query=body["query"],
-            body=base64.b64decode(body["body"]),
-        )
-        inbound = registry.get(body["provider"]).inbound
+        queued = QueuedDelivery.from_message(body)
+        delivery = queued.delivery
+        inbound = registry.get(queued.provider).inbound
         if inbound is None:
-            raise UnknownProvider(f"{body['provider']} has no webhooks")
+            raise UnknownProvider(f"{queued.provider} has no webhooks")
         try:
             events = inbound.normalize(delivery)
         except InvalidInput as unreadable:
@@ -156,10 +150,10 @@ class Dispatcher:
         launches: list[tuple[Launch, ExpressionError | InvalidInput | None]] = []
         for event in events:
             key = trigger_key(delivery.webhook_id, event.type, event.target)
-            if key not in queried:
-                queried[key] = self._workflows.triggered_by(key)
-            for workflow in queried[key]:
-                if body["tenant"] not in (workflow.tenant, STACK_TENANT):
+            if key not in workflows_of_key:
+                workflows_of_key[key] = self._workflows.triggered_by(key)
+            for workflow in workflows_of_key[key]:
+                if not queued.is_for(workflow.tenant):
                     continue
                 launch = self._launch(workflow, event, delivery, hops)
                 if launch:

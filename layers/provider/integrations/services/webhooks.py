@@ -3,7 +3,6 @@
 Nothing heavy may be imported here: this is what providers wait for, and what is paid per delivery.
 """
 
-import base64
 import hashlib
 import hmac
 import uuid
@@ -13,16 +12,14 @@ from datetime import datetime
 
 from integrations import signatures
 from integrations.errors import ChallengeRefused, SignatureRefused, UnknownWebhook
-from integrations.models import now, rfc3339
+from integrations.models import now
+from integrations.services.deliveries import QueuedDelivery
 from integrations.storage.app_secret import AppSecret
-from integrations.storage.queues import Message, Queue
+from integrations.storage.queues import Queue
 from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
 
 STACK_WEBHOOK = "facebook"
 """The id of the stack's own webhook: Meta sends the events of all pages of one app to one URL."""
-
-STACK_TENANT = "*"
-"""Nobody's: whose a stack webhook's event is follows from the page that it is about."""
 
 HOPS_HEADER = "integrations-hops"
 """How many executions led to a delivery, where one of our own webhook.send made it."""
@@ -81,13 +78,14 @@ class Receiver:
             AwsError: It could not be made durable; the sender must send it again.
         """
         webhook, secrets = self._find(webhook_id)
+        shared = webhook_id == STACK_WEBHOOK
         moment = self._clock()
         try:
             signatures.verify(
                 webhook.verification, secrets.secret, headers, body, moment.timestamp(), query
             )
         except SignatureRefused as refusal:
-            if webhook.tenant != STACK_TENANT:
+            if not shared:
                 self._webhooks.record_rejection(webhook_id, refusal.detail)
             raise
         event_id = _event_id(
@@ -95,23 +93,19 @@ class Receiver:
         )
         secret_headers = signatures.secret_headers(webhook.verification)
         secret_parameters = signatures.secret_parameters(webhook.verification)
-        self._events.send(
-            Message(
-                body={
-                    "webhookId": webhook_id,
-                    "tenant": webhook.tenant,
-                    "provider": webhook.provider,
-                    "connection": webhook.connection,
-                    "eventId": event_id,
-                    "receivedAt": rfc3339(moment),
-                    "headers": {n: h for n, h in headers.items() if n not in secret_headers},
-                    "query": {n: h for n, h in query.items() if n not in secret_parameters},
-                    "body": base64.b64encode(body).decode(),
-                },
-                group=webhook.tenant,
-                key=f"events/{webhook_id}/{event_id}/{uuid.uuid4().hex}",
-            )
+        queued = QueuedDelivery(
+            webhook_id=webhook_id,
+            tenant=webhook.tenant,
+            provider=webhook.provider,
+            connection_name=webhook.connection,
+            event_id=event_id,
+            received_at=moment,
+            headers={n: h for n, h in headers.items() if n not in secret_headers},
+            query={n: h for n, h in query.items() if n not in secret_parameters},
+            body=body,
+            shared=shared,
         )
+        self._events.send(queued.to_message())
         return Receipt(event_id)
 
     def challenge(self, webhook_id: str, query: Mapping[str, str]) -> str:
@@ -147,7 +141,7 @@ class Receiver:
             raise UnknownWebhook("This stack has no Facebook app of its own")
         webhook = Webhook(
             webhook_id=webhook_id,
-            tenant=STACK_TENANT,
+            tenant="",
             provider="facebook_oauth",
             connection="",
             verification={"type": "meta"},

@@ -1,0 +1,110 @@
+"""What the receiver hands to the dispatcher: one verified delivery, as a message of the queue.
+
+Nothing heavy may be imported here: the receiver uses it.
+"""
+
+import base64
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self, cast
+
+from integrations.models import Delivery, Json, rfc3339
+from integrations.storage.queues import Message
+
+SHARED_GROUP = "shared"
+"""The queue's group of what comes to a shared webhook: it belongs to no tenant yet."""
+
+EARLIER_SHARED_TENANT = "*"
+"""How a shared webhook was marked in messages that an earlier version of this backend sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedDelivery:
+    """One delivery on its way from the receiver to the dispatcher.
+
+    Attributes:
+        webhook_id: The webhook that it came to.
+        provider: Whose events these are, as a provider's id.
+        tenant: Whose webhook it is; ``""`` where it is shared.
+        connection_name: The connection that the webhook belongs to; ``""`` where it is shared.
+        event_id: Our id of it, the same for each redelivery.
+        received_at: When it came.
+        headers: Lower-case names; those that carry secrets or signatures are already left out.
+        query: The query's parameters; those that carry secrets are already left out.
+        body: The raw bytes.
+        shared: It came to the one webhook that the stack has for all tenants: whose events these
+            are follows from their targets alone.
+    """
+
+    webhook_id: str
+    provider: str
+    event_id: str
+    received_at: datetime
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    tenant: str = ""
+    connection_name: str = ""
+    shared: bool = False
+
+    def is_for(self, tenant: str) -> bool:
+        """Whether the events of this delivery may start a workflow of ``tenant``."""
+        return self.shared or (bool(tenant) and self.tenant == tenant)
+
+    @property
+    def delivery(self) -> Delivery:
+        """The delivery as providers read it."""
+        return Delivery(
+            webhook_id=self.webhook_id,
+            event_id=self.event_id,
+            received_at=self.received_at,
+            headers=self.headers,
+            query=self.query,
+            body=self.body,
+        )
+
+    def to_message(self) -> Message:
+        """The message that carries it."""
+        body: dict[str, Json] = {
+            "webhookId": self.webhook_id,
+            "tenant": self.tenant,
+            "provider": self.provider,
+            "connection": self.connection_name,
+            "eventId": self.event_id,
+            "receivedAt": rfc3339(self.received_at),
+            "headers": dict(self.headers),
+            "query": dict(self.query),
+            "body": base64.b64encode(self.body).decode(),
+        }
+        if self.shared:
+            body["shared"] = True
+        return Message(
+            body=body,
+            group=SHARED_GROUP if self.shared else self.tenant,
+            key=f"events/{self.webhook_id}/{self.event_id}/{uuid.uuid4().hex}",
+        )
+
+    @classmethod
+    def from_message(cls, body: Mapping[str, Json]) -> Self:
+        """The delivery that a message's document carries.
+
+        Raises:
+            LookupError, ValueError, TypeError: It is not a message of ours.
+        """
+        held = cast("Mapping[str, Any]", body)
+        tenant = str(held["tenant"])
+        shared = held.get("shared") is True or tenant == EARLIER_SHARED_TENANT
+        return cls(
+            webhook_id=held["webhookId"],
+            provider=held["provider"],
+            tenant="" if shared else tenant,
+            connection_name=held["connection"],
+            event_id=held["eventId"],
+            received_at=datetime.fromisoformat(held["receivedAt"]),
+            headers=held["headers"],
+            query=held["query"],
+            body=base64.b64decode(held["body"], validate=True),
+            shared=shared,
+        )
