@@ -62,7 +62,7 @@ def _index() -> str:
 
 
 def _page(provider: Provider) -> Iterator[str]:
-    module = import_module(f"integrations.providers.{registry.MODULES[provider.id]}")
+    module = import_module(f"integrations.providers.{registry.ENTRIES[provider.id].module}")
     yield from (f"# {provider.title}", "", NOTICE, "")
     yield f"{_first(module.__doc__)} Its id in the API is `{provider.id}`."
     yield from ("", f"See also <{provider.docs_url}>.", "")

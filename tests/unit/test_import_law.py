@@ -149,7 +149,18 @@ def test_a_webhook_pays_for_no_framework() -> None:
     )
     assert not HEAVY & loaded, HEAVY & loaded
     ours = {name for name in loaded if name.startswith("integrations.")}
-    assert not {name for name in ours if name.split(".")[1] in {"providers", "workflows"}}
+    assert not {name for name in ours if name.split(".")[1] == "workflows"}
+    providers = {name for name in ours if name.startswith("integrations.providers.")}
+    assert providers <= {"integrations.providers.registry"}
+
+
+def test_what_is_known_of_providers_without_them_is_light() -> None:
+    loaded = loaded_by(
+        "from integrations.providers import registry\n"
+        "registry.shared_webhooks(), registry.is_refreshable('webhook'), registry.of_family('x')"
+    )
+    assert not HEAVY & loaded, HEAVY & loaded
+    assert "integrations.providers.base" not in loaded
 
 
 def test_the_authorizer_pays_for_no_framework_and_no_jwt() -> None:
@@ -163,7 +174,11 @@ def test_the_authorizer_pays_for_no_framework_and_no_jwt() -> None:
 def test_the_status_loads_no_provider() -> None:
     loaded = loaded_by("import integrations.services.connections")
     modules = {name for name in loaded if name.startswith("integrations.providers.")}
-    assert modules <= {"integrations.providers.base", "integrations.providers.registry"}
+    assert modules <= {
+        "integrations.providers.base",
+        "integrations.providers.registry",
+        "integrations.providers.shared_webhook",
+    }
 
 
 def test_no_module_makes_anything_at_import() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.alias_generators import to_snake
 
 from integrations.errors import InvalidInput, UnknownAction
 from integrations.models import Delivery
@@ -62,12 +63,14 @@ def test_a_provider_tells_who_it_is(provider: Provider) -> None:
     assert registry.get(provider.id) is provider
     assert provider.title.strip()
     assert re.fullmatch(r"https://[\w.-]+/.*", provider.docs_url)
-    assert re.fullmatch(r"[a-z_.]+", registry.MODULES[provider.id])
+    assert re.fullmatch(r"[a-z_.]+", registry.ENTRIES[provider.id].module)
 
 
 @providers
 def test_a_provider_s_file_begins_with_the_vendor_s_documentation(provider: Provider) -> None:
-    module = __import__(f"integrations.providers.{registry.MODULES[provider.id]}", fromlist=["x"])
+    module = __import__(
+        f"integrations.providers.{registry.ENTRIES[provider.id].module}", fromlist=["x"]
+    )
     assert "https://" in (module.__doc__ or "")
 
 
@@ -79,8 +82,28 @@ def test_a_provider_cannot_be_changed(provider: Provider) -> None:
 
 @providers
 def test_what_the_registry_says_about_refreshing_is_true(provider: Provider) -> None:
-    assert (provider.id in registry.REFRESHABLE) == (provider.refresh is not None)
+    assert registry.is_refreshable(provider.id) == (provider.refresh is not None)
     assert provider.refresh is None or provider.expires_at is not None
+
+
+@providers
+def test_what_the_registry_says_about_families_is_true(provider: Provider) -> None:
+    family = registry.family_of(provider.id)
+    assert provider.id in registry.of_family(family)
+    assert {trigger.type.partition(".")[0] for trigger in provider.triggers} <= {family}
+
+
+@providers
+def test_what_the_registry_says_about_shared_webhooks_is_true(provider: Provider) -> None:
+    shared = provider.inbound.shared if provider.inbound else None
+    assert registry.shared_webhook_of(provider.id) is shared
+    if provider.inbound:
+        assert (provider.inbound.endpoint is None) == (shared is not None)
+    if shared:
+        assert shared.provider_id == provider.id
+        assert registry.shared_webhooks()[shared.webhook_id] is shared
+        fields = {field for each in provider.triggers for field in each.filters.model_fields}
+        assert to_snake(shared.target_field) in fields
 
 
 @providers
@@ -101,10 +124,7 @@ def test_an_unknown_action_is_answered_with_those_that_there_are(provider: Provi
 def test_a_login_names_the_stack_s_parameters(provider: Provider) -> None:
     if provider.oauth:
         assert all(re.fullmatch(r"[A-Z][A-Za-z]+", name) for name in provider.oauth.parameters)
-        assert provider.id.endswith("_oauth")
         assert provider.revoke is not None
-    else:
-        assert not provider.id.endswith("_oauth")
 
 
 # -- Credentials -----------------------------------------------------------------------------
@@ -216,7 +236,7 @@ def test_an_action_s_parameters_are_a_json_schema(provider: Provider, action: Ac
 
 @triggers
 def test_a_trigger_tells_what_happened(provider: Provider, trigger: Trigger) -> None:
-    noun = provider.id.partition("_")[0]
+    noun = registry.family_of(provider.id)
     assert trigger.type == noun or re.fullmatch(rf"{noun}\.[a-z_]+", trigger.type)
     assert trigger.title[0].isupper()
     assert not trigger.title.endswith(".")

@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from integrations.errors import UnknownAction
 from integrations.models import Account, Delivery, Event, Json
+from integrations.providers.shared_webhook import SharedWebhook
 
 
 class Credentials(BaseModel):
@@ -275,8 +276,10 @@ class Inbound[C: Credentials]:
     """How a provider's webhooks come in.
 
     Attributes:
-        endpoint: Credentials → the webhook record that the connection needs. ``None``: the
-            provider's webhooks come to the stack's own webhook of the app (``facebook_oauth``).
+        endpoint: Credentials → the webhook record that the connection needs; ``None`` where
+            ``shared`` is given.
+        shared: The stack's own webhook of its app, by which the events of all of the provider's
+            connections come; ``None`` where each has one of its own.
         normalize: A delivery → its events; unknown kinds are left out, not errors.
             Raises ``InvalidInput`` where the body is not what the provider sends.
         targets: Account → the targets its events can have: ``{target id: label}`` (pages; the bot).
@@ -289,6 +292,7 @@ class Inbound[C: Credentials]:
     targets: Callable[[Account], Mapping[str, str]] | None = None
     subscribe: Callable[[Call[C], Subscription], None] | None = None
     unsubscribe: Callable[[Call[C], Subscription], None] | None = None
+    shared: SharedWebhook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

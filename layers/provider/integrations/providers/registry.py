@@ -1,41 +1,125 @@
-"""Which providers there are. A provider's module is imported on first use (cold start)."""
+"""Which providers there are, and what must be known of one without importing it.
 
+A provider's module is imported on first use (cold start). What ``/status`` and the webhook's path
+ask stands here, or in a module of its own that imports the standard library alone; the contract
+test holds it against the providers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from integrations.errors import UnknownProvider
-from integrations.providers.base import Provider
 
-MODULES = {
-    "telegram": "telegram.provider",
-    "sheets": "sheets.provider",
-    "sheets_oauth": "sheets.login",
-    "facebook": "facebook.provider",
-    "facebook_oauth": "facebook.login",
-    "email": "email",
-    "webhook": "webhook",
+if TYPE_CHECKING:
+    from integrations.providers.base import Provider
+    from integrations.providers.shared_webhook import SharedWebhook
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A provider's line.
+
+    Attributes:
+        module: Where its ``PROVIDER`` is, in this package.
+        family: The noun that its triggers begin with; its id where that is empty. The members of
+            a family (``facebook`` and ``facebook_oauth``) tell of the same things.
+        refreshable: Its credentials live on after ``expiresAt``, refreshed on use.
+        shared_webhook: The module, in this package, of its ``SHARED_WEBHOOK``; empty where each
+            connection has a webhook of its own.
+    """
+
+    module: str
+    family: str = ""
+    refreshable: bool = False
+    shared_webhook: str = ""
+
+
+ENTRIES: Mapping[str, Entry] = {
+    "telegram": Entry("telegram.provider"),
+    "sheets": Entry("sheets.provider"),
+    "sheets_oauth": Entry("sheets.login", "sheets", refreshable=True),
+    "facebook": Entry("facebook.provider", refreshable=True),
+    "facebook_oauth": Entry(
+        "facebook.login", "facebook", refreshable=True, shared_webhook="facebook.app_webhook"
+    ),
+    "email": Entry("email"),
+    "webhook": Entry("webhook"),
 }
-"""Provider id → module in this package. A new provider is a module, or a
-package of modules, and one line here."""
+"""Provider id → what is known of it. A new provider is a module, or a package of modules, and one
+line here."""
 
-PROVIDER_IDS = tuple(MODULES)
+PROVIDER_IDS = tuple(ENTRIES)
 
-REFRESHABLE = frozenset({"sheets_oauth", "facebook", "facebook_oauth"})
-"""Providers whose credentials live on after ``expiresAt``, refreshed on use: what ``/status`` must
-know without importing any of them. The contract test holds it against the providers."""
+REFRESHABLE = frozenset(name for name, entry in ENTRIES.items() if entry.refreshable)
+"""The ids of the providers that ``is_refreshable``."""
 
 
 @cache
-def get(provider_id: str) -> Provider:
+def get(provider_id: str) -> "Provider":
     """The provider with this id.
 
     Raises:
         UnknownProvider: There is none.
     """
-    try:
-        name = MODULES[provider_id]
-    except KeyError:
-        detail = f"There is no provider {provider_id[:64]!r}; there are: {', '.join(PROVIDER_IDS)}"
-        raise UnknownProvider(detail) from None
-    provider: Provider = import_module(f"integrations.providers.{name}").PROVIDER
+    provider: Provider = _module(_entry(provider_id).module).PROVIDER
     return provider
+
+
+def family_of(provider_id: str) -> str:
+    """The noun that a provider's triggers begin with.
+
+    Raises:
+        UnknownProvider: There is no such provider.
+    """
+    return _entry(provider_id).family or provider_id
+
+
+def of_family(family: str) -> tuple[str, ...]:
+    """The ids of the providers whose triggers begin with this noun; none for an unknown one."""
+    return tuple(name for name in ENTRIES if family_of(name) == family)
+
+
+def is_refreshable(provider_id: str) -> bool:
+    """Whether credentials of this provider live on after ``expiresAt``, refreshed on use.
+
+    Raises:
+        UnknownProvider: There is no such provider.
+    """
+    return _entry(provider_id).refreshable
+
+
+@cache
+def shared_webhooks() -> Mapping[str, "SharedWebhook"]:
+    """Webhook id → each webhook that all connections of a provider share."""
+    found = (shared_webhook_of(name) for name in ENTRIES)
+    return {shared.webhook_id: shared for shared in found if shared}
+
+
+@cache
+def shared_webhook_of(provider_id: str) -> "SharedWebhook | None":
+    """The webhook that all of this provider's connections share; ``None`` where each has its own.
+
+    Raises:
+        UnknownProvider: There is no such provider.
+    """
+    name = _entry(provider_id).shared_webhook
+    if not name:
+        return None
+    shared: SharedWebhook = _module(name).SHARED_WEBHOOK
+    return shared
+
+
+def _entry(provider_id: str) -> Entry:
+    try:
+        return ENTRIES[provider_id]
+    except KeyError:
+        detail = f"There is no provider {provider_id[:64]!r}; there are: {', '.join(ENTRIES)}"
+        raise UnknownProvider(detail) from None
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"integrations.providers.{name}")

@@ -33,6 +33,7 @@ from integrations.providers.base import (
 )
 from integrations.providers.facebook.actions import ACTIONS
 from integrations.providers.facebook.api import Graph
+from integrations.providers.facebook.app_webhook import SHARED_WEBHOOK
 from integrations.providers.facebook.events import TRIGGERS
 from integrations.providers.facebook.grant import (
     Grant,
@@ -186,8 +187,7 @@ PROVIDER = Provider(
     verify=verify,
     actions=ACTIONS,
     triggers=TRIGGERS,
-    # The stack's app has one webhook for all its connections.
-    inbound=replace(INBOUND, endpoint=None),
+    inbound=replace(INBOUND, endpoint=None, shared=SHARED_WEBHOOK),
     oauth=OAuth(
         parameters=PARAMETERS,
         authorization_url=authorization_url,
