@@ -12,7 +12,7 @@ import pytest
 from integrations.errors import InvalidInput, UnknownExecution
 from integrations.storage.aws import item
 from integrations.storage.executions import RETENTION, Executions, LeaseLost, StoredExecution
-from integrations.storage.workflows import encode_token
+from integrations.storage.paging import encode_token
 from tests.fakes.aws import FakeAws
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

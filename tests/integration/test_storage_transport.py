@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from integrations.storage.transport import Transport
+from integrations.storage.aws.transport import Transport
 from tests.fakes.certificates import Authority
 
 

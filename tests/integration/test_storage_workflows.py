@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from integrations.errors import InvalidInput, UnknownWorkflow, VersionConflict
-from integrations.storage.workflows import StoredWorkflow, Workflows, encode_token
+from integrations.storage.paging import encode_token
+from integrations.storage.workflows import StoredWorkflow, Workflows
 from tests.fakes.aws import FakeAws
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

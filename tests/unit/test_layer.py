@@ -14,7 +14,7 @@ import pytest
 from botocore.loaders import Loader
 
 import integrations
-from integrations.storage import transport
+from integrations.storage.aws import transport
 from local import build
 from local.paths import ROOT
 

@@ -9,7 +9,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.storage.sigv4 import AwsCredentials, signed
+from integrations.storage.aws.sigv4 import AwsCredentials, signed
 
 MOMENT = datetime(2026, 11, 22, 12, 0, 7, tzinfo=UTC)
 HOST = "dynamodb.eu-central-1.amazonaws.com"

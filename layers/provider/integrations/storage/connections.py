@@ -9,7 +9,15 @@ from typing import Any
 
 from integrations.errors import UnknownConnection, VersionConflict
 from integrations.models import Account, Json, from_epoch, now
-from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
+from integrations.storage.aws import (
+    Attribute,
+    Aws,
+    ConditionFailed,
+    attributes,
+    item,
+    rows,
+    update,
+)
 from integrations.storage.envelope import Envelope, Sealed
 
 DUE_SHARDS = 8
@@ -135,13 +143,8 @@ class Connections:
         if provider:
             query["KeyConditionExpression"] += " AND begins_with(#connection, :provider)"
             query["ExpressionAttributeValues"] |= item({":provider": f"{provider}#"})
-        while True:
-            page = self._aws.dynamodb("Query", query)
-            for held in page["Items"]:
-                yield _connection(attributes(held))
-            if "LastEvaluatedKey" not in page:
-                return
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        for row in rows(self._aws, "Query", query):
+            yield _connection(row)
 
     def due(self, shard: int, before: datetime, limit: int) -> list[tuple[str, str, str]]:
         """Which connections are due for their check: ``(tenant, provider, name)``, oldest first."""
@@ -192,13 +195,13 @@ class Connections:
             paused_until=None,
             sealed=sealed,
         )
-        condition, extra = "attribute_not_exists(tenant)", {}
+        condition, values = "attribute_not_exists(tenant)", {}
         if replaces is not None:
-            condition, extra = "version = :was", {":was": replaces}
+            condition, values = "#version = :was", {"was": replaces}
         sets = _attributes(written) | sealed.attributes()
         remove = ("leaseUntil", "pausedUntil")
         if not self._update(
-            written, sets, remove=remove, due_at=due_at, condition=condition, extra=extra
+            written, sets, remove=remove, due_at=due_at, condition=condition, values=values
         ):
             detail = f"{connection.key} was changed by somebody else at the same moment; try again"
             raise VersionConflict(detail)
@@ -255,12 +258,12 @@ class Connections:
 
     def lease(self, connection: Connection, until: datetime) -> bool:
         """Take the lease for refreshing these credentials. ``False``: another holds it."""
-        condition = "version = :was AND (attribute_not_exists(leaseUntil) OR leaseUntil < :now)"
+        condition = "#version = :was AND (attribute_not_exists(leaseUntil) OR leaseUntil < :now)"
         return self._update(
             connection,
             {"leaseUntil": until.timestamp()},
             condition=condition,
-            extra={":now": self._clock().timestamp()},
+            values={"was": connection.version, "now": self._clock().timestamp()},
         )
 
     def release(self, connection: Connection) -> bool:
@@ -307,34 +310,23 @@ class Connections:
         *,
         remove: tuple[str, ...] = (),
         due_at: datetime | None = None,
-        condition: str = "version = :was",
-        extra: Mapping[str, Attribute] | None = None,
+        condition: str = "#version = :was",
+        values: Mapping[str, Attribute] | None = None,
     ) -> bool:
-        held = dict(sets)
+        written = dict(sets)
         if due_at:
-            held |= {"dueShard": str(_shard(connection)), "dueAt": int(due_at.timestamp())}
-        present = {name: kept for name, kept in held.items() if kept is not None}
-        absent = [*remove, *(name for name, kept in held.items() if kept is None)]
-        parts = []
-        if present:
-            parts.append("SET " + ", ".join(f"#{name} = :{name}" for name in present))
-        if absent:
-            parts.append("REMOVE " + ", ".join(f"#{name}" for name in absent))
-        values: dict[str, Attribute] = {f":{name}": kept for name, kept in present.items()}
-        values |= extra or {}
-        if ":was" in condition:
-            values.setdefault(":was", connection.version)
+            written |= {"dueShard": str(_shard(connection)), "dueAt": int(due_at.timestamp())}
         try:
             self._aws.dynamodb(
                 "UpdateItem",
-                {
-                    "TableName": self._table,
-                    "Key": _key(connection),
-                    "UpdateExpression": " ".join(parts),
-                    "ConditionExpression": condition,
-                    "ExpressionAttributeNames": {f"#{n}": n for n in (*present, *absent)},
-                    "ExpressionAttributeValues": item(values),
-                },
+                update(
+                    self._table,
+                    {"tenant": connection.tenant, "connection": connection.key},
+                    written,
+                    remove=remove,
+                    condition=condition,
+                    values=values or ({"was": connection.version} if ":was" in condition else {}),
+                ),
             )
         except ConditionFailed:
             return False

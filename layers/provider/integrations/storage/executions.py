@@ -9,12 +9,22 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from integrations.errors import Conflict, InvalidInput, UnknownExecution
 from integrations.models import Json, from_epoch, now, rfc3339
-from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
-from integrations.storage.workflows import decode_token, encode_token
+from integrations.storage.aws import (
+    Attribute,
+    Aws,
+    ConditionFailed,
+    attributes,
+    item,
+    pages,
+    rows,
+    update,
+)
+from integrations.storage.paging import decode_token, encode_token
 
 FINISHED = ("succeeded", "failed", "cancelled")
 RETENTION = timedelta(days=30)
@@ -168,24 +178,17 @@ class Executions:
         remove: tuple[str, ...] = (),
     ) -> StoredExecution:
         revision = execution.revision + 1
-        sets = {**_changing(execution), **more, "revision": revision}
-        present = {name: held for name, held in sets.items() if held is not None}
-        absent = [*remove, *(name for name, held in sets.items() if held is None)]
-        update = "SET " + ", ".join(f"#{name} = :{name}" for name in present)
-        if absent:
-            update += " REMOVE " + ", ".join(f"#{name}" for name in absent)
-        values = {f":{name}": held for name, held in present.items()}
         try:
             self._aws.dynamodb(
                 "UpdateItem",
-                {
-                    "TableName": self._table,
-                    "Key": _key(execution),
-                    "UpdateExpression": update,
-                    "ConditionExpression": "#revision = :was",
-                    "ExpressionAttributeNames": {f"#{name}": name for name in (*present, *absent)},
-                    "ExpressionAttributeValues": item({**values, ":was": execution.revision}),
-                },
+                update(
+                    self._table,
+                    {"tenant": execution.tenant, "executionId": execution.execution_id},
+                    {**_changing(execution), **more, "revision": revision},
+                    remove=remove,
+                    condition="#revision = :was",
+                    values={"was": execution.revision},
+                ),
             )
         except ConditionFailed:
             raise LeaseLost(f"Execution {execution.execution_id} is in other hands now") from None
@@ -256,49 +259,40 @@ class Executions:
                 raise InvalidInput("nextToken is of a list with other filters")
             query["ExclusiveStartKey"] = item(self._start_key(tenant, workflow_id, key))
         found: list[StoredExecution] = []
-        for _ in range(STATUS_PAGES):
-            page = self._aws.dynamodb("Query", query)
-            found += [_execution(attributes(held)) for held in page["Items"]]
-            if len(found) > limit or (len(found) == limit and "LastEvaluatedKey" in page):
+        reached: dict[str, Any] | None = None
+        for page, reached in islice(pages(self._aws, "Query", query), STATUS_PAGES):
+            found += map(_execution, page)
+            if len(found) > limit or (len(found) == limit and reached):
                 found = found[:limit]
                 end = found[-1]
                 return found, encode_token({"id": end.execution_id, "key": _created_key(end)})
-            if "LastEvaluatedKey" not in page:
-                return found, None
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        if reached is None:
+            return found, None
         # Few of very many have the status: a short page, or an empty one, and where to go on.
-        reached = attributes(query["ExclusiveStartKey"])
         return found, encode_token({"id": reached["executionId"], "key": reached["createdKey"]})
 
     def unfinished(self, before: datetime) -> Iterator[tuple[str, str]]:
         """Which executions nobody took up in time: ``(tenant, executionId)``."""
-        scan: dict[str, Any] = {
+        scan = {
             "TableName": self._table,
             "IndexName": "unfinished",
             "FilterExpression": "dueAt < :before",
             "ExpressionAttributeValues": item({":before": int(before.timestamp())}),
         }
-        while True:
-            page = self._aws.dynamodb("Scan", scan)
-            for held in page["Items"]:
-                row = attributes(held)
-                yield row["tenant"], row["executionId"]
-            if "LastEvaluatedKey" not in page:
-                return
-            scan["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        for row in rows(self._aws, "Scan", scan):
+            yield row["tenant"], row["executionId"]
 
     def postpone(self, tenant: str, execution_id: str, due_at: datetime) -> None:
         """Look at an unfinished execution again at ``due_at``; nothing else about it changes."""
         try:
             self._aws.dynamodb(
                 "UpdateItem",
-                {
-                    "TableName": self._table,
-                    "Key": item({"tenant": tenant, "executionId": execution_id}),
-                    "UpdateExpression": "SET dueAt = :due",
-                    "ConditionExpression": "attribute_exists(unfinished) AND dueAt < :due",
-                    "ExpressionAttributeValues": item({":due": int(due_at.timestamp())}),
-                },
+                update(
+                    self._table,
+                    {"tenant": tenant, "executionId": execution_id},
+                    {"dueAt": int(due_at.timestamp())},
+                    condition="attribute_exists(#unfinished) AND #dueAt < :dueAt",
+                ),
             )
         except ConditionFailed:
             return  # it is finished by now, or somebody runs it
@@ -315,10 +309,6 @@ class Executions:
         if workflow_id:
             start["workflowKey"] = f"{tenant}#{workflow_id}"
         return start
-
-
-def _key(execution: StoredExecution) -> dict[str, Any]:
-    return item({"tenant": execution.tenant, "executionId": execution.execution_id})
 
 
 def _created_key(execution: StoredExecution) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from integrations.errors import HandshakeRefused, UnknownHandshake
 from integrations.models import from_epoch, now
-from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
+from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item, update
 from integrations.storage.envelope import Envelope, Sealed
 
 LIFETIME = timedelta(minutes=10)
@@ -128,22 +128,15 @@ class Handshakes:
             answer = self._aws.dynamodb(
                 "UpdateItem",
                 {
-                    "TableName": self._table,
-                    "Key": item({"handshakeId": handshake_id}),
-                    "UpdateExpression": "SET #status = :exchanging, takenAt = :now",
-                    "ConditionExpression": (
-                        "stateHash = :state AND provider = :provider AND #status = :pending "
-                        "AND deadline > :now"
-                    ),
-                    "ExpressionAttributeNames": {"#status": "status"},
-                    "ExpressionAttributeValues": item(
-                        {
-                            ":exchanging": "exchanging",
-                            ":pending": "pending",
-                            ":state": _hash(state),
-                            ":provider": provider,
-                            ":now": self._clock().timestamp(),
-                        }
+                    **update(
+                        self._table,
+                        {"handshakeId": handshake_id},
+                        {"status": "exchanging", "takenAt": self._clock().timestamp()},
+                        condition=(
+                            "stateHash = :state AND provider = :provider AND #status = :pending "
+                            "AND deadline > :takenAt"
+                        ),
+                        values={"pending": "pending", "state": _hash(state), "provider": provider},
                     ),
                     "ReturnValues": "ALL_NEW",
                     "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
@@ -171,16 +164,13 @@ class Handshakes:
     def _finish(self, handshake: Handshake, sets: Mapping[str, Attribute]) -> None:
         self._aws.dynamodb(
             "UpdateItem",
-            {
-                "TableName": self._table,
-                "Key": item({"handshakeId": handshake.handshake_id}),
-                "UpdateExpression": "SET "
-                + ", ".join(f"#{name} = :{name}" for name in sets)
-                + " REMOVE stateHash, ciphertext, nonce, dataKey, keyId",
-                "ConditionExpression": "attribute_exists(handshakeId)",
-                "ExpressionAttributeNames": {f"#{name}": name for name in sets},
-                "ExpressionAttributeValues": item({f":{n}": held for n, held in sets.items()}),
-            },
+            update(
+                self._table,
+                {"handshakeId": handshake.handshake_id},
+                sets,
+                remove=("stateHash", "ciphertext", "nonce", "dataKey", "keyId"),
+                condition="attribute_exists(handshakeId)",
+            ),
         )
 
     def _why(self, handshake_id: str, provider: str, state: str) -> str:

@@ -9,12 +9,16 @@ from typing import Any
 
 from integrations.errors import UnknownWebhook, WebhookIdTaken
 from integrations.models import Json, from_epoch, now
-from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
+from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item, update
 from integrations.storage.envelope import Envelope, Sealed
 
 CACHE_SECONDS = 60
 CACHE_SIZE = 1024
 MAX_ID = 128
+
+
+_OWN = "#tenant = :tenant AND #provider = :provider AND #connection = :connection"
+"""That a row belongs to the very connection that writes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +121,7 @@ class Webhooks:
         """
         plain = json.dumps({"secret": secrets.secret, "verifyToken": secrets.verify_token})
         sealed = self._envelope.seal(plain.encode(), webhook.context)
-        held: dict[str, Attribute] = {
+        written: dict[str, Attribute] = {
             "tenant": webhook.tenant,
             "provider": webhook.provider,
             "connection": webhook.connection,
@@ -127,18 +131,12 @@ class Webhooks:
         try:
             self._aws.dynamodb(
                 "UpdateItem",
-                {
-                    "TableName": self._table,
-                    "Key": item({"webhookId": webhook.webhook_id}),
-                    "UpdateExpression": "SET " + ", ".join(f"#{n} = :{n}" for n in held),
-                    "ConditionExpression": (
-                        "attribute_not_exists(webhookId) OR "
-                        "(#tenant = :tenant AND #provider = :provider "
-                        "AND #connection = :connection)"
-                    ),
-                    "ExpressionAttributeNames": {f"#{n}": n for n in held},
-                    "ExpressionAttributeValues": item({f":{n}": v for n, v in held.items()}),
-                },
+                update(
+                    self._table,
+                    {"webhookId": webhook.webhook_id},
+                    written,
+                    condition=f"attribute_not_exists(webhookId) OR ({_OWN})",
+                ),
             )
         except ConditionFailed:
             detail = f"The webhook id {webhook.webhook_id!r} is already taken; choose another"
@@ -152,9 +150,7 @@ class Webhooks:
                 {
                     "TableName": self._table,
                     "Key": item({"webhookId": webhook.webhook_id}),
-                    "ConditionExpression": (
-                        "#tenant = :tenant AND #provider = :provider AND #connection = :connection"
-                    ),
+                    "ConditionExpression": _OWN,
                     "ExpressionAttributeNames": {
                         "#tenant": "tenant",
                         "#provider": "provider",
@@ -174,24 +170,26 @@ class Webhooks:
 
     def record_rejection(self, webhook_id: str, reason: str) -> None:
         """Count a delivery that was refused and keep why."""
-        self._record(webhook_id, "lastRejection", reason, "ADD rejected :one")
+        self._record(webhook_id, "lastRejection", reason, {"rejected": 1})
 
     def record_failure(self, webhook_id: str, reason: str) -> None:
         """Keep why an accepted delivery could not be understood."""
-        self._record(webhook_id, "lastFailure", reason, "ADD failed :one")
+        self._record(webhook_id, "lastFailure", reason, {})
 
-    def _record(self, webhook_id: str, attribute: str, reason: str, counter: str) -> None:
+    def _record(
+        self, webhook_id: str, attribute: str, reason: str, add: Mapping[str, Attribute]
+    ) -> None:
         note = json.dumps({"at": self._clock().timestamp(), "reason": reason})
         try:
             self._aws.dynamodb(
                 "UpdateItem",
-                {
-                    "TableName": self._table,
-                    "Key": item({"webhookId": webhook_id}),
-                    "UpdateExpression": f"SET {attribute} = :note {counter}",
-                    "ConditionExpression": "attribute_exists(webhookId)",
-                    "ExpressionAttributeValues": item({":note": note, ":one": 1}),
-                },
+                update(
+                    self._table,
+                    {"webhookId": webhook_id},
+                    {attribute: note},
+                    add=add,
+                    condition="attribute_exists(webhookId)",
+                ),
             )
         except ConditionFailed:
             return  # deleted in between: nobody is left to read it

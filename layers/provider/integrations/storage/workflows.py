@@ -1,17 +1,15 @@
 """Workflows: their definitions, and the index that tells which of them an event starts."""
 
-import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from integrations.errors import InvalidInput, UnknownWorkflow, VersionConflict
+from integrations.errors import UnknownWorkflow, VersionConflict
 from integrations.models import Json, from_epoch, now
-from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
-
-MAX_KEY = 256
+from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item, rows
+from integrations.storage.paging import decode_token, encode_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,28 +90,23 @@ class Workflows:
 
     def of_tenant(self, tenant: str) -> Iterator[StoredWorkflow]:
         """All the tenant's workflows."""
-        token = None
-        while True:
-            found, token = self.page(tenant, limit=100, next_token=token)
-            yield from found
-            if token is None:
-                return
+        query = {
+            "TableName": self._table,
+            "KeyConditionExpression": "tenant = :tenant",
+            "ExpressionAttributeValues": item({":tenant": tenant}),
+        }
+        for row in rows(self._aws, "Query", query):
+            yield _workflow(row)
 
     def triggered_by(self, trigger_key: str) -> list[StoredWorkflow]:
         """The enabled workflows that an event with this key starts."""
-        query: dict[str, Any] = {
+        query = {
             "TableName": self._table,
             "IndexName": "trigger",
             "KeyConditionExpression": "triggerKey = :key",
             "ExpressionAttributeValues": item({":key": trigger_key}),
         }
-        found: list[StoredWorkflow] = []
-        while True:
-            page = self._aws.dynamodb("Query", query)
-            found += [_workflow(attributes(held)) for held in page["Items"]]
-            if "LastEvaluatedKey" not in page:
-                return found
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return [_workflow(row) for row in rows(self._aws, "Query", query)]
 
     def save(self, workflow: StoredWorkflow, *, replaces: int | None) -> StoredWorkflow:
         """Write a workflow; only an enabled one is in the trigger index.
@@ -157,32 +150,6 @@ class Workflows:
                 "Key": item({"tenant": workflow.tenant, "workflowId": workflow.workflow_id}),
             },
         )
-
-
-def encode_token(key: Mapping[str, str]) -> str:
-    """A page's last key as an opaque token."""
-    return base64.urlsafe_b64encode(json.dumps(dict(key)).encode()).decode().rstrip("=")
-
-
-def decode_token(token: str, *names: str) -> dict[str, str]:
-    """The key that a token holds, with just these names.
-
-    Raises:
-        InvalidInput: It is not one of ours.
-    """
-    try:
-        key = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        if isinstance(key, dict) and set(key) == set(names) and all(map(_fits, key.values())):
-            return key
-    except (ValueError, UnicodeError):
-        pass
-    detail = "nextToken is not one that this API gave"
-    raise InvalidInput(detail)
-
-
-def _fits(held: object) -> bool:
-    # Our own ids and moments are ASCII; half a surrogate pair would not even reach the table.
-    return isinstance(held, str) and 0 < len(held) <= MAX_KEY and held.isascii()
 
 
 def _text(definition: Mapping[str, Json]) -> str:

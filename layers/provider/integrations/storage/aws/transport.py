@@ -16,7 +16,7 @@ READ_SECONDS = 10
 IDLE = 8
 """How many connections to one host wait for their next use."""
 
-AMAZON_ROOTS = Path(__file__).parents[2] / "amazon-roots.pem"
+AMAZON_ROOTS = Path(__file__).parents[3] / "amazon-roots.pem"
 """The layer's file of Amazon's own root certificates: AWS's endpoints need no others, and the usual
 hundred and more take five times as long to load."""
 

@@ -1,0 +1,22 @@
+"""The way to AWS: signing, sending, DynamoDB's attributes, its updates and pages."""
+
+from integrations.storage.aws.attributes import Attribute, attributes, item, value
+from integrations.storage.aws.client import ATTEMPTS, Aws, AwsError, ConditionFailed
+from integrations.storage.aws.pages import pages, rows
+from integrations.storage.aws.sigv4 import AwsCredentials
+from integrations.storage.aws.updates import update
+
+__all__ = [
+    "ATTEMPTS",
+    "Attribute",
+    "Aws",
+    "AwsCredentials",
+    "AwsError",
+    "ConditionFailed",
+    "attributes",
+    "item",
+    "pages",
+    "rows",
+    "update",
+    "value",
+]
