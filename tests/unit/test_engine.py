@@ -24,8 +24,8 @@ from integrations.errors import (
     VersionConflict,
 )
 from integrations.models import Json
-from integrations.workflows import engine
-from integrations.workflows.engine import Finished, Outcome, OutOfTime, RetryAfter, StepCall
+from integrations.workflows import engine, lifecycle, limits
+from integrations.workflows.outcomes import Finished, Outcome, OutOfTime, RetryAfter, StepCall
 from integrations.workflows.records import Execution, StepDefinition, WorkflowDefinition
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -51,7 +51,7 @@ class World:
         self.die_in_save: int | None = None
         self.seconds_per_call = 0.0
         self.stored = json.dumps(
-            engine.new_execution(
+            lifecycle.new_execution(
                 self.workflow,
                 execution_id="exe_1",
                 workflow_id="wf_1",
@@ -265,7 +265,7 @@ def test_a_failed_round_stops_the_step_and_a_retry_goes_on_from_it() -> None:
     assert world.run() == "failed"
     assert world.step("a")["rounds"]["done"] == 1
     execution = world.execution
-    engine.retry_from_failed(execution)
+    lifecycle.retry_from_failed(execution)
     world.stored = json.dumps(execution)
     assert world.run() == "succeeded"
     assert [call.params["n"] for call in world.calls] == [1, 2, 2, 3]
@@ -376,7 +376,7 @@ def test_long_messages_are_cut() -> None:
     world = World(step("a"))
     world.answer("fake.a", RequestRejected("x" * 10_000))
     world.run()
-    assert len(world.step("a")["error"]["message"]) == engine.MAX_MESSAGE
+    assert len(world.step("a")["error"]["message"]) == limits.MAX_MESSAGE
 
 
 # -- Patience --------------------------------------------------------------------------------
@@ -400,9 +400,9 @@ def test_the_state_between_attempts_shows_the_reason_and_the_next_attempt() -> N
     run = world.step("a")
     assert (run["status"], run["error"]["status"]) == ("retrying", 503)
     assert run["retryAt"] == world.execution["retryAt"] == "2026-11-22T12:00:01.500Z"
-    assert engine.due_in(world.execution, clock=world.clock) == 1.5
+    assert lifecycle.due_in(world.execution, clock=world.clock) == 1.5
     world.now += timedelta(seconds=5)
-    assert engine.due_in(world.execution, clock=world.clock) == 0.0
+    assert lifecycle.due_in(world.execution, clock=world.clock) == 0.0
 
 
 def test_a_rate_limit_is_honoured_exactly() -> None:
@@ -427,7 +427,7 @@ def test_after_its_attempts_the_step_fails_and_can_be_retried() -> None:
     assert world.step("b")["error"]["code"] == "provider_timeout"
     assert world.step("b")["error"]["message"].startswith("Gave up after 3 attempts. ")
     execution = world.execution
-    engine.retry_from_failed(execution)
+    lifecycle.retry_from_failed(execution)
     assert execution["status"] == "queued"
     world.stored = json.dumps(execution)
     assert world.run() == "succeeded"
@@ -666,17 +666,17 @@ def test_a_cancelled_execution_stays_cancelled_until_it_is_retried() -> None:
     world.answer("fake.b", ProviderUnavailable("down"))
     world.invoke()
     execution = world.execution
-    engine.cancel(execution, clock=world.clock)
+    lifecycle.cancel(execution, clock=world.clock)
     world.stored = json.dumps(execution)
     assert world.invoke() == Finished("cancelled")
     assert world.step("b")["error"]["code"] == "cancelled"
-    engine.retry_from_failed(execution)
+    lifecycle.retry_from_failed(execution)
     world.stored = json.dumps(execution)
     assert world.run() == "succeeded"
     assert world.done() == ["fake.a", "fake.b", "fake.b"]
 
 
-@pytest.mark.parametrize("change", [engine.cancel, engine.retry_from_failed])
+@pytest.mark.parametrize("change", [lifecycle.cancel, lifecycle.retry_from_failed])
 def test_what_succeeded_can_neither_be_cancelled_nor_retried(
     change: Callable[[Execution], None],
 ) -> None:
@@ -690,40 +690,40 @@ def test_what_succeeded_can_neither_be_cancelled_nor_retried(
 
 
 def test_the_execution_id_follows_from_workflow_and_event() -> None:
-    first = engine.execution_id("wf_1", "evt_1")
-    assert first == engine.execution_id("wf_1", "evt_1")
+    first = lifecycle.execution_id("wf_1", "evt_1")
+    assert first == lifecycle.execution_id("wf_1", "evt_1")
     assert len(first) == 36
     assert first.startswith("exe_")
     others = {
-        engine.execution_id("wf_2", "evt_1"),
-        engine.execution_id("wf_1", "evt_2"),
-        engine.execution_id("wf_1evt_", "1"),
-        engine.execution_id("wf_1", "other", "evt_1"),
+        lifecycle.execution_id("wf_2", "evt_1"),
+        lifecycle.execution_id("wf_1", "evt_2"),
+        lifecycle.execution_id("wf_1evt_", "1"),
+        lifecycle.execution_id("wf_1", "other", "evt_1"),
     }
     assert len(others | {first}) == 5
 
 
 def test_with_once_per_the_event_does_not_matter() -> None:
-    assert engine.execution_id("wf", "evt_1", "k") == engine.execution_id("wf", "evt_2", "k")
+    assert lifecycle.execution_id("wf", "evt_1", "k") == lifecycle.execution_id("wf", "evt_2", "k")
 
 
 def test_once_per_person_and_post() -> None:
     trigger: Any = {"type": "x", "oncePer": "[trigger.from.id, trigger.postId]"}
-    assert engine.once_key(trigger, {"from": {"id": "1"}, "postId": "p"}) == '["1", "p"]'
-    assert engine.once_key({"type": "x"}, {}) is None
+    assert lifecycle.once_key(trigger, {"from": {"id": "1"}, "postId": "p"}) == '["1", "p"]'
+    assert lifecycle.once_key({"type": "x"}, {}) is None
     with pytest.raises(ExpressionError, match=r"trigger\.oncePer: trigger has no 'postId'"):
-        engine.once_key(trigger, {"from": {"id": "1"}})
+        lifecycle.once_key(trigger, {"from": {"id": "1"}})
     with pytest.raises(ExpressionError, match="null"):
-        engine.once_key({"type": "x", "oncePer": "trigger.id"}, {"id": None})
+        lifecycle.once_key({"type": "x", "oncePer": "trigger.id"}, {"id": None})
 
 
 def test_a_filter_lets_through_what_it_holds_for() -> None:
     trigger: Any = {"type": "x", "filter": "trigger.n > 1"}
-    assert engine.passes_filter(trigger, {"n": 2}) is True
-    assert engine.passes_filter(trigger, {"n": 1}) is False
-    assert engine.passes_filter({"type": "x"}, None) is True
+    assert lifecycle.passes_filter(trigger, {"n": 2}) is True
+    assert lifecycle.passes_filter(trigger, {"n": 1}) is False
+    assert lifecycle.passes_filter({"type": "x"}, None) is True
     with pytest.raises(ExpressionError, match=r"trigger\.filter: trigger has no 'n'"):
-        engine.passes_filter(trigger, {})
+        lifecycle.passes_filter(trigger, {})
 
 
 # -- Everything at once ----------------------------------------------------------------------

@@ -15,7 +15,7 @@ from integrations.services.webhooks import HOPS_HEADER
 from integrations.storage.queues import Message, Queue
 from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import StoredWorkflow, Workflows
-from integrations.workflows import engine
+from integrations.workflows import lifecycle
 
 if TYPE_CHECKING:
     from integrations.workflows.records import TriggerDefinition
@@ -172,9 +172,9 @@ class Dispatcher:
         data = cast("Json", dict(event.data))
         event_id = f"{delivery.webhook_id}:{event.id}"
         try:
-            if not engine.passes_filter(definition, data, clock=self._clock):
+            if not lifecycle.passes_filter(definition, data, clock=self._clock):
                 return None
-            once = engine.once_key(definition, data, clock=self._clock)
+            once = lifecycle.once_key(definition, data, clock=self._clock)
         except ExpressionError as broken:
             return Launch(workflow, event_id, data, hops=hops), broken
         launch = Launch(workflow, event_id, data, once, hops)

@@ -24,7 +24,8 @@ from integrations.storage.aws import AwsError
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
 from integrations.storage.queues import Message, Queue
 from integrations.storage.workflows import StoredWorkflow, Workflows
-from integrations.workflows import engine
+from integrations.workflows import engine, lifecycle
+from integrations.workflows.outcomes import OutOfTime, RetryAfter, StepCall
 from integrations.workflows.records import Execution, WorkflowDefinition
 
 _log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class ExecutionService:
             The message that a runner must get; ``None`` where there is nothing to do (any more).
         """
         workflow = launch.workflow
-        state = engine.new_execution(
+        state = lifecycle.new_execution(
             cast("WorkflowDefinition", workflow.definition),
             execution_id=self._id(launch),
             workflow_id=workflow.workflow_id,
@@ -143,7 +144,7 @@ class ExecutionService:
 
     @staticmethod
     def _id(launch: Launch) -> str:
-        return engine.execution_id(launch.workflow.workflow_id, launch.event_id, launch.once_key)
+        return lifecycle.execution_id(launch.workflow.workflow_id, launch.event_id, launch.once_key)
 
     # -- running -----------------------------------------------------------------------------
 
@@ -174,7 +175,7 @@ class ExecutionService:
         if stored.lease_until and stored.lease_until > self._clock():
             return (stored.lease_until - self._clock()).total_seconds() + 1
         state = self._state(stored)
-        wait = engine.due_in(state, clock=self._clock)
+        wait = lifecycle.due_in(state, clock=self._clock)
         if wait > 0:
             return wait
         try:
@@ -209,7 +210,7 @@ class ExecutionService:
             nonlocal held
             now_held = self._stored(tenant, state, held)
             if state["status"] in ("queued", "retrying"):
-                wait = timedelta(seconds=engine.due_in(state, clock=self._clock))
+                wait = timedelta(seconds=lifecycle.due_in(state, clock=self._clock))
                 held = self._executions.release(now_held, self._clock() + wait + PICKED_UP_WITHIN)
             else:
                 held = self._executions.checkpoint(now_held)
@@ -225,14 +226,14 @@ class ExecutionService:
             clock=self._clock,
         )
         match outcome:
-            case engine.RetryAfter(seconds):
+            case RetryAfter(seconds):
                 return seconds
-            case engine.OutOfTime():
+            case OutOfTime():
                 return 0.0
             case _:
                 return None
 
-    def _perform(self, tenant: str, call: engine.StepCall) -> Json:
+    def _perform(self, tenant: str, call: StepCall) -> Json:
         from pydantic import ValidationError  # noqa: PLC0415 - cold start
 
         from integrations.providers import registry  # noqa: PLC0415 - cold start
@@ -310,7 +311,7 @@ class ExecutionService:
         stored = self._executions.get(tenant, execution_id)
         self._workflows.get(tenant, stored.workflow_id)
         state = self._state(stored)
-        engine.retry_from_failed(state)
+        lifecycle.retry_from_failed(state)
         due_at = self._clock() + PICKED_UP_WITHIN
         self._executions.replace(self._stored(tenant, state, stored), due_at=due_at)
         self._queue.send(_message(tenant, execution_id))
@@ -331,7 +332,7 @@ class ExecutionService:
     def _cancel(self, tenant: str, execution_id: str) -> Execution:
         stored = self._executions.get(tenant, execution_id)
         state = self._state(stored)
-        engine.cancel(state, clock=self._clock)
+        lifecycle.cancel(state, clock=self._clock)
         self._executions.replace(self._stored(tenant, state, stored), due_at=None)
         return state
 

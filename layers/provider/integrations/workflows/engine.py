@@ -19,26 +19,44 @@ What holds, whatever dies when:
 - With ``onError: continue`` a failed step shows as failed and the execution can still succeed.
 """
 
-import hashlib
-import json
 import random
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, assert_never, cast
 
 from integrations.errors import (
-    Conflict,
     ConnectionPaused,
     ExpressionError,
     IntegrationError,
     InvalidInput,
-    ProviderError,
     ProviderUnavailable,
     RateLimited,
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now, rfc3339
 from integrations.workflows import expressions
+from integrations.workflows.lifecycle import due_in
+from integrations.workflows.limits import (
+    FEW_WORDS,
+    MAX_FAILURES_BYTES,
+    MAX_INPUT_BYTES,
+    MAX_INPUTS_BYTES,
+    MAX_OUTPUT_BYTES,
+    MAX_OUTPUTS_BYTES,
+    MAX_ROUND_FAILURES,
+    bytes_of,
+    cut,
+    limited,
+)
+from integrations.workflows.outcomes import (
+    Clock,
+    Finished,
+    Outcome,
+    OutOfTime,
+    Perform,
+    RetryAfter,
+    Save,
+    StepCall,
+)
 from integrations.workflows.records import (
     DEFAULT_ATTEMPTS,
     DEFAULT_BACKOFF_SECONDS,
@@ -48,221 +66,24 @@ from integrations.workflows.records import (
     TERMINAL,
     Execution,
     ExecutionFailure,
-    ExecutionStatus,
     Failure,
     RetryDefinition,
     RoundFailure,
     StepDefinition,
     StepRun,
-    StepStatus,
-    TriggerDefinition,
     WorkflowDefinition,
 )
+from integrations.workflows.transitions import (
+    close_run,
+    failure_of,
+    follow_workflow,
+    moment_of,
+    rest_execution,
+)
 
-MAX_OUTPUT_BYTES: Final = 32 * 1024
-MAX_OUTPUTS_BYTES: Final = 128 * 1024
-MAX_INPUT_BYTES: Final = 8 * 1024
-MAX_INPUTS_BYTES: Final = 64 * 1024
-PREVIEW_BYTES: Final = 2 * 1024
-MAX_MESSAGE: Final = 500
-MAX_ROUND_FAILURES: Final = 10
-MAX_FAILURES_BYTES: Final = 48 * 1024
-"""Beyond this, failures are told in few words: all of an execution has to fit a row of 400 KB."""
-
-FEW_WORDS: Final = 60
 MAX_RESUMES: Final = 10
 PATIENCE: Final = timedelta(hours=12)
 """How long one step or round is retried at most: the longest that a queue can hide a message."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepCall:
-    """One attempt of one step, for ``perform`` to carry out.
-
-    Attributes:
-        action: ``provider.action``.
-        connection: The name of the provider's connection.
-        params: The parameters, templates evaluated.
-        idempotency_key: The same for each repetition of this step (and round) of this execution.
-        hops: How many executions led to this one.
-    """
-
-    action: str
-    connection: str
-    params: dict[str, Json]
-    idempotency_key: str
-    hops: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The execution rests in a terminal status."""
-
-    status: ExecutionStatus
-
-
-@dataclass(frozen=True, slots=True)
-class RetryAfter:
-    """Come back in this many seconds, not earlier."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class OutOfTime:
-    """Nothing is wrong and nothing is running; go on at once in another invocation."""
-
-
-type Outcome = Finished | RetryAfter | OutOfTime
-type Perform = Callable[[StepCall], Json]
-type Save = Callable[[Execution, int], None]
-type Clock = Callable[[], datetime]
-
-
-# -- The execution's life outside the machine ------------------------------------------------
-
-
-def execution_id(workflow_id: str, event_id: str, once_key: str | None = None) -> str:
-    """The id that one event's run of one workflow always has, so that it is created once.
-
-    Args:
-        workflow_id: The workflow.
-        event_id: The event; the same for each redelivery.
-        once_key: The value of ``trigger.oncePer``; where given, it stands in the event's place.
-    """
-    identity = ["event", workflow_id, event_id]
-    if once_key is not None:
-        identity = ["once", workflow_id, once_key]
-    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-    return f"exe_{digest[:32]}"
-
-
-def new_execution(
-    workflow: WorkflowDefinition,
-    *,
-    execution_id: str,
-    workflow_id: str,
-    workflow_version: int,
-    event_id: str,
-    data: Json,
-    hops: int = 0,
-    clock: Clock = now,
-) -> Execution:
-    """An execution that waits for its first run.
-
-    Args:
-        workflow: The definition.
-        execution_id: See the function of this name.
-        workflow_id: The workflow.
-        workflow_version: The definition's version.
-        event_id: The event that starts it.
-        data: What templates see as ``trigger``.
-        hops: How many executions led to this one.
-        clock: The present moment.
-    """
-    return {
-        "executionId": execution_id,
-        "workflowId": workflow_id,
-        "workflowVersion": workflow_version,
-        "workflowName": workflow["name"],
-        "status": "queued",
-        "trigger": {
-            "type": workflow["trigger"]["type"],
-            "eventId": event_id,
-            "data": _storable(data),
-        },
-        "steps": [_fresh(step) for step in workflow["steps"]],
-        "error": None,
-        "createdAt": rfc3339(clock()),
-        "startedAt": None,
-        "finishedAt": None,
-        "retryAt": None,
-        "resumeCount": 0,
-        "retryCount": 0,
-        "hops": hops,
-    }
-
-
-def passes_filter(trigger: TriggerDefinition, data: Json, *, clock: Clock = now) -> bool:
-    """Whether an event passes the trigger's own ``filter`` expression; true where there is none.
-
-    Raises:
-        ExpressionError: The filter does not evaluate on this event.
-    """
-    condition = trigger.get("filter", True)
-    if isinstance(condition, bool):
-        return condition
-    context = {"trigger": data}
-    return expressions.truth(condition, context, now=clock(), place="trigger.filter")
-
-
-def once_key(trigger: TriggerDefinition, data: Json, *, clock: Clock = now) -> str | None:
-    """The value of ``trigger.oncePer`` for an event; ``None`` where there is no such expression.
-
-    Raises:
-        ExpressionError: The expression does not evaluate on this event, or to ``null``.
-    """
-    source = trigger.get("oncePer")
-    if source is None:
-        return None
-    place = "trigger.oncePer"
-    value = expressions.evaluate(source, {"trigger": data}, now=clock(), place=place)
-    if value is None:
-        # Every such event would be taken for the same one.
-        raise ExpressionError(f"{place}: gives null, which makes no event unique")
-    return json.dumps(value, sort_keys=True)
-
-
-def due_in(execution: Execution, *, clock: Clock = now) -> float:
-    """Seconds until the execution may go on; 0 where it may at once."""
-    retry_at = execution["retryAt"]
-    if execution["status"] != "retrying" or retry_at is None:
-        return 0.0
-    return max(0.0, (_moment(retry_at) - clock()).total_seconds())
-
-
-def cancel(execution: Execution, *, clock: Clock = now) -> None:
-    """Stop an execution for good, in place. A process that is running it fails to save, and stops.
-
-    Raises:
-        Conflict: It is finished already.
-    """
-    if execution["status"] in TERMINAL:
-        raise Conflict(f"The execution is {execution['status']} already")
-    moment = clock()
-    for run in execution["steps"]:
-        if run["status"] in {"running", "retrying"}:
-            message = "Cancelled while waiting for another attempt"
-            if run["status"] == "running":
-                message = "Cancelled during an attempt, which may have been carried out"
-            _close(run, "failed", moment, _failure("cancelled", message, moment))
-    _rest(execution, "cancelled", moment)
-
-
-def retry_from_failed(execution: Execution) -> None:
-    """Make a failed or cancelled execution go on, in place, from the step that stopped it.
-
-    What succeeded is kept; so are the finished rounds of a ``forEach``. A step that had failed with
-    ``onError: continue`` before stays failed: later steps have acted on that.
-
-    Raises:
-        Conflict: It neither failed nor was cancelled.
-    """
-    if execution["status"] not in {"failed", "cancelled"}:
-        detail = f"Only a failed or cancelled execution can be retried; it is {execution['status']}"
-        raise Conflict(detail)
-    stopped_at = execution["error"]["step"] if execution["error"] else None
-    for run in execution["steps"]:
-        error = run["error"]
-        if run["status"] == "failed" and (
-            run["id"] == stopped_at or (error is not None and error["code"] == "cancelled")
-        ):
-            _reset(run)
-    execution["status"] = "queued"
-    execution["error"] = None
-    execution["finishedAt"] = None
-    execution["retryAt"] = None
-    execution["retryCount"] += 1
 
 
 # -- The machine -----------------------------------------------------------------------------
@@ -293,7 +114,7 @@ def begin(
     if execution["status"] in TERMINAL:
         return
     if version != execution["workflowVersion"]:
-        _follow(execution, workflow, version)
+        follow_workflow(execution, workflow, version)
     machine = _Machine(execution, workflow, is_idempotent, clock)
     execution["status"] = "running"
     execution["retryAt"] = None
@@ -435,12 +256,12 @@ class _Machine:
                     return
                 self._start(step, run, again=False)  # one of many where it is a round that fails
         if self.execution["status"] == "running":
-            _rest(self.execution, "succeeded", self.clock())
+            rest_execution(self.execution, "succeeded", self.clock())
 
     def _start(self, step: StepDefinition, run: StepRun, *, again: bool) -> None:
         """Evaluate what a step needs and mark it as running; or as skipped, done or failed."""
         # As it is stored, so that the first evaluation sees the same `now()` as a repetition.
-        moment = _moment(run["startedAt"] or rfc3339(self.clock()))
+        moment = moment_of(run["startedAt"] or rfc3339(self.clock()))
         try:
             if not self._prepare(step, run, moment):
                 return
@@ -458,7 +279,7 @@ class _Machine:
         """Evaluate ``when``, ``forEach`` and the parameters; false where nothing is to be run."""
         context = self._context(step)
         if run["startedAt"] is None and not _condition(step, context, moment):
-            _close(run, "skipped", self.clock(), None)
+            close_run(run, "skipped", self.clock(), None)
             return False
         if "forEach" in step:
             items = _items(step["forEach"], context, moment)
@@ -477,8 +298,8 @@ class _Machine:
         params = expressions.render(step.get("params", {}), context, now=moment, place="params")
         self.params = cast("dict[str, Json]", params)
         run["input"] = None
-        left = MAX_INPUTS_BYTES - _bytes_of(each["input"] for each in self.execution["steps"])
-        run["input"] = _kept(self.params, min(MAX_INPUT_BYTES, left))
+        left = MAX_INPUTS_BYTES - bytes_of(each["input"] for each in self.execution["steps"])
+        run["input"] = limited(self.params, min(MAX_INPUT_BYTES, left))
         return True
 
     def _context(self, step: StepDefinition) -> dict[str, Json]:
@@ -546,7 +367,7 @@ class _Machine:
                 self._retry(step, run, failure, wait)
             case ProviderUnavailable() if error.outcome_unknown and not self._may_repeat(step):
                 failure["code"] = "outcome_unknown"
-                failure["message"] = _cut(
+                failure["message"] = cut(
                     "It may have been carried out, and carrying it out twice could do harm. "
                     + failure["message"]
                 )
@@ -566,10 +387,10 @@ class _Machine:
         reason = None
         if run["attempts"] >= attempts:
             reason = f"Gave up after {run['attempts']} attempts"
-        elif retry_at - _moment(since) > PATIENCE:
+        elif retry_at - moment_of(since) > PATIENCE:
             reason = f"Gave up: the next attempt would be {wait:.0f} seconds away"
         if reason:
-            failure["message"] = _cut(f"{reason}. {failure['message']}")
+            failure["message"] = cut(f"{reason}. {failure['message']}")
             self._fail(step, run, failure)
             return
         run["status"] = "retrying"
@@ -580,11 +401,11 @@ class _Machine:
         self.execution["retryAt"] = run["retryAt"]
 
     def _succeed(self, run: StepRun, output: Json) -> None:
-        left = MAX_OUTPUTS_BYTES - _bytes_of(each["output"] for each in self.execution["steps"])
-        kept = _kept(output, min(MAX_OUTPUT_BYTES, left))
+        left = MAX_OUTPUTS_BYTES - bytes_of(each["output"] for each in self.execution["steps"])
+        kept = limited(output, min(MAX_OUTPUT_BYTES, left))
         if run["rounds"] is None:
             run["output"] = kept
-            _close(run, "succeeded", self.clock(), None)
+            close_run(run, "succeeded", self.clock(), None)
         else:
             self._close_round(run, kept)
 
@@ -593,7 +414,7 @@ class _Machine:
         goes_on = step.get("onError", "stop") == "continue"
         has_room = self._has_room_for_failures()
         if not has_room:
-            failure["message"] = _cut(failure["message"], FEW_WORDS)
+            failure["message"] = cut(failure["message"], FEW_WORDS)
         if goes_on and run["rounds"] is not None:
             run["rounds"]["failed"] += 1
             kept = len(run["rounds"]["failures"])
@@ -602,17 +423,17 @@ class _Machine:
                 run["rounds"]["failures"].append(failed)
             self._close_round(run, None)
             return
-        _close(run, "failed", self.clock(), failure)
+        close_run(run, "failed", self.clock(), failure)
         if not goes_on:
             stopped: ExecutionFailure = {**failure, "step": run["id"]}
             self.execution["error"] = stopped
-            _rest(self.execution, "failed", self.clock())
+            rest_execution(self.execution, "failed", self.clock())
 
     def _has_room_for_failures(self) -> bool:
         runs = self.execution["steps"]
         told = [cast("Json", run["error"]) for run in runs]
         of_rounds = [cast("Json", run["rounds"]["failures"]) for run in runs if run["rounds"]]
-        return _bytes_of([*told, *of_rounds]) < MAX_FAILURES_BYTES
+        return bytes_of([*told, *of_rounds]) < MAX_FAILURES_BYTES
 
     def _close_round(self, run: StepRun, output: Json) -> None:
         rounds = run["rounds"]
@@ -631,71 +452,21 @@ class _Machine:
     def _close_rounds(self, run: StepRun) -> None:
         rounds = run["rounds"]
         if rounds is None or not rounds["failed"]:
-            _close(run, "succeeded", self.clock(), None)
+            close_run(run, "succeeded", self.clock(), None)
             return
         first = rounds["failures"][0]
         message = f"{rounds['failed']} of {rounds['total']} rounds failed. {first['message']}"
-        _close(run, "failed", self.clock(), self._failure(first["code"], message))
+        close_run(run, "failed", self.clock(), self._failure(first["code"], message))
 
     def _may_repeat(self, step: StepDefinition) -> bool:
         allowed = step.get("retry", {}).get("onUnknownOutcome", "fail") == "repeat"
         return allowed or self.is_idempotent(step["action"])
 
     def _failure(self, code: str, message: str, error: IntegrationError | None = None) -> Failure:
-        return _failure(code, message, self.clock(), error)
+        return failure_of(code, message, self.clock(), error)
 
 
 # -- Small parts -----------------------------------------------------------------------------
-
-
-def _fresh(step: StepDefinition) -> StepRun:
-    return {
-        "id": step["id"],
-        "action": step["action"],
-        "status": "pending",
-        "attempts": 0,
-        "resumes": 0,
-        "startedAt": None,
-        "finishedAt": None,
-        "durationMs": None,
-        "retryAt": None,
-        "waitingSince": None,
-        "input": None,
-        "output": None,
-        "error": None,
-        "rounds": None,
-    }
-
-
-def _reset(run: StepRun) -> None:
-    """Let a step start anew; with ``forEach``, from the round that stopped it."""
-    run["status"] = "pending"
-    run["attempts"] = 0
-    run["resumes"] = 0
-    run["finishedAt"] = None
-    run["durationMs"] = None
-    run["retryAt"] = None
-    run["waitingSince"] = None
-    run["error"] = None
-    if run["rounds"] is None:
-        run["startedAt"] = None
-
-
-def _follow(execution: Execution, workflow: WorkflowDefinition, version: int) -> None:
-    """Fit the state to a definition that was replaced meanwhile.
-
-    Steps that are still there, by id and action, keep what they have done; new ones are run when
-    their turn comes; what was removed stays visible if it had started.
-    """
-    known = {(run["id"], run["action"]): run for run in execution["steps"]}
-    ids = {step["id"] for step in workflow["steps"]}
-    removed = [run for run in execution["steps"] if run["startedAt"] and run["id"] not in ids]
-    steps = [known.get((step["id"], step["action"])) or _fresh(step) for step in workflow["steps"]]
-    for run in removed:
-        if run["status"] not in DONE:
-            run["status"] = "skipped"
-    execution["steps"] = removed + steps
-    execution["workflowVersion"] = version
 
 
 def _condition(step: StepDefinition, context: Mapping[str, Json], moment: datetime) -> bool:
@@ -726,75 +497,8 @@ def _backoff(retry: RetryDefinition, attempts: int, jitter: Callable[[], float])
     return full / 2 + jitter() * full / 2
 
 
-def _close(run: StepRun, status: StepStatus, moment: datetime, failure: Failure | None) -> None:
-    """Bring a step to its end."""
-    run["status"] = status
-    run["error"] = failure
-    run["retryAt"] = None
-    run["waitingSince"] = None
-    run["resumes"] = 0
-    run["finishedAt"] = rfc3339(moment)
-    if run["startedAt"]:
-        elapsed = moment - _moment(run["startedAt"])
-        run["durationMs"] = max(0, round(elapsed.total_seconds() * 1000))
-
-
-def _rest(execution: Execution, status: ExecutionStatus, moment: datetime) -> None:
-    execution["status"] = status
-    execution["retryAt"] = None
-    execution["finishedAt"] = rfc3339(moment)
-
-
-def _failure(
-    code: str, message: str, moment: datetime, error: IntegrationError | None = None
-) -> Failure:
-    provider = error if isinstance(error, ProviderError) else None
-    return {
-        "code": code,
-        "message": _cut(message),
-        "providerCode": provider.provider_code if provider else None,
-        "status": provider.status if provider else None,
-        "at": rfc3339(moment),
-    }
-
-
 def _message(error: IntegrationError) -> str:
     if isinstance(error, InvalidInput) and error.errors:
         fields = "; ".join(f"{each.field}: {each.message}" for each in error.errors)
         return f"{error.detail} ({fields})"
     return error.detail
-
-
-def _cut(message: str, limit: int = MAX_MESSAGE) -> str:
-    return message if len(message) <= limit else message[: limit - 1] + "…"
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _encoded(value: Json) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode(errors="replace")
-
-
-def _storable(value: Json) -> Json:
-    """``value`` without what is no text: half a surrogate pair becomes a question mark."""
-    return cast("Json", json.loads(_encoded(value)))
-
-
-def _bytes_of(values: Iterable[Json]) -> int:
-    return sum(len(_encoded(value)) for value in values if value is not None)
-
-
-def _kept(value: Json, limit: int) -> Json:
-    """``value`` as it is kept: itself, or a mark with its beginning where it is over ``limit``."""
-    try:
-        encoded = _encoded(value)
-    except (TypeError, ValueError, RecursionError):
-        # The step did its work; that its answer is not JSON must not undo that.
-        return {"truncated": True, "bytes": 0, "preview": ""}
-    if len(encoded) > max(limit, 0):
-        preview = encoded[: max(0, min(PREVIEW_BYTES, limit - 100))].decode(errors="ignore")
-        return {"truncated": True, "bytes": len(encoded), "preview": preview}
-    return cast("Json", json.loads(encoded))

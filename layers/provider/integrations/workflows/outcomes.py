@@ -1,0 +1,52 @@
+"""What passes between the engine and its caller: a step's call, and what came of a run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from integrations.models import Json
+from integrations.workflows.records import Execution, ExecutionStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCall:
+    """One attempt of one step, for ``perform`` to carry out.
+
+    Attributes:
+        action: ``provider.action``.
+        connection: The name of the provider's connection.
+        params: The parameters, templates evaluated.
+        idempotency_key: The same for each repetition of this step (and round) of this execution.
+        hops: How many executions led to this one.
+    """
+
+    action: str
+    connection: str
+    params: dict[str, Json]
+    idempotency_key: str
+    hops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The execution rests in a terminal status."""
+
+    status: ExecutionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """Come back in this many seconds, not earlier."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfTime:
+    """Nothing is wrong and nothing is running; go on at once in another invocation."""
+
+
+type Outcome = Finished | RetryAfter | OutOfTime
+type Perform = Callable[[StepCall], Json]
+type Save = Callable[[Execution, int], None]
+type Clock = Callable[[], datetime]
