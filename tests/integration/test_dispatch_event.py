@@ -218,12 +218,20 @@ def test_a_poisoned_message_fails_alone(backend: Backend, poison: str) -> None:
     assert statuses(backend) == ["succeeded", "succeeded"]
 
 
-def test_what_a_provider_does_not_send_is_kept_as_the_webhooks_last_failure(
-    backend: Backend, telegram: TelegramServer
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b'{"update_id": 7, "message": {"date": 1e999}}',
+        b'{"update_id": 7, "update_id": 8}',
+    ],
+)
+def test_what_a_provider_does_not_send_is_the_webhooks_last_failure_and_is_not_tried_again(
+    backend: Backend, telegram: TelegramServer, body: bytes
 ) -> None:
     shown = backend.call("GET", "/api/integrations/telegram/credentials").json
-    broken = delivery(b"<html>", provider="telegram", webhookId=shown["webhook"]["id"])
-    assert backend.consume("dispatch_event", [broken]) == ["message-0"]
+    broken = delivery(body, provider="telegram", webhookId=shown["webhook"]["id"])
+    assert backend.consume("dispatch_event", [broken]) == []
     shown = backend.call("GET", "/api/integrations/telegram/credentials").json
     assert shown["webhook"]["lastFailure"]["reason"]
     assert shown["webhook"]["rejected"] == 0

@@ -17,7 +17,7 @@ from tools.template import ROOT
 PACKAGE = ROOT / "layers" / "provider" / "integrations"
 FUNCTIONS = sorted((ROOT / "functions").glob("*/app.py"))
 MODULES = sorted(PACKAGE.rglob("*.py"))
-WORDS = {"errors", "models", "signatures"}
+WORDS = {"errors", "models", "signatures", "strict_json"}
 SIBLINGS = {"providers", "workflows", "storage"}
 ALLOWED = {
     "functions": {"entry", "services", "workflows"} | WORDS,
@@ -28,7 +28,8 @@ ALLOWED = {
     "storage": {"storage"} | WORDS,
     "errors": set[str](),
     "models": set[str](),
-    "signatures": {"errors", "models"},
+    "signatures": {"errors", "models", "strict_json"},
+    "strict_json": {"models"},
     "__init__": set[str](),
 }
 FOREIGN = {

@@ -1,6 +1,7 @@
 """What every registered provider keeps to."""
 
 import inspect
+import json
 import re
 import typing
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.alias_generators import to_snake
 
+from integrations import strict_json
 from integrations.errors import InvalidInput, UnknownAction
 from integrations.models import Delivery
 from integrations.providers import registry
@@ -274,9 +276,13 @@ def test_filters_of_a_trigger_take_any_event(
         b'{"object": "page", "entry": [1, null, {}, {"changes": 1}, {"messaging": [1]}]}',
         b'{"update_id": 1, "message": []}',
         b'{"update_id": 1e999, "message": {"chat": 7}}',
+        b'{"update_id": 7, "message": {"message_id": 1e999, "text": "a"}}',
+        b'{"update_id": 7, "message": {"text": "a\\ud83d", "n": ' + b"1" * 400 + b"}}",
+        b'{"object": "page", "entry": [{"id": "1", "time": 1e999, "changes": []}]}',
+        b'{"object": "page", "entry": ' + b"[" * 300 + b"]" * 300 + b"}",
         b'{"update_id": true}',
     ],
-    ids=range(14),
+    ids=range(18),
 )
 def test_a_delivery_of_any_kind_is_events_or_a_refusal(provider: Provider, body: bytes) -> None:
     if provider.inbound is None:
@@ -286,6 +292,10 @@ def test_a_delivery_of_any_kind_is_events_or_a_refusal(provider: Provider, body:
         events = provider.inbound.normalize(delivery)
     except InvalidInput:
         return
+    for event in events:
+        # What no record could hold would be delivered again and again.
+        json.dumps(dict(event.data), ensure_ascii=False, allow_nan=False).encode()
+        strict_json.check_depth(dict(event.data))
     known = {trigger.type for trigger in provider.triggers}
     assert {event.type for event in events} <= known
     assert len({event.id for event in events}) == len(events)

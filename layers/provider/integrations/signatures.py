@@ -31,10 +31,10 @@ of a delivery. Pure and standard library only: the cold path of every webhook im
 import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from integrations import strict_json
 from integrations.errors import FieldError, SignatureRefused
 from integrations.models import Json
 
@@ -446,8 +446,8 @@ def _standard_keys(secret: str) -> list[bytes]:
 
 def _member(body: bytes, name: str) -> Json:
     try:
-        parsed: Json = json.loads(body)
-    except (ValueError, RecursionError):
+        parsed = strict_json.read(body)
+    except strict_json.NotJson:
         return None
     value = parsed.get(name) if isinstance(parsed, dict) else None
     return None if isinstance(value, bool) else value

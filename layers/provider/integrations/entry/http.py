@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from math import isinf
 from typing import Annotated, Any
 
 from aws_lambda_powertools import Logger
@@ -17,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from integrations import strict_json
 from integrations.entry import settings
 from integrations.entry.problem import MAX_BODY_BYTES, Problem, problem_of
 from integrations.errors import FieldError, IntegrationError
@@ -113,7 +113,7 @@ class Api(APIGatewayHttpResolver):
     """
 
     def __init__(self) -> None:
-        super().__init__(enable_validation=True, json_body_deserializer=_strict_json)
+        super().__init__(enable_validation=True, json_body_deserializer=_json)
         self._logger = Logger()
         self.exception_handler(RequestValidationError)(_invalid)
         self.exception_handler(IntegrationError)(_failed)
@@ -182,30 +182,14 @@ def _refusal(event: dict[str, Any]) -> Problem | None:
     return None
 
 
-def _strict_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    """JSON as RFC 8259 has it: no ``NaN``, no lone surrogates, no bottomless nesting."""
-
-    def refuse(name: str) -> None:
-        detail = f"{name} is not JSON"
-        raise ValueError(detail)
-
-    def finite(digits: str) -> float:
-        number = float(digits)
-        if isinf(number):  # which nobody could write as JSON again
-            detail = "a number is too large"
-            raise ValueError(detail)
-        return number
-
+def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value
     try:
-        held = json.loads(text, parse_constant=refuse, parse_float=finite)
-        if "\\u" in text:
-            json.dumps(held, ensure_ascii=False).encode()
-    except json.JSONDecodeError:
-        raise
-    except (ValueError, RecursionError) as broken:
-        raise json.JSONDecodeError(str(broken)[:100], "", 0) from None
+        value = strict_json.read(text, whole_characters=True)
+    except strict_json.NotJson as reason:
+        # The one exception that Powertools takes for it.
+        raise json.JSONDecodeError(str(reason), "", 0) from None
     # Of a list Powertools would take the first item; every body of this API is an object.
-    return "a list" if isinstance(held, list) else held
+    return "a list" if isinstance(value, list) else value
 
 
 def _failed(failure: IntegrationError) -> Response[str]:

@@ -6,7 +6,6 @@ The addresses come from the settings alone. A service account's JSON names its o
 which is never used: whoever wrote the JSON would choose where our requests go.
 """
 
-import json
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
+from integrations import strict_json
 from integrations.errors import CredentialsRejected, ProviderUnavailable, RequestRejected
 from integrations.models import Json, now
 from integrations.providers.base import Addresses, Credentials, Http, Response
@@ -229,7 +229,7 @@ def claims(id_token: Json) -> dict[str, Json]:
     """
     try:
         payload = str(id_token).split(".")[1]
-        said = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        said = strict_json.read(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (IndexError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}

@@ -40,6 +40,7 @@ from urllib3.exceptions import HTTPError, LocationParseError, SSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeout
 from urllib3.util import Url, parse_url
 
+from integrations import strict_json
 from integrations.errors import (
     AddressRefused,
     FieldError,
@@ -421,11 +422,10 @@ class Answer:
             ProviderUnavailable: It is not JSON.
         """
         try:
-            body: Json = jsonlib.loads(self.content)
-        except (ValueError, RecursionError):
+            return strict_json.read(self.content)
+        except strict_json.NotJson:
             detail = f"{self.host} answered with status {self.status} and no JSON"
             raise ProviderUnavailable(detail, status=self.status) from None
-        return body
 
 
 class Outbound:

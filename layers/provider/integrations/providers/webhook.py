@@ -13,7 +13,6 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from email.parser import BytesParser
 from email.policy import HTTP
-from math import isinf
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -25,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from integrations import signatures
+from integrations import signatures, strict_json
 from integrations.errors import (
     FieldError,
     InvalidParams,
@@ -551,27 +550,11 @@ def _decoded(body: bytes, content_type: str, *, cut: bool = False) -> Json:
     return text
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if isinf(number):
-        # Nothing further on could write it as JSON again.
-        raise ValueError(digits[:20])
-    return number
-
-
 def _parse_json(body: bytes) -> Any:  # noqa: ANN401 - a JSON value, or the mark that it is none
     try:
-        parsed = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
-        if b"\\ud" in body.lower():
-            # Half of a surrogate pair is JSON but no Unicode: nothing further on could store it.
-            parsed = json.loads(json.dumps(parsed, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
+        return strict_json.read(body)
+    except strict_json.NotJson:
         return _NOT_JSON
-    return parsed
 
 
 def _form(body: bytes) -> Json:

@@ -145,7 +145,8 @@ class Dispatcher:
         except InvalidInput as unreadable:
             if received.first:
                 self._webhooks.record_failure(delivery.webhook_id, unreadable.detail)
-            raise
+            # It will be no better the next time: the refusal is recorded, nothing is tried again.
+            return []
         hops = _hops(delivery)
         launches: list[tuple[Launch, ExpressionError | InvalidInput | None]] = []
         for event in events:

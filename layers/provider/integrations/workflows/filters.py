@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from integrations import strict_json
 from integrations.errors import ExpressionError
 from integrations.models import rfc3339
 from integrations.workflows.values import (
@@ -154,15 +155,11 @@ def _fromjson(evaluation: Evaluation, value: Value) -> Value:
     text = _plain_text(evaluation, value)
     evaluation.budget.allocate(len(text))
     try:
-        parsed: Value = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        parsed: Value = strict_json.read(text)
+    except strict_json.NotJson:
         raise ExpressionError("needs JSON, and this is none") from None
     evaluation.budget.weigh(parsed)
     return parsed
-
-
-def _no_constant(name: str) -> Value:
-    raise ValueError(name)
 
 
 # -- Filters: text ---------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from typing import Any, cast
 from pydantic import SecretStr
 from pydantic.alias_generators import to_camel
 
+from integrations import strict_json
 from integrations.errors import (
     CredentialsRejected,
     IntegrationError,
@@ -442,8 +443,8 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _json(text: str | None) -> object:
     try:
-        return json.loads(text or "null")
-    except (ValueError, RecursionError):
+        return strict_json.read(text or "null")
+    except strict_json.NotJson:
         return None
 
 

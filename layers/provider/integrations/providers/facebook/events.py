@@ -4,7 +4,6 @@ https://developers.facebook.com/docs/graph-api/webhooks/reference/page
 https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args, override
 
 from pydantic import Field
 
+from integrations import strict_json
 from integrations.errors import InvalidInput
 from integrations.models import Delivery, Event, Json, rfc3339
 from integrations.providers.base import Params, Trigger
@@ -240,9 +240,9 @@ def normalize(delivery: Delivery) -> list[Event]:
         InvalidInput: The body is not a notification of Meta's.
     """
     try:
-        body = json.loads(delivery.body, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise InvalidInput("The body of the Facebook webhook is not JSON") from None
+        body = strict_json.read(delivery.body)
+    except strict_json.NotJson as reason:
+        raise InvalidInput(f"The body of the Facebook webhook is not JSON: {reason}") from None
     match body:
         case {"object": str(kind), "entry": list(entries)}:
             pass
@@ -270,11 +270,11 @@ def _told(entry: Mapping[str, Any]) -> Iterator[Event]:
             and text(value.get("verb")) in _VERBS
         ):
             tell = _FEED.get(str(value.get("item")), _nothing)
-            if event := tell(page_id, _clean(value)):
+            if event := tell(page_id, value):
                 yield event
     for told in _dicts(entry.get("messaging")):
         for kind, tell in _MESSAGING.items():
-            if isinstance(told.get(kind), dict) and (event := tell(page_id, _clean(told))):
+            if isinstance(told.get(kind), dict) and (event := tell(page_id, told)):
                 yield event
 
 
@@ -432,24 +432,6 @@ def _permalink(value: Mapping[str, Json]) -> str | None:
 
 
 # -- Values of Facebook's --------------------------------------------------------------------
-
-
-def _no_constant(name: str) -> None:
-    message = f"{name} is not JSON"
-    raise ValueError(message)
-
-
-def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON of whatever shape
-    """The same without halves of characters, which Facebook's cuts leave and UTF-8 cannot hold."""
-    match value:
-        case str():
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case dict():
-            return {_clean(name): _clean(item) for name, item in value.items()}
-        case list():
-            return [_clean(item) for item in value]
-        case _:
-            return value
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:

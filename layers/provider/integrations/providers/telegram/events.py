@@ -3,7 +3,6 @@
 https://core.telegram.org/bots/api#update
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StrictInt
 
+from integrations import strict_json
 from integrations.errors import InvalidInput
 from integrations.models import Delivery, Event, Json, from_epoch, rfc3339
 from integrations.providers.base import NoParams, Params
@@ -367,10 +367,6 @@ def _moment(date: Json) -> Json:
         return None
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
 def normalize(delivery: Delivery) -> list[Event]:
     """The update in a delivery: one event, or none where its kind is new to us.
 
@@ -378,13 +374,11 @@ def normalize(delivery: Delivery) -> list[Event]:
         InvalidInput: The body is not an update.
     """
     try:
-        update = json.loads(delivery.body, parse_constant=_refuse)
-        # Half a surrogate pair is valid JSON, but no text that anything further on could keep.
-        json.dumps(update, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise InvalidInput("The body is not JSON, as Telegram's updates are") from None
+        update = strict_json.read(delivery.body)
+    except strict_json.NotJson as reason:
+        raise InvalidInput(f"The body is not JSON as Telegram's updates are: {reason}") from None
     update_id = update.get("update_id") if isinstance(update, dict) else None
-    if not isinstance(update_id, int) or isinstance(update_id, bool):
+    if not isinstance(update, dict) or not isinstance(update_id, int) or update_id is True:
         raise InvalidInput("The body is not an update of Telegram: it has no update_id")
     kind = next((name for name in update if name in KINDS and isinstance(update[name], dict)), None)
     if kind is None:
