@@ -34,7 +34,6 @@ from integrations.providers.base import (
 from integrations.providers.facebook.actions import ACTIONS
 from integrations.providers.facebook.api import Graph
 from integrations.providers.facebook.app_webhook import SHARED_WEBHOOK
-from integrations.providers.facebook.events import TRIGGERS
 from integrations.providers.facebook.grant import (
     Grant,
     adopt,
@@ -45,6 +44,7 @@ from integrations.providers.facebook.grant import (
     verified,
 )
 from integrations.providers.facebook.provider import INBOUND
+from integrations.providers.facebook.triggers import TRIGGERS
 
 PARAMETERS = ("FacebookAppId", "FacebookAppSecret")
 

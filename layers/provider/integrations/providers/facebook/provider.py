@@ -31,7 +31,7 @@ from integrations.providers.base import (
 )
 from integrations.providers.facebook.actions import ACTIONS
 from integrations.providers.facebook.api import Graph, listing, text, texts
-from integrations.providers.facebook.events import TRIGGERS, normalize
+from integrations.providers.facebook.events import normalize
 from integrations.providers.facebook.grant import (
     Grant,
     PageGrant,
@@ -43,6 +43,7 @@ from integrations.providers.facebook.grant import (
     refresh,
     verified,
 )
+from integrations.providers.facebook.triggers import TRIGGERS
 
 # -- Credentials -----------------------------------------------------------------------------
 

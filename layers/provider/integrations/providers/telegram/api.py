@@ -9,7 +9,10 @@ says is searched for the token before it is repeated.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
 from urllib.parse import quote
+
+from pydantic import SecretStr
 
 from integrations.errors import (
     CredentialsRejected,
@@ -20,7 +23,7 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json
-from integrations.providers.base import Http, Response
+from integrations.providers.base import Call, Http, Response
 
 type Part = tuple[str, bytes, str]
 """A file of a multipart body: its name, its bytes, its content type."""
@@ -55,6 +58,20 @@ _SETTLED = {
 }
 
 
+class Grant(Protocol):
+    """What a request needs of a bot's credentials."""
+
+    @property
+    def bot_token(self) -> SecretStr:
+        """The token that @BotFather gave."""
+        ...
+
+    @property
+    def api_base(self) -> str | None:
+        """The address of a self-hosted Bot API server; ``None`` for Telegram's own."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bot:
     """Whom a request is made for, and by which way.
@@ -68,6 +85,13 @@ class Bot:
     token: str = field(repr=False)
     server: str
     http: Http = field(repr=False)
+
+    @classmethod
+    def of(cls, call: Call[Any]) -> Self:
+        """The bot whose credentials a call has."""
+        grant: Grant = call.credentials
+        server = grant.api_base or call.addresses.telegram_api
+        return cls(grant.bot_token.get_secret_value(), server.rstrip("/"), call.http)
 
 
 @dataclass(frozen=True, slots=True)

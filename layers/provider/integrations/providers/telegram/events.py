@@ -14,8 +14,8 @@ from integrations import strict_json
 from integrations.errors import InvalidInput
 from integrations.models import Delivery, Event, Json, from_epoch, rfc3339
 from integrations.providers.base import NoParams, Params
+from integrations.providers.telegram.actions.params import ChatId, Text
 from integrations.providers.telegram.api import as_object
-from integrations.providers.telegram.methods import ChatId, Text
 
 # -- Filters ---------------------------------------------------------------------------------
 

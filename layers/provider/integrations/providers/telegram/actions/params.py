@@ -1,4 +1,4 @@
-"""What each of Telegram's methods takes, and how it becomes a request.
+"""What parameters of Telegram's methods are made of, and how they become a request.
 
 https://core.telegram.org/bots/api#available-methods
 
@@ -12,7 +12,7 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 from mimetypes import guess_type
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -31,11 +31,14 @@ from integrations.models import Json
 from integrations.providers.base import Params
 from integrations.providers.telegram.api import Part
 
-# -- What parameters are made of -------------------------------------------------------------
-
 MAX_UPLOAD = 50 * 1024 * 1024
+
+
 MAX_PHOTO = 10 * 1024 * 1024
+
+
 MAX_CALLBACK_DATA = 64
+
 
 type Shape = dict[str, Json]
 """An object in Telegram's own shape, with Telegram's own names."""
@@ -79,7 +82,12 @@ class Upload(Params):
         return self.file_name, self.content, self.content_type or guess
 
 
-def _is_photo(value: str | Upload) -> str | Upload:
+def is_photo(value: str | Upload) -> str | Upload:
+    """Let through what Telegram takes as a photo.
+
+    Raises:
+        ValueError: An upload is too large.
+    """
     if isinstance(value, Upload) and len(value.content) > MAX_PHOTO:
         message = f"is over the {MAX_PHOTO // 2**20} MB of a photo; sendDocument takes more"
         raise ValueError(message)
@@ -98,7 +106,7 @@ def _keyboard(markup: Shape) -> Shape:
     return markup
 
 
-def _option(value: object) -> object:
+def option(value: object) -> object:
     """A text may stand for an option; templates make a number of ``{{ 1 + 1 }}``."""
     is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
     return {"text": str(value)} if is_text else value
@@ -108,8 +116,14 @@ ChatId = Annotated[
     StrictInt | Annotated[str, StringConstraints(pattern=r"^(@[A-Za-z0-9_]{1,64}|-?[0-9]{1,20})$")],
     Field(description="A chat's id, or @name of a public channel or group", examples=[123456789]),
 ]
+
+
 MessageId = Annotated[int, Field(description="The message's id in its chat")]
+
+
 Text = Annotated[str, StringConstraints(min_length=1)]
+
+
 # Neither a path nor file:…, which a self-hosted server would read from its own disk.
 Reference = Annotated[
     str,
@@ -119,12 +133,20 @@ Reference = Annotated[
         description="A URL for Telegram to fetch, or the file_id of what Telegram has already",
     ),
 ]
+
+
 File = Reference | Upload
+
+
 ParseMode = Annotated[str | None, Field(description="MarkdownV2, HTML or Markdown")]
+
+
 Entities = Annotated[
     list[Shape] | None,
     Field(description="https://core.telegram.org/bots/api#messageentity, instead of a parse mode"),
 ]
+
+
 Markup = Annotated[
     Annotated[Shape, AfterValidator(_keyboard)] | None,
     Field(
@@ -132,6 +154,8 @@ Markup = Annotated[
         '{"inline_keyboard": [[{"text": "Yes", "callback_data": "yes"}]]}'
     ),
 ]
+
+
 ParseFallback = Annotated[
     bool, Field(description="Send as plain text if Telegram cannot parse the markup")
 ]
@@ -257,333 +281,7 @@ class Existing(MethodParams):
         return self
 
 
-# -- Messages --------------------------------------------------------------------------------
-
-
-class SendMessage(Content):
-    """Takes what https://core.telegram.org/bots/api#sendmessage takes."""
-
-    text: Annotated[Text, Field(description="Up to 4096 characters after parsing")]
-    parse_mode: ParseMode = None
-    entities: Entities = None
-    link_preview_options: Annotated[
-        Shape | None, Field(description='E.g. {"is_disabled": true}')
-    ] = None
-    parse_fallback: ParseFallback = False
-
-
-class SendPhoto(Visual, Captioned, Content):
-    """Takes what https://core.telegram.org/bots/api#sendphoto takes."""
-
-    photo: Annotated[File, AfterValidator(_is_photo)]
-
-
-class SendDocument(Thumbnailed, Captioned, Content):
-    """Takes what https://core.telegram.org/bots/api#senddocument takes."""
-
-    document: File
-    disable_content_type_detection: bool | None = None
-
-
-class SendVideo(Thumbnailed, Visual, Captioned, Content):
-    """Takes what https://core.telegram.org/bots/api#sendvideo takes."""
-
-    video: File
-    duration: int | None = None
-    width: int | None = None
-    height: int | None = None
-    cover: File | None = None
-    start_timestamp: int | None = None
-    supports_streaming: bool | None = None
-
-
-class SendAudio(Thumbnailed, Captioned, Content):
-    """Takes what https://core.telegram.org/bots/api#sendaudio takes."""
-
-    audio: File
-    duration: int | None = None
-    performer: str | None = None
-    title: str | None = None
-
-
-class SendVoice(Captioned, Content):
-    """Takes what https://core.telegram.org/bots/api#sendvoice takes."""
-
-    voice: File
-    duration: int | None = None
-
-
-class SendAnimation(Thumbnailed, Visual, Captioned, Content):
-    """Takes what https://core.telegram.org/bots/api#sendanimation takes."""
-
-    animation: File
-    duration: int | None = None
-    width: int | None = None
-    height: int | None = None
-
-
-class SendVideoNote(Thumbnailed, Content):
-    """Takes what https://core.telegram.org/bots/api#sendvideonote takes."""
-
-    video_note: File
-    duration: int | None = None
-    length: int | None = None
-
-
-class SendSticker(Content):
-    """Takes what https://core.telegram.org/bots/api#sendsticker takes."""
-
-    sticker: File
-    emoji: str | None = None
-
-
-class SendMediaGroup(ToDirectMessages, ForBusiness, Posted):
-    """Takes what https://core.telegram.org/bots/api#sendmediagroup takes."""
-
-    media: Annotated[
-        list[Shape],
-        Field(
-            min_length=2,
-            max_length=10,
-            description='E.g. [{"type": "photo", "media": "https://…"}, …]; '
-            "the place of a URL may be taken by an upload",
-        ),
-    ]
-    parse_fallback: ParseFallback = False
-
-
-class Place(Content):
-    """A point on the map."""
-
-    latitude: Annotated[float, Field(ge=-90, le=90)]
-    longitude: Annotated[float, Field(ge=-180, le=180)]
-
-
-class SendLocation(Place):
-    """Takes what https://core.telegram.org/bots/api#sendlocation takes."""
-
-    horizontal_accuracy: Annotated[float | None, Field(ge=0, le=1500)] = None
-    live_period: int | None = None
-    heading: int | None = None
-    proximity_alert_radius: int | None = None
-
-
-class SendVenue(Place):
-    """Takes what https://core.telegram.org/bots/api#sendvenue takes."""
-
-    title: Text
-    address: Text
-    foursquare_id: str | None = None
-    foursquare_type: str | None = None
-    google_place_id: str | None = None
-    google_place_type: str | None = None
-
-
-class SendContact(Content):
-    """Takes what https://core.telegram.org/bots/api#sendcontact takes."""
-
-    phone_number: Text
-    first_name: Text
-    last_name: str | None = None
-    vcard: str | None = None
-
-
-class SendPoll(WithKeyboard, ForBusiness, Posted):
-    """Takes what https://core.telegram.org/bots/api#sendpoll takes."""
-
-    question: Text
-    question_parse_mode: ParseMode = None
-    question_entities: Entities = None
-    options: Annotated[
-        list[
-            Annotated[
-                Shape, BeforeValidator(_option), WithJsonSchema({"type": ["string", "object"]})
-            ]
-        ],
-        Field(min_length=1, description='Texts, or objects such as {"text": "Yes"}'),
-    ]
-    is_anonymous: bool | None = None
-    type: Literal["regular", "quiz"] | None = None
-    allows_multiple_answers: bool | None = None
-    allows_revoting: bool | None = None
-    shuffle_options: bool | None = None
-    allow_adding_options: bool | None = None
-    hide_results_until_closes: bool | None = None
-    members_only: bool | None = None
-    country_codes: list[str] | None = None
-    correct_option_ids: Annotated[
-        list[int] | None, Field(description="A quiz's right answers, counted from 0")
-    ] = None
-    explanation: str | None = None
-    explanation_parse_mode: ParseMode = None
-    explanation_entities: Entities = None
-    explanation_media: Shape | None = None
-    open_period: int | None = None
-    close_date: Annotated[int | None, Field(description="Unix time")] = None
-    is_closed: bool | None = None
-    description: str | None = None
-    description_parse_mode: ParseMode = None
-    description_entities: Entities = None
-    media: Shape | None = None
-    parse_fallback: ParseFallback = False
-
-
-class SendDice(Message):
-    """Takes what https://core.telegram.org/bots/api#senddice takes."""
-
-    emoji: Annotated[str | None, Field(description="🎲 🎯 🏀 ⚽ 🎳 or 🎰")] = None
-
-
-class SendChatAction(ForBusiness, ToChat):
-    """Takes what https://core.telegram.org/bots/api#sendchataction takes."""
-
-    action: Annotated[Text, Field(description="typing, upload_photo, record_voice …")]
-
-
-class ForwardMessage(Suggestible, Sent):
-    """Takes what https://core.telegram.org/bots/api#forwardmessage takes."""
-
-    from_chat_id: ChatId
-    message_id: MessageId
-    video_start_timestamp: int | None = None
-
-
-class CopyMessage(Captioned, WithKeyboard, Suggestible, Posted):
-    """Takes what https://core.telegram.org/bots/api#copymessage takes."""
-
-    from_chat_id: ChatId
-    message_id: MessageId
-    video_start_timestamp: int | None = None
-    show_caption_above_media: bool | None = None
-
-
-class EditMessageText(Existing):
-    """Takes what https://core.telegram.org/bots/api#editmessagetext takes."""
-
-    text: Text | None = None
-    parse_mode: ParseMode = None
-    entities: Entities = None
-    link_preview_options: Shape | None = None
-    rich_message: Annotated[Shape | None, Field(description="Instead of a text")] = None
-    parse_fallback: ParseFallback = False
-
-    @model_validator(mode="after")
-    def _has_text(self) -> Self:
-        if (self.text is None) == (self.rich_message is None):
-            message = "needs either text or richMessage"
-            raise ValueError(message)
-        return self
-
-
-class EditMessageCaption(Captioned, Existing):
-    """Takes what https://core.telegram.org/bots/api#editmessagecaption takes."""
-
-    show_caption_above_media: bool | None = None
-
-
-class EditMessageReplyMarkup(Existing):
-    """Takes what https://core.telegram.org/bots/api#editmessagereplymarkup takes."""
-
-
-class DeleteMessage(MethodParams):
-    """Takes what https://core.telegram.org/bots/api#deletemessage takes."""
-
-    chat_id: ChatId
-    message_id: MessageId
-
-
-class PinChatMessage(ForBusiness, DeleteMessage):
-    """Takes what https://core.telegram.org/bots/api#pinchatmessage takes."""
-
-    disable_notification: bool | None = None
-
-
-class UnpinChatMessage(ForBusiness):
-    """Takes what https://core.telegram.org/bots/api#unpinchatmessage takes."""
-
-    chat_id: ChatId
-    message_id: Annotated[int | None, Field(description="By default the newest pinned one")] = None
-
-
-class AnswerCallbackQuery(MethodParams):
-    """Takes what https://core.telegram.org/bots/api#answercallbackquery takes."""
-
-    callback_query_id: Text
-    text: Annotated[str | None, Field(max_length=200)] = None
-    show_alert: bool | None = None
-    url: str | None = None
-    cache_time: int | None = None
-
-
-# -- Chats, files, the webhook, and anything else --------------------------------------------
-
-
-class GetChat(MethodParams):
-    """Takes what https://core.telegram.org/bots/api#getchat takes."""
-
-    chat_id: ChatId
-
-
-class GetChatMember(GetChat):
-    """Takes what https://core.telegram.org/bots/api#getchatmember takes."""
-
-    user_id: int
-
-
-class GetFile(MethodParams):
-    """Takes what https://core.telegram.org/bots/api#getfile takes."""
-
-    file_id: Text
-
-
-class SetWebhook(MethodParams):
-    """Takes what https://core.telegram.org/bots/api#setwebhook takes."""
-
-    url: Annotated[str, Field(description="An https address; empty to remove the webhook")]
-    certificate: Upload | None = None
-    ip_address: str | None = None
-    max_connections: Annotated[int | None, Field(ge=1, le=100)] = None
-    allowed_updates: list[str] | None = None
-    drop_pending_updates: bool | None = None
-    secret_token: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$", repr=False)] = None
-
-
-class NoMethodParams(MethodParams):
-    """For a method that takes nothing."""
-
-
-class DeleteWebhook(MethodParams):
-    """Takes what https://core.telegram.org/bots/api#deletewebhook takes."""
-
-    drop_pending_updates: bool | None = None
-
-
-class AnyCall(MethodParams):
-    """Takes any of https://core.telegram.org/bots/api#available-methods by name."""
-
-    method: Annotated[
-        str, Field(pattern=r"^[A-Za-z]{1,64}$", description="E.g. setMyCommands", max_length=64)
-    ]
-    params: Shape = Field(default_factory=dict, description="In Telegram's own names and shapes")
-    parse_fallback: ParseFallback = False
-
-
-class Escape(Params):
-    """See https://core.telegram.org/bots/api#formatting-options for the modes."""
-
-    model_config = ConfigDict(defer_build=True, coerce_numbers_to_str=True)
-
-    text: str
-    parse_mode: Literal["MarkdownV2", "HTML", "Markdown"] = "MarkdownV2"
-    within: Annotated[
-        Literal["text", "code", "link"],
-        Field(description="Where it goes: plain text, `code` or ```pre```, or a link's address"),
-    ] = "text"
-
-
-# -- From parameters to a request ------------------------------------------------------------------
-
-_PROSE = frozenset({"text", "caption", "question", "explanation", "description", "message_text"})
+PROSE = frozenset({"text", "caption", "question", "explanation", "description", "message_text"})
 
 
 def outgoing(given: Mapping[str, object]) -> tuple[dict[str, Json], dict[str, Part]]:
@@ -610,7 +308,7 @@ def outgoing(given: Mapping[str, object]) -> tuple[dict[str, Json], dict[str, Pa
             return {key: refer(inner, key, f"{place}.{key}") for key, inner in value.items()}
         if isinstance(value, list):
             return [refer(inner, name, f"{place}.{n}") for n, inner in enumerate(value)]
-        if isinstance(value, str) and value.startswith("file:/") and name not in _PROSE:
+        if isinstance(value, str) and value.startswith("file:/") and name not in PROSE:
             # A self-hosted server with --local would read it from its own disk.
             message = "a file is given by URL, by file_id or as an upload, not by a path"
             raise InvalidParams("A file is named by a path", [FieldError(place, message)])

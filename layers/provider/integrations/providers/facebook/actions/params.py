@@ -1,0 +1,89 @@
+"""What the actions share: a page's parameters, and how Graph's answer is handed on.
+
+https://developers.facebook.com/docs/pages-api
+
+What Facebook answers is handed on whole, its names in camelCase, without tokens.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from integrations.models import Json
+from integrations.providers.base import Call, Params
+from integrations.providers.facebook.api import camel, harmless, listing
+from integrations.providers.facebook.grant import (
+    Grant,
+    PageId,
+    graph_of,
+    page_of,
+)
+
+type GraphField = Annotated[str, Field(pattern=r"^[a-z][0-9A-Za-z_.(){},]*$", max_length=500)]
+"""One of the fields to read, e.g. ``message`` or ``reactions.limit(5){type}``."""
+
+
+class PageParams(Params):
+    """What acts for a page."""
+
+    page_id: PageId | None = Field(
+        default=None,
+        description="The page to act for; may be left out where the connection has one page.",
+    )
+
+
+class ListParams(PageParams):
+    """What reads a list."""
+
+    limit: int = Field(default=25, ge=1, le=100, description="The most items to answer.")
+    after: str | None = Field(
+        default=None, max_length=1000, description="The ``after`` of the answer before."
+    )
+
+
+type FieldList = Annotated[
+    tuple[GraphField, ...] | None,
+    Field(description="The fields to read, in Graph's own names; empty for the usual ones."),
+]
+
+
+def answer(body: Mapping[str, Json]) -> Json:
+    """What an action answers with: Graph's answer without tokens, its names in camelCase."""
+    found = harmless(dict(body))
+    if isinstance(found, dict) and found.get("success") == "true":
+        found["success"] = True
+    return camel(found)
+
+
+def listed(body: Mapping[str, Json]) -> Json:
+    """A list's answer: ``{items, after?}``."""
+    items, after = listing(body)
+    found: dict[str, Json] = {"items": camel(harmless(items))}
+    return found | {"after": after} if after is not None else found
+
+
+def read(call: Call[Grant], page_id: str | None, object_id: str, fields: Iterable[str]) -> Json:
+    """One node, read as the page."""
+    token = page_of(call.credentials, page_id, object_id).access_token
+    return answer(graph_of(call).get(object_id, token, {"fields": ",".join(fields)}))
+
+
+def write(
+    call: Call[Grant], page_id: str | None, object_id: str, edge: str, fields: Mapping[str, Any]
+) -> Json:
+    """One change to an object, made as the page."""
+    token = page_of(call.credentials, page_id, object_id).access_token
+    return answer(graph_of(call).post(f"{object_id}{edge}", token, fields))
+
+
+def remove(call: Call[Grant], page_id: str | None, object_id: str) -> Json:
+    """Delete an object, as the page."""
+    token = page_of(call.credentials, page_id, object_id).access_token
+    return answer(graph_of(call).delete(object_id, token))
+
+
+COMMENT: dict[str, Json] = {"commentId": "122100000000000001_987654321"}
+
+
+POST: dict[str, Json] = {"postId": "110000000000001_122100000000000001"}

@@ -1,0 +1,8 @@
+"""What both providers of Google Sheets do: a module for each group of actions.
+
+https://developers.google.com/workspace/sheets/api/reference/rest
+"""
+
+from integrations.providers.sheets.actions import ranges, rows, spreadsheets
+
+ACTIONS = (*ranges.ACTIONS, *rows.ACTIONS, *spreadsheets.ACTIONS)

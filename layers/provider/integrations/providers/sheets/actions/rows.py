@@ -1,0 +1,434 @@
+"""Rows of a table: found, appended, changed, deleted.
+
+https://developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheets.values
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from integrations.errors import FieldError, InvalidParams
+from integrations.models import Json
+from integrations.providers.base import Action, Call
+from integrations.providers.sheets import a1
+from integrations.providers.sheets.actions.params import (
+    SAMPLE,
+    InTable,
+    IntoTable,
+    OnSpreadsheet,
+    Range,
+    Reading,
+    Row,
+    RowNumber,
+    RowObject,
+    Tab,
+    Writing,
+)
+from integrations.providers.sheets.api import (
+    Cell,
+    Spreadsheet,
+    wrong,
+)
+from integrations.providers.sheets.tables import (
+    NATIVE,
+    WHOLE_FIRST_TAB,
+    Line,
+    Table,
+    fitted,
+    place,
+    read_table,
+    text,
+    widened,
+)
+
+
+class Finding(InTable, Reading):
+    """Where rows are looked for."""
+
+    range: Range | None = Field(
+        None, description="Where the table is, header included; instead of headerRow"
+    )
+
+    @model_validator(mode="after")
+    def _one_header(self) -> Self:
+        if self.range is not None and "header_row" in self.model_fields_set:
+            raise ValueError("headerRow does not go with range, whose first row is the header")
+        return self
+
+
+class GetRows(Finding):
+    """Which rows to get."""
+
+    filter: RowObject | None = Field(
+        None, description="What columns must hold: column name → value; null for empty"
+    )
+    limit: Annotated[int, Field(ge=1)] | None = Field(None, description="The most rows to give")
+    offset: Annotated[int, Field(ge=0)] = Field(0, description="How many to leave out before")
+
+
+class FindRow(Finding):
+    """Which row to find."""
+
+    filter: RowObject = Field(
+        description="What columns must hold: column name → value; null for empty"
+    )
+
+
+def _found(
+    call: Call[Any], params: Finding, wanted: Mapping[str, Cell]
+) -> tuple[Table, list[tuple[int, list[Cell]]]]:
+    """The table, and its rows that hold what is wanted."""
+    spreadsheet = Spreadsheet.of(call, params.spreadsheet_id)
+    if params.range is not None:
+        asked = place(params.range, params.sheet)
+        table = read_table(spreadsheet, asked, None, params.options(), "range")
+    else:
+        asked = a1.quoted(params.sheet) if params.sheet else WHOLE_FIRST_TAB
+        table = read_table(spreadsheet, asked, params.header_row, params.options())
+    names = table.names.values()
+    unknown = [name for name in wanted if name not in names]
+    if unknown and names:
+        errors = [FieldError(f"filter.{name}", "no column has this name") for name in unknown]
+        detail = f"No column is called {', '.join(unknown)}; there are: {', '.join(names)}"
+        raise InvalidParams(detail, errors)
+    return table, table.where(wanted)
+
+
+def get_rows(call: Call[Any], params: GetRows) -> Json:
+    """A table's rows as objects: ``{header, rows, rowNumbers, total}``.
+
+    A column without a name is called by its letter; of two with one name the second is
+    ``Name (2)``. Rows that are empty throughout are left out. ``total`` counts all that pass the
+    filter, ``limit`` and ``offset`` aside.
+    """
+    table, found = _found(call, params, params.filter or {})
+    end = None if params.limit is None else params.offset + params.limit
+    given = found[params.offset : end]
+    return {
+        "header": list(table.names.values()),
+        "rows": [table.record(cells) for _, cells in given],
+        "rowNumbers": [number for number, _ in given],
+        "total": len(found),
+    }
+
+
+GET_ROWS = Action(
+    name="getRows",
+    title="Get rows as objects",
+    params=GetRows,
+    run=get_rows,
+    example={
+        "spreadsheetId": SAMPLE,
+        "sheet": "Orders",
+        "filter": {"Status": "open"},
+        "limit": 50,
+    },
+    idempotent=True,
+)
+
+
+def find_row(call: Call[Any], params: FindRow) -> Json:
+    """The first row that passes the filter: ``{found, rowNumber, row}``."""
+    table, found = _found(call, params, params.filter)
+    if not found:
+        return {"found": False, "rowNumber": None, "row": None}
+    number, cells = found[0]
+    return {"found": True, "rowNumber": number, "row": table.record(cells)}
+
+
+FIND_ROW = Action(
+    name="findRow",
+    title="Find a row",
+    params=FindRow,
+    run=find_row,
+    example={"spreadsheetId": SAMPLE, "sheet": "Orders", "filter": {"Id": 1001}},
+    idempotent=True,
+)
+
+
+class Appending(IntoTable):
+    """Where rows are appended."""
+
+    range: Range | None = Field(
+        None, description="Where Google looks for the table; then arrays alone, and no header"
+    )
+    insert_data: Literal["INSERT_ROWS", "OVERWRITE"] = Field(
+        "INSERT_ROWS", description="Insert new rows, or fill what is under the table"
+    )
+
+
+class AppendRow(Appending):
+    """The row to append."""
+
+    values: Row = Field(description="Cells in the columns' order, or column name → cell")
+
+
+def append_row(call: Call[Any], params: AppendRow) -> Json:
+    """Append a row: ``{rowNumber, updatedRange, updatedRows, …}``.
+
+    An array must not be longer than the header (where there is one), an object must not name
+    columns that it lacks unless ``addMissingColumns`` is set.
+
+    https://developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheets.values/append
+    """
+    return _appended(call, params, {"values": params.values})
+
+
+APPEND_ROW = Action(
+    name="appendRow",
+    title="Append a row",
+    params=AppendRow,
+    run=append_row,
+    example={
+        "spreadsheetId": SAMPLE,
+        "sheet": "Orders",
+        "values": {"Id": 1003, "Customer": "Ann", "Status": "open"},
+    },
+)
+
+
+class AppendRows(Appending):
+    """The rows to append."""
+
+    rows: Annotated[list[Row], Field(min_length=1, max_length=50_000)]
+
+
+def append_rows(call: Call[Any], params: AppendRows) -> Json:
+    """Append rows in one request, arrays and objects as in ``append_row``; all of them or none."""
+    return _appended(call, params, {f"rows.{index}": row for index, row in enumerate(params.rows)})
+
+
+APPEND_ROWS = Action(
+    name="appendRows",
+    title="Append rows",
+    params=AppendRows,
+    run=append_rows,
+    example={
+        "spreadsheetId": SAMPLE,
+        "sheet": "Orders",
+        "rows": [[1004, "Ben", "open"], {"Id": 1005, "Customer": "Cleo"}],
+    },
+)
+
+
+def _appended(call: Call[Any], params: Appending, rows: Mapping[str, Line]) -> Json:
+    spreadsheet = Spreadsheet.of(call, params.spreadsheet_id)
+    if params.range is None:
+        header, ready = fitted(
+            spreadsheet,
+            params.sheet,
+            params.header_row,
+            rows,
+            add_missing=params.add_missing_columns,
+        )
+        asked, blame = header.anchor(), "sheet"
+    else:
+        for field, row in rows.items():
+            if isinstance(row, dict):
+                raise wrong(field, "an object needs a header: say sheet and headerRow, not range")
+        ready = [list(row) for row in rows.values()]
+        asked, blame = place(params.range, params.sheet), "range"
+    return spreadsheet.append(
+        asked,
+        ready,
+        value_input=params.value_input,
+        insert_data=params.insert_data,
+        blame=blame,
+    )
+
+
+class UpsertRow(InTable, Writing):
+    """The row to update or to append."""
+
+    key_column: Annotated[str, Field(min_length=1)] = Field(
+        description="The column whose value tells the row"
+    )
+    values: RowObject = Field(description="Column name → cell, the key column's included")
+    add_missing_columns: bool = Field(
+        default=False, description="Adds a column for each name that the header lacks"
+    )
+
+
+def upsert_row(call: Call[Any], params: UpsertRow) -> Json:
+    """Update the first row whose key column holds the same value, or append one.
+
+    Columns that ``values`` does not name stay as they are. A repetition finds what the first try
+    wrote; two at the same moment with one new key can still append both.
+
+    Returns:
+        ``{action: "updated"|"inserted", rowNumber, updatedRange, …}``.
+    """
+    spreadsheet = Spreadsheet.of(call, params.spreadsheet_id)
+    key = params.key_column.strip()
+    wanted = params.values.get(key)
+    if not text(wanted):
+        raise wrong("values", f"the key column {key} needs a value")
+    asked = a1.quoted(params.sheet) if params.sheet else WHOLE_FIRST_TAB
+    table = read_table(spreadsheet, asked, params.header_row, NATIVE)
+    header = table.header
+    missing = header.lacks(params.values)
+    if missing and params.add_missing_columns:
+        header = widened(spreadsheet, header, missing)
+    elif missing:
+        errors = [
+            FieldError(
+                "keyColumn" if name == key else f"values.{name}",
+                f"no column is called {name}; {header.told()}",
+            )
+            for name in missing
+        ]
+        raise InvalidParams(f"{errors[0].field}: {errors[0].message}", errors)
+    if found := table.where({key: wanted}):
+        number = found[0][0]
+        # The key stays as it is: writing "5" over 5 would make text of a number.
+        line = header.line({**params.values, key: None})
+        done = spreadsheet.write(
+            header.cells(number, len(line)), [line], value_input=params.value_input, blame="sheet"
+        )
+        return {"action": "updated", "rowNumber": number, **done}
+    done = spreadsheet.append(
+        header.anchor(),
+        [header.line(params.values)],
+        value_input=params.value_input,
+        insert_data="INSERT_ROWS",
+        blame="sheet",
+    )
+    return {"action": "inserted", **done}
+
+
+UPSERT_ROW = Action(
+    name="upsertRow",
+    title="Update a row or append it",
+    params=UpsertRow,
+    run=upsert_row,
+    example={
+        "spreadsheetId": SAMPLE,
+        "sheet": "Orders",
+        "keyColumn": "Id",
+        "values": {"Id": 1001, "Status": "paid"},
+    },
+    idempotent=True,
+)
+
+
+class UpdateRow(IntoTable):
+    """The row to write over."""
+
+    row: RowNumber = Field(description="The row's number")
+    values: Row = Field(
+        description="Cells in the columns' order, or column name → cell; null changes nothing"
+    )
+
+
+def update_row(call: Call[Any], params: UpdateRow) -> Json:
+    """Write over a row's cells; those that are ``null`` or not named stay as they are."""
+    spreadsheet = Spreadsheet.of(call, params.spreadsheet_id)
+    if isinstance(params.values, dict) and params.row == params.header_row:
+        raise wrong("row", f"row {params.row} is the header")
+    header, (line,) = fitted(
+        spreadsheet,
+        params.sheet,
+        params.header_row,
+        {"values": params.values},
+        add_missing=params.add_missing_columns,
+    )
+    done = spreadsheet.write(
+        header.cells(params.row, len(line)), [line], value_input=params.value_input, blame="row"
+    )
+    return {"rowNumber": params.row, **done}
+
+
+UPDATE_ROW = Action(
+    name="updateRow",
+    title="Write a row",
+    params=UpdateRow,
+    run=update_row,
+    example={
+        "spreadsheetId": SAMPLE,
+        "sheet": "Orders",
+        "row": 2,
+        "values": {"Status": "shipped"},
+    },
+    idempotent=True,
+)
+
+
+class DeleteRows(OnSpreadsheet):
+    """The rows to delete, one by one or from … to."""
+
+    sheet: Tab | None = Field(None, description="The tab's title; the first tab by default")
+    rows: Annotated[list[RowNumber], Field(min_length=1, max_length=10_000)] | None = Field(
+        None, description="The rows' numbers"
+    )
+    start_row: RowNumber | None = Field(None, description="The first row's number")
+    end_row: RowNumber | None = Field(None, description="The last row's number")
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.rows is None) == (self.start_row is None):
+            raise ValueError("say either rows or startRow (and endRow)")
+        if self.end_row is not None and (self.start_row or self.end_row + 1) > self.end_row:
+            raise ValueError("endRow goes with startRow and is not before it")
+        return self
+
+    def spans(self) -> list[tuple[int, int]]:
+        """First and last number of each run of rows, the lowest in the sheet first."""
+        if self.start_row is not None:
+            return [(self.start_row, self.end_row or self.start_row)]
+        spans: list[tuple[int, int]] = []
+        for row in sorted(set(self.rows or ())):
+            if spans and row == spans[-1][1] + 1:
+                spans[-1] = spans[-1][0], row
+            else:
+                spans.append((row, row))
+        # From below, so that no deletion moves the rows of the next.
+        return spans[::-1]
+
+
+def delete_rows(call: Call[Any], params: DeleteRows) -> Json:
+    """Delete rows; those below move up. All of them or none: ``{deletedRows}``.
+
+    https://developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheets/request#deletedimensionrequest
+    """
+    spreadsheet = Spreadsheet.of(call, params.spreadsheet_id)
+    sheet = spreadsheet.tab(params.sheet).get("sheetId", 0)
+    spans = params.spans()
+    for_each: list[Json] = [
+        {
+            "deleteDimension": {
+                "range": {
+                    "sheetId": sheet,
+                    "dimension": "ROWS",
+                    "startIndex": first - 1,
+                    "endIndex": last,
+                }
+            }
+        }
+        for first, last in spans
+    ]
+    spreadsheet.change(*for_each)
+    return {"deletedRows": sum(last - first + 1 for first, last in spans)}
+
+
+DELETE_ROWS = Action(
+    name="deleteRows",
+    title="Delete rows",
+    params=DeleteRows,
+    run=delete_rows,
+    example={"spreadsheetId": SAMPLE, "sheet": "Orders", "rows": [2, 3]},
+)
+
+
+ACTIONS = (
+    GET_ROWS,
+    FIND_ROW,
+    APPEND_ROW,
+    APPEND_ROWS,
+    UPSERT_ROW,
+    UPDATE_ROW,
+    DELETE_ROWS,
+)

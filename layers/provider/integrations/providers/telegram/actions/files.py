@@ -1,0 +1,78 @@
+"""Files that the bot was sent.
+
+https://core.telegram.org/bots/api#getfile
+"""
+
+from base64 import b64encode
+from mimetypes import guess_type
+from typing import Any
+
+from integrations.errors import RequestRejected
+from integrations.models import Json
+from integrations.providers.base import (
+    Action,
+    Call,
+)
+from integrations.providers.telegram import api
+from integrations.providers.telegram.actions.method import method_action
+from integrations.providers.telegram.actions.params import MethodParams, Text
+
+
+class GetFile(MethodParams):
+    """Takes what https://core.telegram.org/bots/api#getfile takes."""
+
+    file_id: Text
+
+
+GET_FILE = method_action(
+    "getFile",
+    "Show a file's size and path",
+    GetFile,
+    {"fileId": "BQACAgIAAxkBAAIBamYm"},
+    returns="file",
+    idempotent=True,
+)
+
+
+def download_file(call: Call[Any], params: GetFile) -> Json:
+    """Fetch a file that the bot was sent: https://core.telegram.org/bots/api#getfile.
+
+    Returns:
+        ``{"fileId", "size", "file": {"fileName", "contentType", "contentBase64"}}``; ``file`` may
+        be given as it is to whatever takes an upload.
+
+    Raises:
+        RequestRejected: There is no such file, or it is over 4 MB.
+    """
+    found = api.invoke(api.Bot.of(call), "getFile", {"file_id": params.file_id}).result
+    path = found.get("file_path") if isinstance(found, dict) else None
+    size = found.get("file_size") if isinstance(found, dict) else None
+    if isinstance(size, int) and size > api.MAX_DOWNLOAD:
+        raise RequestRejected(api.too_large(size))
+    if not isinstance(path, str) or not path:
+        raise RequestRejected("Telegram names no path for this file: bots get files up to 20 MB")
+    response = api.download(api.Bot.of(call), path)
+    name = path.rpartition("/")[2]
+    # Telegram serves everything as application/octet-stream; the name knows better.
+    file: dict[str, Json] = {
+        "fileName": name,
+        "contentType": guess_type(name)[0] or "application/octet-stream",
+        "contentBase64": b64encode(response.content).decode(),
+    }
+    return {"fileId": params.file_id, "size": len(response.content), "file": file}
+
+
+DOWNLOAD_FILE = Action(
+    name="downloadFile",
+    title="Fetch a file that the bot was sent (up to 4 MB)",
+    params=GetFile,
+    run=download_file,
+    example={"fileId": "BQACAgIAAxkBAAIBamYm"},
+    idempotent=True,
+)
+
+
+ACTIONS = (
+    GET_FILE,
+    DOWNLOAD_FILE,
+)

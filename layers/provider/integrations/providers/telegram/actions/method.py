@@ -1,0 +1,85 @@
+"""A method of the Bot API as an action.
+
+https://core.telegram.org/bots/api#making-requests
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from integrations.models import Json
+from integrations.providers.base import (
+    Action,
+    Call,
+)
+from integrations.providers.telegram import api
+from integrations.providers.telegram.actions.params import MethodParams
+
+
+def _output(noun: str, answer: api.Answer) -> Json:
+    """What a step sees: the ids at hand, the whole result under its noun, and the notes.
+
+    A message gives ``{"messageId", "chatId", "message"}``, an album ``{"messageIds", "chatId",
+    "messages"}``, a plain yes ``{"ok": true}``.
+    """
+    result = answer.result
+    if isinstance(result, bool):
+        return {"ok": result, **answer.notes}
+    ids: dict[str, Json] = {}
+    if noun == "message":
+        message = api.as_object(result)
+        ids = {
+            "messageId": message.get("message_id"),
+            "chatId": api.as_object(message.get("chat")).get("id"),
+        }
+    elif noun == "messages":
+        messages = (
+            [api.as_object(message) for message in result] if isinstance(result, list) else []
+        )
+        ids = {
+            "messageIds": [message.get("message_id") for message in messages],
+            "chatId": api.as_object(messages[0].get("chat")).get("id") if messages else None,
+        }
+    return {**ids, noun: result, **answer.notes}
+
+
+def method_action(
+    name: str,
+    title: str,
+    params: type[MethodParams],
+    example: Mapping[str, Json],
+    *,
+    returns: str = "message",
+    idempotent: bool = False,
+) -> Action:
+    """The action for a Bot API method: its name is the method's.
+
+    Args:
+        name: The method's name.
+        title: What it does, in a few words.
+        params: The model of its parameters.
+        example: Parameters that fit.
+        returns: What a result is called in the output, where it is more than a yes.
+        idempotent: Whether a repetition does no harm.
+    """
+
+    def run(call: Call[Any], given: MethodParams) -> Json:
+        request, files = given.request()
+        fallback = bool(getattr(given, "parse_fallback", False))
+        answer = api.invoke(api.Bot.of(call), name, request, files, parse_fallback=fallback)
+        return _output(returns, answer)
+
+    return Action(
+        name=name, title=title, params=params, run=run, example=example, idempotent=idempotent
+    )
+
+
+CHAT: Mapping[str, Json] = {"chatId": 123456789}
+
+
+MESSAGE: Mapping[str, Json] = {"chatId": 123456789, "messageId": 42}
+
+
+IMAGE = "https://example.com/cat.jpg"
+
+
+MARKUP: Json = {"inline_keyboard": [[{"text": "Yes", "callback_data": "yes"}]]}
