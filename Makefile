@@ -10,6 +10,8 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 ARCHITECTURE ?= arm64
 STAGE ?= default
+QUICK = -n 2 --dist worksteal
+E2E = -n 4 --dist worksteal
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,11 +22,17 @@ run: $(VENVS)  ## run the whole stack on this machine, at http://localhost:3000 
 logs: .venv/.done  ## follow what the functions of `make run` log: [FUNCTION=get-status]
 	@$(BIN)/python -m local.logs
 
-test: $(VENVS)  ## every test: unit, integration and end-to-end
-	@$(BIN)/pytest
+# The quick tests keep both cores of a small machine busy; the end-to-end ones mostly wait, and each
+# of their workers has a platform of its own.
+test: $(VENVS)  ## every test: the quick ones, then end-to-end
+	@$(BIN)/pytest $(QUICK) --ignore=tests/e2e
+	@$(BIN)/pytest $(E2E) tests/e2e
 
-unit integration e2e: $(VENVS)  ## one kind of tests
-	@$(BIN)/pytest tests/$@
+unit integration: $(VENVS)  ## one kind of tests
+	@$(BIN)/pytest $(QUICK) tests/$@
+
+e2e: $(VENVS)  ## the tests of the deployed stack
+	@$(BIN)/pytest $(E2E) tests/e2e
 
 chaos: $(VENVS)  ## 5,000 webhooks while functions are killed, and providers down for a minute
 	@CHAOS_WEBHOOKS=5000 DOWN_SECONDS=60 $(BIN)/pytest -s tests/e2e/test_chaos.py tests/e2e/test_faults.py

@@ -27,17 +27,6 @@ MAIL_USER = "stack@example.com"
 MAIL_PASSWORD = "5ecret-of-the-stack"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try a failed end-to-end test once more, and show that it was tried.
-
-    A whole cloud runs beside the tests on a few cores: what waits for it may wait too short once. A
-    fault of ours fails twice.
-    """
-    for item in items:
-        if "/tests/e2e/" in item.path.as_posix():
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 @dataclass(frozen=True)
 class StandIns:
     """Who plays the providers, for all the tests of a session."""

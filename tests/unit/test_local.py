@@ -8,15 +8,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import boto3
 import pytest
 import requests
-from moto import mock_aws
 
 from local import programs, proxy, sam, settings, state
 from local.errors import PlatformError
 from local.report import Report
-from local.tokens import Tokens, hash_of
 from tools.template import Resolver
 
 # -- settings --
@@ -256,49 +253,3 @@ def test_taken_port_is_named() -> None:
         port = other.getsockname()[1]
         with pytest.raises(PlatformError, match=f"port {port} is taken"):
             proxy.listen(port)
-
-
-# -- tokens --
-
-
-@pytest.fixture
-def tokens() -> Iterator[Tokens]:
-    with mock_aws():
-        dynamodb = boto3.client("dynamodb", "us-east-1")
-        dynamodb.create_table(
-            TableName="tokens",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "tokenHash", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "tokenHash", "AttributeType": "S"}],
-        )
-        yield Tokens(dynamodb, "tokens")
-
-
-def test_token_is_kept_as_its_hash_only(tokens: Tokens) -> None:
-    token = tokens.create(tenant="acme", name="ci", scopes=["read"], days=7)
-    (item,) = tokens.items("acme")
-    assert token.startswith("ib_")
-    assert len(token) == 46
-    assert token not in json.dumps(item)
-    assert item["tokenHash"]["S"] == hash_of(token)
-    assert item["scopes"] == {"SS": ["read"]}
-    assert int(item["expiresAt"]["N"]) - int(item["createdAt"]["N"]) == 7 * 24 * 60 * 60
-
-
-def test_tokens_have_one_tenant_s_names(tokens: Tokens) -> None:
-    tokens.create(tenant="acme", name="ci")
-    tokens.create(tenant="other", name="ci")
-    with pytest.raises(PlatformError, match="acme has a token ci"):
-        tokens.create(tenant="acme", name="ci")
-    with pytest.raises(PlatformError, match="unknown scope admin"):
-        tokens.create(tenant="acme", name="x", scopes=["admin"])
-
-
-def test_revoked_token_is_gone(tokens: Tokens) -> None:
-    token = tokens.create(tenant="acme", name="ci")
-    kept = tokens.create(tenant="acme", name="other")
-    tokens.revoke(tenant="acme", name="ci")
-    assert not tokens.holds(token)
-    assert tokens.holds(kept)
-    with pytest.raises(PlatformError, match="no token ci"):
-        tokens.revoke(tenant="acme", name="ci")

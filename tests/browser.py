@@ -1,0 +1,27 @@
+"""A real browser for tests: Chromium, driven by Playwright.
+
+The fixtures are the root conftest's: ``chromium`` is the browser, ``page`` a page in a profile of
+its own. https://playwright.dev/python/docs/api/class-page
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, sync_playwright
+
+from local import chromium
+
+
+@contextmanager
+def running() -> Iterator[Browser]:
+    """Start a Chromium, and end it."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium.executable(),
+            # The tests' pages are this project's own; a container gives no user namespaces.
+            args=["--no-sandbox"],
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
