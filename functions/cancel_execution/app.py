@@ -1,6 +1,6 @@
 """POST /api/executions/{executionId}/cancel: stop an unfinished execution."""
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import Api, ExecutionId
 from integrations.services.answers import ExecutionAnswer, execution_answer
 
@@ -12,7 +12,7 @@ app = Api()
 )
 def cancel_execution(execution_id: ExecutionId) -> ExecutionAnswer:
     """A step that is under way may still be carried out."""
-    state = settings.execution_service().cancel(app.tenant, execution_id)
+    state = wiring.execution_service().cancel(app.tenant, execution_id)
     return execution_answer(state)
 
 

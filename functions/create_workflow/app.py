@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import Api, Body
-from integrations.services.workflows import WorkflowAnswer
+from integrations.services.answers import WorkflowAnswer
 
 app = Api()
 
@@ -12,7 +12,7 @@ app = Api()
 @app.post("/api/workflows", summary="Create a workflow", tags=["Workflows"])
 def create_workflow(body: Annotated[dict[str, Any], Body()]) -> WorkflowAnswer:
     """Kept only where everything in it checks; each mistake is named with its place (422)."""
-    return settings.workflow_service().create(app.tenant, body)
+    return wiring.workflow_service().create(app.tenant, body)
 
 
 handler = app.handler

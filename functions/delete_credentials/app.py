@@ -1,8 +1,8 @@
 """DELETE /api/integrations/{providerId}/credentials: revoke at the provider, then forget."""
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, Api, ConnectionName, ProviderId
-from integrations.services.connections import DeletedAnswer
+from integrations.services.answers import DeletedAnswer
 
 app = Api()
 
@@ -16,7 +16,7 @@ def delete_credentials(
     provider_id: ProviderId, connection: ConnectionName = DEFAULT
 ) -> DeletedAnswer:
     """Refused (409) while workflows use the connection; the detail names them."""
-    return settings.connection_service().delete(app.tenant, provider_id, connection)
+    return wiring.connection_remover().remove(app.tenant, provider_id, connection)
 
 
 handler = app.handler

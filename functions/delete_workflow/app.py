@@ -1,8 +1,8 @@
 """DELETE /api/workflows/{workflowId}: remove a workflow; its executions stay."""
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import Api, WorkflowId
-from integrations.services.workflows import WorkflowDeleted
+from integrations.services.answers import WorkflowDeleted
 
 app = Api()
 
@@ -10,7 +10,7 @@ app = Api()
 @app.delete("/api/workflows/<workflowId>", summary="Remove a workflow", tags=["Workflows"])
 def delete_workflow(workflow_id: WorkflowId) -> WorkflowDeleted:
     """What it alone had waited for is cancelled at the provider."""
-    return settings.workflow_service().delete(app.tenant, workflow_id)
+    return wiring.workflow_service().delete(app.tenant, workflow_id)
 
 
 handler = app.handler

@@ -1,8 +1,8 @@
 """GET /api/integrations/{providerId}/credentials: a connection's metadata, its secrets never."""
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, Api, ConnectionName, ProviderId
-from integrations.services.connections import ConnectionAnswer
+from integrations.services.answers import ConnectionAnswer
 
 app = Api()
 
@@ -14,7 +14,7 @@ def get_credentials(
     provider_id: ProviderId, connection: ConnectionName = DEFAULT
 ) -> ConnectionAnswer:
     """Whose credentials these are, their state, and the webhook that belongs to them."""
-    return settings.connection_service().metadata(app.tenant, provider_id, connection)
+    return wiring.connection_reader().metadata(app.tenant, provider_id, connection)
 
 
 handler = app.handler

@@ -1,6 +1,6 @@
 """GET /api/executions/{executionId}: one execution, whole."""
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import Api, ExecutionId
 from integrations.services.answers import ExecutionAnswer, execution_answer
 
@@ -10,7 +10,7 @@ app = Api()
 @app.get("/api/executions/<executionId>", summary="Show an execution", tags=["Executions"])
 def get_execution(execution_id: ExecutionId) -> ExecutionAnswer:
     """Each step with its attempts, input, output, error and duration."""
-    state = settings.execution_service().get(app.tenant, execution_id)
+    state = wiring.execution_service().get(app.tenant, execution_id)
     return execution_answer(state)
 
 

@@ -1,8 +1,8 @@
 """GET /api/integrations/oauth/status/{handshakeId}: how far a login is."""
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import Api, HandshakeId
-from integrations.services.oauth import HandshakeAnswer
+from integrations.services.answers import HandshakeAnswer
 
 app = Api()
 
@@ -12,7 +12,7 @@ app = Api()
 )
 def get_oauth_status(handshake_id: HandshakeId) -> HandshakeAnswer:
     """`pending`, `completed` with the metadata, `failed` with the reason, or `expired`."""
-    return settings.oauth_service().status(app.tenant, handshake_id)
+    return wiring.oauth_service().status(app.tenant, handshake_id)
 
 
 handler = app.handler

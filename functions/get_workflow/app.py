@@ -1,8 +1,8 @@
 """GET /api/workflows/{workflowId}: one workflow with its definition."""
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import Api, WorkflowId
-from integrations.services.workflows import WorkflowAnswer
+from integrations.services.answers import WorkflowAnswer
 
 app = Api()
 
@@ -10,7 +10,7 @@ app = Api()
 @app.get("/api/workflows/<workflowId>", summary="Show a workflow", tags=["Workflows"])
 def get_workflow(workflow_id: WorkflowId) -> WorkflowAnswer:
     """The definition, its version, and the address that its events come to."""
-    return settings.workflow_service().get(app.tenant, workflow_id)
+    return wiring.workflow_service().get(app.tenant, workflow_id)
 
 
 handler = app.handler

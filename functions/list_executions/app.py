@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import ID_PATTERN, Api, Limit, Moment, NextToken, Query
 from integrations.services.answers import ExecutionPage, execution_page
 from integrations.workflows.records import ExecutionStatus
@@ -20,7 +20,7 @@ def list_executions(  # noqa: PLR0917 - the filters of one list
     next_token: NextToken = None,
 ) -> ExecutionPage:
     """One page of summaries; `nextToken` is there while more follow."""
-    found, token = settings.execution_service().page(
+    found, token = wiring.execution_service().page(
         app.tenant, workflow_id, status, since, until, limit, next_token
     )
     return execution_page(found, token)

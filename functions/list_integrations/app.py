@@ -2,7 +2,7 @@
 
 from integrations.entry.http import Api
 from integrations.services import catalogue
-from integrations.services.catalogue import CatalogueAnswer
+from integrations.services.answers import CatalogueAnswer
 
 app = Api()
 

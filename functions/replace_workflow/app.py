@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import Api, Body, WorkflowId
-from integrations.services.workflows import WorkflowAnswer
+from integrations.services.answers import WorkflowAnswer
 
 app = Api()
 
@@ -14,7 +14,7 @@ def replace_workflow(
     workflow_id: WorkflowId, body: Annotated[dict[str, Any], Body()]
 ) -> WorkflowAnswer:
     """The whole definition; `enabled: false` switches it off."""
-    return settings.workflow_service().replace(app.tenant, workflow_id, body)
+    return wiring.workflow_service().replace(app.tenant, workflow_id, body)
 
 
 handler = app.handler

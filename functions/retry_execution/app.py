@@ -1,6 +1,6 @@
 """POST /api/executions/{executionId}/retry: let a failed execution go on."""
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import Api, ExecutionId
 from integrations.services.answers import ExecutionAnswer, execution_answer
 
@@ -10,7 +10,7 @@ app = Api()
 @app.post("/api/executions/<executionId>/retry", summary="Retry an execution", tags=["Executions"])
 def retry_execution(execution_id: ExecutionId) -> ExecutionAnswer:
     """It goes on from the step that stopped it, with the workflow as it is now."""
-    state = settings.execution_service().retry(app.tenant, execution_id)
+    state = wiring.execution_service().retry(app.tenant, execution_id)
     return execution_answer(state)
 
 

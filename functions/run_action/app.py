@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import (
     DEFAULT,
     NAME_PATTERN,
@@ -14,7 +14,7 @@ from integrations.entry.http import (
     ProviderId,
     Request,
 )
-from integrations.services.connections import ActionAnswer
+from integrations.services.answers import ActionAnswer
 
 app = Api()
 
@@ -33,9 +33,7 @@ def run_action(
     provider_id: ProviderId, action: ActionName, body: Annotated[ActionRequest, Body()]
 ) -> ActionAnswer:
     """What the provider answered; its refusal is a problem with its own words."""
-    return settings.connection_service().run_action(
-        app.tenant, provider_id, body.connection, action, body.params
-    )
+    return wiring.action_runner().run(app.tenant, provider_id, body.connection, action, body.params)
 
 
 handler = app.handler

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
-from integrations.services.connections import ConnectionAnswer
+from integrations.services.answers import ConnectionAnswer
 
 app = Api()
 
@@ -25,7 +25,7 @@ def save_credentials(
     provider_id: ProviderId, body: Annotated[SaveRequest, Body()]
 ) -> ConnectionAnswer:
     """The metadata of what was kept; nothing changes where the provider refuses them (422)."""
-    return settings.connection_service().save(
+    return wiring.connection_saver().save(
         app.tenant, provider_id, body.connection, body.credentials
     )
 

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
-from integrations.services.oauth import StartedAnswer
+from integrations.services.answers import StartedAnswer
 
 app = Api()
 
@@ -24,9 +24,7 @@ def start_oauth(
 ) -> StartedAnswer:
     """Send the person to `authUrl`, then ask for the handshake's status."""
     wish = body or StartRequest()
-    return settings.oauth_service().start(
-        app.tenant, provider_id, wish.connection, wish.redirect_uri
-    )
+    return wiring.oauth_service().start(app.tenant, provider_id, wish.connection, wish.redirect_uri)
 
 
 handler = app.handler

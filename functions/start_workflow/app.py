@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import Api, Body, IdempotencyKey, Request, WorkflowId
 from integrations.services.answers import ExecutionAnswer, execution_answer
 
@@ -25,7 +25,7 @@ def start_workflow(
 ) -> ExecutionAnswer:
     """The execution as it was queued; the same `Idempotency-Key` starts it once."""
     given = body.input if body else {}
-    state = settings.execution_service().start(
+    state = wiring.execution_service().start(
         app.tenant, workflow_id, given, idempotency_key=idempotency_key
     )
     return execution_answer(state)

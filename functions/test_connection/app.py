@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
-from integrations.services.connections import TestAnswer
+from integrations.services.answers import TestAnswer
 
 app = Api()
 
@@ -25,7 +25,7 @@ def test_connection(
 ) -> TestAnswer:
     """Ask the provider; a refusal is `success: false` with the provider's own reason."""
     wish = body or TestRequest()
-    return settings.connection_service().test(
+    return wiring.connection_tester().test(
         app.tenant, provider_id, wish.connection, wish.credentials
     )
 

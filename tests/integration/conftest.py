@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from integrations.entry import authorizer, settings
+from integrations.entry import authorizer, settings, wiring
 from integrations.providers import google
 from integrations.storage.aws import Aws
 from tests.backend import Backend
@@ -67,7 +67,7 @@ def aws(_aws: amazon.FakeAws) -> amazon.FakeAws:
 @pytest.fixture(scope="session")
 def _client(_aws: amazon.FakeAws) -> Aws:
     """The functions' one way to AWS: kept, for what connections and boto3's clients cost."""
-    return Aws(region=amazon.REGION, credentials=settings._credentials, endpoint_url=_aws.url)
+    return Aws(region=amazon.REGION, credentials=settings.credentials, endpoint_url=_aws.url)
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def logs(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     forget()
-    monkeypatch.setattr(settings, "aws", lambda: _client)
+    monkeypatch.setattr(wiring, "aws", lambda: _client)
     written = io.StringIO()
     for handler in _handlers():
         handler.setStream(written)
@@ -118,7 +118,7 @@ def backend(
 
 def forget() -> None:
     """What a process keeps in memory."""
-    settings.forget()
+    wiring.forget()
     google._tokens.clear()
     authorizer._verifier.clear()
 
@@ -140,7 +140,7 @@ def telegram(monkeypatch: pytest.MonkeyPatch) -> Iterator[TelegramServer]:
     running = TelegramServer(token=BOT_TOKEN).start()
     running.add_bot(EXAMPLE_TOKEN, "example_bot")
     monkeypatch.setenv("TELEGRAM_API_BASE", running.url)
-    settings.forget()
+    wiring.forget()
     yield running
     # Nobody needs to wait for that.
     threading.Thread(target=running.stop, daemon=True).start()
@@ -158,7 +158,7 @@ def google_server(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator
             "GOOGLE_REVOKE_URL": "/revoke",
         }.items():
             monkeypatch.setenv(name, f"{running.url}{path}")
-        settings.forget()
+        wiring.forget()
         yield running
         backend.secrets |= {*running.access_tokens, *running.refresh_tokens}
 
@@ -169,7 +169,7 @@ def facebook(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Face
     with FacebookStandIn(FACEBOOK_APP, FACEBOOK_SECRET) as running:
         monkeypatch.setenv("FACEBOOK_GRAPH_BASE", running.url)
         monkeypatch.setenv("FACEBOOK_DIALOG_BASE", running.url)
-        settings.forget()
+        wiring.forget()
         yield running
         backend.secrets |= set(running.tokens)
 

@@ -11,7 +11,7 @@ import pytest
 import standardwebhooks
 import stripe
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from tests.backend import Answer, Backend, event
 from tests.fakes.facebook import sign
 from tests.fakes.telegram import TelegramServer
@@ -64,7 +64,7 @@ def test_a_delivery_is_in_the_queue_before_it_is_answered(backend: Backend) -> N
 
 def test_a_delivery_costs_one_read_one_key_and_one_message_when_cold(backend: Backend) -> None:
     hook(backend, verifySecret=True)
-    settings.forget()
+    wiring.forget()
     for _ in range(3):
         taken(backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET}))
     assert dict(backend.aws.calls) == {"GetItem": 1, "Decrypt": 1, "SendMessage": 3}
@@ -154,7 +154,7 @@ def test_what_cannot_be_made_durable_is_to_be_sent_again(
     backend: Backend, operation: str, code: str
 ) -> None:
     hook(backend, verifySecret=True)
-    settings.forget()
+    wiring.forget()
     backend.aws.fail(operation, code, status=400 if code == "AccessDenied" else 500)
     answer = backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET})
     assert (answer.status, answer.code) == (503, "not_stored")
@@ -175,7 +175,7 @@ def test_a_large_body_that_s3_does_not_take_is_to_be_sent_again(backend: Backend
 
 def test_a_throttled_table_is_asked_again_before_giving_up(backend: Backend) -> None:
     hook(backend)
-    settings.forget()
+    wiring.forget()
     throttled = "ProvisionedThroughputExceededException"
     backend.aws.fail("GetItem", throttled, status=400, times=2)
     taken(backend.deliver("orders", BODY))
@@ -193,7 +193,7 @@ def test_a_damaged_secret_is_no_reason_to_accept(backend: Backend) -> None:
             "ExpressionAttributeValues": {":c": {"B": base64.b64encode(b"x" * 40).decode()}},
         },
     )
-    settings.forget()
+    wiring.forget()
     answer = backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET})
     assert answer.status == 503
     assert backend.aws.sent("EventsQueue") == []

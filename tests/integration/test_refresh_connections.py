@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.storage.aws import item
 from tests.backend import Answer, Backend, LambdaContext, event
 from tests.fakes.facebook import LONG, FacebookStandIn
@@ -132,7 +132,7 @@ def test_a_removed_webhook_of_the_provider_is_set_again(
     backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
     assert "42:AAanother-token-of-another-bot-000" not in telegram.webhooks
     make_due(backend)
-    settings.forget()
+    wiring.forget()
     assert check(backend) == {"connected": 1}
     assert "42:AAanother-token-of-another-bot-000" in telegram.webhooks
 
@@ -158,7 +158,7 @@ def expire_token(backend: Backend, seconds: float = 0) -> None:
     """Let the stored access token end in so many seconds."""
     from integrations.models import from_epoch, now, rfc3339
 
-    connections = settings.connections()
+    connections = wiring.connections()
     held = connections.get_sealed("acme", "sheets_oauth", "default")
     credentials = connections.open(held)
     credentials["expiresAt"] = rfc3339(from_epoch(time.time() + seconds))

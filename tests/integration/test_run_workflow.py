@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.storage.aws import item
 from tests.backend import Backend, LambdaContext, event
 from tests.fakes.receiver import Receiver, Reply
@@ -285,7 +285,7 @@ class Killed(BaseException):
 
 def kill_after_the_effect(monkeypatch: pytest.MonkeyPatch, times: int = 1) -> None:
     """Let the process die after a step's effect, before its checkpoint."""
-    executions = settings.executions()
+    executions = wiring.executions()
     checkpoint = executions.checkpoint
     left = [times]
 
@@ -505,7 +505,7 @@ def test_a_defect_of_ours_is_a_failed_step_and_a_log_line(
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("the-words-of-a-defect")
 
-    monkeypatch.setattr(settings.vault(), "use", broken)
+    monkeypatch.setattr(wiring.vault(), "use", broken)
     backend.drain()
     execution = backend.execution(execution_id)
     assert execution["error"]["code"] == "internal_error"

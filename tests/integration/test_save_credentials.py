@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.storage.connections import Connection, Connections
 from tests.backend import Answer, Backend, body_of
 from tests.fakes.facebook import FacebookStandIn
@@ -290,7 +290,7 @@ def test_a_provider_that_nobody_can_reach_is_said_to_be_down(backend: Backend) -
 def test_a_provider_that_takes_its_time_is_a_timeout(
     backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "OUTBOUND_SECONDS", 0.3)
+    monkeypatch.setattr(wiring, "OUTBOUND_SECONDS", 0.3)
     telegram.fail(*[Failure(delay=5, carried_out=True)] * 3)
     answer = save(backend, {"botToken": telegram.token})
     assert (answer.status, answer.code) == (504, "provider_timeout")
@@ -437,7 +437,7 @@ def test_a_save_that_fails_leaves_the_webhook_verified_as_before(
     answer = save(backend, HOOK | {"verifySecret": True, "secret": "another-secret"}, "webhook")
     assert answer.status == status
     backend.aws.recover()
-    settings.forget()
+    wiring.forget()
     assert backend.deliver("orders", {}, {"X-Webhook-Secret": HOOK["secret"]}).status == 200
     assert backend.deliver("orders", {}, {"X-Webhook-Secret": "another-secret"}).status == 401
 

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from integrations.entry import settings
+from integrations.entry import settings, wiring
 from integrations.storage.aws import item
 from tests.fakes.aws import ACCESS_KEY, SECRET_KEY, FakeAws
 
@@ -41,7 +41,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str | None]]:
         url = f"http://127.0.0.1:{server.server_port}/2021-04-23/credentials"
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
         monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "of-the-instance")
-        settings.forget()
+        wiring.forget()
         yield Endpoint.asked
         server.shutdown()
 
@@ -51,6 +51,6 @@ def test_credentials_come_from_the_instances_own_endpoint(
 ) -> None:
     key = {"TableName": aws.names["TokensTable"], "Key": item({"tokenHash": "x"})}
     for _ in range(3):
-        assert settings.aws().dynamodb("GetItem", key) == {}
+        assert wiring.aws().dynamodb("GetItem", key) == {}
     assert asked == ["of-the-instance"]
-    assert settings._credentials() == (ACCESS_KEY, SECRET_KEY, "session-token")
+    assert settings.credentials() == (ACCESS_KEY, SECRET_KEY, "session-token")

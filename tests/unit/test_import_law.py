@@ -144,7 +144,7 @@ def loaded_by(code: str) -> set[str]:
 
 def test_a_webhook_pays_for_no_framework() -> None:
     loaded = loaded_by(
-        "from integrations.entry import settings, webhook\n"
+        "from integrations.entry import webhook, wiring\n"
         "import integrations.services.webhooks, integrations.storage.webhooks\n"
         "import integrations.storage.queues, integrations.storage.envelope"
     )
@@ -167,13 +167,13 @@ def test_what_is_known_of_providers_without_them_is_light() -> None:
 def test_the_authorizer_pays_for_no_framework_and_no_jwt() -> None:
     loaded = loaded_by(
         "import integrations.entry.authorizer, integrations.storage.tokens\n"
-        "from integrations.entry import settings"
+        "from integrations.entry import wiring"
     )
     assert not (HEAVY | {"jwt"}) & loaded
 
 
 def test_the_status_loads_no_provider() -> None:
-    loaded = loaded_by("import integrations.services.connections")
+    loaded = loaded_by("import integrations.services.connections.reading")
     modules = {name for name in loaded if name.startswith("integrations.providers.")}
     assert modules <= {
         "integrations.providers.base",

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from integrations.entry import schedule, settings
+from integrations.entry import schedule, wiring
 from integrations.errors import UnknownConnection
 from integrations.models import now
+from integrations.services.connections.due import PAGE, DueChecks
 from integrations.storage.aws import AwsError
 from integrations.storage.connections import DUE_SHARDS
 
@@ -60,7 +61,7 @@ class Due:
             raise AwsError("GetItem", "ThrottlingException", "slow down")
         return key
 
-    def postpone(self, key: Key, due_at: datetime) -> bool:
+    def check_at(self, key: Key, due_at: datetime) -> bool:
         self.rows[key] = due_at
         return True
 
@@ -82,8 +83,9 @@ class Due:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Due, dict[str, int]]]:
     def act(due: Due, context: Context | None = None) -> tuple[Due, dict[str, int]]:
-        for name in ("connections", "connection_service", "vault"):
-            monkeypatch.setattr(settings, name, lambda: due)
+        table: Any = due
+        checks = DueChecks(table, table, table)
+        monkeypatch.setattr(wiring, "due_checks", lambda: checks)
         held: Any = context or Context()
         return due, schedule.refresh_connections({}, held)
 
@@ -91,7 +93,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Due, dict[str, i
 
 
 def test_all_that_is_due_is_checked_once_page_by_page(run: Any) -> None:
-    count = DUE_SHARDS * schedule.PAGE * 2 + 3
+    count = DUE_SHARDS * PAGE * 2 + 3
     due, counts = run(Due(count))
     assert counts == {"connected": count}
     assert len(set(due.checked)) == len(due.checked) == count
@@ -145,10 +147,10 @@ def test_one_that_fails_stops_no_other(run: Any) -> None:
 
 
 def test_what_stays_due_is_checked_once_a_run(run: Any) -> None:
-    due = Due(DUE_SHARDS * schedule.PAGE)
-    due.stuck = {f"c{number}" for number in range(DUE_SHARDS * schedule.PAGE)}
+    due = Due(DUE_SHARDS * PAGE)
+    due.stuck = {f"c{number}" for number in range(DUE_SHARDS * PAGE)}
     due, counts = run(due)
-    assert counts == {"connected": DUE_SHARDS * schedule.PAGE}
+    assert counts == {"connected": DUE_SHARDS * PAGE}
 
 
 def test_a_slow_provider_holds_up_only_its_own_shard(run: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from integrations.entry import settings
+from integrations.entry import settings, wiring
 
 if TYPE_CHECKING:
     from integrations.services.jwt import JwtVerifier
@@ -37,7 +37,7 @@ def authorize(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def _by_token(token: str) -> dict[str, Any]:
-    holder = settings.tokens().find(token)
+    holder = wiring.tokens().find(token)
     if holder is None:
         return DENIED
     return _allowed(holder.tenant, holder.scopes, holder.name)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from aws_lambda_powertools import Logger
 
-from integrations.entry import settings
+from integrations.entry import settings, wiring
 from integrations.entry.problem import problem_of
 from integrations.errors import HandshakeRefused, IntegrationError, UnknownProvider
 
@@ -55,7 +55,7 @@ def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
         ``303`` to the handshake's ``redirectUri``, or a small page that tells its opener and
         closes; ``400`` where the state is not good.
     """
-    settings.hear(event)
+    settings.learn_address(event)
     provider_id = str(event["pathParameters"]["providerId"])
     try:
         query = parse_qsl(
@@ -64,7 +64,7 @@ def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
     except ValueError:
         query = []
     try:
-        outcome = settings.oauth_service().complete(provider_id, query)
+        outcome = wiring.oauth_service().complete(provider_id, query)
     except (HandshakeRefused, UnknownProvider) as refusal:
         Logger().info("login refused", reason=refusal.detail)
         status = int(problem_of(refusal).status)

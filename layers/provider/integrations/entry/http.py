@@ -128,7 +128,7 @@ class Api(APIGatewayHttpResolver):
         """What Lambda calls, with an event of payload format 2.0."""
         started = time.monotonic()
         request = event["requestContext"]
-        settings.hear(event)
+        settings.learn_address(event)
         try:
             refusal = _refusal(event)
             answer = refusal.response() if refusal else self.resolve(event, context)

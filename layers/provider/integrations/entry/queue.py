@@ -11,7 +11,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.services.dispatch import Received
 from integrations.services.executions import ExecutionService
 from integrations.storage.aws import AwsError
@@ -35,10 +35,10 @@ def dispatch(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         )
         for record in event["Records"]
     ]
-    failed, reasons = settings.dispatcher().dispatch(batch)
+    failed, reasons = wiring.dispatcher().dispatch(batch)
     for message_id, reason in zip(failed, reasons, strict=True):
         Logger().error("not dispatched", message_id=message_id, exc_info=reason)
-    _back_off(settings.events_queue(), event, failed)
+    _back_off(wiring.events_queue(), event, failed)
     return _failures(failed)
 
 
@@ -48,16 +48,16 @@ def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     for record in event["Records"]:
         left = timedelta(milliseconds=context.get_remaining_time_in_millis())
         try:
-            _run_one(settings.execution_service(), record, left)
+            _run_one(wiring.execution_service(), record, left)
         except Exception:  # noqa: BLE001 - one message must not take others along
             Logger().exception("not run", message_id=record["messageId"])
             failed.append(record["messageId"])
-    _back_off(settings.executions_queue(), event, failed)
+    _back_off(wiring.executions_queue(), event, failed)
     return _failures(failed)
 
 
 def _run_one(service: ExecutionService, record: dict[str, Any], left: timedelta) -> None:
-    message = settings.executions_queue().load(record["body"])
+    message = wiring.executions_queue().load(record["body"])
     tenant, execution_id = str(message["tenant"]), str(message["executionId"])
     if left < RUN_RESERVE:
         service.postpone(tenant, execution_id)

@@ -1,7 +1,4 @@
-"""The environment, read in one place, and the services made of it, each on first use.
-
-Nothing is read or made at import: a function pays for what its route uses.
-"""
+"""The environment: every variable is read here, and when it is needed, not at import."""
 
 from __future__ import annotations
 
@@ -9,72 +6,45 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from integrations.storage.aws import Aws, AwsCredentials
+from integrations.storage.aws import AwsCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botocore.credentials import Credentials
 
-    from integrations.providers.base import Addresses, Http
-    from integrations.services.connections import ConnectionService
-    from integrations.services.dispatch import Dispatcher
-    from integrations.services.executions import ExecutionService
-    from integrations.services.oauth import OAuthService
-    from integrations.services.subscriptions import Subscriptions
-    from integrations.services.vault import Vault
-    from integrations.services.webhooks import Receiver
-    from integrations.services.workflows import WorkflowService
-    from integrations.storage.app_secret import AppSecret
-    from integrations.storage.connections import Connections
-    from integrations.storage.executions import Executions
-    from integrations.storage.handshakes import Handshakes
-    from integrations.storage.queues import Queue
-    from integrations.storage.tokens import Tokens
-    from integrations.storage.webhooks import Webhooks
-    from integrations.storage.workflows import Workflows
-
-OUTBOUND_SECONDS = 22.0
-"""How long one request to a provider may take: the API's own functions have 29 s for all."""
-
-WEBHOOK_KEY_SECONDS = 3600
-"""How long a webhook's data key stays in memory; its record is read anew each minute."""
+    from integrations.providers.base import Addresses
 
 
 def _env(name: str, default: str = "") -> str:
     return os.environ.get(name) or default
 
 
-_heard_at: list[str] = []
+_own_address: list[str] = []
 
 
 def forget() -> None:
-    """Read the environment and make everything anew on next use.
-
-    For whoever changes the environment of a running process: tests, and nothing in a Lambda.
-    """
-    _heard_at.clear()
-    for made in globals().values():
-        if hasattr(made, "cache_clear"):
-            made.cache_clear()
+    """Drop what was learnt, for whoever changes the environment of a running process: tests."""
+    _own_address.clear()
+    _botocore_credentials.cache_clear()
 
 
-def hear(event: Mapping[str, Any]) -> None:
+def learn_address(event: Mapping[str, Any]) -> None:
     """Learn from a request where this backend answers, for stacks that are not told.
 
     API Gateway itself writes ``domainName``: the API's own name or a custom one that maps to it,
     never just what a client claims. The template cannot say it: that would be a circle.
     """
-    if not _heard_at:
+    if not _own_address:
         request = event["requestContext"]
         stage = request.get("stage", "$default")
         path = "" if stage == "$default" else f"/{stage}"
-        _heard_at.append(f"https://{request.get('domainName', 'localhost')}{path}")
+        _own_address.append(f"https://{request.get('domainName', 'localhost')}{path}")
 
 
 def public_url() -> str:
     """Where this backend answers, without a trailing slash; empty where nobody knows yet."""
-    return _env("PUBLIC_BASE_URL", *_heard_at).rstrip("/")
+    return _env("PUBLIC_BASE_URL", *_own_address).rstrip("/")
 
 
 def frontend_url() -> str:
@@ -99,7 +69,8 @@ def allow_loopback() -> bool:
     return _env("ALLOW_LOOPBACK") == "true"
 
 
-def _credentials() -> AwsCredentials:
+def credentials() -> AwsCredentials:
+    """The present credentials of this function's role."""
     key = os.environ.get("AWS_ACCESS_KEY_ID")
     if key:
         return AwsCredentials(
@@ -124,18 +95,30 @@ def _botocore_credentials() -> Credentials:
     return found
 
 
-@cache
-def aws() -> Aws:
-    """The way to AWS."""
-    return Aws(
-        region=_env("AWS_REGION", _env("AWS_DEFAULT_REGION", "us-east-1")),
-        credentials=_credentials,
-        endpoint_url=_env("AWS_ENDPOINT_URL"),
-        ca_bundle=_env("AWS_CA_BUNDLE"),
-    )
+def region() -> str:
+    """The AWS region that this function runs in."""
+    return _env("AWS_REGION", _env("AWS_DEFAULT_REGION", "us-east-1"))
 
 
-@cache
+def endpoint_url() -> str:
+    """Where every service of AWS answers instead of AWS: on the local platform alone."""
+    return _env("AWS_ENDPOINT_URL")
+
+
+def ca_bundle() -> str:
+    """A file of certificates to know AWS by, in place of Amazon's own roots."""
+    return _env("AWS_CA_BUNDLE")
+
+
+def resource(name: str) -> str:
+    """A resource of this stack: a table's name, a queue's URL, a key's id.
+
+    Args:
+        name: The variable that the template gives it in, e.g. ``TOKENS_TABLE``.
+    """
+    return _env(name)
+
+
 def addresses() -> Addresses:
     """Where the providers live."""
     from integrations.providers.base import Addresses  # noqa: PLC0415 - cold start
@@ -153,187 +136,3 @@ def addresses() -> Addresses:
     return Addresses(
         **{field: _env(name).rstrip("/") for field, name in names.items() if _env(name)}
     )
-
-
-@cache
-def http() -> Http:
-    """The one way out to providers."""
-    from integrations.providers.outbound import Outbound  # noqa: PLC0415 - cold start
-
-    return Outbound(allow_loopback=allow_loopback(), total_timeout=OUTBOUND_SECONDS)
-
-
-# -- the tables ------------------------------------------------------------------------------
-
-
-@cache
-def tokens() -> Tokens:
-    """The Tokens table."""
-    from integrations.storage.tokens import Tokens  # noqa: PLC0415 - cold start
-
-    return Tokens(aws(), _env("TOKENS_TABLE"))
-
-
-@cache
-def connections() -> Connections:
-    """The Connections table."""
-    from integrations.storage.connections import Connections  # noqa: PLC0415 - cold start
-    from integrations.storage.envelope import Envelope  # noqa: PLC0415 - cold start
-
-    return Connections(aws(), _env("CONNECTIONS_TABLE"), Envelope(aws(), _env("KMS_KEY_ID")))
-
-
-@cache
-def handshakes() -> Handshakes:
-    """The Handshakes table."""
-    from integrations.storage.envelope import Envelope  # noqa: PLC0415 - cold start
-    from integrations.storage.handshakes import Handshakes  # noqa: PLC0415 - cold start
-
-    return Handshakes(aws(), _env("HANDSHAKES_TABLE"), Envelope(aws(), _env("KMS_KEY_ID")))
-
-
-@cache
-def webhooks() -> Webhooks:
-    """The Webhooks table."""
-    from integrations.storage.envelope import Envelope  # noqa: PLC0415 - cold start
-    from integrations.storage.webhooks import Webhooks  # noqa: PLC0415 - cold start
-
-    envelope = Envelope(aws(), _env("KMS_KEY_ID"), max_age=WEBHOOK_KEY_SECONDS)
-    return Webhooks(aws(), _env("WEBHOOKS_TABLE"), envelope)
-
-
-@cache
-def workflows() -> Workflows:
-    """The Workflows table."""
-    from integrations.storage.workflows import Workflows  # noqa: PLC0415 - cold start
-
-    return Workflows(aws(), _env("WORKFLOWS_TABLE"))
-
-
-@cache
-def executions() -> Executions:
-    """The Executions table."""
-    from integrations.storage.executions import Executions  # noqa: PLC0415 - cold start
-
-    return Executions(aws(), _env("EXECUTIONS_TABLE"))
-
-
-@cache
-def app_secret() -> AppSecret:
-    """The stack's app-level secrets."""
-    from integrations.storage.app_secret import AppSecret  # noqa: PLC0415 - cold start
-
-    return AppSecret(aws(), _env("APP_SECRET_ARN"))
-
-
-@cache
-def events_queue() -> Queue:
-    """Verified deliveries on their way to dispatch."""
-    from integrations.storage.queues import Queue  # noqa: PLC0415 - cold start
-
-    return Queue(aws(), _env("EVENTS_QUEUE_URL"), _env("PAYLOADS_BUCKET"))
-
-
-@cache
-def executions_queue() -> Queue:
-    """Executions on their way to a runner."""
-    from integrations.storage.queues import Queue  # noqa: PLC0415 - cold start
-
-    return Queue(aws(), _env("EXECUTIONS_QUEUE_URL"), _env("PAYLOADS_BUCKET"))
-
-
-# -- the services ----------------------------------------------------------------------------
-
-
-@cache
-def vault() -> Vault:
-    """The use of credentials."""
-    from integrations.services.vault import Vault  # noqa: PLC0415 - cold start
-
-    return Vault(connections(), app_secret(), addresses(), http, allow_loopback=allow_loopback())
-
-
-@cache
-def subscriptions() -> Subscriptions:
-    """What providers are asked to send."""
-    from integrations.services.subscriptions import Subscriptions  # noqa: PLC0415 - cold start
-
-    return Subscriptions(
-        connections(), webhooks(), workflows(), vault(), app_secret(), public_url=public_url()
-    )
-
-
-@cache
-def connection_service() -> ConnectionService:
-    """The use cases of connections."""
-    from integrations.services.connections import ConnectionService  # noqa: PLC0415 - cold start
-
-    return ConnectionService(
-        connections(),
-        webhooks(),
-        workflows(),
-        vault(),
-        subscriptions(),
-        public_url=public_url(),
-    )
-
-
-@cache
-def oauth_service() -> OAuthService:
-    """The OAuth handshakes."""
-    from integrations.services.oauth import OAuthService  # noqa: PLC0415 - cold start
-
-    return OAuthService(
-        handshakes(),
-        connection_service(),
-        vault(),
-        public_url=public_url(),
-        frontend_url=frontend_url(),
-        redirect_uris=redirect_uris(),
-    )
-
-
-@cache
-def receiver() -> Receiver:
-    """The reception of webhooks."""
-    from integrations.services.webhooks import Receiver  # noqa: PLC0415 - cold start
-
-    return Receiver(webhooks(), app_secret(), events_queue())
-
-
-@cache
-def workflow_service() -> WorkflowService:
-    """The use cases of workflows."""
-    from integrations.services.workflows import WorkflowService  # noqa: PLC0415 - cold start
-    from integrations.storage.schedules import Schedules  # noqa: PLC0415 - cold start
-
-    schedules = Schedules(
-        aws(),
-        group=_env("SCHEDULE_GROUP"),
-        role_arn=_env("SCHEDULE_ROLE_ARN"),
-        target_arn=_env("EVENTS_QUEUE_ARN"),
-    )
-    return WorkflowService(
-        workflows(),
-        connections(),
-        webhooks(),
-        subscriptions(),
-        schedules,
-        public_url=public_url(),
-    )
-
-
-@cache
-def execution_service() -> ExecutionService:
-    """The use cases of executions, the running of them included."""
-    from integrations.services.executions import ExecutionService  # noqa: PLC0415 - cold start
-
-    return ExecutionService(executions(), workflows(), executions_queue(), vault)
-
-
-@cache
-def dispatcher() -> Dispatcher:
-    """From deliveries to executions."""
-    from integrations.services.dispatch import Dispatcher  # noqa: PLC0415 - cold start
-
-    return Dispatcher(webhooks(), workflows(), events_queue(), execution_service())

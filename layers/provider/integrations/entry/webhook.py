@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from integrations.entry import settings
+from integrations.entry import wiring
 from integrations.entry.problem import MAX_BODY_BYTES, Problem, problem_of
 from integrations.errors import IntegrationError
 
@@ -32,7 +32,7 @@ def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
         problem = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", detail)
         return problem.response(_request_id(event))
     try:
-        receipt = settings.receiver().receive(
+        receipt = wiring.receiver().receive(
             _webhook_id(event), event.get("headers") or {}, _query(event), body
         )
     except IntegrationError as failure:
@@ -54,7 +54,7 @@ def verify(event: dict[str, Any], _context: object) -> dict[str, Any]:
         ``200`` with the challenge and nothing else, as plain text; ``403``, ``404``.
     """
     try:
-        challenge = settings.receiver().challenge(_webhook_id(event), _query(event))
+        challenge = wiring.receiver().challenge(_webhook_id(event), _query(event))
     except IntegrationError as failure:
         return _refused(event, failure)
     return {

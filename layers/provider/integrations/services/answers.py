@@ -1,11 +1,207 @@
-"""What the API answers about executions: the engine's own document, typed for OpenAPI."""
+"""What the API answers, typed for OpenAPI: every model of an answer stands here."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from integrations.services.connections import Answer
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from integrations.models import ConnectionStatus
 from integrations.storage.executions import StoredExecution
 from integrations.workflows.records import Execution, ExecutionStatus, StepStatus
+
+type HandshakeStatus = Literal["pending", "completed", "failed", "expired"]
+
+
+class Answer(BaseModel):
+    """The base of what the API answers: camelCase JSON."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True)
+
+
+class AccountAnswer(Answer):
+    """Whose credentials these are, as the provider tells it."""
+
+    id: str
+    label: str
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class ErrorAnswer(Answer):
+    """What last went wrong."""
+
+    code: str
+    message: str
+    at: datetime
+
+
+class RejectionAnswer(Answer):
+    """Why a delivery was refused."""
+
+    at: datetime
+    reason: str
+
+
+class WebhookAnswer(Answer):
+    """The webhook that a connection's events come to."""
+
+    id: str
+    url: str
+    verification: dict[str, Any] | None = None
+    rejected: int | None = None
+    last_rejection: RejectionAnswer | None = None
+    last_failure: RejectionAnswer | None = None
+
+
+class ConnectionAnswer(Answer):
+    """A connection's metadata; never a secret."""
+
+    provider: str
+    connection: str
+    status: ConnectionStatus
+    account: AccountAnswer
+    connected_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None = None
+    last_tested: datetime | None = None
+    last_error: ErrorAnswer | None = None
+    webhook: WebhookAnswer | None = None
+
+
+class StatusAnswer(Answer):
+    """The state of one provider: that of its default connection, else of its first."""
+
+    status: ConnectionStatus
+    account: AccountAnswer | None = None
+    connected_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_tested: datetime | None = None
+    last_error: ErrorAnswer | None = None
+    connections: list[ConnectionAnswer] = Field(default_factory=list)
+
+
+class TestAnswer(Answer):
+    """How a test went; ``message`` is the provider's own reason where it refused."""
+
+    success: bool
+    message: str
+    code: str | None = None
+    account: AccountAnswer | None = None
+    tested_at: datetime
+    duration_ms: int
+
+
+class DeletedAnswer(Answer):
+    """What came of a removal; ``revoked`` is null where the provider has no revocation."""
+
+    deleted: Literal[True] = True
+    revoked: bool | None = None
+    message: str | None = None
+
+
+class ActionAnswer(Answer):
+    """What an action gave."""
+
+    result: Any
+
+
+# -- Logging in -----------------------------------------------------------------------------
+
+
+class StartedAnswer(Answer):
+    """Where to send the person who logs in."""
+
+    auth_url: str
+    handshake_id: str
+    expires_at: datetime
+
+
+class HandshakeError(Answer):
+    """Why a handshake failed."""
+
+    code: str
+    message: str
+
+
+class HandshakeAnswer(Answer):
+    """How far a handshake is."""
+
+    status: HandshakeStatus
+    credentials: ConnectionAnswer | None = None
+    error: HandshakeError | None = None
+
+
+# -- The catalogue ---------------------------------------------------------------------------
+
+
+class ActionForm(Answer):
+    """One action in the catalogue."""
+
+    name: str
+    title: str
+    idempotent: bool
+    params: dict[str, Any]
+    example: dict[str, Any]
+
+
+class TriggerForm(Answer):
+    """One trigger in the catalogue."""
+
+    type: str
+    title: str
+    filters: dict[str, Any]
+    example: dict[str, Any]
+
+
+class ProviderForm(Answer):
+    """One provider in the catalogue: its forms as JSON Schema."""
+
+    id: str
+    title: str
+    docs_url: str
+    oauth: bool
+    credentials: dict[str, Any]
+    actions: list[ActionForm]
+    triggers: list[TriggerForm]
+
+
+class CatalogueAnswer(Answer):
+    """The catalogue."""
+
+    items: list[ProviderForm]
+
+
+# -- Workflows -------------------------------------------------------------------------------
+
+
+class WorkflowAnswer(Answer):
+    """A workflow with its definition."""
+
+    workflow_id: str
+    name: str
+    enabled: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    trigger: dict[str, Any]
+    steps: list[dict[str, Any]]
+    webhook_url: str | None = Field(None, description="Where the events that start it come in.")
+
+
+class WorkflowPage(Answer):
+    """One page of workflows."""
+
+    items: list[WorkflowAnswer]
+    next_token: str | None = None
+
+
+class WorkflowDeleted(Answer):
+    """What came of a removal."""
+
+    deleted: bool = True
+
+
+# -- Executions ------------------------------------------------------------------------------
 
 
 class FailureAnswer(Answer):

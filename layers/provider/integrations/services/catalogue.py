@@ -5,50 +5,12 @@ Loading every provider and making its forms takes longer than all the rest of a 
 """
 
 from pathlib import Path
-from typing import Any
 
 from integrations.providers import registry
 from integrations.providers.base import Provider
-from integrations.services.connections import Answer
+from integrations.services.answers import ActionForm, CatalogueAnswer, ProviderForm, TriggerForm
 
 FILE = Path(__file__).with_name("catalogue.json")
-
-
-class ActionForm(Answer):
-    """One action in the catalogue."""
-
-    name: str
-    title: str
-    idempotent: bool
-    params: dict[str, Any]
-    example: dict[str, Any]
-
-
-class TriggerForm(Answer):
-    """One trigger in the catalogue."""
-
-    type: str
-    title: str
-    filters: dict[str, Any]
-    example: dict[str, Any]
-
-
-class ProviderForm(Answer):
-    """One provider in the catalogue: its forms as JSON Schema."""
-
-    id: str
-    title: str
-    docs_url: str
-    oauth: bool
-    credentials: dict[str, Any]
-    actions: list[ActionForm]
-    triggers: list[TriggerForm]
-
-
-class CatalogueAnswer(Answer):
-    """The catalogue."""
-
-    items: list[ProviderForm]
 
 
 def held() -> CatalogueAnswer:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from integrations.errors import (
     Conflict,
@@ -27,6 +27,9 @@ from integrations.storage.workflows import StoredWorkflow, Workflows
 from integrations.workflows import engine, lifecycle
 from integrations.workflows.outcomes import OutOfTime, RetryAfter, StepCall
 from integrations.workflows.records import Execution, WorkflowDefinition
+
+if TYPE_CHECKING:
+    from integrations.services.vault import Vault
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +79,7 @@ class ExecutionService:
         executions: Executions,
         workflows: Workflows,
         queue: Queue,
-        vault: Callable[[], Any],
+        vault: "Callable[[], Vault]",
         *,
         clock: Callable[[], datetime] = now,
     ) -> None:
@@ -243,7 +246,7 @@ class ExecutionService:
         try:
             params = action.params.model_validate(call.params)
         except ValidationError as invalid:
-            from integrations.services.connections import field_errors  # noqa: PLC0415
+            from integrations.services.forms import field_errors  # noqa: PLC0415
 
             detail = f"The parameters of {call.action} do not fit"
             raise InvalidParams(detail, field_errors(invalid, "params", call.params)) from None

@@ -25,15 +25,15 @@ from integrations.errors import (
 from integrations.models import now
 from integrations.providers import registry
 from integrations.providers.base import Provider
-from integrations.services.connections import Answer, ConnectionAnswer, ConnectionService
+from integrations.services.answers import HandshakeAnswer, HandshakeError, StartedAnswer
+from integrations.services.connections.reading import ConnectionReader
+from integrations.services.connections.saving import ConnectionSaver
 from integrations.services.vault import Vault
 from integrations.storage.aws import AwsError
 from integrations.storage.envelope import EnvelopeBroken
 from integrations.storage.handshakes import LIFETIME, Handshake, Handshakes
 
 _log = logging.getLogger(__name__)
-
-type HandshakeStatus = Literal["pending", "completed", "failed", "expired"]
 
 MAX_REDIRECT = 2048
 MAX_STATE = 256
@@ -43,29 +43,6 @@ BROKEN_OFF_AFTER = timedelta(minutes=3)
 """A callback that has been at work for so long is dead: no function lives to that age here."""
 
 KEEPING_ATTEMPTS = 3
-
-
-class StartedAnswer(Answer):
-    """Where to send the person who logs in."""
-
-    auth_url: str
-    handshake_id: str
-    expires_at: datetime
-
-
-class HandshakeError(Answer):
-    """Why a handshake failed."""
-
-    code: str
-    message: str
-
-
-class HandshakeAnswer(Answer):
-    """How far a handshake is."""
-
-    status: HandshakeStatus
-    credentials: ConnectionAnswer | None = None
-    error: HandshakeError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +65,8 @@ class OAuthService:
 
     Args:
         handshakes: The Handshakes table.
-        connections: Keeps what a handshake brings.
+        reader: Shows what a handshake brought.
+        saver: Stores it.
         vault: The stack's OAuth clients and the way out.
         public_url: Where this backend answers; the callback's address derives from it alone.
         frontend_url: What a relative ``redirectUri`` is relative to.
@@ -99,7 +77,8 @@ class OAuthService:
     def __init__(
         self,
         handshakes: Handshakes,
-        connections: ConnectionService,
+        reader: ConnectionReader,
+        saver: ConnectionSaver,
         vault: Vault,
         *,
         public_url: str,
@@ -108,7 +87,8 @@ class OAuthService:
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._handshakes = handshakes
-        self._connections = connections
+        self._reader = reader
+        self._saver = saver
         self._vault = vault
         self._public_url = public_url
         self._frontend_url = frontend_url
@@ -194,7 +174,7 @@ class OAuthService:
         match handshake.status:
             case "completed":
                 try:
-                    metadata = self._connections.metadata(
+                    metadata = self._reader.metadata(
                         tenant, handshake.provider, handshake.connection
                     )
                 except UnknownConnection:
@@ -286,7 +266,7 @@ class OAuthService:
         verified = provider.verify(self._vault.call(provider, credentials))
         for attempts_left in reversed(range(KEEPING_ATTEMPTS)):
             try:
-                self._connections.keep(
+                self._saver.store(
                     handshake.tenant, provider, handshake.connection, credentials, verified
                 )
                 break
@@ -328,7 +308,7 @@ def _told(failure: Exception) -> tuple[str, str]:
 
 
 def _login_error(given: Mapping[str, str]) -> LoginFailed:
-    """The error that a callback's parameters tell (RFC 6749 4.1.2.1, and Facebook's own)."""
+    """The error that a callback's parameters tell (RFC 6749 4.1.2.1, or a vendor's own names)."""
     error = str(given.get("error") or given.get("error_code"))[:100]
     words = str(given.get("error_description") or given.get("error_message") or "")[:300]
     kind = LoginFailed

@@ -1,8 +1,8 @@
 """What providers are asked to send: just what the enabled workflows wait for.
 
-Any number of workflows share one bot and one page. What a provider was last asked for is kept in
-the connection's row, so that it is asked only when that changes: once for the first workflow that
-needs it, and to stop after the last.
+Any number of workflows share one target (a bot, a page). What a provider was last asked for is kept
+in the connection's row, so that it is asked only when that changes: once for the first workflow
+that needs it, and to stop after the last.
 """
 
 import json
@@ -15,16 +15,12 @@ from integrations.errors import UnknownConnection
 from integrations.models import Json
 from integrations.providers import registry
 from integrations.providers.base import Call, Provider, Subscription
-from integrations.services.triggers import trigger_key
+from integrations.services.triggers import target_of, trigger_key
 from integrations.services.vault import Vault
-from integrations.services.webhooks import STACK_WEBHOOK
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import Workflows
-
-STACK_WEBHOOKS = {"facebook_oauth": STACK_WEBHOOK}
-"""Providers whose events come to the stack's own webhook of its app, and that webhook's id."""
 
 type Wanted = dict[str, list[str]]
 """Target → the trigger types that workflows wait for there."""
@@ -120,10 +116,11 @@ class Subscriptions:
         self._connections.record_subscription(held, kept if wanted else None)
 
     def _others_need(self, connection: Connection, target: str, events: list[str]) -> bool:
-        """Whether another tenant waits for the same page by the stack's one app."""
-        if connection.webhook_id:
+        """Whether another tenant waits for the same target by the stack's one app."""
+        shared = registry.shared_webhook_of(connection.provider)
+        if shared is None:
             return False
-        keys = (trigger_key(STACK_WEBHOOK, event, target) for event in events)
+        keys = (trigger_key(shared.webhook_id, event, target) for event in events)
         return any(self._workflows.triggered_by(key) for key in keys)
 
     def _ask(
@@ -139,13 +136,16 @@ class Subscriptions:
     def _subscription(
         self, connection: Connection, target: str, events: Iterable[str]
     ) -> Subscription:
-        webhook_id = connection.webhook_id or STACK_WEBHOOKS[connection.provider]
-        if connection.webhook_id:
-            secrets = self._webhooks.secrets(self._webhooks.get(connection.webhook_id))
-            secret, verify_token = secrets.secret, secrets.verify_token
+        shared = registry.shared_webhook_of(connection.provider)
+        if shared:
+            app_secret = self._app_secret.values()
+            webhook_id, secret = shared.webhook_id, shared.secret_of(app_secret)
+            verify_token = shared.verify_token_of(app_secret)
         else:
-            held = self._app_secret.values()
-            secret, verify_token = held["facebookAppSecret"], held["facebookVerifyToken"]
+            webhook = self._webhooks.get(connection.webhook_id or "")
+            secrets = self._webhooks.secrets(webhook)
+            webhook_id, secret = webhook.webhook_id, secrets.secret
+            verify_token = secrets.verify_token
         return Subscription(
             url=f"{self._public_url}/api/webhooks/{webhook_id}",
             secret=SecretStr(secret),
@@ -172,13 +172,14 @@ def _joined(one: Wanted, other: Wanted) -> Wanted:
 
 def _wanted(provider: Provider, connection: Connection, triggers: Iterable[Json]) -> Wanted:
     known = {trigger.type for trigger in provider.triggers}
+    field, _ = target_of(provider.id)
     inbound = provider.inbound
     targets = dict(inbound.targets(connection.account)) if inbound and inbound.targets else {}
     wanted: dict[str, set[str]] = {}
     for trigger in triggers:
         if not isinstance(trigger, dict) or trigger.get("type") not in known:
             continue
-        chosen = trigger.get("pageId")
+        chosen = trigger.get(field)
         for target in [str(chosen)] if chosen else targets or [""]:
             wanted.setdefault(target, set()).add(str(trigger["type"]))
     return {target: sorted(events) for target, events in sorted(wanted.items())}

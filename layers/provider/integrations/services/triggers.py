@@ -6,7 +6,6 @@ from typing import Any, cast
 from integrations.models import Json
 from integrations.providers import registry
 from integrations.providers.base import Params, Trigger
-from integrations.services.webhooks import STACK_WEBHOOK
 from integrations.storage.workflows import StoredWorkflow
 
 GENERIC = frozenset({"type", "connection", "provider", "webhookId", "filter", "oncePer"})
@@ -21,19 +20,30 @@ type Matches = Callable[[Mapping[str, Json], Params], bool]
 def trigger_key(webhook_id: str, event_type: str, target: str) -> str:
     """The trigger index's key.
 
-    A webhook belongs to one connection, so it says whose workflows an event may start. The stack's
-    own webhook belongs to nobody: there the target (the page) says it.
+    A webhook belongs to one connection, so it says whose workflows an event may start. A shared
+    webhook belongs to nobody: there the target says it.
     """
-    if webhook_id == STACK_WEBHOOK:
+    if webhook_id in registry.shared_webhooks():
         return f"{webhook_id}#{event_type}#{target}"
     return f"{webhook_id}#{event_type}"
 
 
 def providers_of(trigger_type: str) -> list[str]:
-    """The providers that tell of this type, e.g. ``facebook`` and ``facebook_oauth``."""
-    noun = trigger_type.partition(".")[0]
-    candidates = [name for name in registry.PROVIDER_IDS if name in (noun, f"{noun}_oauth")]
+    """The providers that tell of this type: those of its family that have such a trigger."""
+    candidates = registry.of_family(trigger_type.partition(".")[0])
     return [name for name in candidates if trigger_of(name, trigger_type)]
+
+
+def target_of(provider_id: str) -> tuple[str, str]:
+    """The trigger's field that names a target at this provider, and what a target is called.
+
+    Both are empty where the provider's events have none. The members of a family name theirs alike.
+    """
+    for name in registry.of_family(registry.family_of(provider_id)):
+        shared = registry.shared_webhook_of(name)
+        if shared:
+            return shared.target_field, shared.target_noun
+    return "", ""
 
 
 def trigger_of(provider_id: str, trigger_type: str) -> Trigger | None:

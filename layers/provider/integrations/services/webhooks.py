@@ -13,13 +13,11 @@ from datetime import datetime
 from integrations import signatures
 from integrations.errors import ChallengeRefused, SignatureRefused, UnknownWebhook
 from integrations.models import now
+from integrations.providers import registry
 from integrations.services.deliveries import QueuedDelivery
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.queues import Queue
 from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
-
-STACK_WEBHOOK = "facebook"
-"""The id of the stack's own webhook: Meta sends the events of all pages of one app to one URL."""
 
 HOPS_HEADER = "integrations-hops"
 """How many executions led to a delivery, where one of our own webhook.send made it."""
@@ -39,7 +37,7 @@ class Receiver:
 
     Args:
         webhooks: The Webhooks table.
-        app_secret: For the stack's own webhook.
+        app_secret: For the stack's shared webhooks.
         events: Where accepted deliveries go.
         clock: The present moment.
     """
@@ -78,7 +76,7 @@ class Receiver:
             AwsError: It could not be made durable; the sender must send it again.
         """
         webhook, secrets = self._find(webhook_id)
-        shared = webhook_id == STACK_WEBHOOK
+        shared = webhook_id in registry.shared_webhooks()
         moment = self._clock()
         try:
             signatures.verify(
@@ -133,20 +131,21 @@ class Receiver:
         return given["challenge"]
 
     def _find(self, webhook_id: str) -> tuple[Webhook, WebhookSecrets]:
-        if webhook_id != STACK_WEBHOOK:
+        shared = registry.shared_webhooks().get(webhook_id)
+        if shared is None:
             return self._webhooks.receive(webhook_id)
-        held = self._app_secret.values()
-        secret, token = held.get("facebookAppSecret", ""), held.get("facebookVerifyToken", "")
+        app_secret = self._app_secret.values()
+        secret = shared.secret_of(app_secret)
         if not secret:
-            raise UnknownWebhook("This stack has no Facebook app of its own")
+            raise UnknownWebhook(f"This stack has no app of its own for {shared.provider_id}")
         webhook = Webhook(
             webhook_id=webhook_id,
             tenant="",
-            provider="facebook_oauth",
+            provider=shared.provider_id,
             connection="",
-            verification={"type": "meta"},
+            verification=shared.verification,
         )
-        return webhook, WebhookSecrets(secret, token)
+        return webhook, WebhookSecrets(secret, shared.verify_token_of(app_secret))
 
 
 def _event_id(webhook_id: str, delivery_id: str | None) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, cast
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from integrations.errors import (
     FieldError,
@@ -22,16 +22,17 @@ from integrations.errors import (
 from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.providers import registry
 from integrations.providers.base import Action, Trigger
-from integrations.services.connections import Answer, field_errors
+from integrations.services.answers import WorkflowAnswer, WorkflowDeleted, WorkflowPage
+from integrations.services.forms import field_errors
 from integrations.services.subscriptions import Subscriptions
 from integrations.services.triggers import (
     GENERIC,
     SCHEDULE_KEY,
     providers_of,
+    target_of,
     trigger_key,
     trigger_of,
 )
-from integrations.services.webhooks import STACK_WEBHOOK
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.schedules import Schedules
 from integrations.storage.webhooks import Webhooks
@@ -41,33 +42,6 @@ from integrations.workflows.schedules import Schedule
 
 _OURS = frozenset({"workflowId", "version", "createdAt", "updatedAt", "webhookUrl"})
 """What an answer holds beside the definition."""
-
-
-class WorkflowAnswer(Answer):
-    """A workflow with its definition."""
-
-    workflow_id: str
-    name: str
-    enabled: bool
-    version: int
-    created_at: datetime
-    updated_at: datetime
-    trigger: dict[str, Any]
-    steps: list[dict[str, Any]]
-    webhook_url: str | None = Field(None, description="Where the events that start it come in.")
-
-
-class WorkflowPage(Answer):
-    """One page of workflows."""
-
-    items: list[WorkflowAnswer]
-    next_token: str | None = None
-
-
-class WorkflowDeleted(Answer):
-    """What came of a removal."""
-
-    deleted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +212,7 @@ class WorkflowService:
         """What the trigger's events come by.
 
         Raises:
-            InvalidWorkflow: There is no such webhook or connection, or it has several pages.
+            InvalidWorkflow: There is no such webhook or connection, or it has several targets.
         """
         kind = str(trigger["type"])
         if kind == "manual":
@@ -270,7 +244,7 @@ class WorkflowService:
         if webhook is None or webhook.tenant != tenant or connection is None:
             raise _unbound("trigger.webhookId", f"There is no webhook {webhook_id!r}")
         if webhook.provider not in providers_of("webhook"):
-            noun = webhook.provider.partition("_")[0]
+            noun = registry.family_of(webhook.provider)
             detail = f"is the webhook of a {webhook.provider} connection: use a trigger {noun}.…"
             raise _unbound("trigger.webhookId", detail)
         return _Bound(trigger_key(webhook_id, "webhook", webhook_id), connection, webhook_id)
@@ -279,20 +253,24 @@ class WorkflowService:
     def _bind_connection(kind: str, trigger: Mapping[str, Any], connection: Connection) -> _Bound:
         inbound = registry.get(connection.provider).inbound
         targets = inbound.targets(connection.account) if inbound and inbound.targets else {}
-        page = trigger.get("pageId")
-        if page is not None and str(page) not in targets:
+        field, noun = target_of(connection.provider)
+        chosen = trigger.get(field)
+        if chosen is not None and str(chosen) not in targets:
             known = ", ".join(targets) or "none"
-            raise _unbound("trigger.pageId", f"The connection has no page {page}; it has {known}")
-        if connection.webhook_id:
-            key = trigger_key(connection.webhook_id, kind, "")
-            return _Bound(key, connection, connection.webhook_id)
-        target = str(page) if page is not None else ""
+            detail = f"The connection has no {noun} {chosen}; it has {known}"
+            raise _unbound(f"trigger.{field}", detail)
+        shared = registry.shared_webhook_of(connection.provider)
+        if shared is None:
+            webhook_id = connection.webhook_id or ""
+            return _Bound(trigger_key(webhook_id, kind, ""), connection, webhook_id)
+        target = str(chosen) if chosen is not None else ""
         if not target and len(targets) == 1:
             (target,) = targets
         if not target:
-            pages = ", ".join(f"{name} ({page_id})" for page_id, name in targets.items())
-            raise _unbound("trigger.pageId", f"Say which page, of {pages or 'none that there are'}")
-        return _Bound(trigger_key(STACK_WEBHOOK, kind, target), connection, STACK_WEBHOOK)
+            known = ", ".join(f"{name} ({id_})" for id_, name in targets.items())
+            detail = f"Say which {noun}, of {known or 'none that there are'}"
+            raise _unbound(f"trigger.{field}", detail)
+        return _Bound(trigger_key(shared.webhook_id, kind, target), connection, shared.webhook_id)
 
     # -- removal -----------------------------------------------------------------------------
 

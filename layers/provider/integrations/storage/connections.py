@@ -241,7 +241,7 @@ class Connections:
             sets["lastTested"] = at
         return self._update(connection, sets, due_at=due_at)
 
-    def postpone(self, connection: Connection, due_at: datetime) -> bool:
+    def check_at(self, connection: Connection, due_at: datetime) -> bool:
         """Set only when the schedule should look again."""
         return self._update(connection, {}, due_at=due_at)
 

@@ -10,6 +10,7 @@ from typing import Any
 from integrations.errors import UnknownWebhook, WebhookIdTaken
 from integrations.models import Json, from_epoch, now
 from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item, update
+from integrations.storage.connections import Connection
 from integrations.storage.envelope import Envelope, Sealed
 
 CACHE_SECONDS = 60
@@ -167,6 +168,19 @@ class Webhooks:
             )
         except ConditionFailed:
             return
+
+    def delete_of(self, connection: Connection) -> None:
+        """Remove the webhook of a connection, where it has one of its own."""
+        if connection.webhook_id:
+            self.delete(
+                Webhook(
+                    webhook_id=connection.webhook_id,
+                    tenant=connection.tenant,
+                    provider=connection.provider,
+                    connection=connection.name,
+                    verification={},
+                )
+            )
 
     def record_rejection(self, webhook_id: str, reason: str) -> None:
         """Count a delivery that was refused and keep why."""

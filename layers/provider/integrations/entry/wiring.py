@@ -1,0 +1,305 @@
+"""The services, made of the environment and of each other, each on first use.
+
+Nothing is made at import: a function pays for what its route uses.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from integrations.entry import settings
+from integrations.storage.aws import Aws
+
+if TYPE_CHECKING:
+    from integrations.providers.base import Addresses, Http
+    from integrations.services.connections.actions import ActionRunner
+    from integrations.services.connections.due import DueChecks
+    from integrations.services.connections.reading import ConnectionReader
+    from integrations.services.connections.removing import ConnectionRemover
+    from integrations.services.connections.saving import ConnectionSaver
+    from integrations.services.connections.testing import ConnectionTester
+    from integrations.services.dispatch import Dispatcher
+    from integrations.services.executions import ExecutionService
+    from integrations.services.oauth import OAuthService
+    from integrations.services.subscriptions import Subscriptions
+    from integrations.services.vault import Vault
+    from integrations.services.webhooks import Receiver
+    from integrations.services.workflows import WorkflowService
+    from integrations.storage.app_secret import AppSecret
+    from integrations.storage.connections import Connections
+    from integrations.storage.executions import Executions
+    from integrations.storage.handshakes import Handshakes
+    from integrations.storage.queues import Queue
+    from integrations.storage.tokens import Tokens
+    from integrations.storage.webhooks import Webhooks
+    from integrations.storage.workflows import Workflows
+
+OUTBOUND_SECONDS = 22.0
+"""How long one request to a provider may take: the API's own functions have 29 s for all."""
+
+WEBHOOK_KEY_SECONDS = 3600
+"""How long a webhook's data key stays in memory; its record is read anew each minute."""
+
+
+def forget() -> None:
+    """Read the environment and make everything anew on next use.
+
+    For whoever changes the environment of a running process: tests, and nothing in a Lambda.
+    """
+    settings.forget()
+    for made in globals().values():
+        if hasattr(made, "cache_clear"):
+            made.cache_clear()
+
+
+@cache
+def aws() -> Aws:
+    """The way to AWS."""
+    return Aws(
+        region=settings.region(),
+        credentials=settings.credentials,
+        endpoint_url=settings.endpoint_url(),
+        ca_bundle=settings.ca_bundle(),
+    )
+
+
+@cache
+def addresses() -> Addresses:
+    """Where the providers live."""
+    return settings.addresses()
+
+
+@cache
+def http() -> Http:
+    """The one way out to providers."""
+    from integrations.providers.outbound import Outbound  # noqa: PLC0415 - cold start
+
+    return Outbound(allow_loopback=settings.allow_loopback(), total_timeout=OUTBOUND_SECONDS)
+
+
+# -- the tables ------------------------------------------------------------------------------
+
+
+@cache
+def tokens() -> Tokens:
+    """The Tokens table."""
+    from integrations.storage.tokens import Tokens  # noqa: PLC0415 - cold start
+
+    return Tokens(aws(), settings.resource("TOKENS_TABLE"))
+
+
+@cache
+def connections() -> Connections:
+    """The Connections table."""
+    from integrations.storage.connections import Connections  # noqa: PLC0415 - cold start
+    from integrations.storage.envelope import Envelope  # noqa: PLC0415 - cold start
+
+    return Connections(
+        aws(),
+        settings.resource("CONNECTIONS_TABLE"),
+        Envelope(aws(), settings.resource("KMS_KEY_ID")),
+    )
+
+
+@cache
+def handshakes() -> Handshakes:
+    """The Handshakes table."""
+    from integrations.storage.envelope import Envelope  # noqa: PLC0415 - cold start
+    from integrations.storage.handshakes import Handshakes  # noqa: PLC0415 - cold start
+
+    return Handshakes(
+        aws(),
+        settings.resource("HANDSHAKES_TABLE"),
+        Envelope(aws(), settings.resource("KMS_KEY_ID")),
+    )
+
+
+@cache
+def webhooks() -> Webhooks:
+    """The Webhooks table."""
+    from integrations.storage.envelope import Envelope  # noqa: PLC0415 - cold start
+    from integrations.storage.webhooks import Webhooks  # noqa: PLC0415 - cold start
+
+    envelope = Envelope(aws(), settings.resource("KMS_KEY_ID"), max_age=WEBHOOK_KEY_SECONDS)
+    return Webhooks(aws(), settings.resource("WEBHOOKS_TABLE"), envelope)
+
+
+@cache
+def workflows() -> Workflows:
+    """The Workflows table."""
+    from integrations.storage.workflows import Workflows  # noqa: PLC0415 - cold start
+
+    return Workflows(aws(), settings.resource("WORKFLOWS_TABLE"))
+
+
+@cache
+def executions() -> Executions:
+    """The Executions table."""
+    from integrations.storage.executions import Executions  # noqa: PLC0415 - cold start
+
+    return Executions(aws(), settings.resource("EXECUTIONS_TABLE"))
+
+
+@cache
+def app_secret() -> AppSecret:
+    """The stack's app-level secrets."""
+    from integrations.storage.app_secret import AppSecret  # noqa: PLC0415 - cold start
+
+    return AppSecret(aws(), settings.resource("APP_SECRET_ARN"))
+
+
+@cache
+def events_queue() -> Queue:
+    """Verified deliveries on their way to dispatch."""
+    from integrations.storage.queues import Queue  # noqa: PLC0415 - cold start
+
+    return Queue(aws(), settings.resource("EVENTS_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET"))
+
+
+@cache
+def executions_queue() -> Queue:
+    """Executions on their way to a runner."""
+    from integrations.storage.queues import Queue  # noqa: PLC0415 - cold start
+
+    return Queue(
+        aws(), settings.resource("EXECUTIONS_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET")
+    )
+
+
+# -- the services ----------------------------------------------------------------------------
+
+
+@cache
+def vault() -> Vault:
+    """The use of credentials."""
+    from integrations.services.vault import Vault  # noqa: PLC0415 - cold start
+
+    return Vault(
+        connections(), app_secret(), addresses(), http, allow_loopback=settings.allow_loopback()
+    )
+
+
+@cache
+def subscriptions() -> Subscriptions:
+    """What providers are asked to send."""
+    from integrations.services.subscriptions import Subscriptions  # noqa: PLC0415 - cold start
+
+    return Subscriptions(
+        connections(),
+        webhooks(),
+        workflows(),
+        vault(),
+        app_secret(),
+        public_url=settings.public_url(),
+    )
+
+
+@cache
+def connection_reader() -> ConnectionReader:
+    """Connections, as the API shows them."""
+    from integrations.services.connections.reading import ConnectionReader
+
+    return ConnectionReader(connections(), webhooks(), public_url=settings.public_url())
+
+
+@cache
+def connection_tester() -> ConnectionTester:
+    """Tests of credentials."""
+    from integrations.services.connections.testing import ConnectionTester
+
+    return ConnectionTester(connections(), vault(), subscriptions(), connection_reader())
+
+
+@cache
+def connection_saver() -> ConnectionSaver:
+    """The saving of credentials."""
+    from integrations.services.connections.saving import ConnectionSaver
+
+    return ConnectionSaver(connections(), webhooks(), vault(), subscriptions(), connection_reader())
+
+
+@cache
+def connection_remover() -> ConnectionRemover:
+    """The removal of credentials."""
+    from integrations.services.connections.removing import ConnectionRemover
+
+    return ConnectionRemover(connections(), webhooks(), workflows(), vault(), subscriptions())
+
+
+@cache
+def action_runner() -> ActionRunner:
+    """Actions outside of workflows."""
+    from integrations.services.connections.actions import ActionRunner
+
+    return ActionRunner(vault())
+
+
+@cache
+def due_checks() -> DueChecks:
+    """The daily check of connections."""
+    from integrations.services.connections.due import DueChecks
+
+    return DueChecks(connections(), connection_tester(), vault())
+
+
+@cache
+def oauth_service() -> OAuthService:
+    """The OAuth handshakes."""
+    from integrations.services.oauth import OAuthService  # noqa: PLC0415 - cold start
+
+    return OAuthService(
+        handshakes(),
+        connection_reader(),
+        connection_saver(),
+        vault(),
+        public_url=settings.public_url(),
+        frontend_url=settings.frontend_url(),
+        redirect_uris=settings.redirect_uris(),
+    )
+
+
+@cache
+def receiver() -> Receiver:
+    """The reception of webhooks."""
+    from integrations.services.webhooks import Receiver  # noqa: PLC0415 - cold start
+
+    return Receiver(webhooks(), app_secret(), events_queue())
+
+
+@cache
+def workflow_service() -> WorkflowService:
+    """The use cases of workflows."""
+    from integrations.services.workflows import WorkflowService  # noqa: PLC0415 - cold start
+    from integrations.storage.schedules import Schedules  # noqa: PLC0415 - cold start
+
+    schedules = Schedules(
+        aws(),
+        group=settings.resource("SCHEDULE_GROUP"),
+        role_arn=settings.resource("SCHEDULE_ROLE_ARN"),
+        target_arn=settings.resource("EVENTS_QUEUE_ARN"),
+    )
+    return WorkflowService(
+        workflows(),
+        connections(),
+        webhooks(),
+        subscriptions(),
+        schedules,
+        public_url=settings.public_url(),
+    )
+
+
+@cache
+def execution_service() -> ExecutionService:
+    """The use cases of executions, the running of them included."""
+    from integrations.services.executions import ExecutionService  # noqa: PLC0415 - cold start
+
+    return ExecutionService(executions(), workflows(), executions_queue(), vault)
+
+
+@cache
+def dispatcher() -> Dispatcher:
+    """From deliveries to executions."""
+    from integrations.services.dispatch import Dispatcher  # noqa: PLC0415 - cold start
+
+    return Dispatcher(webhooks(), workflows(), events_queue(), execution_service())

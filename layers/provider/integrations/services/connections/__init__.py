@@ -1,0 +1,1 @@
+"""Connections: read, tested, saved, removed, used, and checked each day."""

@@ -1,0 +1,99 @@
+"""Connections removed: revoked at the provider where it can, then forgotten."""
+
+from integrations.errors import ConnectionInUse, IntegrationError
+from integrations.providers import registry
+from integrations.providers.base import Provider
+from integrations.services.answers import DeletedAnswer
+from integrations.services.subscriptions import Subscriptions
+from integrations.services.vault import Vault
+from integrations.storage.connections import Connection, Connections
+from integrations.storage.webhooks import Webhooks
+from integrations.storage.workflows import Workflows
+
+
+class ConnectionRemover:
+    """Removes connections.
+
+    Args:
+        connections, webhooks, workflows: The tables.
+        vault: The use of credentials.
+        subscriptions: What providers are asked to send.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        webhooks: Webhooks,
+        workflows: Workflows,
+        vault: Vault,
+        subscriptions: Subscriptions,
+    ) -> None:
+        self._connections = connections
+        self._webhooks = webhooks
+        self._workflows = workflows
+        self._vault = vault
+        self._subscriptions = subscriptions
+
+    def remove(self, tenant: str, provider_id: str, name: str) -> DeletedAnswer:
+        """Revoke the credentials where the provider can, then forget them.
+
+        A provider that cannot be reached does not keep the tenant from leaving it: the answer says
+        that nothing was revoked, and why.
+
+        Raises:
+            UnknownProvider, UnknownConnection: There is none.
+            ConnectionInUse: Workflows use it; the detail names them.
+            VersionConflict: Somebody changes it at this moment.
+        """
+        provider = registry.get(provider_id)
+        connection = self._connections.get_sealed(tenant, provider_id, name)
+        users = [
+            workflow
+            for workflow in self._workflows.of_tenant(tenant)
+            if connection.key in workflow.uses
+        ]
+        if users:
+            names = ", ".join(f"{each.name!r} ({each.workflow_id})" for each in users[:10])
+            detail = f"{len(users)} workflow(s) use this connection: {names}. Change them first."
+            raise ConnectionInUse(detail)
+        revoked, message = self._revoke(provider, connection)
+        if not self._connections.delete(connection):
+            return self.remove(tenant, provider_id, name)  # it was refreshed in between
+        self._webhooks.delete_of(connection)
+        return DeletedAnswer(revoked=revoked, message=message)
+
+    def _revoke(self, provider: Provider, connection: Connection) -> tuple[bool | None, str | None]:
+        failures = []
+        try:
+            self._subscriptions.stop(connection)
+        except IntegrationError as failure:
+            failures.append(failure)
+        if provider.revoke and (sharing := self._sharing(connection)):
+            # What a log-in granted is one grant of the account, however often it logs in.
+            return False, f"Removed here; not revoked, as {sharing} uses the same account"
+        if provider.revoke:
+            try:
+                credentials = provider.credentials.model_validate(
+                    self._connections.open(connection)
+                )
+                provider.revoke(self._vault.call(provider, credentials))
+            except IntegrationError as failure:
+                failures.append(failure)
+            else:
+                return True, None  # and nothing is sent without a grant
+        if failures:
+            reason = failures[-1].detail
+            return False, f"Removed here, but not revoked at the provider: {reason}"
+        return None, None
+
+    def _sharing(self, connection: Connection) -> str | None:
+        """The name of another connection of the tenant that a revocation would end too."""
+        others = self._connections.of_tenant(connection.tenant, connection.provider)
+        return next(
+            (
+                other.name
+                for other in others
+                if other.name != connection.name and other.account.id == connection.account.id
+            ),
+            None,
+        )

@@ -1,0 +1,179 @@
+"""Connections saved: validated, tested, sealed, with the webhook that they need."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from integrations.errors import (
+    FieldError,
+    InvalidInput,
+    ProviderError,
+    UnknownWebhook,
+    VersionConflict,
+)
+from integrations.models import Json, now
+from integrations.providers import registry
+from integrations.providers.base import Credentials, Provider, Verified
+from integrations.services.answers import ConnectionAnswer
+from integrations.services.connections.reading import ConnectionReader
+from integrations.services.forms import credentials_of
+from integrations.services.subscriptions import Subscriptions
+from integrations.services.vault import Opened, Vault
+from integrations.storage.connections import Connection, Connections
+from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
+
+
+class ConnectionSaver:
+    """Saves connections.
+
+    Args:
+        connections, webhooks: The tables.
+        vault: The use of credentials.
+        subscriptions: What providers are asked to send.
+        reader: Shows what was saved.
+        clock: The present moment.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        webhooks: Webhooks,
+        vault: Vault,
+        subscriptions: Subscriptions,
+        reader: ConnectionReader,
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._connections = connections
+        self._webhooks = webhooks
+        self._vault = vault
+        self._subscriptions = subscriptions
+        self._reader = reader
+        self._clock = clock
+
+    def save(
+        self, tenant: str, provider_id: str, name: str, given: Mapping[str, Json]
+    ) -> ConnectionAnswer:
+        """Validate, test, then keep credentials. Nothing changes where any of that fails.
+
+        Raises:
+            UnknownProvider: There is none with this id.
+            InvalidInput: The credentials are not of the provider's form.
+            CredentialsRejected, ProviderError: The provider refuses them, or cannot be asked.
+            WebhookIdTaken: The webhook's id belongs to somebody else.
+            VersionConflict: Somebody saves the same connection at this moment.
+        """
+        provider = registry.get(provider_id)
+        if provider.oauth:
+            detail = (
+                f"{provider_id} is connected by logging in: "
+                f"POST /api/integrations/oauth/start/{provider_id}"
+            )
+            raise InvalidInput(detail, [FieldError("credentials", detail)])
+        credentials = credentials_of(provider, given)
+        verified = provider.verify(self._vault.call(provider, credentials))
+        return self.store(tenant, provider, name, credentials, verified)
+
+    def store(
+        self,
+        tenant: str,
+        provider: Provider,
+        name: str,
+        credentials: Credentials,
+        verified: Verified[Any],
+    ) -> ConnectionAnswer:
+        """Keep credentials that were just tested, with the webhook that they need.
+
+        A new webhook's record comes first, so that its id is ours: where the process dies in
+        between it waits, harmless, for the same connection to be saved again. That of a webhook in
+        use comes after the connection, so that a save that fails leaves its deliveries verified as
+        before.
+        """
+        earlier = self._connections.find(tenant, provider.id, name)
+        credentials = verified.credentials or credentials
+        webhook, its_secrets = self._webhook(tenant, provider, name, credentials, earlier)
+        in_use = bool(webhook and earlier and webhook.webhook_id == earlier.webhook_id)
+        if webhook and not in_use:
+            self._webhooks.save(webhook, its_secrets)
+        moment = self._clock()
+        connection = Connection(
+            tenant=tenant,
+            provider=provider.id,
+            name=name,
+            account=verified.account,
+            connected_at=earlier.connected_at if earlier else moment,
+            updated_at=moment,
+            last_tested=moment,
+            expires_at=verified.expires_at,
+            webhook_id=webhook.webhook_id if webhook else None,
+            subscribed=earlier.subscribed if earlier else None,
+        )
+        opened = Opened(provider, credentials, connection)
+        try:
+            written = self._vault.save(
+                connection, opened, replaces=earlier.version if earlier else None
+            )
+        except VersionConflict:
+            if webhook and not in_use:
+                self._give_way(provider, webhook)
+            raise
+        if webhook and in_use:
+            self._webhooks.save(webhook, its_secrets)
+        if earlier and earlier.webhook_id not in (None, written.webhook_id):
+            self._webhooks.delete_of(earlier)
+        try:
+            self._subscriptions.sync(tenant, provider.id, name)
+        except ProviderError as failure:
+            # The credentials are good and kept; the daily check asks the provider again.
+            message = f"Its webhooks could not be set up: {failure.detail}"
+            self._connections.record_error(written, failure.code, message, status=None)
+        return self._reader.answer(written, webhook)
+
+    def _webhook(
+        self,
+        tenant: str,
+        provider: Provider,
+        name: str,
+        credentials: Credentials,
+        earlier: Connection | None,
+    ) -> tuple[Webhook | None, WebhookSecrets]:
+        """The webhook that a connection needs; what a provider leaves open stays as it was."""
+        if provider.inbound is None or provider.inbound.endpoint is None:
+            return None, WebhookSecrets("", "")
+        endpoint = provider.inbound.endpoint(credentials)
+        held_id = earlier.webhook_id if earlier else None
+        held = WebhookSecrets("", "")
+        if held_id and endpoint.webhook_id in (None, held_id):
+            try:
+                held = self._webhooks.secrets(self._webhooks.get(held_id))
+            except UnknownWebhook:
+                held_id = None
+        webhook = Webhook(
+            webhook_id=endpoint.webhook_id or held_id or secrets.token_urlsafe(24),
+            tenant=tenant,
+            provider=provider.id,
+            connection=name,
+            verification=endpoint.verification,
+        )
+        return webhook, WebhookSecrets(
+            _secret(endpoint.secret) or held.secret or secrets.token_urlsafe(32),
+            _secret(endpoint.verify_token) or held.verify_token or secrets.token_urlsafe(32),
+        )
+
+    def _give_way(self, provider: Provider, webhook: Webhook) -> None:
+        """Leave a new webhook as the quicker save wants it; remove it where that has another."""
+        winner = self._connections.find(webhook.tenant, provider.id, webhook.connection)
+        if winner is None or winner.webhook_id != webhook.webhook_id:
+            self._webhooks.delete(webhook)
+            return
+        kept = provider.credentials.model_validate(self._connections.open(winner))
+        its_webhook, its_secrets = self._webhook(winner.tenant, provider, winner.name, kept, winner)
+        if its_webhook:
+            self._webhooks.save(its_webhook, its_secrets)
+
+
+def _secret(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""

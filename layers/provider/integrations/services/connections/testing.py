@@ -1,0 +1,159 @@
+"""Connections tested: on request, and each day."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from integrations.errors import (
+    IntegrationError,
+    PermissionMissing,
+    ProviderError,
+    ProviderNotConfigured,
+    ProviderUnavailable,
+    RateLimited,
+    VersionConflict,
+)
+from integrations.models import ConnectionStatus, Json, now
+from integrations.providers import registry
+from integrations.providers.base import Verified
+from integrations.services.answers import AccountAnswer, TestAnswer
+from integrations.services.connections.reading import ConnectionReader
+from integrations.services.forms import credentials_of
+from integrations.services.subscriptions import Subscriptions
+from integrations.services.vault import Opened, Vault
+from integrations.storage.connections import Connections
+
+
+class ConnectionTester:
+    """Tests credentials, and records how that went.
+
+    Args:
+        connections: The table.
+        vault: The use of credentials.
+        subscriptions: What providers are asked to send.
+        reader: Knows a connection's state.
+        clock: The present moment.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        vault: Vault,
+        subscriptions: Subscriptions,
+        reader: ConnectionReader,
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._connections = connections
+        self._vault = vault
+        self._subscriptions = subscriptions
+        self._reader = reader
+        self._clock = clock
+
+    def test(
+        self, tenant: str, provider_id: str, name: str, given: Mapping[str, Json] | None
+    ) -> TestAnswer:
+        """Test what is given, else what is stored (and keep how that went).
+
+        Raises:
+            UnknownProvider, UnknownConnection: There is nothing to test.
+            InvalidInput: The given credentials are not of the provider's form.
+        """
+        provider = registry.get(provider_id)
+        started = time.monotonic()
+        try:
+            if given is None:
+                opened = self._vault.open(tenant, provider_id, name)
+                opened, verified = self._vault.attempt(opened, provider.verify)
+                self._record_success(opened, verified)
+            else:
+                verified = provider.verify(
+                    self._vault.call(provider, credentials_of(provider, given))
+                )
+        except ProviderError as refusal:
+            if given is None:
+                self._record_failure(tenant, provider_id, name, refusal)
+            return self._test_answer(started, refusal.detail, code=refusal.code)
+        return self._test_answer(started, verified.message, verified=verified)
+
+    def _test_answer(
+        self,
+        started: float,
+        message: str,
+        *,
+        code: str | None = None,
+        verified: Verified[Any] | None = None,
+    ) -> TestAnswer:
+        account = verified.account if verified else None
+        return TestAnswer(
+            success=verified is not None,
+            message=message,
+            code=code,
+            account=AccountAnswer(id=account.id, label=account.label, details=dict(account.details))
+            if account
+            else None,
+            tested_at=self._clock(),
+            duration_ms=round((time.monotonic() - started) * 1000),
+        )
+
+    def check(self, tenant: str, provider_id: str, name: str) -> str:
+        """Refresh what is near its end and test what is left. Returns the state afterwards.
+
+        A provider that is down changes nothing: the next check is only an hour away then.
+        """
+        provider = registry.get(provider_id)
+        try:
+            opened = self._vault.open_for_check(tenant, provider_id, name)
+            opened, verified = self._vault.attempt(opened, provider.verify)
+        except (ProviderError, ProviderNotConfigured) as failure:
+            soon = isinstance(failure, (ProviderUnavailable, RateLimited))
+            due_at = self._vault.next_check(soon=soon)
+            return self._record_failure(tenant, provider_id, name, failure, due_at=due_at)
+        self._record_success(opened, verified)
+        try:
+            self._subscriptions.sync(tenant, provider_id, name)
+        except ProviderError as failure:
+            connection = self._connections.get(tenant, provider_id, name)
+            self._connections.record_error(connection, failure.code, failure.detail, status=None)
+        return "connected"
+
+    def _record_success(self, opened: Opened, verified: Verified[Any]) -> None:
+        """Keep that a test went well, and the better credentials that it made, if it did."""
+        connection = opened.connection
+        if connection is None:
+            return
+        if verified.credentials is not None and verified.credentials != opened.credentials:
+            better = replace(opened, credentials=verified.credentials)
+            moment = self._clock()
+            known = replace(connection, account=verified.account, last_tested=moment)
+            with suppress(VersionConflict):  # somebody else's refresh is as good
+                self._vault.save(known, better, replaces=connection.version)
+            return
+        self._connections.record_success(
+            connection, verified.account, due_at=self._vault.next_check()
+        )
+
+    def _record_failure(
+        self,
+        tenant: str,
+        provider_id: str,
+        name: str,
+        failure: IntegrationError,
+        *,
+        due_at: datetime | None = None,
+    ) -> ConnectionStatus:
+        """Keep how a test failed. Returns the state afterwards."""
+        connection = self._connections.find(tenant, provider_id, name)
+        if connection is None:
+            return "disconnected"
+        # What a refusal of the credentials does to the state, the vault has recorded.
+        status: ConnectionStatus | None = None
+        if isinstance(failure, PermissionMissing):
+            status = "error"
+        self._connections.record_error(
+            connection, failure.code, failure.detail, status=status, tested=True, due_at=due_at
+        )
+        return status or self._reader.state(connection)
