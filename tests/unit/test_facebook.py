@@ -26,15 +26,8 @@ from integrations.errors import (
 from integrations.models import Account, Json, now
 from integrations.providers import registry
 from integrations.providers.base import Addresses, Call, OAuthApp, Subscription
-from integrations.providers.facebook.api import (
-    AppRefused,
-    Usage,
-    appsecret_proof,
-    camel,
-    fault,
-    harmless,
-    usage,
-)
+from integrations.providers.facebook.api import appsecret_proof, camel, harmless
+from integrations.providers.facebook.faults import AppRefused, Usage, fault, usage
 from integrations.providers.facebook.provider import PROVIDER, FacebookCredentials
 from integrations.providers.outbound import Outbound
 from tests.contracts import facebook as contract

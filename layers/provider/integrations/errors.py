@@ -219,7 +219,11 @@ class AddressRefused(ProviderError):
 
 
 class RateLimited(ProviderError):
-    """The provider asks for patience: ``retry_after`` seconds, ``None`` where it does not say."""
+    """The provider asks for patience: ``retry_after`` seconds, ``None`` where it does not say.
+
+    ``scope`` is what the provider limits (a chat, a page, an origin, reads or writes), in words of
+    the provider's module that hold no secret; empty for all that the credentials do.
+    """
 
     code = "rate_limited"
 
@@ -227,12 +231,14 @@ class RateLimited(ProviderError):
         self,
         detail: str,
         *,
+        scope: str = "",
         retry_after: float | None = None,
         status: int | None = None,
         provider_code: str | None = None,
         data: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail, status=status, provider_code=provider_code, data=data)
+        self.scope = scope
         self.retry_after = retry_after
 
 

@@ -23,7 +23,8 @@ from integrations.errors import (
 )
 from integrations.models import Account, Json, now, rfc3339
 from integrations.providers.base import Call, Credentials, OAuthApp, Verified
-from integrations.providers.facebook.api import AppRefused, Graph, harmless, moment, text, texts
+from integrations.providers.facebook.api import Graph, harmless, moment, text, texts
+from integrations.providers.facebook.faults import AppRefused
 
 MAX_PAGES = 500
 """The most pages that one connection keeps tokens of; its record has a bounded size."""

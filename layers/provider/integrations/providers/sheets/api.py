@@ -4,7 +4,7 @@ https://developers.google.com/workspace/sheets/api/reference/rest
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -139,6 +139,7 @@ def send(
         ProviderUnavailable: Google is down, slow, or answers nonsense.
     """
     grant: Grant = call.credentials
+    scope = "reads" if method == "GET" else "writes"
 
     def attempt(token: str | None) -> Response:
         return call.http.request(
@@ -158,7 +159,7 @@ def send(
         if token is not None:
             response = attempt(token)
     if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-        raise _refusal(response, blame, hint or f"share the sheet with {grant.who}")
+        raise _refusal(response, blame, hint or f"share the sheet with {grant.who}", scope)
     try:
         reply = response.json()
     except ProviderUnavailable as nonsense:
@@ -178,55 +179,86 @@ def _pairs(query: Mapping[str, Json | Sequence[str]]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _refusal(response: Response, blame: str, hint: str) -> IntegrationError:
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What decides what an answer means that is none."""
+
+    status: int
+    reasons: frozenset[str]
+    message: str
+    violations: Sequence[FieldError]
+
+    @property
+    def is_about_the_range(self) -> bool:
+        """Whether Google cannot make sense of the range."""
+        return any(text in self.message.lower() for text in _RANGE_REFUSALS)
+
+
+_MEANINGS: tuple[tuple[Callable[[_Refusal], bool], type[IntegrationError]], ...] = (
+    (lambda it: it.status == HTTPStatus.TOO_MANY_REQUESTS, RateLimited),
+    (
+        lambda it: it.status == HTTPStatus.FORBIDDEN and it.reasons & _RATE_REASONS != set(),
+        RateLimited,
+    ),
+    (lambda it: it.status == HTTPStatus.UNAUTHORIZED, CredentialsRejected),
+    (lambda it: it.status == HTTPStatus.FORBIDDEN, PermissionMissing),
+    (lambda it: it.status == HTTPStatus.BAD_REQUEST and it.is_about_the_range, InvalidParams),
+    (lambda it: it.status == HTTPStatus.BAD_REQUEST and bool(it.violations), InvalidParams),
+    (lambda it: it.status in _TRANSIENT, ProviderUnavailable),
+    (
+        lambda it: HTTPStatus.BAD_REQUEST <= it.status < HTTPStatus.INTERNAL_SERVER_ERROR,
+        RequestRejected,
+    ),
+    (lambda _: True, ProviderUnavailable),
+)
+"""What an answer means that is none: the first line that fits."""
+
+
+def _refusal(response: Response, blame: str, hint: str, scope: str) -> IntegrationError:
     """The error for an answer that is none: https://cloud.google.com/apis/design/errors."""
+    error = _error(response)
     status = response.status
+    message = str(error.get("message") or f"it answered with status {status}")[:_LONGEST_MESSAGE]
+    items = _details(error)
+    reasons = frozenset(str(item.get("reason")) for item in items)
+    it = _Refusal(status, reasons, message, _violations(items))
+    meaning = next(kind for fits, kind in _MEANINGS if fits(it))
+    detail = f"Google Sheets: {message}"
+    if meaning is InvalidParams:
+        return (
+            wrong(blame, message) if it.is_about_the_range else InvalidParams(detail, it.violations)
+        )
+    about: dict[str, Any] = {"status": status, "provider_code": error.get("status")}
+    if meaning is PermissionMissing and not it.reasons & _SETUP_REASONS:
+        detail = f"{detail.rstrip('.')}: {hint}"
+    if meaning in {RateLimited, ProviderUnavailable}:
+        about["retry_after"] = google.retry_after(response)
+    if meaning is RateLimited:
+        about["scope"] = scope
+    if meaning is ProviderUnavailable:
+        # A gateway that gave up waiting does not know what became of the request.
+        about["outcome_unknown"] = status == HTTPStatus.GATEWAY_TIMEOUT
+    return meaning(detail, **about)
+
+
+def _error(response: Response) -> Mapping[str, Any]:
+    """What stands under ``error`` in an answer; nothing where it has another shape."""
     try:
         reply = response.json()
     except ProviderUnavailable:
-        reply = None
-    said = reply.get("error") if isinstance(reply, dict) else None
-    error: Mapping[str, Any] = said if isinstance(said, dict) else {}
-    message = str(error.get("message") or f"it answered with status {status}")[:_LONGEST_MESSAGE]
-    details = [
+        return {}
+    error = reply.get("error") if isinstance(reply, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+def _details(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The single facts of an error, in the old way of saying them and in the new one."""
+    return [
         item
         for part in (error.get("errors"), error.get("details"))
         for item in (part if isinstance(part, list) else ())
         if isinstance(item, dict)
     ]
-    reasons = {str(item.get("reason")) for item in details}
-    detail = f"Google Sheets: {message}"
-    facts: dict[str, Any] = {"status": status, "provider_code": error.get("status")}
-    refused: IntegrationError
-    if status == HTTPStatus.TOO_MANY_REQUESTS or (
-        status == HTTPStatus.FORBIDDEN and reasons & _RATE_REASONS
-    ):
-        refused = RateLimited(detail, retry_after=google.retry_after(response), **facts)
-    elif status == HTTPStatus.UNAUTHORIZED:
-        refused = CredentialsRejected(detail, **facts)
-    elif status == HTTPStatus.FORBIDDEN:
-        known = bool(reasons & _SETUP_REASONS)
-        refused = PermissionMissing(detail if known else f"{detail.rstrip('.')}: {hint}", **facts)
-    elif status == HTTPStatus.BAD_REQUEST and any(
-        text in message.lower() for text in _RANGE_REFUSALS
-    ):
-        refused = wrong(blame, message)
-    elif status == HTTPStatus.BAD_REQUEST and (errors := _violations(details)):
-        refused = InvalidParams(detail, errors)
-    elif (
-        HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-        and status not in _TRANSIENT
-    ):
-        refused = RequestRejected(detail, **facts)
-    else:
-        refused = ProviderUnavailable(
-            detail,
-            # A gateway that gave up waiting does not know what became of the request.
-            outcome_unknown=status == HTTPStatus.GATEWAY_TIMEOUT,
-            retry_after=google.retry_after(response),
-            **facts,
-        )
-    return refused
 
 
 def _violations(details: Sequence[Mapping[str, Any]]) -> list[FieldError]:
