@@ -19,10 +19,11 @@ from integrations.errors import (
     ProviderUnavailable,
     RequestRejected,
 )
-from integrations.providers import email, outbound
+from integrations.outbound import guard
+from integrations.outbound.client import Outbound
+from integrations.providers import email
 from integrations.providers.base import Addresses, Call
 from integrations.providers.email import PROVIDER, EmailCredentials, SendEmail, from_settings
-from integrations.providers.outbound import Outbound
 from tests.fakes.certificates import Authority
 from tests.fakes.dns import Dns
 from tests.fakes.smtp import Mail, MailServer, ScriptedServer
@@ -43,9 +44,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(autouse=True)
 def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
-    outbound.tls_context.cache_clear()
+    guard.tls_context.cache_clear()
     yield
-    outbound.tls_context.cache_clear()
+    guard.tls_context.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -359,7 +360,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    outbound.tls_context.cache_clear()
+    guard.tls_context.cache_clear()
     with MailServer(secure, authority.server_context(HOST), users={USER: PASSWORD}) as unknown:
         with pytest.raises(RequestRejected, match="does not verify"):
             email.verify(call(unknown, secure=secure))

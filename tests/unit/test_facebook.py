@@ -24,12 +24,12 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Account, Json, now
+from integrations.outbound.client import Outbound
 from integrations.providers import registry
 from integrations.providers.base import Addresses, Call, OAuthApp, Subscription
 from integrations.providers.facebook.api import appsecret_proof, camel, harmless
 from integrations.providers.facebook.faults import AppRefused, Usage, fault, usage
 from integrations.providers.facebook.provider import PROVIDER, FacebookCredentials
-from integrations.providers.outbound import Outbound
 from tests.contracts import facebook as contract
 from tests.fakes.facebook import DATA_ACCESS, LONG, FacebookStandIn, Recorded, sign
 

@@ -20,11 +20,11 @@ from integrations.errors import (
     ProviderUnavailable,
 )
 from integrations.models import now
+from integrations.outbound.client import Outbound
 from integrations.providers import registry
 from integrations.providers.base import Addresses, Call, OAuth, OAuthApp
 from integrations.providers.facebook import provider as facebook
 from integrations.providers.facebook.login import PROVIDER, SCOPES, FacebookOAuthCredentials
-from integrations.providers.outbound import Outbound
 from tests.fakes.facebook import DATA_ACCESS, LONG, FacebookStandIn
 
 CALLBACK = "https://api.example.com/api/integrations/oauth/callback/facebook_oauth"

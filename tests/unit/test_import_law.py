@@ -1,4 +1,5 @@
-"""Who may import whom: functions → entry → services → {providers, workflows, storage} → words.
+"""Who may import whom: functions → entry → services → {providers, workflows, storage} → outbound
+→ words.
 
 The three siblings never meet, one module reads the environment, one layer knows Powertools, and
 what every webhook pays for stays small.
@@ -21,11 +22,12 @@ WORDS = {"errors", "models", "signatures", "strict_json"}
 SIBLINGS = {"providers", "workflows", "storage"}
 ALLOWED = {
     "functions": {"entry", "services", "workflows"} | WORDS,
-    "entry": {"entry", "services"} | SIBLINGS | WORDS,
-    "services": {"services"} | SIBLINGS | WORDS,
-    "providers": {"providers"} | WORDS,
+    "entry": {"entry", "services", "outbound"} | SIBLINGS | WORDS,
+    "services": {"services", "outbound"} | SIBLINGS | WORDS,
+    "providers": {"providers", "outbound"} | WORDS,
     "workflows": {"workflows"} | WORDS,
     "storage": {"storage"} | WORDS,
+    "outbound": {"outbound"} | WORDS,
     "errors": set[str](),
     "models": set[str](),
     "signatures": {"errors", "models", "strict_json"},
@@ -39,8 +41,8 @@ FOREIGN = {
     "cryptography": {"storage", "providers"},
     "jinja2": {"workflows"},
     "jwt": {"services"},
-    "requests": {"providers"},
-    "urllib3": {"providers", "storage"},
+    "requests": {"outbound"},
+    "urllib3": {"outbound", "storage"},
     "smtplib": {"providers"},
 }
 """Packages that belong to some layers alone."""

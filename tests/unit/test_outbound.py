@@ -18,8 +18,10 @@ from integrations.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from integrations.providers import base, outbound
-from integrations.providers.outbound import Outbound, connect, is_allowed
+from integrations.outbound import bounds, guard, retry_after
+from integrations.outbound.client import Outbound
+from integrations.outbound.guard import connect, is_allowed
+from integrations.providers import base
 from tests.fakes.certificates import Authority
 from tests.fakes.dns import Dns
 from tests.fakes.receiver import Receiver, Reply
@@ -52,9 +54,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture
 def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Authority]:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
-    outbound.tls_context.cache_clear()
+    guard.tls_context.cache_clear()
     yield authority
-    outbound.tls_context.cache_clear()
+    guard.tls_context.cache_clear()
 
 
 @pytest.fixture
@@ -227,11 +229,11 @@ def test_urls_that_must_not_be_requested_say_why(url: str, reason: str, dns: Dns
 def test_a_url_can_be_judged_without_a_request(dns: Dns) -> None:
     dns.answer("good.example.com", "8.8.8.8")
     dns.answer("bad.example.com", "10.0.0.1")
-    assert outbound.check_url("https://good.example.com/x").host == "good.example.com"
+    assert guard.check_url("https://good.example.com/x").host == "good.example.com"
     with pytest.raises(AddressRefused):
-        outbound.check_url("https://bad.example.com/x")
+        guard.check_url("https://bad.example.com/x")
     with pytest.raises(ProviderUnavailable):
-        outbound.check_url("https://unknown.example.com/x")
+        guard.check_url("https://unknown.example.com/x")
 
 
 def test_proxies_of_the_environment_are_not_used(
@@ -273,12 +275,12 @@ def test_a_redirect_to_an_address_inside_is_refused(
     # The first hop has to be on this machine: one address of it plays a public one.
     dns.answer("inside.example.com", inside)
     dns.answer("outside.example.com", "127.0.0.2")
-    judge = outbound.is_allowed
+    judge = guard.is_allowed
 
     def public(address: str, *, allow_loopback: bool = False) -> bool:
         return address == "127.0.0.2" or judge(address, allow_loopback=allow_loopback)
 
-    monkeypatch.setattr(outbound, "is_allowed", public)
+    monkeypatch.setattr(guard, "is_allowed", public)
     with Receiver(host="127.0.0.2") as outside:
         outside.reply(Reply(status=307, headers={"location": "http://inside.example.com/"}))
         with pytest.raises(AddressRefused, match="inside"):
@@ -391,7 +393,7 @@ def test_headers_that_drip_end_at_the_total_deadline() -> None:
 def test_a_host_that_does_not_take_the_connection_times_out_before_anything_is_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(outbound, "CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr(bounds, "CONNECT_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = full.getsockname()
         waiting = [socket.socket() for _ in range(3)]
@@ -493,7 +495,7 @@ def test_a_connection_that_rested_too_long_is_not_trusted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     local.request("GET", receiver.url())
-    monkeypatch.setattr(outbound, "IDLE_TIMEOUT", 0.0)
+    monkeypatch.setattr(bounds, "IDLE_TIMEOUT", 0.0)
     local.request("GET", receiver.url())
     assert len({request.connection for request in receiver.received}) == 2
 
@@ -567,7 +569,7 @@ def test_a_plain_server_on_a_tls_url_says_so(receiver: Receiver, local: base.Htt
 
 
 def test_the_tls_context_trusts_the_systems_roots_and_verifies() -> None:
-    context = outbound.tls_context()
+    context = guard.tls_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
 
@@ -712,13 +714,13 @@ def test_no_url_reaches_the_log(
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: float | None) -> None:
-    assert outbound.retry_after({"retry-after": value}) == seconds
+    assert retry_after.retry_after({"retry-after": value}) == seconds
 
 
 def test_retry_after_as_a_date_ahead_is_the_time_until_then() -> None:
     ahead = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    assert outbound.retry_after({"retry-after": ahead}) == pytest.approx(90, abs=3)
-    assert outbound.retry_after({}) is None
+    assert retry_after.retry_after({"retry-after": ahead}) == pytest.approx(90, abs=3)
+    assert retry_after.retry_after({}) is None
 
 
 # -- Sockets for other protocols -------------------------------------------------------------

@@ -27,10 +27,10 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import now
+from integrations.outbound.client import Outbound
 from integrations.providers import google as endpoints
 from integrations.providers import registry
 from integrations.providers.base import Addresses, Call
-from integrations.providers.outbound import Outbound
 from integrations.providers.sheets.provider import PROVIDER, SheetsCredentials
 from tests.contracts import sheets as contract
 from tests.fakes.google import Failure, FakeGoogle, api_error, key_pair

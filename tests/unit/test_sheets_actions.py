@@ -11,8 +11,8 @@ from pydantic import SecretStr, ValidationError
 
 from integrations.errors import InvalidParams, RequestRejected
 from integrations.models import now
+from integrations.outbound.client import Outbound
 from integrations.providers.base import Addresses, Call, Credentials
-from integrations.providers.outbound import Outbound
 from integrations.providers.sheets import a1
 from integrations.providers.sheets.login import PROVIDER as OAUTH
 from integrations.providers.sheets.login import SheetsOAuthCredentials

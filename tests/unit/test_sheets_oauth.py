@@ -21,9 +21,9 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import now
+from integrations.outbound.client import Outbound
 from integrations.providers import google as endpoints
 from integrations.providers.base import Addresses, Call, OAuthApp
-from integrations.providers.outbound import Outbound
 from integrations.providers.sheets.login import PROVIDER, SheetsOAuthCredentials
 from tests.contracts import sheets as contract
 from tests.fakes.google import ISSUER, SPREADSHEETS, Failure, FakeGoogle, api_error, s256

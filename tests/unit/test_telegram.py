@@ -21,9 +21,9 @@ from integrations.errors import (
     RateLimited,
     RequestRejected,
 )
+from integrations.outbound.client import Outbound
 from integrations.providers import registry
 from integrations.providers.base import Addresses, Call
-from integrations.providers.outbound import Outbound
 from integrations.providers.telegram.provider import PROVIDER, TelegramCredentials
 from tests.fakes.telegram import (
     HANG_UP,

@@ -11,8 +11,8 @@ from pydantic import SecretStr, ValidationError
 
 from integrations.errors import CredentialsRejected, InvalidInput, RequestRejected
 from integrations.models import Delivery, Event, now
+from integrations.outbound.client import Outbound
 from integrations.providers.base import Addresses, Call, Inbound, Subscription
-from integrations.providers.outbound import Outbound
 from integrations.providers.telegram.events import KINDS
 from integrations.providers.telegram.provider import PROVIDER, TelegramCredentials
 from tests.fakes.receiver import Receiver

@@ -21,9 +21,10 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Delivery, Json
-from integrations.providers import outbound, webhook
+from integrations.outbound import guard
+from integrations.outbound.client import Outbound
+from integrations.providers import webhook
 from integrations.providers.base import Addresses, Call
-from integrations.providers.outbound import Outbound
 from integrations.providers.webhook import PROVIDER, Send, WebhookCredentials
 from tests.fakes.dns import Dns
 from tests.fakes.receiver import Receiver, Reply
@@ -562,4 +563,4 @@ def test_the_provider_is_complete_and_its_examples_fit() -> None:
     assert action.idempotent
     (trigger,) = PROVIDER.triggers
     assert trigger.matches(trigger.example, trigger.filters())
-    assert outbound.tls_context().check_hostname
+    assert guard.tls_context().check_hostname

@@ -73,7 +73,7 @@ def addresses() -> Addresses:
 @cache
 def http() -> Http:
     """The one way out to providers."""
-    from integrations.providers.outbound import Outbound  # noqa: PLC0415 - cold start
+    from integrations.outbound.client import Outbound  # noqa: PLC0415 - cold start
 
     return Outbound(allow_loopback=settings.allow_loopback(), total_timeout=OUTBOUND_SECONDS)
 

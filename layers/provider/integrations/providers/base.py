@@ -113,7 +113,7 @@ class Response(Protocol):
 
 
 class Http(Protocol):
-    """The one way out. ``providers/outbound.py`` implements it, guard and limits included."""
+    """The one way out. ``outbound/client.py`` implements it, guard and limits included."""
 
     def request(
         self,

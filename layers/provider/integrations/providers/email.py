@@ -49,7 +49,7 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Account, Json
-from integrations.providers import outbound
+from integrations.outbound import bounds, guard
 from integrations.providers.base import Action, Call, Credentials, Params, Provider, Verified
 
 # -- Addresses -------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ class _Smtp(smtplib.SMTP):
         super().__init__(local_hostname="[127.0.0.1]")
         self._host = host
         self.sock = sock
-        self.flight = outbound.Flight(
+        self.flight = bounds.Flight(
             allow_loopback=False,
             deadline=time.monotonic() + TOTAL_SECONDS,
             read_timeout=REPLY_SECONDS,
@@ -287,7 +287,7 @@ class _Smtp(smtplib.SMTP):
     @override
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:
-            self.file = io.BufferedReader(outbound.BoundedReader(self.sock, self.flight))
+            self.file = io.BufferedReader(bounds.BoundedReader(self.sock, self.flight))
         return super().getreply()
 
     def transmit(self, content: bytes) -> None:
@@ -312,11 +312,11 @@ def _conversation(call: Call[EmailCredentials]) -> Iterator[tuple[_Smtp, _Progre
         ports = ", ".join(map(str, sorted(PORTS)))
         raise AddressRefused(f"Port {credentials.port} is not for mail; there are: {ports}")
     progress = _Progress()
-    sock = outbound.connect(credentials.host, credentials.port, allow_loopback=call.allow_loopback)
+    sock = guard.connect(credentials.host, credentials.port, allow_loopback=call.allow_loopback)
     try:
         with _translated(credentials, progress):
             if credentials.security == "tls":
-                sock = outbound.tls_context().wrap_socket(sock, server_hostname=credentials.host)
+                sock = guard.tls_context().wrap_socket(sock, server_hostname=credentials.host)
             smtp = _Smtp(credentials.host, sock)
             try:
                 _greet(smtp, credentials)
@@ -346,7 +346,7 @@ def _greet(smtp: _Smtp, credentials: EmailCredentials) -> None:
             "sent without TLS; set secure to tls for port 465, to none to go without",
             provider_code="no_starttls",
         )
-    smtp.starttls(context=outbound.tls_context())
+    smtp.starttls(context=guard.tls_context())
     smtp.ehlo_or_helo_if_needed()
 
 

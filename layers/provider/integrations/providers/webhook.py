@@ -33,6 +33,7 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Account, Delivery, Event, Json, rfc3339
+from integrations.outbound.charset import charset
 from integrations.providers.base import (
     Action,
     Call,
@@ -45,7 +46,6 @@ from integrations.providers.base import (
     Trigger,
     Verified,
 )
-from integrations.providers.charset import charset
 
 # -- Credentials -----------------------------------------------------------------------------
 
@@ -210,9 +210,9 @@ def verify(call: Call[WebhookCredentials]) -> Verified[WebhookCredentials]:
     if credentials.rule["type"] == "none":
         message += ", from anyone who knows its URL,"
     if credentials.outbound_url:
-        from integrations.providers import outbound  # noqa: PLC0415 - a cold start without it
+        from integrations.outbound import guard  # noqa: PLC0415 - a cold start without it
 
-        host = outbound.check_url(credentials.outbound_url, allow_loopback=call.allow_loopback).host
+        host = guard.check_url(credentials.outbound_url, allow_loopback=call.allow_loopback).host
         details["outboundHost"] = host
         message += f" and to send to {host}"
     account = Account(
@@ -442,7 +442,7 @@ def _raise_for(answer: Response, masked: list[str]) -> None:
     status = answer.status
     if 200 <= status < 300:  # noqa: PLR2004
         return
-    from integrations.providers.outbound import retry_after  # noqa: PLC0415 - loaded by now
+    from integrations.outbound.retry_after import retry_after  # noqa: PLC0415 - loaded by now
 
     said = answer.text[: _MAX_DETAIL * 4]
     for value in masked:
