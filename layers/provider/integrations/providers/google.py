@@ -9,7 +9,6 @@ which is never used: whoever wrote the JSON would choose where our requests go.
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -17,7 +16,8 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from integrations import strict_json
 from integrations.errors import CredentialsRejected, ProviderUnavailable, RequestRejected
-from integrations.models import Json, now
+from integrations.models import Json
+from integrations.outbound.retry_after import retry_after
 from integrations.providers.base import Addresses, Credentials, Http, Response
 
 SPREADSHEETS_SCOPE = "https://www.googleapis.com/auth/spreadsheets"
@@ -175,7 +175,7 @@ def grant(http: Http, addresses: Addresses, form: Mapping[str, str]) -> dict[str
             f"{detail}: {description or error}" if error else detail,
             status=response.status,
             provider_code=error,
-            retry_after=retry_after(response),
+            retry_after=retry_after(response.headers),
         )
     if response.status < _BAD_REQUEST or error is None:
         detail = f"Google's token service answered with status {response.status} and no token"
@@ -206,7 +206,7 @@ def revoke(http: Http, addresses: Addresses, token: SecretStr) -> None:
             f"Google's revocation service answered with status {response.status}",
             status=response.status,
             provider_code=error,
-            retry_after=retry_after(response),
+            retry_after=retry_after(response.headers),
         )
     raise RequestRejected(
         f"Google did not revoke the access: {description or error or response.status}",
@@ -233,19 +233,6 @@ def claims(id_token: Json) -> dict[str, Json]:
     except (IndexError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def retry_after(response: Response) -> float | None:
-    """The seconds that ``Retry-After`` asks for, given as a number or as a date."""
-    text = response.headers.get("retry-after")
-    if text is None:
-        return None
-    if text.strip().isdecimal():
-        return float(text)
-    try:
-        return max((parsedate_to_datetime(text) - now()).total_seconds(), 0.0)
-    except (TypeError, ValueError):
-        return None
 
 
 def _json_object(response: Response) -> dict[str, Any]:

@@ -30,11 +30,11 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json, from_epoch
+from integrations.outbound.retry_after import retry_after
 from integrations.providers.base import Addresses, Http, OAuthApp, Response
 from integrations.providers.facebook.faults import (
     AppRefused,
     fault,
-    retry_after,
     without_tokens,
 )
 

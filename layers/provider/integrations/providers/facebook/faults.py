@@ -28,6 +28,7 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json
+from integrations.outbound.retry_after import retry_after
 
 _THROTTLED = frozenset({4, 17, 32, 341, 613, *range(80000, 80015)})
 _APP_THROTTLED = frozenset({4, 341})
@@ -183,12 +184,6 @@ def fault(
     if issubclass(meaning, RateLimited):
         about["scope"] = "" if code in _APP_THROTTLED else scope
     return meaning(detail, **about)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that ``Retry-After`` asks for."""
-    text = _lower(headers).get("retry-after")
-    return float(text) if text is not None and text.isascii() and text.isdigit() else None
 
 
 def _reason(error: Mapping[str, Json], secrets: tuple[SecretStr, ...]) -> str:

@@ -22,7 +22,7 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json
-from integrations.providers import google
+from integrations.outbound.retry_after import retry_after
 from integrations.providers.base import Addresses, Call, Http, Response
 from integrations.providers.sheets import a1
 
@@ -232,7 +232,7 @@ def _refusal(response: Response, blame: str, hint: str, scope: str) -> Integrati
     if meaning is PermissionMissing and not it.reasons & _SETUP_REASONS:
         detail = f"{detail.rstrip('.')}: {hint}"
     if meaning in {RateLimited, ProviderUnavailable}:
-        about["retry_after"] = google.retry_after(response)
+        about["retry_after"] = retry_after(response.headers)
     if meaning is RateLimited:
         about["scope"] = scope
     if meaning is ProviderUnavailable:

@@ -23,6 +23,7 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json
+from integrations.outbound import retry_after
 from integrations.providers.base import Call, Http, Response
 
 type Part = tuple[str, bytes, str]
@@ -303,7 +304,6 @@ def _presentable(description: Json, token: str) -> str:
 
 def _retry_after(response: Response, parameter: Json) -> float | None:
     """The wanted pause in seconds: the envelope's word, else the header's."""
-    if isinstance(parameter, int | float) and parameter >= 0:
-        return float(parameter)
-    header = response.headers.get("Retry-After", "")
-    return float(header) if header.isdecimal() else None
+    if isinstance(parameter, int | float) and not isinstance(parameter, bool):
+        return retry_after.bounded(float(parameter))
+    return retry_after.retry_after(response.headers)
