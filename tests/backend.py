@@ -6,6 +6,7 @@ the test says so.
 
 import base64
 import copy
+import gzip
 import importlib.util
 import json
 import sys
@@ -161,7 +162,7 @@ class Backend:
     ) -> Answer:
         """Send a whole event of API Gateway; every problem must have its shape."""
         result = self.invoke(function, event, context)
-        answer = Answer(result["statusCode"], result.get("headers", {}), result.get("body", ""))
+        answer = Answer(result["statusCode"], result.get("headers", {}), _body(result))
         kind = answer.headers.get("Content-Type", "")
         if kind in JSON_TYPES:
             assert isinstance(answer.json, dict | list)
@@ -338,6 +339,17 @@ def _query(query: Mapping[str, Any] | Sequence[tuple[str, str]] | str) -> dict[s
     for name, value in parse_qsl(raw, keep_blank_values=True):
         told[name] = f"{told[name]},{value}" if name in told else value
     return {"rawQueryString": raw} | ({"queryStringParameters": told} if told else {})
+
+
+def _body(result: Mapping[str, Any]) -> str:
+    """A body as a browser shows it."""
+    body: str = result.get("body", "")
+    if not result.get("isBase64Encoded"):
+        return body
+    content = base64.b64decode(body)
+    if result["headers"].get("Content-Encoding") == "gzip":
+        content = gzip.decompress(content)
+    return content.decode()
 
 
 def _text(message: Any) -> str:

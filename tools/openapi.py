@@ -7,8 +7,10 @@ without a resolver, and which refusals a route can meet, are written down here.
 
 import importlib.util
 import json
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 from http import HTTPStatus
 from types import ModuleType
 from typing import Any
@@ -17,6 +19,9 @@ from pydantic import BaseModel, TypeAdapter
 
 from integrations import errors
 from integrations.entry.problem import STATUS
+from integrations.services import answers, catalogue
+from integrations.services import schemas as shapes
+from integrations.services.workflows import SET_HERE
 from integrations.workflows import definition
 from tools.template import ROOT, Route, routes
 
@@ -50,6 +55,30 @@ def _query(name: str, description: str) -> dict[str, Any]:
 
 def _answer(description: str, content_type: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {content_type: {"schema": schema}}}
+
+
+def _unchanging(
+    description: str, schema: Mapping[str, Any], *parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a document that changes with a deployment alone takes and answers."""
+    text = {"schema": {"type": "string"}}
+    headers = {
+        "ETag": {"description": "What this version is called.", **text},
+        "Cache-Control": {"description": "How long it may be kept.", **text},
+    }
+    condition = {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "The `ETag` of what one has.",
+        **text,
+    }
+    return {
+        "parameters": [*parameters, condition],
+        "responses": {
+            "200": {**_answer(description, "application/json", schema), "headers": headers},
+            "304": {"description": "What one has is the newest.", "headers": headers},
+        },
+    }
 
 
 _TEXT = {"type": "string"}
@@ -133,13 +162,37 @@ WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
         "tags": ["Description"],
         "summary": "This document",
         "operationId": "get_openapi",
-        "responses": {"200": _answer("OpenAPI 3.1.", "application/json", {"type": "object"})},
+        "description": "Made from the routes' own code.",
+        **_unchanging("OpenAPI 3.1.", {"type": "object", "additionalProperties": True}),
+    },
+    ("GET", "/api/integrations"): {
+        "tags": ["Integrations"],
+        "summary": "The catalogue",
+        "operationId": "list_integrations",
+        "description": (
+            "Every provider with the JSON Schema of its credentials, its actions and its triggers. "
+            "The fields of a form are in the order in which they are filled in; `writeOnly` marks "
+            "secrets, `x-control` says how a field is best shown."
+        ),
+        **_unchanging("The catalogue.", {"$ref": MODELS.format(model="CatalogueAnswer")}),
+    },
+    ("GET", "/api/integrations/{providerId}"): {
+        "tags": ["Integrations"],
+        "summary": "One provider of the catalogue",
+        "operationId": "get_integration",
+        "description": "The same as its entry in the catalogue.",
+        **_unchanging(
+            "The entry.",
+            {"$ref": MODELS.format(model="ProviderForm")},
+            _path("providerId", "The provider's id."),
+        ),
     },
 }
 
 _PROVIDER = (422, 429, 502, 504)
 REFUSALS: Mapping[str, tuple[int, ...]] = {
     "list_integrations": (),
+    "get_integration": (404,),
     "get_status": (),
     "test_connection": (400, 404, 409, 413, 422),
     "save_credentials": (400, 404, 409, 413, *_PROVIDER),
@@ -167,17 +220,24 @@ REFUSALS: Mapping[str, tuple[int, ...]] = {
 
 _BESIDE_ERRORS = {
     400: ["malformed_json"],
+    401: ["unauthorized"],
     403: ["insufficient_scope"],
     404: [],
     413: ["payload_too_large"],
+    500: ["internal_error"],
     503: ["not_stored"],
 }
+_HEADERS = {
+    401: {"WWW-Authenticate": "The scheme `Bearer` and what is wrong with the token."},
+    429: {"Retry-After": "Seconds until it may be tried again."},
+    503: {"Retry-After": "Seconds until it may be tried again."},
+}
+TAKES_A_DEFINITION = {"create_workflow", "replace_workflow"}
 
 # -- Errors ----------------------------------------------------------------------------------
 
 PROBLEM = {
     "type": "object",
-    "title": "Problem",
     "description": "What went wrong, as RFC 9457 has it.",
     "required": ["type", "title", "status", "detail", "code", "requestId"],
     "properties": {
@@ -185,7 +245,7 @@ PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "For people; never a secret."},
-        "code": {"type": "string", "description": "For programs; it does not change."},
+        "code": {"$ref": "#/components/schemas/ProblemCode"},
         "requestId": {"type": "string", "description": "Finds the request in the logs."},
         "errors": {
             "type": "array",
@@ -205,6 +265,7 @@ PROBLEM = {
 }
 _GATEWAY = {
     "type": "object",
+    "required": ["message"],
     "description": "API Gateway's own words, for what never reaches a function.",
     "properties": {"message": {"type": "string"}},
 }
@@ -225,7 +286,7 @@ def codes() -> dict[int, list[type[errors.IntegrationError]]]:
 def _responses() -> dict[str, Any]:
     """One reusable response for each status that refuses."""
     made = {}
-    statuses = sorted({401, 403, *(each for told in REFUSALS.values() for each in told)})
+    statuses = sorted({401, 403, 500, *(each for told in REFUSALS.values() for each in told)})
     for status in statuses:
         names = [error.code for error in codes().get(status, [])]
         names += [name for name in _BESIDE_ERRORS.get(status, []) if name not in names]
@@ -235,7 +296,13 @@ def _responses() -> dict[str, Any]:
         if status in {401, 403}:
             content["application/json"] = {"schema": {"$ref": MODELS.format(model="Message")}}
         title = HTTPStatus(status).phrase
-        made[_response(status)] = {"description": f"{title}: {listed}.", "content": content}
+        response: dict[str, Any] = {"description": f"{title}: {listed}.", "content": content}
+        if status in _HEADERS:
+            response["headers"] = {
+                name: {"description": told, "schema": {"type": "string"}}
+                for name, told in _HEADERS[status].items()
+            }
+        made[_response(status)] = response
     return made
 
 
@@ -243,17 +310,138 @@ def _response(status: int) -> str:
     return HTTPStatus(status).phrase.replace(" ", "")
 
 
+# -- Types -----------------------------------------------------------------------------------
+
+
+def _enum(description: str, values: Iterable[str]) -> dict[str, Any]:
+    return {"type": "string", "description": description, "enum": list(dict.fromkeys(values))}
+
+
+def _types() -> dict[str, Any]:
+    """What the catalogue and the errors have to say, as types."""
+    forms = catalogue.made().items
+    known = [error.code for found in codes().values() for error in found]
+    beside = [code for listed in _BESIDE_ERRORS.values() for code in listed]
+    types = {
+        "ProviderId": _enum("A provider's id.", (form.id for form in forms)),
+        "ActionId": _enum(
+            "An action, `provider.name`: its parameters are in the catalogue.",
+            (f"{form.id}.{action.name}" for form in forms for action in form.actions),
+        ),
+        "TriggerType": _enum(
+            "What can start a workflow.",
+            [
+                *(trigger.type for form in forms for trigger in form.triggers),
+                *definition.BUILT_IN_TRIGGERS,
+            ],
+        ),
+        "ProblemCode": _enum(
+            "What went wrong, for programs; a code does not change.", sorted({*known, *beside})
+        ),
+        **_verifications(),
+        "Message": _GATEWAY,
+        "Problem": PROBLEM,
+    }
+    for form in forms:
+        if not form.oauth:
+            types[_credentials_of(form.id)] = _request(_without_hints(form.credentials))
+    for name in ("CatalogueAnswer", "ProviderForm", "ActionForm", "TriggerForm"):
+        types[name] = _serialized(getattr(answers, name))
+    saved = types[_credentials_of("webhook")]["properties"]
+    saved["verification"] = _ref("Verification")
+    return types
+
+
+def _verifications() -> dict[str, Any]:
+    """The ways to verify a delivery, each with a name of its own, and their union."""
+    variants: dict[str, Any] = {}
+    mapping = {}
+    for variant in _request(_without_hints(shapes.verification()))["oneOf"]:
+        kind = variant.pop("title")
+        name = f"Verification{kind.title().replace('-', '')}"
+        variants[name] = _plain(variant)
+        mapping[kind] = _ref(name)["$ref"]
+    union = {
+        "description": "How a webhook's deliveries prove themselves.",
+        "oneOf": [{"$ref": reference} for reference in mapping.values()],
+        "discriminator": {"propertyName": "type", "mapping": mapping},
+    }
+    return {**variants, "Verification": union}
+
+
+def _credentials_of(provider_id: str) -> str:
+    return f"{provider_id.title().replace('_', '')}Credentials"
+
+
+def _serialized(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(mode="serialization", ref_template=MODELS)
+    schema.pop("$defs", None)
+    plain: dict[str, Any] = _plain(schema)
+    return plain
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": MODELS.format(model=name)}
+
+
+def _without_hints(node: Any) -> Any:
+    """A form without what only a renderer needs."""
+    match node:
+        case dict():
+            return {
+                name: _without_hints(inner)
+                for name, inner in node.items()
+                if not (name == "x-control" and isinstance(inner, str))
+            }
+        case list():
+            return [_without_hints(inner) for inner in node]
+    return node
+
+
+def _request(node: Any) -> Any:
+    """What a client sends: an optional field may be left out, and a default is the server's.
+
+    Generators make a field with a default a required one, and ``null`` a second way to say nothing.
+    """
+    match node:
+        case {"properties": dict(fields), **others}:
+            required = set(node.get("required", ()))
+            return {
+                **{name: _request(inner) for name, inner in others.items()},
+                "properties": {
+                    name: _optional(field) if name not in required else _request(field)
+                    for name, field in fields.items()
+                },
+            }
+        case dict():
+            return {name: _request(inner) for name, inner in node.items()}
+        case list():
+            return [_request(inner) for inner in node]
+    return node
+
+
+def _optional(field: dict[str, Any]) -> Any:
+    default = field.get("default")
+    made = shapes.without_null({k: v for k, v in field.items() if k != "default"})
+    if default not in (None, [], {}):
+        told = f"{made.get('description', '')} Default `{json.dumps(default)}`.".strip()
+        made = made | {"description": told}
+    return _request(made)
+
+
 # -- The document ----------------------------------------------------------------------------
 
 
+@cache
 def document() -> str:
     """The document as it is served."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    schemas: dict[str, Any] = {"Problem": PROBLEM, "Message": _GATEWAY}
+    schemas: dict[str, Any] = _types()
     paths: dict[str, Any] = {}
     for route in routes():
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
-    held = {
+    _type_workflows(schemas)
+    made = {
         "openapi": "3.1.0",
         "info": {
             "title": "Integrations Backend",
@@ -277,12 +465,38 @@ def document() -> str:
             },
         },
     }
-    return json.dumps(held, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(made, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def _type_workflows(schemas: dict[str, Any]) -> None:
+    """Give a workflow one shape, whether sent or answered: what ``GET`` gives, ``PUT`` takes."""
+    answer = schemas["WorkflowAnswer"]["properties"]
+    answer["trigger"] = _ref("Trigger")
+    answer["steps"] = {"type": "array", "items": _ref("Step")}
+    ours = {
+        name: {**answer[name], "readOnly": True, "description": "Set here; may be sent back."}
+        for name in sorted(SET_HERE)
+    }
+    schemas["Workflow"]["properties"] |= ours
+    schemas["Trigger"]["properties"]["type"] = _ref("TriggerType")
+    schemas["Step"]["properties"]["action"] = _ref("ActionId")
+    webhook = schemas["WebhookAnswer"]["properties"]["verification"]
+    webhook["anyOf"] = [_ref("Verification"), {"type": "null"}]
+    for name in ("SaveRequest", "TestRequest"):
+        saved = [_ref(each) for each in schemas if each.endswith("Credentials")]
+        schemas[name]["properties"]["credentials"] = {"anyOf": saved}
+
+
+def _operation_id(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     operation = dict(WITHOUT_RESOLVER.get((route.method, route.path)) or _resolved(route, schemas))
-    refusals = set(REFUSALS[route.function]) | (set() if route.public else {401, 403})
+    operation["operationId"] = _operation_id(operation["operationId"])
+    refusals = set(REFUSALS[route.function]) | {500}
+    refusals |= set() if route.public else {401, 403}
     operation["responses"] = {
         **operation["responses"],
         **{
@@ -290,6 +504,9 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             for status in sorted(refusals)
         },
     }
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] == "providerId":
+            parameter["schema"] = _ref("ProviderId")
     if route.public:
         operation["security"] = []
     return operation
@@ -299,10 +516,11 @@ def _resolved(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     """What the route's resolver says, in the words of this API."""
     module = _module(route.function)
     told = json.loads(module.app.get_openapi_json_schema(title="-", version="-"))
+    operation: dict[str, Any] = told["paths"][route.path][route.method.lower()]
+    sent = _models_of(operation.get("requestBody", {}), told["components"]["schemas"])
     for name, schema in told["components"]["schemas"].items():
         if name not in BY_POWERTOOLS:
-            schemas[name] = _plain(schema)
-    operation: dict[str, Any] = told["paths"][route.path][route.method.lower()]
+            schemas[name] = _plain(_request(schema) if name in sent else schema)
     operation["operationId"] = route.function
     operation["description"] = getattr(module, route.function).__doc__
     answer = operation["responses"]["200"]
@@ -312,20 +530,35 @@ def _resolved(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = _plain(operation)
     for parameter in plain.get("parameters", []):
         parameter["schema"].pop("description", None)
+        if parameter["required"] is False:
+            parameter["schema"] = _optional(parameter["schema"])
     if "requestBody" in plain:
         content = plain["requestBody"]["content"]["application/json"]
-        if route.function in {"create_workflow", "replace_workflow"}:
+        if route.function in TAKES_A_DEFINITION:
             content["schema"] = _model(definition.Workflow, schemas)
+        content["schema"] = _optional(content["schema"])
         content["examples"] = _examples(route.function)
     return plain
+
+
+def _models_of(node: Any, models: Mapping[str, Any]) -> set[str]:
+    """The models that a schema refers to, and those that they refer to."""
+    found: set[str] = set()
+    pending = [json.dumps(node)]
+    while pending:
+        for name in re.findall(r"#/components/schemas/([^\"]+)", pending.pop()):
+            if name not in found:
+                found.add(name)
+                pending.append(json.dumps(models.get(name, {})))
+    return found
 
 
 def _model(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, str]:
     schema = TypeAdapter(model).json_schema(ref_template=MODELS)
     for name, inner in schema.pop("$defs").items():
-        schemas[name] = _plain(inner)
-    schemas[model.__name__] = _plain(schema)
-    return {"$ref": MODELS.format(model=model.__name__)}
+        schemas[name] = _plain(_request(inner))
+    schemas[model.__name__] = _plain(_request(schema))
+    return _ref(model.__name__)
 
 
 def _plain(node: Any) -> Any:  # noqa: ANN401 - JSON
@@ -335,7 +568,7 @@ def _plain(node: Any) -> Any:  # noqa: ANN401 - JSON
             return {
                 name: _plain(inner)
                 for name, inner in node.items()
-                if not (name == "title" and isinstance(inner, str) and "properties" not in node)
+                if not (name == "title" and isinstance(inner, str))
             }
         case list():
             return [_plain(inner) for inner in node]

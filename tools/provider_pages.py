@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from integrations.providers import registry
 from integrations.providers.base import Action, Params, Provider, Trigger
+from integrations.services import schemas
 from tools.template import ROOT
 
 FOLDER = ROOT / "docs/providers"
@@ -216,7 +217,7 @@ def _twin(provider: Provider) -> Provider | None:
 
 def _table(model: type[BaseModel], title: str = "Name") -> list[str]:
     """A table of a model's fields; of many, those without explanation follow in one line."""
-    schema = model.model_json_schema()
+    schema = schemas.form(model, title="")
     definitions: Mapping[str, Any] = schema.get("$defs", {})
     required = set(schema.get("required", ()))
     fields: Mapping[str, Any] = schema.get("properties", {})

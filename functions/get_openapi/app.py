@@ -1,5 +1,5 @@
 """GET /api/openapi.json: this API as OpenAPI 3.1, made from the routes' code by `make docs`."""
 
-from integrations.entry.openapi import answer
+from integrations.entry.documents import get_openapi
 
-handler = answer
+handler = get_openapi

@@ -240,7 +240,7 @@ def test_a_token_is_made_shown_once_listed_and_revoked(platform: Platform, tenan
     revoked = tokens(platform, "revoke", NAME="unused", TENANT=tenant)
     assert revoked.returncode == 0, revoked.stderr
     # No authorizer has seen this one yet; one that has forgets it within five minutes.
-    assert Client(platform, unused, tenant).get("/api/integrations").status_code == 403
+    assert Client(platform, unused, tenant).get("/api/workflows").status_code == 403
     missing = tokens(platform, "revoke", NAME="unused", TENANT=tenant)
     assert missing.returncode != 0
     assert len(missing.stderr.strip().splitlines()) == 1

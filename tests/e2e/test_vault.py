@@ -394,7 +394,7 @@ def test_a_caller_without_a_token_is_refused(platform: Platform) -> None:
     # The proxy lends its token to this machine's own programs, never to a foreign page.
     foreign = {"Origin": "https://elsewhere.example"}
 
-    for path in ("/api/integrations", "/api/integrations/status", "/api/openapi.json"):
+    for path in ("/api/integrations/status", "/api/workflows", "/api/executions"):
         answer = requests.get(f"{platform.url}{path}", headers=foreign, timeout=30)
         assert answer.status_code == 401, path
 
@@ -417,7 +417,7 @@ def test_expired_and_revoked_tokens_are_refused(platform: Platform) -> None:
     platform.tokens.revoke(tenant="gone", name="revoked")
 
     for token in (expired, revoked):
-        assert Client(platform, token, "gone").get("/api/integrations").status_code == 403
+        assert Client(platform, token, "gone").get("/api/workflows").status_code == 403
 
 
 def test_a_token_that_may_read_alone_changes_nothing(

@@ -86,9 +86,12 @@ def test_each_decorated_route_is_the_template_s() -> None:
     assert set(decorated()) <= {(route.function, route.key) for route in routes()}
 
 
-def test_only_what_a_provider_or_a_browser_calls_needs_no_token() -> None:
+def test_only_what_a_provider_or_a_browser_calls_or_all_may_read_needs_no_token() -> None:
     assert {route.function for route in routes() if route.public} == {
         "complete_oauth",
+        "get_integration",
+        "get_openapi",
+        "list_integrations",
         "receive_webhook",
         "verify_webhook",
     }

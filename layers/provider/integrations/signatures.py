@@ -60,6 +60,15 @@ _FIELDS: dict[str, frozenset[str]] = {
 TYPES = tuple(_FIELDS)
 """The types of verification."""
 
+REQUIRED: dict[str, frozenset[str]] = {"hmac": frozenset({"header"})}
+"""The fields that a type cannot do without."""
+
+
+def fields_of(kind: str) -> frozenset[str]:
+    """The fields that a type of verification takes beside ``type``."""
+    return _FIELDS[kind]
+
+
 _SECRET_HEADERS = frozenset({
     "authorization",
     "cookie",
@@ -317,8 +326,10 @@ def check(verification: object) -> list[FieldError]:
         for name in verification
         if name != "type" and name not in _FIELDS[kind]
     ]
-    if kind == "hmac" and "header" not in verification:
-        errors.append(FieldError("verification.header", "is required: which header has the HMAC"))
+    errors += [
+        FieldError(f"verification.{name}", f"is required for the type {kind}")
+        for name in sorted(REQUIRED.get(kind, frozenset()) - verification.keys())
+    ]
     own = verification.get("deliveryHeader")
     if isinstance(own, str) and own.lower() in secret_headers(verification):
         errors.append(FieldError("verification.deliveryHeader", "must not be one with a secret"))

@@ -35,17 +35,11 @@ class Credentials(BaseModel):
     )
 
 
-def _title(name: str, _: object) -> str:
-    """A field's title in a form; pydantic's own would be ``Replytomessageid``."""
-    return name.replace("_", " ").strip().capitalize()
-
-
 class Params(BaseModel):
     """An action's parameters, or a trigger's filters: camelCase JSON, surplus names refused."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
-        field_title_generator=_title,
         validate_by_name=True,
         validate_by_alias=True,
         extra="forbid",

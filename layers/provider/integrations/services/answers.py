@@ -16,7 +16,12 @@ type HandshakeStatus = Literal["pending", "completed", "failed", "expired"]
 class Answer(BaseModel):
     """The base of what the API answers: camelCase JSON."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        frozen=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class AccountAnswer(Answer):
@@ -137,11 +142,12 @@ class HandshakeAnswer(Answer):
 class ActionForm(Answer):
     """One action in the catalogue."""
 
-    name: str
+    name: str = Field(description="Its id; a workflow's step names it `provider.name`.")
     title: str
-    idempotent: bool
-    params: dict[str, Any]
-    example: dict[str, Any]
+    description: str
+    idempotent: bool = Field(description="Whether a repetition does no harm.")
+    params: dict[str, Any] = Field(description="The form of its parameters, a JSON Schema.")
+    example: dict[str, Any] = Field(description="Parameters that fit.")
 
 
 class TriggerForm(Answer):
@@ -149,18 +155,18 @@ class TriggerForm(Answer):
 
     type: str
     title: str
-    filters: dict[str, Any]
-    example: dict[str, Any]
+    filters: dict[str, Any] = Field(description="The form of its own filters, a JSON Schema.")
+    example: dict[str, Any] = Field(description="What templates see as `trigger`.")
 
 
 class ProviderForm(Answer):
-    """One provider in the catalogue: its forms as JSON Schema."""
+    """One provider in the catalogue: its forms as JSON Schema, fields in the order of the form."""
 
     id: str
     title: str
-    docs_url: str
-    oauth: bool
-    credentials: dict[str, Any]
+    docs_url: str = Field(description="The vendor's documentation.")
+    oauth: bool = Field(description="Whether it is connected by a log-in.")
+    credentials: dict[str, Any] = Field(description="The form of its credentials, a JSON Schema.")
     actions: list[ActionForm]
     triggers: list[TriggerForm]
 

@@ -40,7 +40,7 @@ from integrations.storage.workflows import StoredWorkflow, Workflows
 from integrations.workflows.definition import check
 from integrations.workflows.schedules import Schedule
 
-_OURS = frozenset({"workflowId", "version", "createdAt", "updatedAt", "webhookUrl"})
+SET_HERE = frozenset({"workflowId", "version", "createdAt", "updatedAt", "webhookUrl"})
 """What an answer holds beside the definition."""
 
 
@@ -142,7 +142,7 @@ class WorkflowService:
             if definition.get("version", earlier.version) != earlier.version:
                 detail = f"Version {earlier.version} is the present one; read it again and repeat"
                 raise VersionConflict(detail)
-            definition = {name: held for name, held in definition.items() if name not in _OURS}
+            definition = {name: held for name, held in definition.items() if name not in SET_HERE}
         return self._save(tenant, workflow_id, definition, earlier)
 
     def _save(

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Protocol, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from integrations.errors import ExpressionError, FieldError, InvalidInput, InvalidWorkflow
@@ -32,7 +32,7 @@ _CONTEXT: Final = frozenset({"trigger", "steps", "execution", "workflow"})
 _TRIGGER_CONTEXT: Final = frozenset({"trigger"})
 _ROUND_CONTEXT: Final = frozenset({"item", "index"})
 _OF_EVERY_TRIGGER: Final = frozenset({"type", "filter", "oncePer"})
-_BUILT_IN_TRIGGERS: Final[Mapping[str, frozenset[str]]] = {
+BUILT_IN_TRIGGERS: Final[Mapping[str, frozenset[str]]] = {
     "webhook": frozenset({"webhookId"}),
     "schedule": frozenset({"cron", "expression", "timezone"}),
     "manual": frozenset(),
@@ -102,8 +102,16 @@ def _text_or_list(value: object) -> object:
 type ConnectionName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", title="connection")
 ]
-type Condition = Annotated[Any, BeforeValidator(_text_or_boolean)]
-type Items = Annotated[Any, BeforeValidator(_text_or_list)]
+type Condition = Annotated[
+    Any,
+    BeforeValidator(_text_or_boolean),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "boolean"}]}),
+]
+type Items = Annotated[
+    Any,
+    BeforeValidator(_text_or_list),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {}}]}),
+]
 
 
 class _Shape(BaseModel):
@@ -294,7 +302,7 @@ def _type_errors(
     type_: str, trigger: dict[str, Json], catalogue: Catalogue
 ) -> Iterator[FieldError]:
     own = {name: value for name, value in trigger.items() if name not in _OF_EVERY_TRIGGER}
-    known = _BUILT_IN_TRIGGERS.get(type_)
+    known = BUILT_IN_TRIGGERS.get(type_)
     spec = catalogue.trigger(type_)
     if known is not None:
         yield from _built_in_errors(type_, own, known, spec)

@@ -41,7 +41,10 @@ class SheetsCredentials(Credentials):
     service_account: Annotated[
         google.ServiceAccount,
         BeforeValidator(_pasted, json_schema_input_type=SecretStr | google.ServiceAccount),
-        Field(description="The key file (JSON) of a Google service account, pasted whole"),
+        Field(
+            description="The key file (JSON) of a Google service account, pasted whole",
+            json_schema_extra={"x-control": "multiline"},
+        ),
     ]
     spreadsheet_id: Annotated[
         str | None,

@@ -36,7 +36,13 @@ from integrations.providers.telegram.actions.params import (
 class SendMessage(Content):
     """Takes what https://core.telegram.org/bots/api#sendmessage takes."""
 
-    text: Annotated[Text, Field(description="Up to 4096 characters after parsing")]
+    text: Annotated[
+        Text,
+        Field(
+            description="Up to 4096 characters after parsing",
+            json_schema_extra={"x-control": "multiline"},
+        ),
+    ]
     parse_mode: ParseMode = None
     entities: Entities = None
     link_preview_options: Annotated[

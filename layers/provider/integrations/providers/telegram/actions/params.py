@@ -244,7 +244,10 @@ class Content(Message):
 class Captioned(MethodParams):
     """What has a text below it."""
 
-    caption: Annotated[str | None, Field(description="Up to 1024 characters")] = None
+    caption: Annotated[
+        str | None,
+        Field(description="Up to 1024 characters", json_schema_extra={"x-control": "multiline"}),
+    ] = None
     parse_mode: ParseMode = None
     caption_entities: Entities = None
     parse_fallback: ParseFallback = False
