@@ -1,6 +1,6 @@
 # Everything starts here: `make help` lists what there is. The work itself is in Python, see local/.
 .DEFAULT_GOAL := help
-.PHONY: help run logs test unit integration e2e chaos lint format build deploy bench token tokens token-revoke lock docs clean
+.PHONY: help run logs test unit integration e2e chaos lint format console build deploy bench token tokens token-revoke lock docs clean
 
 VENVS := .venv/.done .venv-sam/.done .venv-ministack/.done
 # pyenv's shim, pyenv's versions or a python3.13 on PATH: the first that is really 3.13.
@@ -37,12 +37,17 @@ e2e: $(VENVS)  ## the tests of the deployed stack
 chaos: $(VENVS)  ## 5,000 webhooks while functions are killed, and providers down for a minute
 	@CHAOS_WEBHOOKS=5000 DOWN_SECONDS=60 $(BIN)/pytest -s tests/e2e/test_chaos.py tests/e2e/test_faults.py
 
-lint: $(VENVS)  ## ruff, mypy and the template's check
+lint: $(VENVS)  ## ruff, mypy, tsc, biome and the template's check
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+	@$(BIN)/python -m local.console run check
 	@$(BIN)/python -m local.sam validate --lint
 
-format: .venv/.done  ## let ruff format and fix the code
+format: .venv/.done  ## let ruff and biome format and fix the code
 	@$(BIN)/ruff format && $(BIN)/ruff check --fix
+	@$(BIN)/python -m local.console run format
+
+console: .venv/.done  ## build the console, which `make run` and `make build` do by themselves
+	@$(BIN)/python -m local.console
 
 build: $(VENVS)  ## build what AWS gets (ARCHITECTURE=arm64|x86_64)
 	@$(BIN)/python -m local.build --architecture $(ARCHITECTURE)
@@ -69,7 +74,7 @@ docs: .venv/.done  ## write openapi.json and what docs/ takes from the code
 	@$(BIN)/python -m tools docs
 
 clean:  ## remove everything that make made, the local stack's data included
-	rm -rf .venv .venv-sam .venv-ministack .aws-sam .local .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-sam .venv-ministack .venv-node node_modules functions/get_console/site .aws-sam .local .mypy_cache .ruff_cache .pytest_cache
 
 .venv/.done: requirements/dev.txt
 .venv-sam/.done: requirements/sam.txt | .venv/.done

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local import digest, sam
+from local import console, digest, sam
 from local.errors import PlatformError
 from local.paths import ROOT, TEMPLATE
 from local.report import Report
@@ -36,6 +36,7 @@ def build(build_dir: Path, *, architecture: str, report: Report) -> str:
     Raises:
         PlatformError: Something does not build, or a module has no bytecode.
     """
+    console.build(report)
     wanted = digest.of_values(digest.of_sources(), architecture)
     # In the folder that `sam build` empties, so whoever else builds there takes it away.
     stamp = build_dir / ".digest"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from local.paths import ROOT
@@ -22,8 +22,20 @@ IGNORED = {"__pycache__", ".mypy_cache", ".ruff_cache"}
 
 def of_sources() -> str:
     """Return a digest over the names and contents of everything that is built."""
+    return of_files(ROOT / source for source in SOURCES)
+
+
+def of_files(roots: Iterable[Path], *, without: Collection[str] = ()) -> str:
+    """Return a digest over the names and contents of files, and of those in folders.
+
+    Args:
+        roots: Files and folders below the project's.
+        without: Names of files that do not count.
+    """
     digest = hashlib.sha256()
-    for path in _files(ROOT / source for source in SOURCES):
+    for path in _files(roots):
+        if path.name in without:
+            continue
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(ROOT)} {content}\n".encode())
     return digest.hexdigest()

@@ -8,3 +8,4 @@ lock requirements/dev.in --output-file requirements/dev.txt
 lock layers/dependencies/requirements.in --constraint requirements/dev.txt --output-file layers/dependencies/requirements.txt
 lock requirements/sam.in --output-file requirements/sam.txt
 lock requirements/ministack.in --output-file requirements/ministack.txt
+lock requirements/node.in --output-file requirements/node.txt

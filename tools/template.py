@@ -91,8 +91,14 @@ def functions() -> Mapping[str, Mapping[str, Any]]:
 
 @cache
 def routes() -> tuple[Route, ...]:
-    """Every route that the template declares."""
-    return tuple(_routes())
+    """Every route of the API that the template declares."""
+    return tuple(route for route in _routes() if route.path.startswith("/api/"))
+
+
+@cache
+def pages() -> tuple[Route, ...]:
+    """Every other route: where browsers get the console."""
+    return tuple(route for route in _routes() if not route.path.startswith("/api/"))
 
 
 def _routes() -> Iterator[Route]:
@@ -108,8 +114,9 @@ def _routes() -> Iterator[Route]:
 def route_of(method: str, path: str) -> tuple[Route, dict[str, str]]:
     """The route that a request takes, and its path's parameters; the most literal one wins."""
     found = []
-    for route in routes():
+    for route in (*routes(), *pages()):
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path)
+        pattern = re.sub(r"\{(\w+)\+\}", r"(?P<\1>.+)", pattern)
         match = re.fullmatch(pattern, path)
         if match and route.method == method:
             found.append((len(match.groupdict()), route, match.groupdict()))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tools.template import ROOT, Resolver, folder, permissions, resources, routes, template
+from tools.template import ROOT, Resolver, folder, pages, permissions, resources, routes, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 TABLES = resources("AWS::DynamoDB::Table")
@@ -66,7 +66,7 @@ def declared_in_code() -> Iterator[tuple[str, str]]:
     for name in FOLDERS:
         tree = ast.parse((ROOT / "functions" / name / "app.py").read_text(encoding="utf-8"))
         docstring = ast.get_docstring(tree) or ""
-        for method, path in re.findall(r"(GET|POST|PUT|DELETE) (/api/[^\s:]*)", docstring):
+        for method, path in re.findall(r"(GET|POST|PUT|DELETE) (/[^\s:,]*)", docstring):
             yield name, f"{method} {path}"
 
 
@@ -79,7 +79,7 @@ def decorated() -> Iterator[tuple[str, str]]:
 
 def test_each_route_of_the_template_is_its_functions_docstring() -> None:
     told = set(declared_in_code()) | {("verify_webhook", "GET /api/webhooks/{webhookId}/verify")}
-    assert {(route.function, route.key) for route in routes()} == told
+    assert {(route.function, route.key) for route in (*routes(), *pages())} == told
 
 
 def test_each_decorated_route_is_the_template_s() -> None:
@@ -87,8 +87,9 @@ def test_each_decorated_route_is_the_template_s() -> None:
 
 
 def test_only_what_a_provider_or_a_browser_calls_or_all_may_read_needs_no_token() -> None:
-    assert {route.function for route in routes() if route.public} == {
+    assert {route.function for route in (*routes(), *pages()) if route.public} == {
         "complete_oauth",
+        "get_console",
         "get_integration",
         "get_openapi",
         "list_integrations",

@@ -64,6 +64,17 @@ def jwt_issuer() -> tuple[str, str] | None:
     return (issuer, audience) if issuer and audience else None
 
 
+def console_login() -> tuple[str, str] | None:
+    """The OIDC issuer where the console logs people in, and its client there; ``None`` for none."""
+    issuer, client = _env("JWT_ISSUER"), _env("CONSOLE_CLIENT_ID")
+    return (issuer, client) if issuer and client else None
+
+
+def console_token_origin() -> str:
+    """Where that issuer's token endpoint is, if not at the issuer's own origin."""
+    return _env("CONSOLE_TOKEN_ORIGIN")
+
+
 def allow_loopback() -> bool:
     """Whether outbound requests may reach this very machine: on the local platform alone."""
     return _env("ALLOW_LOOPBACK") == "true"

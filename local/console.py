@@ -1,0 +1,136 @@
+"""Build the console: TypeScript in console/, files for `functions/get_console` out.
+
+`python -m local.console` builds it, and with arguments runs npm with them.
+"""
+
+import argparse
+import fcntl
+import gzip
+import hashlib
+import json
+import mimetypes
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from local import digest, node, programs
+from local.errors import PlatformError
+from local.paths import ROOT, STATE
+from local.report import Report
+
+SITE = ROOT / "functions" / "get_console" / "site"
+DIST = ROOT / "console" / "dist"
+# Where Vite puts what has a digest in its name.
+HASHED = "assets"
+PACKAGES = (
+    "package.json",
+    "package-lock.json",
+    "console/package.json",
+    "clients/typescript/package.json",
+)
+SOURCES = (
+    *PACKAGES, ".npmrc", "tsconfig.base.json", "console/index.html", "console/vite.config.ts",
+    "console/tsconfig.json", "console/src", "console/public", "clients/typescript/src",
+    "local/console.py",
+)  # fmt: skip
+GENERATED = {"schema.ts"}
+
+
+def build(report: Report) -> None:
+    """Build the console into the function that serves it, unless it is there as the sources say.
+
+    Raises:
+        PlatformError: Node or the packages cannot be installed, or the console does not build.
+    """
+    with _exclusively():
+        wanted = digest.of_files((ROOT / source for source in SOURCES), without=GENERATED)
+        stamp = SITE / ".digest"
+        if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+            return
+        env = node.environment(report)
+        install(env, report)
+        with report.step("Building the console"):
+            _npm(["run", "build"], env, report)
+            pack(DIST, SITE)
+        stamp.write_text(wanted, encoding="utf-8")
+
+
+def install(env: Mapping[str, str], report: Report) -> None:
+    """Install the packages of the lock file, unless they are there; raises PlatformError."""
+    wanted = digest.of_files(ROOT / name for name in PACKAGES)
+    stamp = ROOT / "node_modules" / ".digest"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    with report.step("Installing the console's packages"):
+        _npm(["ci", "--no-progress"], env, report)
+    stamp.write_text(wanted, encoding="utf-8")
+
+
+def pack(dist: Path, site: Path) -> None:
+    """Compress what was built into `site`, beside a list of the files and their headers.
+
+    Args:
+        dist: What Vite built.
+        site: Is replaced; `files.json` maps a path below `/console/` to its headers.
+    """
+    shutil.rmtree(site, ignore_errors=True)
+    files: dict[str, dict[str, str]] = {}
+    for path in sorted(path for path in dist.rglob("*") if path.is_file()):
+        name = path.relative_to(dist).as_posix()
+        content = path.read_bytes()
+        target = site / f"{name}.gz"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(gzip.compress(content, compresslevel=9, mtime=0))
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        text = kind.startswith("text/") or kind in {"application/json", "image/svg+xml"}
+        hashed = name.startswith(f"{HASHED}/")
+        files[name] = {
+            "type": f"{kind}; charset=utf-8" if text else kind,
+            "etag": f'"{hashlib.sha256(content).hexdigest()[:20]}"',
+            "cache": "public, max-age=31536000, immutable" if hashed else "no-cache",
+        }
+    (site / "files.json").write_text(json.dumps(files, sort_keys=True), encoding="utf-8")
+
+
+@contextmanager
+def _exclusively() -> Iterator[None]:
+    """Let no other process build it meanwhile."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    with (STATE / "console.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _npm(arguments: list[str], env: Mapping[str, str], report: Report) -> None:
+    log = STATE / "console.log"
+    try:
+        programs.run(["npm", *arguments], cwd=ROOT, env=env, log=log, report=report)
+    except programs.ProgramError as error:
+        said = " ".join(error.output.split())[-600:]
+        raise PlatformError(f"npm {arguments[0]}: {said} (see {log})") from None
+
+
+def main() -> None:
+    """Build; or become npm, with the packages installed."""
+    parser = argparse.ArgumentParser(description="Build the console, or run npm.")
+    parser.add_argument("npm", nargs=argparse.REMAINDER, help="arguments for npm")
+    arguments = parser.parse_args()
+    report = Report()
+    try:
+        if not arguments.npm:
+            build(report)
+            return
+        env = node.environment(report)
+        with _exclusively():
+            install(env, report)
+    except PlatformError as error:
+        sys.exit(str(error))
+    os.chdir(ROOT)
+    os.execvpe("npm", ["npm", *arguments.npm], dict(env))  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

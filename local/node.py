@@ -1,0 +1,77 @@
+"""Find Node: the machine's own where it is new enough, else one that comes as a Python package."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from local import programs
+from local.errors import PlatformError
+from local.paths import ROOT, interpreter
+from local.report import Report
+
+# What Vite asks for: https://vite.dev/guide/#scaffolding-your-first-vite-project
+OLDEST = {20: 19, 22: 12}
+VENV = ".venv-node"
+
+
+def is_new_enough(version: str) -> bool:
+    """Tell whether a version as `node --version` prints it, such as v20.20.2, can build."""
+    found = re.match(r"v(\d+)\.(\d+)\.", version)
+    if not found:
+        return False
+    major, minor = int(found[1]), int(found[2])
+    return minor >= OLDEST[major] if major in OLDEST else major > max(OLDEST)
+
+
+def environment(report: Report) -> Mapping[str, str]:
+    """Return the environment in which `node` and `npm` are there; installs Node where it is not.
+
+    Raises:
+        PlatformError: The machine has no Node, and it cannot be installed.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.lower().startswith("npm_config_") or name == "NODE_EXTRA_CA_CERTS"
+    }
+    env = programs.environment(kept)
+    folder = _of_the_machine(env["PATH"]) or _installed(report)
+    return {**env, "PATH": os.pathsep.join([str(folder), env["PATH"]])}
+
+
+@cache
+def _of_the_machine(path: str) -> Path | None:
+    node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
+    if not node or not npm:
+        return None
+    asked = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
+    return Path(node).parent if is_new_enough(asked.stdout) else None
+
+
+def _installed(report: Report) -> Path:
+    """Install Node from its wheel into an environment of its own, once."""
+    locked = ROOT / "requirements" / "node.txt"
+    folder = interpreter(VENV).parent
+    done = ROOT / VENV / ".done"
+    if not done.is_file() or done.stat().st_mtime < locked.stat().st_mtime:
+        with report.step("Installing Node"):
+            command = [
+                "sh",
+                "requirements/install.sh",
+                str(interpreter(".venv")),
+                VENV,
+                str(locked),
+            ]
+            log = ROOT / ".local" / "node.log"
+            try:
+                programs.run(command, cwd=ROOT, env=programs.environment(), log=log, report=report)
+            except programs.ProgramError as error:
+                raise PlatformError(
+                    f"Node 20.19 or newer is missing, and could not be installed (see {log}): "
+                    f"{error.output[-200:]}"
+                ) from None
+    return folder

@@ -1,0 +1,146 @@
+"""GET /, /connect, /console/{file+}: the console's page and files, built."""
+
+import base64
+import gzip
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from local import console
+from local.report import Report
+from tests.backend import Backend, event
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _built() -> None:
+    console.build(Report(quiet=True))
+
+
+def get(
+    backend: Backend, path: str, headers: Mapping[str, str] | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
+    """What the function answers: status, headers and the body's bytes."""
+    held: dict[str, Any] = event("get_console", "page")
+    held["rawPath"] = held["requestContext"]["http"]["path"] = path
+    held["headers"] = {"accept-encoding": "gzip", **(headers or {})}
+    answer = backend.invoke("get_console", held)
+    body = answer["body"].encode()
+    if answer.get("isBase64Encoded"):
+        body = base64.b64decode(answer["body"])
+    return answer["statusCode"], answer["headers"], body
+
+
+def page(backend: Backend) -> str:
+    return gzip.decompress(get(backend, "/")[2]).decode()
+
+
+def assets(backend: Backend) -> list[str]:
+    return re.findall(r'(?:src|href)="(/console/assets/[^"]+)"', page(backend))
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/connect", "/console/", "/console/workflows", "/console/executions/exe_1"]
+)
+def test_every_place_of_the_console_is_its_page(backend: Backend, path: str) -> None:
+    status, headers, body = get(backend, path)
+    assert status == 200
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert headers["Cache-Control"] == "no-cache"
+    assert b'<div id="app">' in gzip.decompress(body)
+    assert "Set-Cookie" not in headers
+
+
+def test_the_page_may_run_and_reach_nothing_but_our_own(backend: Backend) -> None:
+    policy = dict(
+        rule.split(" ", 1) for rule in get(backend, "/")[1]["Content-Security-Policy"].split("; ")
+    )
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert "unsafe" not in str(policy)
+
+
+def test_the_page_has_nothing_that_its_policy_would_refuse(backend: Backend) -> None:
+    text = page(backend)
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", text)
+    assert not re.search(r"<script(?![^>]*\ssrc=)", text)
+    assert not re.search(r'(?:src|href)="(?!/console/)', text)
+
+
+def test_with_an_issuer_the_page_may_reach_it_too(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JWT_ISSUER", "https://login.example.com/pool")
+    monkeypatch.setenv("CONSOLE_CLIENT_ID", "console")
+    monkeypatch.setenv("CONSOLE_TOKEN_ORIGIN", "https://token.example.com")
+    policy = get(backend, "/")[1]["Content-Security-Policy"]
+    assert (
+        "connect-src 'self' https://login.example.com https://token.example.com; form-action"
+        in policy
+    )
+    settings = json.loads(get(backend, "/console/settings.json")[2])
+    assert settings["issuer"] == "https://login.example.com/pool"
+    assert settings["clientId"] == "console"
+
+
+def test_without_an_issuer_nobody_is_sent_anywhere(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CONSOLE_CLIENT_ID", raising=False)
+    settings = json.loads(get(backend, "/console/settings.json")[2])
+    assert "issuer" not in settings
+    assert "clientId" not in settings
+
+
+def test_a_file_with_a_digest_in_its_name_is_cached_for_ever(backend: Backend) -> None:
+    names = assets(backend)
+    assert names
+    for name in names:
+        status, headers, body = get(backend, name)
+        assert status == 200
+        assert "immutable" in headers["Cache-Control"]
+        assert headers["Content-Encoding"] == "gzip"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert gzip.decompress(body)
+
+
+def test_who_takes_no_gzip_gets_the_file_as_it_is(backend: Backend) -> None:
+    _, headers, body = get(backend, "/", {"accept-encoding": "identity"})
+    assert "Content-Encoding" not in headers
+    assert body == page(backend).encode()
+
+
+@pytest.mark.parametrize("path", ["/", "/console/icon.svg"])
+def test_what_the_browser_has_is_not_sent_again(backend: Backend, path: str) -> None:
+    etag = get(backend, path)[1]["ETag"]
+    status, headers, body = get(backend, path, {"if-none-match": f'W/"x", {etag}'})
+    assert (status, body) == (304, b"")
+    assert headers["ETag"] == etag
+    assert get(backend, path, {"if-none-match": '"other"'})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/console/assets/missing.js",
+        "/console/../app.py",
+        "/console/..%2Fapp.py",
+        "/console/files.json",
+        "/console/.digest",
+        "/console/index.html.gz",
+        "/console//etc/passwd.txt",
+    ],
+)
+def test_there_are_no_other_files(backend: Backend, path: str) -> None:
+    status, headers, _ = get(backend, path)
+    assert status == 404
+    assert headers["Content-Type"].startswith("text/html")
+
+
+def test_the_connect_page_keeps_its_opener_and_the_console_does_not(backend: Backend) -> None:
+    name = "Cross-Origin-Opener-Policy"
+    assert get(backend, "/connect")[1][name] == "unsafe-none"
+    assert get(backend, "/")[1][name] == "same-origin-allow-popups"
