@@ -21,9 +21,12 @@ from integrations.errors import (
 )
 from integrations.outbound import guard
 from integrations.outbound.client import Outbound
-from integrations.providers import email
 from integrations.providers.base import Addresses, Call
-from integrations.providers.email import PROVIDER, EmailCredentials, SendEmail, from_settings
+from integrations.providers.email import actions, api, provider
+from integrations.providers.email.credentials import EmailCredentials, from_settings
+from integrations.providers.email.message import compose
+from integrations.providers.email.params import SendEmail
+from integrations.providers.email.provider import PROVIDER
 from tests.fakes.certificates import Authority
 from tests.fakes.dns import Dns
 from tests.fakes.smtp import Mail, MailServer, ScriptedServer
@@ -93,7 +96,7 @@ def call(
 
 
 def send(caller: Call[EmailCredentials], **params: Any) -> Any:
-    return email.send_email(caller, SendEmail.model_validate(MAIL | params))
+    return actions.send_email(caller, SendEmail.model_validate(MAIL | params))
 
 
 def sent(server: MailServer, caller: Call[EmailCredentials], **params: Any) -> Mail:
@@ -206,7 +209,7 @@ def test_wrong_stack_settings_are_the_stacks_mistake(wrong: dict[str, str]) -> N
 
 
 def test_the_test_logs_in_by_starttls_and_sends_nothing(server: MailServer) -> None:
-    verified = email.verify(call(server))
+    verified = provider.verify(call(server))
     assert verified.message == f"Connected to {HOST} as {USER}, sending from {USER}"
     assert verified.account.label == USER
     assert server.attempts == [("PLAIN", USER, True)]
@@ -224,7 +227,7 @@ def test_implicit_tls_is_verified_and_used(authority: Authority) -> None:
 def test_login_is_used_where_plain_is_not_offered(authority: Authority) -> None:
     context = authority.server_context(HOST)
     with MailServer("starttls", context, users={USER: "pässwörd"}, without=("PLAIN",)) as only:
-        email.verify(call(only, {"pass": "pässwörd"}))
+        provider.verify(call(only, {"pass": "pässwörd"}))
         assert only.attempts == [("LOGIN", USER, True)]
 
 
@@ -245,7 +248,7 @@ def test_the_xoauth2_text_is_the_published_one() -> None:
     with ScriptedServer(b"220 x\r\n", *answers) as scripted:
         caller = call(scripted, {"pass": None}, user=user, accessToken=token, secure="none")
         with pytest.raises(CredentialsRejected, match=r"535 5\.7\.8 Bad token"):
-            email.verify(caller)
+            provider.verify(caller)
     assert scripted.heard[1:] == [f"AUTH XOAUTH2 {expected}\r\n".encode(), b"\r\n"]
 
 
@@ -254,7 +257,7 @@ def test_a_wrong_login_is_tried_once_and_rejected(
     given: dict[str, Any], server: MailServer
 ) -> None:
     with pytest.raises(CredentialsRejected, match="535") as refusal:
-        email.verify(call(server, given))
+        provider.verify(call(server, given))
     assert refusal.value.status == 535
     assert refusal.value.provider_code == "5.7.8"
     assert "5ecret" not in refusal.value.detail
@@ -285,7 +288,7 @@ def test_each_answer_to_a_login_has_its_meaning(
 ) -> None:
     server.reply("AUTH", reply)
     with pytest.raises(error) as failure:
-        email.verify(call(server))
+        provider.verify(call(server))
     assert failure.value.provider_code == code
 
 
@@ -293,15 +296,15 @@ def test_a_reply_that_repeats_the_secret_does_not_give_it_away(server: MailServe
     encoded = base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()
     server.reply("AUTH", f"535 5.7.8 no {PASSWORD} and no {encoded} \x07here")
     with pytest.raises(CredentialsRejected) as refusal:
-        email.verify(call(server))
+        provider.verify(call(server))
     assert refusal.value.detail == f"{HOST} answered 535 5.7.8 no … and no … here"
 
 
 def test_a_server_that_offers_no_login_says_so(plain: MailServer) -> None:
     with MailServer("none") as anonymous, pytest.raises(RequestRejected, match="no login"):
-        email.verify(call(anonymous, secure="none"))
+        provider.verify(call(anonymous, secure="none"))
     with pytest.raises(RequestRejected, match="XOAUTH2 is needed"):
-        email.verify(call(plain, secure="none", accessToken=TOKEN))
+        provider.verify(call(plain, secure="none", accessToken=TOKEN))
 
 
 def test_a_server_that_wants_a_login_says_so(authority: Authority) -> None:
@@ -317,7 +320,7 @@ def test_a_server_that_wants_a_login_says_so(authority: Authority) -> None:
 
 def test_nothing_goes_on_without_tls_where_starttls_is_not_offered(plain: MailServer) -> None:
     with pytest.raises(RequestRejected, match="offers no STARTTLS") as refusal:
-        email.verify(call(plain))
+        provider.verify(call(plain))
     assert refusal.value.provider_code == "no_starttls"
     assert not plain.attempts
 
@@ -328,19 +331,19 @@ def test_none_goes_without_tls_because_the_credentials_say_so(plain: MailServer)
 
 def test_tls_on_a_plain_port_says_so(server: MailServer) -> None:
     with pytest.raises(RequestRejected, match="try secure: starttls"):
-        email.verify(call(server, secure="tls"))
+        provider.verify(call(server, secure="tls"))
 
 
 def test_plain_on_a_tls_port_says_so(
     authority: Authority,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(email, "REPLY_SECONDS", 0.3)
+    monkeypatch.setattr(api, "REPLY_SECONDS", 0.3)
     with (
         MailServer("tls", authority.server_context(HOST)) as secure,
         pytest.raises(ProviderTimeout, match="secure: tls") as timeout,
     ):
-        email.verify(call(secure, secure="starttls"))
+        provider.verify(call(secure, secure="starttls"))
     assert not timeout.value.outcome_unknown
 
 
@@ -349,7 +352,7 @@ def test_a_certificate_for_another_name_is_refused(secure: Any, authority: Autho
     context = authority.server_context("other.example.com")
     with MailServer(secure, context, users={USER: PASSWORD}) as other:
         with pytest.raises(RequestRejected, match="does not verify"):
-            email.verify(call(other, secure=secure))
+            provider.verify(call(other, secure=secure))
         assert not other.attempts
 
 
@@ -363,7 +366,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
     guard.tls_context.cache_clear()
     with MailServer(secure, authority.server_context(HOST), users={USER: PASSWORD}) as unknown:
         with pytest.raises(RequestRejected, match="does not verify"):
-            email.verify(call(unknown, secure=secure))
+            provider.verify(call(unknown, secure=secure))
         assert not unknown.attempts
 
 
@@ -371,7 +374,7 @@ def test_what_was_said_before_starttls_does_not_count_after_it(authority: Author
     # A man in the middle could put answers before the handshake, to be read after it.
     answers = (b"250-x\r\n250 STARTTLS\r\n", b"220 go\r\n250-x\r\n250 AUTH PLAIN\r\n")
     with ScriptedServer(b"220 x\r\n", *answers) as injecting, pytest.raises(ProviderError):
-        email.verify(call(injecting))
+        provider.verify(call(injecting))
     assert not any(line.startswith(b"AUTH") for line in injecting.heard)
 
 
@@ -385,12 +388,12 @@ def test_a_mail_server_inside_is_refused(address: str, dns: Dns) -> None:
         credentials=credentials(host="inside.example.com"), http=Outbound(), addresses=Addresses()
     )
     with pytest.raises(AddressRefused, match="not public"):
-        email.verify(caller)
+        provider.verify(caller)
 
 
 def test_only_the_ports_of_mail_servers_are_connected_to(server: MailServer) -> None:
     with pytest.raises(AddressRefused, match="is not for mail"):
-        email.verify(call(server, loopback=False))
+        provider.verify(call(server, loopback=False))
 
 
 def test_a_server_that_does_not_exist_is_unavailable() -> None:
@@ -398,7 +401,7 @@ def test_a_server_that_does_not_exist_is_unavailable() -> None:
         credentials=credentials(host="nowhere.example.com"), http=Outbound(), addresses=Addresses()
     )
     with pytest.raises(ProviderUnavailable, match="not found"):
-        email.verify(caller)
+        provider.verify(caller)
 
 
 @pytest.mark.parametrize(
@@ -418,7 +421,7 @@ def test_a_strange_greeting_is_understood_as_what_it_is(
     reason: str,
 ) -> None:
     with ScriptedServer(greeting) as strange, pytest.raises(error) as failure:
-        email.verify(open_call(strange))
+        provider.verify(open_call(strange))
     assert reason in failure.value.detail
 
 
@@ -427,13 +430,13 @@ def test_an_endless_reply_ends_at_the_budget() -> None:
         ScriptedServer(b"220-more\r\n" * 60_000) as endless,
         pytest.raises(ProviderUnavailable, match="larger"),
     ):
-        email.verify(open_call(endless))
+        provider.verify(open_call(endless))
 
 
 def test_a_conversation_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(email, "TOTAL_SECONDS", 0.3)
+    monkeypatch.setattr(api, "TOTAL_SECONDS", 0.3)
     with ScriptedServer(b"220 x\r\n", silent=True) as slow, pytest.raises(ProviderTimeout):
-        email.verify(open_call(slow))
+        provider.verify(open_call(slow))
 
 
 # -- Sending ---------------------------------------------------------------------------------
@@ -660,7 +663,7 @@ def test_no_text_whatever_becomes_a_header_of_its_own(
     except ValidationError:
         return
     sender = credentials().sender
-    raw = email.compose(params, sender, "<id@example.com>").as_bytes()
+    raw = compose(params, sender, "<id@example.com>").as_bytes()
     head, _, _ = raw.partition(b"\r\n\r\n")
     lines = [line for line in head.split(b"\r\n") if line[:1] not in {b" ", b"\t"}]
     assert {line.partition(b":")[0] for line in lines} <= {
@@ -764,7 +767,7 @@ def test_a_server_that_dies_before_the_message_has_surely_not_got_it(server: Mai
 def test_a_server_that_is_silent_after_the_message_leaves_the_outcome_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(email, "REPLY_SECONDS", 0.3)
+    monkeypatch.setattr(api, "REPLY_SECONDS", 0.3)
     answers = (EHLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")
     with (
         ScriptedServer(b"220 x\r\n", *answers, silent=True) as silent,

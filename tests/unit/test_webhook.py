@@ -23,9 +23,11 @@ from integrations.errors import (
 from integrations.models import Delivery, Json
 from integrations.outbound import guard
 from integrations.outbound.client import Outbound
-from integrations.providers import webhook
 from integrations.providers.base import Addresses, Call
-from integrations.providers.webhook import PROVIDER, Send, WebhookCredentials
+from integrations.providers.webhook import actions, api, events, provider
+from integrations.providers.webhook.actions import Send
+from integrations.providers.webhook.credentials import WebhookCredentials
+from integrations.providers.webhook.provider import PROVIDER
 from tests.fakes.dns import Dns
 from tests.fakes.receiver import Receiver, Reply
 
@@ -66,7 +68,7 @@ def credentials(**given: Any) -> WebhookCredentials:
 
 
 def send(call: Call[WebhookCredentials], **params: Any) -> Any:
-    return webhook.send(call, Send.model_validate(params))
+    return actions.send(call, Send.model_validate(params))
 
 
 # -- Credentials -----------------------------------------------------------------------------
@@ -111,7 +113,7 @@ def test_a_url_without_a_usable_id_says_what_is_wrong(url: str, reason: str) -> 
 @pytest.mark.parametrize("value", [True, "true", "True"])
 def test_the_documented_short_form_means_a_shared_secret(value: object) -> None:
     saved = credentials(secret="s3cret", verifySecret=value)
-    endpoint = webhook._endpoint(saved)
+    endpoint = provider._endpoint(saved)
     assert endpoint.webhook_id == "order-paid"
     assert endpoint.verification == {"type": "secret"}
     assert endpoint.secret is not None
@@ -126,7 +128,7 @@ def test_a_secret_alone_does_not_verify_what_comes_in(value: object) -> None:
 
 def test_a_secret_of_its_own_can_verify_what_comes_in() -> None:
     saved = credentials(secret="signs", verifySecret="verifies")
-    endpoint = webhook._endpoint(saved)
+    endpoint = provider._endpoint(saved)
     assert endpoint.verification == {"type": "secret"}
     assert endpoint.secret is not None
     assert endpoint.secret.get_secret_value() == "verifies"
@@ -136,7 +138,7 @@ def test_a_secret_of_its_own_can_verify_what_comes_in() -> None:
 def test_a_verification_is_kept_as_it_was_given() -> None:
     rule = {"type": "hmac", "header": "X-Sig", "encoding": "base64"}
     saved = credentials(secret="s", verification=rule, verifyToken="t0ken")
-    endpoint = webhook._endpoint(saved)
+    endpoint = provider._endpoint(saved)
     assert endpoint.verification == rule
     assert endpoint.verify_token is not None
     assert endpoint.verify_token.get_secret_value() == "t0ken"
@@ -186,7 +188,7 @@ def test_the_test_sends_nothing_and_names_the_webhook(
     receiver: Receiver,
 ) -> None:
     call = make_call(secret="s", verifySecret=True, outboundUrl=receiver.url("/in"))
-    verified = webhook.verify(call)
+    verified = provider.verify(call)
     assert verified.account.id == "order-paid"
     assert verified.account.label == "shop.example.com/hooks/order-paid"
     assert verified.message == "Ready to receive at webhook order-paid and to send to 127.0.0.1"
@@ -195,7 +197,7 @@ def test_the_test_sends_nothing_and_names_the_webhook(
 
 
 def test_the_test_says_that_deliveries_are_not_verified(make_call: MakeCall) -> None:
-    assert "anyone" in webhook.verify(make_call()).message
+    assert "anyone" in provider.verify(make_call()).message
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::1", "10.0.0.8"])
@@ -206,7 +208,7 @@ def test_an_outbound_url_that_leads_inside_fails_the_test(
 ) -> None:
     dns.answer("inside.example.com", address)
     with pytest.raises(AddressRefused):
-        webhook.verify(make_call(loopback=False, outboundUrl="http://inside.example.com/"))
+        provider.verify(make_call(loopback=False, outboundUrl="http://inside.example.com/"))
 
 
 def test_an_outbound_url_that_does_not_resolve_fails_the_test(
@@ -214,7 +216,7 @@ def test_an_outbound_url_that_does_not_resolve_fails_the_test(
     make_call: MakeCall,
 ) -> None:
     with pytest.raises(ProviderUnavailable, match="not found"):
-        webhook.verify(make_call(outboundUrl="https://nowhere.example.com/"))
+        provider.verify(make_call(outboundUrl="https://nowhere.example.com/"))
 
 
 # -- Sending ---------------------------------------------------------------------------------
@@ -423,8 +425,8 @@ def test_a_receiver_that_repeats_our_headers_does_not_give_them_away(
         (Reply(body=b"[1]", headers={"content-type": "text/plain"}), [1], False),
         (Reply(body=b"\xff\xfe\x00"), {"base64": "//4A"}, False),
         (Reply(body=b'{"a": NaN}'), '{"a": NaN}', False),
-        (Reply(body=b"x" * (webhook.MAX_BODY + 9)), "x" * webhook.MAX_BODY, True),
-        (Reply(body=b"x" + "ü".encode() * 40_000), "x" + "ü" * (webhook.MAX_BODY // 2 - 1), True),
+        (Reply(body=b"x" * (api.MAX_BODY + 9)), "x" * api.MAX_BODY, True),
+        (Reply(body=b"x" + "ü".encode() * 40_000), "x" + "ü" * (api.MAX_BODY // 2 - 1), True),
     ],
     ids=["empty", "text", "json", "binary", "no json", "long", "cut within a character"],
 )
@@ -460,7 +462,7 @@ def delivery(
 
 
 def test_a_delivery_becomes_one_event() -> None:
-    (event,) = webhook.normalize(delivery(b'{"order": {"id": 42}}', headers={"x-a": "b"}))
+    (event,) = events.normalize(delivery(b'{"order": {"id": 42}}', headers={"x-a": "b"}))
     assert (event.type, event.id, event.target) == ("webhook", "webhook-id:msg_1", "order-paid")
     assert event.data == {
         "body": {"order": {"id": 42}},
@@ -514,7 +516,7 @@ def test_each_body_gets_its_plainest_shape(
     content_type: str | None,
     expected: Json,
 ) -> None:
-    (event,) = webhook.normalize(delivery(body, content_type))
+    (event,) = events.normalize(delivery(body, content_type))
     assert event.data["body"] == expected
 
 
@@ -540,17 +542,17 @@ def test_each_body_gets_its_plainest_shape(
     ),
 )
 def test_whatever_comes_in_is_an_event_that_can_be_stored(body: bytes, content_type: str) -> None:
-    (event,) = webhook.normalize(delivery(body, content_type))
+    (event,) = events.normalize(delivery(body, content_type))
     json.dumps(event.data["body"], ensure_ascii=False, allow_nan=False).encode()
 
 
 def test_a_filter_on_the_content_type_passes_what_fits() -> None:
-    (event,) = webhook.normalize(delivery(b"{}", "application/json; charset=utf-8"))
-    fits = webhook.WebhookFilters.model_validate({"contentType": "Application/JSON"})
-    other = webhook.WebhookFilters.model_validate({"contentType": "text/plain"})
-    assert webhook.matches(event.data, fits)
-    assert not webhook.matches(event.data, other)
-    assert webhook.matches(event.data, webhook.WebhookFilters())
+    (event,) = events.normalize(delivery(b"{}", "application/json; charset=utf-8"))
+    fits = events.WebhookFilters.model_validate({"contentType": "Application/JSON"})
+    other = events.WebhookFilters.model_validate({"contentType": "text/plain"})
+    assert events.matches(event.data, fits)
+    assert not events.matches(event.data, other)
+    assert events.matches(event.data, events.WebhookFilters())
 
 
 # -- The whole -------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""E-mail by SMTP: https://www.rfc-editor.org/rfc/rfc5321."""

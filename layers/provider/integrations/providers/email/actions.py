@@ -1,0 +1,60 @@
+"""What a mail server can do: send a message."""
+
+import hashlib
+import secrets
+from email.errors import MessageError
+from email.headerregistry import Address
+
+from integrations.errors import (
+    FieldError,
+    InvalidParams,
+)
+from integrations.models import Json
+from integrations.providers.base import Call
+from integrations.providers.email.addresses import mailboxes
+from integrations.providers.email.api import conversation, deliver
+from integrations.providers.email.credentials import EmailCredentials
+from integrations.providers.email.message import compose
+from integrations.providers.email.params import SendEmail
+
+
+def send_email(call: Call[EmailCredentials], params: SendEmail) -> Json:
+    """Send one message; a repetition carries the same Message-ID.
+
+    Returns:
+        ``{"messageId", "accepted": [address], "refused": [{"address", "status", "code",
+        "message"}], "response"}``: some recipients may be refused while the others get it.
+
+    Raises:
+        InvalidParams: The sender may not be chosen on the stack's own mail server.
+        CredentialsRejected: The server refuses the login.
+        RequestRejected: It refuses the sender, every recipient or the message for good.
+        ProviderUnavailable: It asks to come back later, or broke off; ``outcome_unknown`` where
+            that was after the message was handed over.
+    """
+    credentials = call.credentials
+    sender = mailboxes(params.from_)[0] if params.from_ else credentials.sender
+    if credentials.sender_is_fixed and sender.addr_spec != credentials.sender.addr_spec:
+        detail = f"This connection sends from {credentials.sender.addr_spec} alone"
+        raise InvalidParams(detail, [FieldError("from", detail)])
+    message_id = _new_message_id(call.idempotency_key, sender)
+    try:
+        content = compose(params, sender, message_id).as_bytes()
+    except (ValueError, MessageError) as mistake:
+        raise InvalidParams("The message cannot be written as e-mail") from mistake
+    with conversation(call) as (smtp, progress):
+        accepted, refused, response = deliver(
+            smtp, progress, sender.addr_spec, params.recipients, content
+        )
+    return {
+        "messageId": message_id,
+        "accepted": list(accepted),
+        "refused": refused,
+        "response": response,
+    }
+
+
+def _new_message_id(key: str | None, sender: Address) -> str:
+    """The same for each repetition of a step, and unguessable where there is no step."""
+    unique = hashlib.sha256(key.encode()).hexdigest()[:40] if key else secrets.token_hex(20)
+    return f"<{unique}@{sender.domain}>"

@@ -1,0 +1,303 @@
+"""The conversation with a mail server, bounded in time and size, and what its refusals mean.
+
+- https://www.rfc-editor.org/rfc/rfc5321 (SMTP), rfc4954 (AUTH), rfc3207 (STARTTLS), rfc8314 (TLS)
+- https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
+"""
+
+import io
+import re
+import smtplib
+import socket
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Literal, override
+
+from integrations.errors import (
+    AddressRefused,
+    CredentialsRejected,
+    ProviderError,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RequestRejected,
+)
+from integrations.models import Json
+from integrations.outbound import bounds, guard
+from integrations.providers.base import Call
+from integrations.providers.email.addresses import CONTROL
+from integrations.providers.email.credentials import EmailCredentials
+
+PORTS = frozenset({25, 465, 587, 2465, 2525, 2587})
+"""The ports of mail servers. The local platform alone may use others (MailHog's 1025, say)."""
+TOTAL_SECONDS = 60.0
+"""For one conversation altogether."""
+REPLY_SECONDS = 20.0
+"""Between the bytes of a reply."""
+_MAX_REPLIES = 256 * 1024
+_GREYLISTED = re.compile(r"gr[ae]y.?list", re.IGNORECASE)
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_TRY_LATER = 60.0
+_GREYLIST_WAIT = 300.0
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a conversation has come: what an error means depends on it."""
+
+    stage: Literal["connect", "login", "mail"] = "connect"
+    handed_over: bool = False
+    masked: list[str] = field(default_factory=list)
+
+    def clean(self, reply: bytes | str) -> str:
+        """A server's words on one line, cut, and without the secrets that it was sent."""
+        text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
+        for secret in filter(None, self.masked):
+            text = text.replace(secret, "…")
+        return " ".join(CONTROL.sub(" ", text).split())[:300]
+
+
+class _Smtp(smtplib.SMTP):
+    """A conversation over a socket that the guard has opened, bounded in time and size."""
+
+    def __init__(self, host: str, sock: socket.socket) -> None:
+        # Our own name is none of the server's business, and looking it up costs a DNS query.
+        super().__init__(local_hostname="[127.0.0.1]")
+        self._host = host
+        self.sock = sock
+        self.flight = bounds.Flight(
+            allow_loopback=False,
+            deadline=time.monotonic() + TOTAL_SECONDS,
+            read_timeout=REPLY_SECONDS,
+            wire_budget=_MAX_REPLIES,
+            host=host,
+        )
+
+    @override
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self.file = io.BufferedReader(bounds.BoundedReader(self.sock, self.flight))
+        return super().getreply()
+
+    def transmit(self, content: bytes) -> None:
+        """Send bytes; that takes as long as it takes, up to the deadline."""
+        if self.sock is not None:
+            self.sock.settimeout(self.flight.remaining())
+        self.send(content)
+
+    def command(self, command: str, argument: str = "") -> tuple[int, bytes]:
+        """Send a command and read the reply; a reply of 400 and above is an error."""
+        code, reply = self.docmd(command, argument)
+        if not 200 <= code < 400:  # noqa: PLR2004
+            raise smtplib.SMTPResponseException(code, reply)
+        return code, reply
+
+
+@contextmanager
+def conversation(call: Call[EmailCredentials]) -> Iterator[tuple[_Smtp, _Progress]]:
+    """Connect, secure the connection, log in; at the end say good-bye."""
+    credentials = call.credentials
+    if credentials.port not in PORTS and not call.allow_loopback:
+        ports = ", ".join(map(str, sorted(PORTS)))
+        raise AddressRefused(f"Port {credentials.port} is not for mail; there are: {ports}")
+    progress = _Progress()
+    sock = guard.connect(credentials.host, credentials.port, allow_loopback=call.allow_loopback)
+    try:
+        with _translated(credentials, progress):
+            if credentials.security == "tls":
+                sock = guard.tls_context().wrap_socket(sock, server_hostname=credentials.host)
+            smtp = _Smtp(credentials.host, sock)
+            try:
+                _greet(smtp, credentials)
+                progress.stage = "login"
+                _log_in(smtp, credentials, progress)
+                progress.stage = "mail"
+                yield smtp, progress
+                with suppress(smtplib.SMTPException, OSError, ProviderError):
+                    smtp.flight.deadline = min(smtp.flight.deadline, time.monotonic() + 2)
+                    smtp.quit()
+            finally:
+                smtp.close()
+    finally:
+        sock.close()
+
+
+def _greet(smtp: _Smtp, credentials: EmailCredentials) -> None:
+    code, reply = smtp.getreply()
+    if code != 220:  # noqa: PLR2004
+        raise smtplib.SMTPResponseException(code, reply)
+    smtp.ehlo_or_helo_if_needed()
+    if credentials.security != "starttls":
+        return
+    if not smtp.has_extn("starttls"):
+        raise RequestRejected(
+            f"{credentials.host} offers no STARTTLS on port {credentials.port}, and nothing is "
+            "sent without TLS; set secure to tls for port 465, to none to go without",
+            provider_code="no_starttls",
+        )
+    smtp.starttls(context=guard.tls_context())
+    smtp.ehlo_or_helo_if_needed()
+
+
+def _log_in(smtp: _Smtp, credentials: EmailCredentials, progress: _Progress) -> None:
+    """Log in once, by one mechanism: servers lock accounts after a few failures."""
+    if not credentials.user:
+        return
+    user = credentials.user
+    offered = smtp.esmtp_features.get("auth", "").upper().split()
+    if credentials.mechanism == "xoauth2":
+        wanted, held = ["XOAUTH2"], credentials.access_token
+    else:
+        wanted, held = ["PLAIN", "LOGIN"], credentials.password
+    secret = held.get_secret_value() if held else ""
+    mechanism = next((name for name in wanted if name in offered), None)
+    if mechanism is None:
+        what = f"only {', '.join(offered)}" if offered else "no login"
+        raise RequestRejected(
+            f"{credentials.host} offers {what} on port {credentials.port}; "
+            f"{' or '.join(wanted)} is needed",
+            provider_code="no_auth",
+        )
+    plain = _base64(f"\0{user}\0{secret}")
+    bearer = _base64(f"user={user}\x01auth=Bearer {secret}\x01\x01")
+    progress.masked += [plain, bearer, _base64(secret), secret]
+    match mechanism:
+        case "PLAIN":
+            smtp.command("AUTH", f"PLAIN {plain}")
+        case "LOGIN":
+            smtp.command("AUTH", "LOGIN")
+            smtp.command(_base64(user))
+            smtp.command(_base64(secret))
+        case _:
+            code, _ = smtp.command("AUTH", f"XOAUTH2 {bearer}")
+            if code == 334:  # noqa: PLR2004
+                # The challenge holds the reason as JSON; an empty answer makes it a refusal.
+                smtp.command("")
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+@contextmanager
+def _translated(credentials: EmailCredentials, progress: _Progress) -> Iterator[None]:
+    """Our errors for those of smtplib, ssl and the socket."""
+    host, port = credentials.host, credentials.port
+    try:
+        yield
+    except smtplib.SMTPResponseException as refusal:
+        raise _refusal(host, refusal.smtp_code, refusal.smtp_error, progress) from None
+    except smtplib.SMTPNotSupportedError:
+        detail = f"{host} does not take addresses beyond ASCII (SMTPUTF8)"
+        raise RequestRejected(detail, provider_code="no_smtputf8") from None
+    except ssl.SSLCertVerificationError as failure:
+        detail = f"The certificate of {host} does not verify: {failure.verify_message}"
+        raise RequestRejected(detail, provider_code="tls_failed") from None
+    except ssl.SSLError as failure:
+        if progress.stage == "connect" and credentials.security == "tls":
+            detail = (
+                f"{host} does not speak TLS from the start on port {port}; try secure: starttls"
+            )
+            raise RequestRejected(detail, provider_code="tls_failed") from None
+        detail = f"TLS with {host} failed: {failure.reason or 'broken off'}"
+        raise ProviderUnavailable(
+            detail, outcome_unknown=progress.handed_over, provider_code="tls_failed"
+        ) from None
+    except (smtplib.SMTPServerDisconnected, OSError) as failure:
+        raise _lost(credentials, failure, progress) from None
+
+
+def _lost(
+    credentials: EmailCredentials, failure: Exception, progress: _Progress
+) -> ProviderUnavailable:
+    host, unknown = credentials.host, progress.handed_over
+    # smtplib keeps the time-out as the context of its own error.
+    if isinstance(failure, TimeoutError) or isinstance(failure.__context__, TimeoutError):
+        detail = f"{host} did not answer in time"
+        if progress.stage == "connect" and credentials.security != "tls":
+            detail += f" on port {credentials.port}; if it expects TLS from the start: secure: tls"
+        return ProviderTimeout(detail, outcome_unknown=unknown)
+    detail = f"{host} broke the connection off"
+    if unknown:
+        detail += " after the message was handed over; it may have been accepted"
+    return ProviderUnavailable(detail, outcome_unknown=unknown)
+
+
+def _refusal(host: str, code: int, reply: bytes | str, progress: _Progress) -> ProviderError:
+    """What a reply of 4yz or 5yz means: https://www.rfc-editor.org/rfc/rfc5321#section-4.2."""
+    text = progress.clean(reply)
+    if not 200 <= code < 600:  # noqa: PLR2004
+        detail = f"{host} does not answer as a mail server does"
+        return ProviderUnavailable(detail, provider_code="no_smtp")
+    detail = f"{host} answered {code} {text}".rstrip()
+    enhanced = _ENHANCED.match(text)
+    provider_code = enhanced[0] if enhanced else str(code)
+    if code < 500:  # noqa: PLR2004
+        wait = _GREYLIST_WAIT if _GREYLISTED.search(text) else _TRY_LATER
+        return ProviderUnavailable(
+            detail, status=code, provider_code=provider_code, retry_after=wait
+        )
+    # 530: it wants a login first. 534, 535, 538: it does not want this one.
+    if progress.stage == "login" or code in {530, 534, 535, 538}:
+        return CredentialsRejected(detail, status=code, provider_code=provider_code)
+    return RequestRejected(detail, status=code, provider_code=provider_code)
+
+
+def deliver(
+    smtp: _Smtp, progress: _Progress, sender: str, recipients: list[str], content: bytes
+) -> tuple[list[str], list[Json], str]:
+    """One mail transaction: https://www.rfc-editor.org/rfc/rfc5321#section-3.3."""
+    host = smtp.flight.host
+    limit = smtp.esmtp_features.get("size", "")
+    if limit.isdigit() and 0 < int(limit) < len(content):
+        raise RequestRejected(
+            f"{host} takes messages up to {limit} bytes; this one has {len(content)}",
+            provider_code="too_large",
+        )
+    options = [f"SIZE={len(content)}"] if smtp.has_extn("size") else []
+    if not content.isascii():
+        options.append("BODY=8BITMIME")
+    if not content.isascii() or not all(map(str.isascii, (sender, *recipients))):
+        options.append("SMTPUTF8")
+    _expect(smtp.mail(sender, options))
+    accepted: list[str] = []
+    refusals: dict[str, ProviderError] = {}
+    for recipient in recipients:
+        code, reply = smtp.rcpt(recipient)
+        if 200 <= code < 300:  # noqa: PLR2004
+            accepted.append(recipient)
+        else:
+            refusals[recipient] = _refusal(host, code, reply, progress)
+        if code == 421:  # noqa: PLR2004 - the server is closing the connection
+            raise refusals[recipient]
+    refused: list[Json] = [
+        {
+            "address": address,
+            "status": refusal.status,
+            "code": refusal.provider_code,
+            "message": refusal.detail,
+        }
+        for address, refusal in refusals.items()
+    ]
+    if not accepted:
+        # One that may work later makes another try worth it; else the first says why.
+        reasons = sorted(refusals.values(), key=lambda one: isinstance(one, RequestRejected))
+        reasons[0].data["refused"] = refused
+        raise reasons[0]
+    _expect(smtp.docmd("DATA"), 354)
+    smtp.transmit(re.sub(rb"(?m)^\.", b"..", content))
+    # From its final dot on the message may be delivered, whatever we get to hear of it.
+    progress.handed_over = True
+    smtp.transmit(b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
+    _, reply = _expect(smtp.getreply())
+    progress.handed_over = False
+    return accepted, refused, progress.clean(reply)
+
+
+def _expect(answer: tuple[int, bytes], wanted: int = 250) -> tuple[int, bytes]:
+    code, reply = answer
+    if code != wanted and not (wanted == 250 and 200 <= code < 300):  # noqa: PLR2004
+        raise smtplib.SMTPResponseException(code, reply)
+    return answer

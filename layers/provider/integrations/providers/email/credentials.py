@@ -1,0 +1,156 @@
+"""A mail server and an account there, of a tenant's own or the stack's."""
+
+import re
+from collections.abc import Mapping
+from email.headerregistry import Address
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from integrations.errors import (
+    ProviderNotConfigured,
+)
+from integrations.providers.base import Credentials
+from integrations.providers.email.addresses import is_mailbox, mailboxes
+
+_TLS_PORTS = frozenset({465, 2465})
+type Security = Literal["tls", "starttls", "none"]
+
+
+def _security(value: object) -> object:
+    """``true`` and ``false`` mean what they mean elsewhere: TLS from the start, or by STARTTLS."""
+    text = str(value).strip().lower() if isinstance(value, str | bool) else value
+    names = {"true": "tls", "ssl": "tls", "false": "starttls", "": None}
+    return names.get(text, text) if isinstance(text, str) else value
+
+
+def _is_host(value: str) -> str:
+    # One colon parts a port off; an IPv6 address has more.
+    if not re.fullmatch(r"[^\s\x00-\x1f\x7f/@\\?#]+", value) or value.count(":") == 1:
+        raise ValueError("must be the name of a mail server, without scheme, port or path")
+    return value
+
+
+class EmailCredentials(Credentials):
+    """A mail server and an account there."""
+
+    sender_is_fixed: ClassVar[bool] = False
+
+    host: Annotated[
+        str,
+        Field(title="Server", description="E.g. smtp.gmail.com", max_length=253),
+        AfterValidator(_is_host),
+    ]
+    port: Annotated[
+        int,
+        Field(title="Port", description="465 is TLS from the start, 587 STARTTLS.", ge=1, le=65535),
+    ] = 587
+    user: Annotated[str | None, Field(title="User", max_length=320)] = None
+    password: Annotated[
+        SecretStr | None,
+        Field(
+            alias="pass",
+            title="Password",
+            description="Often an app password: Gmail takes no other.",
+            max_length=1024,
+        ),
+    ] = None
+    access_token: Annotated[
+        SecretStr | None,
+        Field(
+            title="Access token",
+            description="An OAuth 2.0 token in the place of a password (XOAUTH2).",
+            max_length=8192,
+        ),
+    ] = None
+    auth: Annotated[
+        Literal["login", "xoauth2"] | None,
+        Field(title="Login", description="Empty: xoauth2 where there is an access token."),
+    ] = None
+    from_: Annotated[
+        str | None,
+        Field(
+            alias="from",
+            title="Sender",
+            description="E.g. Shop <shop@example.com>; empty for the user.",
+            max_length=320,
+        ),
+        BeforeValidator(lambda value: value or None),
+        AfterValidator(is_mailbox),
+    ] = None
+    secure: Annotated[
+        Security | None,
+        Field(
+            title="Security",
+            description="tls: from the start (true). starttls: required after the greeting "
+            "(false). none: in the clear. Empty: tls on port 465, else starttls.",
+        ),
+        BeforeValidator(_security),
+    ] = None
+
+    @property
+    def security(self) -> Security:
+        """How the connection is secured."""
+        return self.secure or ("tls" if self.port in _TLS_PORTS else "starttls")
+
+    @property
+    def mechanism(self) -> Literal["login", "xoauth2"]:
+        """How to log in."""
+        return self.auth or ("xoauth2" if self.access_token else "login")
+
+    @property
+    def sender(self) -> Address:
+        """Who sends unless told otherwise."""
+        return mailboxes(self.from_ or self.user)[0]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.mechanism == "xoauth2" and not (self.user and self.access_token):
+            raise ValueError("xoauth2 needs user and accessToken")
+        if self.mechanism == "login" and bool(self.user) != bool(self.password):
+            raise ValueError("user and pass go together; leave both out where no login is needed")
+        if not self.from_:
+            try:
+                is_mailbox(self.user or "")
+            except ValueError:
+                raise ValueError("from is required where user is not an e-mail address") from None
+        return self
+
+
+class StackEmailCredentials(EmailCredentials):
+    """The stack's own mail server, which tenants share: none of them chooses the sender."""
+
+    sender_is_fixed: ClassVar[bool] = True
+
+
+def from_settings(settings: Mapping[str, str]) -> StackEmailCredentials | None:
+    """The stack's default SMTP settings, for tenants that have none of their own.
+
+    Args:
+        settings: ``smtpHost``, ``smtpPort``, ``smtpUser``, ``smtpPass``, ``smtpFrom`` and
+            ``smtpSecure``; an empty one counts as missing.
+
+    Returns:
+        ``None`` where the stack has no ``smtpHost``.
+
+    Raises:
+        ProviderNotConfigured: They do not fit; the detail says which.
+    """
+    names = ("host", "port", "user", "pass", "from", "secure")
+    given = {name: str(settings.get(f"smtp{name.title()}") or "").strip() for name in names}
+    if not given["host"]:
+        return None
+    try:
+        return StackEmailCredentials.model_validate({k: v for k, v in given.items() if v})
+    except ValidationError as mistakes:
+        first = mistakes.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        detail = f"The stack's SMTP settings do not fit: {place} {first['msg']}".replace("  ", " ")
+        raise ProviderNotConfigured(detail) from None

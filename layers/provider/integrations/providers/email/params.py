@@ -1,0 +1,182 @@
+"""What a message is made of."""
+
+import re
+from base64 import b64decode
+from mimetypes import guess_type
+from typing import Annotated, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from integrations.providers.base import Params
+from integrations.providers.email.addresses import CONTROL, are_mailboxes, is_mailbox, mailboxes
+
+MAX_RECIPIENTS = 100
+MAX_ATTACHMENTS = 15 * 1024 * 1024
+"""Bytes of all attachments together; base64 makes them a third more on the way."""
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,76}")
+SET_BY_US = frozenset({
+    "bcc",
+    "cc",
+    "date",
+    "dkim-signature",
+    "from",
+    "in-reply-to",
+    "message-id",
+    "mime-version",
+    "received",
+    "references",
+    "reply-to",
+    "return-path",
+    "sender",
+    "subject",
+    "to",
+})  # fmt: skip
+_MESSAGE_ID = re.compile(r"<[^\s<>@]{1,250}@[^\s<>@]{1,250}>")
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,80}/[A-Za-z0-9!#$&^_.+-]{1,80}")
+
+
+def _is_line(value: str) -> str:
+    if CONTROL.search(value):
+        raise ValueError("must not hold line breaks or other control characters")
+    return value
+
+
+def _is_text(value: str | None) -> str | None:
+    if value is not None and re.search(r"[\x00\ud800-\udfff]", value):
+        raise ValueError("holds characters that no text has")
+    return value
+
+
+def message_ids(value: str | list[str] | None) -> list[str]:
+    """Message ids with their angle brackets, from a text with spaces or a list.
+
+    Raises:
+        ValueError: One of them is none.
+    """
+    texts = value.split() if isinstance(value, str) else value or []
+    ids = [text if text.startswith("<") else f"<{text}>" for text in texts]
+    for message_id in ids:
+        if not _MESSAGE_ID.fullmatch(message_id) or not message_id.isascii():
+            raise ValueError("must hold message ids: <id@example.com>")
+    return ids
+
+
+def _are_message_ids(value: str | list[str] | None) -> str | list[str] | None:
+    message_ids(value)
+    return value
+
+
+class Attachment(BaseModel):
+    """A file of a message; with ``cid`` an image inside the HTML (``<img src="cid:logo">``)."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    file_name: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_is_line)]
+    content_type: Annotated[
+        str | None, Field(description="Empty: what the file's name says.", max_length=200)
+    ] = None
+    content_base64: str
+    cid: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._@-]{1,100}$")] = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.content_type and not _MEDIA_TYPE.fullmatch(self.content_type):
+            raise ValueError("contentType must be a media type such as image/png")
+        try:
+            b64decode(self.content_base64, validate=True)
+        except ValueError:
+            raise ValueError("contentBase64 must be base64") from None
+        return self
+
+    @property
+    def media_type(self) -> tuple[str, str]:
+        """The media type's two parts; what would have to be a message in itself is plain bytes."""
+        given = self.content_type or guess_type(self.file_name)[0] or "application/octet-stream"
+        main, _, sub = given.lower().partition("/")
+        return ("application", "octet-stream") if main in {"message", "multipart"} else (main, sub)
+
+
+type _Mailboxes = Annotated[
+    str | list[str],
+    Field(description="One address, several with commas, or a list: Ann <ann@example.com>."),
+    AfterValidator(are_mailboxes),
+]
+type _Text = Annotated[str | None, Field(max_length=5_000_000), AfterValidator(_is_text)]
+
+
+class SendEmail(Params):
+    """A message."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    to: _Mailboxes = ""
+    cc: _Mailboxes = ""
+    bcc: _Mailboxes = ""
+    from_: Annotated[
+        str | None,
+        Field(alias="from", description="Empty for the connection's sender.", max_length=320),
+        AfterValidator(is_mailbox),
+    ] = None
+    reply_to: _Mailboxes = ""
+    subject: Annotated[str, Field(max_length=900), AfterValidator(_is_line)] = ""
+    text: _Text = None
+    html: _Text = None
+    attachments: list[Attachment] = Field(default_factory=list, max_length=50)
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        description="More headers, e.g. List-Unsubscribe.",
+        max_length=50,
+    )
+    in_reply_to: Annotated[
+        str | None,
+        Field(description="The Message-ID of the message that this one answers.", max_length=600),
+        AfterValidator(_are_message_ids),
+    ] = None
+    references: Annotated[
+        str | list[str] | None,
+        Field(description="The Message-IDs of the thread; empty for inReplyTo."),
+        AfterValidator(_are_message_ids),
+    ] = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        count = len(self.recipients)
+        if not 1 <= count <= MAX_RECIPIENTS:
+            raise ValueError(f"to, cc and bcc must name 1 to {MAX_RECIPIENTS} recipients")
+        if self.text is None and self.html is None and not self.attachments:
+            raise ValueError("text or html is required")
+        if self.html is None and any(attachment.cid for attachment in self.attachments):
+            raise ValueError("an attachment with a cid needs html that shows it")
+        if sum(len(one.content_base64) for one in self.attachments) * 3 // 4 > MAX_ATTACHMENTS:
+            raise ValueError(
+                f"attachments must not have more than {MAX_ATTACHMENTS} bytes together"
+            )
+        for name, value in self.headers.items():
+            lower = name.lower()
+            if not _HEADER.fullmatch(name):
+                raise ValueError("headers holds a name that is not the name of a header")
+            if lower in SET_BY_US or lower.startswith(("content-", "resent-")):
+                raise ValueError(f"headers.{name} has a parameter of its own, or is set by us")
+            if CONTROL.search(value) or len(value) > 2000:  # noqa: PLR2004
+                raise ValueError(f"headers.{name} holds line breaks or is too long")
+        return self
+
+    @property
+    def recipients(self) -> list[str]:
+        """Whom it goes to, each once."""
+        boxes = [*mailboxes(self.to), *mailboxes(self.cc), *mailboxes(self.bcc)]
+        return list(dict.fromkeys(box.addr_spec for box in boxes))

@@ -1,0 +1,69 @@
+"""E-mail: sends by any SMTP server, with TLS, a login or an OAuth token, and a stable Message-ID.
+
+- https://www.rfc-editor.org/rfc/rfc5321 (SMTP), rfc4954 (AUTH), rfc3207 (STARTTLS), rfc8314 (TLS)
+- https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
+- https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission
+
+The account is in ``credentials``, the conversation in ``api``, what a message is made of in
+``params``, how it is written in ``message``.
+"""
+
+from integrations.models import Account, Json
+from integrations.providers.base import Action, Call, Provider, Verified
+from integrations.providers.email.actions import send_email
+from integrations.providers.email.api import conversation
+from integrations.providers.email.credentials import EmailCredentials, from_settings
+from integrations.providers.email.params import SendEmail
+
+
+def verify(call: Call[EmailCredentials]) -> Verified[EmailCredentials]:
+    """Connect, secure, log in and hang up; no mail is sent.
+
+    Raises:
+        AddressRefused: The guard refuses the host or the port.
+        CredentialsRejected: The server refuses the login.
+        RequestRejected: It cannot be used as the credentials say (no TLS, no login, certificate).
+        ProviderUnavailable: It cannot be reached, or asks to come back later.
+    """
+    credentials = call.credentials
+    with conversation(call) as (smtp, _):
+        smtp.command("NOOP")
+    sender = credentials.sender
+    details: dict[str, Json] = {
+        "host": credentials.host,
+        "port": credentials.port,
+        "secure": credentials.security,
+        "from": str(sender),
+    }
+    account = Account(
+        id=f"{credentials.user or sender.addr_spec}@{credentials.host}",
+        label=sender.addr_spec,
+        details=details,
+    )
+    who = f" as {credentials.user}" if credentials.user else " without a login"
+    message = f"Connected to {credentials.host}{who}, sending from {sender.addr_spec}"
+    return Verified(account=account, message=message)
+
+
+PROVIDER = Provider(
+    id="email",
+    title="E-mail (SMTP)",
+    docs_url="https://www.rfc-editor.org/rfc/rfc5321",
+    credentials=EmailCredentials,
+    verify=verify,
+    actions=(
+        Action(
+            name="sendEmail",
+            title="Send an e-mail",
+            params=SendEmail,
+            run=send_email,
+            example={
+                "to": "Ann <ann@example.com>",
+                "subject": "Order 42 is paid",
+                "text": "Thank you! Your order 42 is paid.",
+                "html": "<p>Thank you! Your order <b>42</b> is paid.</p>",
+            },
+        ),
+    ),
+    stack_credentials=from_settings,
+)

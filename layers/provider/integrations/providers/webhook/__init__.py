@@ -1,0 +1,1 @@
+"""Webhooks: https://www.standardwebhooks.com/."""

@@ -1,0 +1,174 @@
+"""What a webhook can do: send one request."""
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlencode
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    model_validator,
+)
+
+from integrations.errors import (
+    FieldError,
+    InvalidParams,
+)
+from integrations.models import Json
+from integrations.providers.base import (
+    Call,
+    Params,
+)
+from integrations.providers.webhook.api import (
+    MAX_URL,
+    SHOWN_HEADERS,
+    header_problems,
+    is_url,
+    merged,
+    message_headers,
+    origin_of,
+    raise_for,
+    shown_body,
+)
+from integrations.providers.webhook.credentials import WebhookCredentials
+
+MAX_SENT = 1024 * 1024
+"""Bytes of a body that is sent."""
+
+
+def _is_base64(value: str | None) -> str | None:
+    try:
+        b64decode(value or "", validate=True)
+    except ValueError:
+        raise ValueError("must be base64") from None
+    return value
+
+
+type _Scalar = str | int | float | bool | None
+
+
+class Send(Params):
+    """One request."""
+
+    url: Annotated[
+        str | None,
+        Field(description="Where to; empty for the connection's outboundUrl.", max_length=MAX_URL),
+        AfterValidator(lambda value: is_url(value) if value else None),
+    ] = None
+    method: Literal["POST", "PUT", "PATCH", "DELETE", "GET", "HEAD"] = "POST"
+    headers: dict[str, str] = Field(default_factory=dict, max_length=50)
+    query: dict[str, _Scalar | list[_Scalar]] = Field(
+        default_factory=dict,
+        description="Added to the URL's own; a list repeats a name.",
+        max_length=100,
+    )
+    json_body: Annotated[Json, Field(alias="json", description="A body of JSON.")] = None
+    form: Annotated[
+        dict[str, _Scalar | list[_Scalar]] | None,
+        Field(description="A body as a web form sends it.", max_length=1000),
+    ] = None
+    body: Annotated[
+        str | None,
+        Field(description="A body of text; set its Content-Type in the headers."),
+    ] = None
+    body_base64: Annotated[
+        str | None,
+        Field(description="A body of bytes, in base64."),
+        AfterValidator(_is_base64),
+    ] = None
+    timeout_seconds: Annotated[float, Field(ge=1, le=30)] = 15.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        bodies = self.model_fields_set & {"json_body", "form", "body", "body_base64"}
+        if len(bodies) > 1:
+            raise ValueError("only one of json, form, body and bodyBase64 can be the body")
+        if bodies and self.method in {"GET", "HEAD"}:
+            raise ValueError(f"{self.method} has no body")
+        problems = header_problems(self.headers, "headers")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def content(self) -> tuple[bytes | None, str | None]:
+        """The body's bytes and its content type."""
+        if "json_body" in self.model_fields_set:
+            text = json.dumps(self.json_body, ensure_ascii=False, allow_nan=False)
+            return text.encode(), "application/json"
+        if self.form is not None:
+            form = urlencode(_pairs(self.form)).encode()
+            return form, "application/x-www-form-urlencoded"
+        if self.body is not None:
+            return self.body.encode(), "text/plain; charset=utf-8"
+        if self.body_base64 is not None:
+            return b64decode(self.body_base64), "application/octet-stream"
+        return None, None
+
+
+def _pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (name, item if isinstance(item, str) else json.dumps(item))
+        for name, value in fields.items()
+        for item in (value if isinstance(value, list) else [value])
+        if item is not None
+    ]
+
+
+def send(call: Call[WebhookCredentials], params: Send) -> Json:
+    """Send one request; with a secret it is signed by Standard Webhooks.
+
+    A repetition carries the same ``webhook-id``, by which receivers recognise it. Redirects are
+    not followed: a webhook's URL is where it says it is.
+
+    Returns:
+        ``{"status", "headers", "body", "truncated"?}``; the body is JSON where it is JSON.
+
+    Raises:
+        InvalidParams: There is no URL, or the body is too large.
+        RequestRejected: The receiver refused it for good (a redirect counts as that).
+        RateLimited: It asks for patience.
+        ProviderUnavailable: It is down, or did not answer; worth another try.
+    """
+    credentials = call.credentials
+    url = params.url or credentials.outbound_url
+    if not url:
+        detail = "Where to? Give a url, or save an outboundUrl with the connection"
+        raise InvalidParams(detail, [FieldError("url", "is required")])
+    try:
+        body, content_type = params.content()
+    except ValueError:
+        detail = "The body holds half a Unicode character, or a number that JSON does not have"
+        raise InvalidParams(detail, [FieldError("body", detail)]) from None
+    if body is not None and len(body) > MAX_SENT:
+        detail = f"The body has {len(body)} bytes; {MAX_SENT} are allowed"
+        raise InvalidParams(detail, [FieldError("body", detail)])
+    own: dict[str, str] = {"Integrations-Hops": str(call.hops + 1)}
+    if content_type:
+        own["Content-Type"] = content_type
+    if credentials.outbound_url and origin_of(url) == origin_of(credentials.outbound_url):
+        own |= {
+            name: value.get_secret_value() for name, value in credentials.outbound_headers.items()
+        }
+    own |= message_headers(credentials.secret, call.idempotency_key, body or b"")
+    answer = call.http.request(
+        params.method,
+        url,
+        params=_pairs(params.query),
+        data=body,
+        headers=merged(own, params.headers),
+        read_timeout=params.timeout_seconds,
+    )
+    raise_for(answer, [value.get_secret_value() for value in credentials.outbound_headers.values()])
+    shown, truncated = shown_body(answer)
+    result: dict[str, Json] = {
+        "status": answer.status,
+        "headers": {
+            name.lower(): value
+            for name, value in answer.headers.items()
+            if name.lower() in SHOWN_HEADERS
+        },
+        "body": shown,
+    }
+    return result | {"truncated": True} if truncated else result

@@ -1,0 +1,150 @@
+"""How a receiver is called: the headers of a message, and what its answer means.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pydantic import (
+    SecretStr,
+)
+
+from integrations import signatures
+from integrations.errors import (
+    ProviderUnavailable,
+    RateLimited,
+    RequestRejected,
+)
+from integrations.models import Json
+from integrations.providers.base import (
+    Response,
+)
+from integrations.providers.webhook.bodies import NOT_JSON, decoded, parse_json
+
+MAX_URL = 2048
+
+
+def is_url(value: str) -> str:
+    """Let an http or https URL without a user through, as pydantic's validators do."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", value):
+        raise ValueError("must be an http or https URL")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or a password")
+    return value
+
+
+MAX_BODY = 64 * 1024
+"""Bytes of an answer's body that a step's output holds."""
+_MAX_DETAIL = 300
+SHOWN_HEADERS = frozenset({
+    "content-type",
+    "date",
+    "etag",
+    "last-modified",
+    "location",
+    "request-id",
+    "x-request-id",
+})  # fmt: skip
+SET_BY_US = frozenset({
+    "host",
+    "content-length",
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
+    "integrations-hops",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+})  # fmt: skip
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_TEXT = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}")
+_TRY_LATER = frozenset({408, 425})
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+
+
+def header_problems(headers: Mapping[str, str], field: str) -> list[str]:
+    """What is wrong with headers that a user gave; ``field`` is where they stand."""
+    problems = []
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            problems.append(f"{field} holds a name that is not the name of a header")
+        elif name.lower() in SET_BY_US:
+            problems.append(f"{field}.{name} is set by the connection itself")
+        elif not _TEXT.fullmatch(value):
+            problems.append(f"{field}.{name} holds characters that a header must not hold")
+    if len({name.lower() for name in headers}) < len(headers):
+        problems.append(f"{field} holds a name twice")
+    return problems
+
+
+def merged(own: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Ours, replaced by what a step gives under the same name in whatever case."""
+    names = {name.lower() for name in given}
+    return {name: value for name, value in own.items() if name.lower() not in names} | dict(given)
+
+
+def origin_of(url: str) -> tuple[str, str | None, int | None]:
+    """The origin of a URL: https://www.rfc-editor.org/rfc/rfc6454#section-4."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
+
+
+def message_headers(secret: SecretStr | None, key: str | None, body: bytes) -> dict[str, str]:
+    """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md."""
+    if key and not _PLAIN_ID.fullmatch(key):
+        key = hashlib.sha256(key.encode()).hexdigest()
+    message_id = f"msg_{key or secrets.token_urlsafe(18)}"
+    timestamp = int(time.time())
+    if secret is None:
+        return {"webhook-id": message_id, "webhook-timestamp": str(timestamp)}
+    return signatures.sign_standard_webhook(secret.get_secret_value(), message_id, timestamp, body)
+
+
+def raise_for(answer: Response, masked: list[str]) -> None:
+    """Raise for every status but 2xx."""
+    status = answer.status
+    if 200 <= status < 300:  # noqa: PLR2004
+        return
+    from integrations.outbound.retry_after import retry_after  # noqa: PLC0415 - loaded by now
+
+    said = answer.text[: _MAX_DETAIL * 4]
+    for value in masked:
+        # A receiver may repeat what it was sent.
+        said = said.replace(value, "…") if value else said
+    said = " ".join(said.split())[:_MAX_DETAIL]
+    detail = f"The receiver answered {status}" + (f": {said}" if said else "")
+    if 300 <= status < 400:  # noqa: PLR2004
+        detail = f"The receiver answered with a redirect ({status}); redirects are not followed"
+        raise RequestRejected(detail, status=status)
+    wait = retry_after(answer.headers)
+    if status == 429:  # noqa: PLR2004
+        raise RateLimited(detail, status=status, retry_after=wait)
+    if status >= 500 or status in _TRY_LATER:  # noqa: PLR2004
+        raise ProviderUnavailable(detail, status=status, retry_after=wait, outcome_unknown=True)
+    raise RequestRejected(detail, status=status)
+
+
+def shown_body(answer: Response) -> tuple[Json, bool]:
+    """An answer's body as a step sees it, and whether it was cut."""
+    content = answer.content
+    if not content:
+        return None, False
+    if len(content) <= MAX_BODY:
+        parsed: Json = parse_json(content)
+        if parsed is not NOT_JSON:
+            return parsed, False
+    cut = len(content) > MAX_BODY
+    return decoded(content[:MAX_BODY], answer.headers.get("content-type", ""), cut=cut), cut

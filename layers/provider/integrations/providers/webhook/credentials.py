@@ -1,0 +1,151 @@
+"""The credentials of a webhook: its id, what proves a delivery, and where we send to."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    model_validator,
+)
+
+from integrations import signatures
+from integrations.models import Json
+from integrations.providers.base import (
+    Credentials,
+)
+from integrations.providers.webhook.api import MAX_URL, header_problems, is_url
+
+RESERVED_IDS = frozenset({"facebook", "verify", "webhooks"})
+"""Ids that mean something else: the stack's own webhooks, and a URL copied one part too long."""
+_ID = re.compile(r"[A-Za-z0-9_-]{3,64}")
+
+
+def _webhook_id(url: str) -> str:
+    return urlsplit(url).path.rstrip("/").rpartition("/")[2]
+
+
+def _has_id(value: str) -> str:
+    webhook_id = _webhook_id(value)
+    if not _ID.fullmatch(webhook_id):
+        raise ValueError(
+            "must end in the webhook's id: 3 to 64 letters, digits, hyphens or underscores "
+            "after the last slash"
+        )
+    if webhook_id.lower() in RESERVED_IDS:
+        raise ValueError(f"must end in another id: {webhook_id!r} is reserved")
+    return value
+
+
+def _flag(value: object) -> object:
+    """A form sends true and false as text; any other text is a secret of its own."""
+    if isinstance(value, str):
+        return {"true": True, "false": False, "": False}.get(value.strip().lower(), value)
+    return value
+
+
+class WebhookCredentials(Credentials):
+    """A webhook of the user's: its id, how deliveries to it are verified, and where we send to."""
+
+    url: Annotated[
+        str,
+        Field(
+            title="URL",
+            description="The last part of its path becomes the webhook's id on this backend: "
+            "https://example.com/hooks/orders is served at /api/webhooks/orders.",
+            max_length=MAX_URL,
+        ),
+        AfterValidator(is_url),
+        AfterValidator(_has_id),
+    ]
+    secret: Annotated[
+        SecretStr | None,
+        Field(
+            title="Secret",
+            description="Signs what is sent, and verifies what comes in where that is asked for.",
+            max_length=512,
+        ),
+    ] = None
+    verify_secret: Annotated[
+        bool | SecretStr,
+        Field(
+            title="Verify the secret",
+            description="true: deliveries must carry the secret in X-Webhook-Secret. "
+            "A text: they must carry (or be signed with) this one instead.",
+        ),
+        BeforeValidator(_flag),
+    ] = False
+    verify_token: Annotated[
+        SecretStr | None,
+        Field(
+            title="Verify token",
+            description="Answers a subscription challenge (hub.verify_token); "
+            "empty for the secret that verifies deliveries.",
+            max_length=512,
+        ),
+    ] = None
+    verification: Annotated[
+        # Texts of a model's own fields lose the spaces around them; a prefix must not: "Bearer ".
+        dict[str, Any] | None,
+        Field(
+            title="Verification",
+            description="How deliveries prove themselves: {type: secret, hmac, github, meta, "
+            "standard-webhooks, stripe, telegram or none, …}.",
+        ),
+    ] = None
+    outbound_url: Annotated[
+        str | None,
+        Field(
+            title="Outbound URL",
+            description="Where `send` posts to unless it is told another URL.",
+            max_length=MAX_URL,
+            # Chat services put the whole permission into the path.
+            repr=False,
+        ),
+        AfterValidator(lambda value: is_url(value) if value else None),
+    ] = None
+    outbound_headers: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        title="Outbound headers",
+        description="Sent to the outbound URL's own host alone, e.g. Authorization.",
+        max_length=20,
+    )
+
+    @property
+    def webhook_id(self) -> str:
+        """The webhook's id: the last part of the URL's path."""
+        return _webhook_id(self.url)
+
+    @property
+    def rule(self) -> Mapping[str, Json]:
+        """How deliveries are verified, the short form spelled out."""
+        return self.verification or {"type": "secret" if self.verify_secret else "none"}
+
+    @property
+    def inbound_secret(self) -> SecretStr | None:
+        """What verifies deliveries."""
+        return self.verify_secret if isinstance(self.verify_secret, SecretStr) else self.secret
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        problems = [f"{error.field} {error.message}" for error in signatures.check(dict(self.rule))]
+        if not problems:
+            if self.verify_secret and self.rule["type"] == "none":
+                problems.append("verifySecret does not go with verification.type none")
+            held = self.inbound_secret
+            problem = signatures.check_secret(self.rule, held.get_secret_value() if held else "")
+            if problem:
+                problems.append(f"secret {problem}")
+        problems += header_problems(
+            {name: value.get_secret_value() for name, value in self.outbound_headers.items()},
+            "outboundHeaders",
+        )
+        if self.outbound_headers and not self.outbound_url:
+            problems.append("outboundHeaders needs an outboundUrl")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self

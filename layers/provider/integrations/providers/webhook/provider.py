@@ -1,0 +1,106 @@
+"""Webhooks: takes in what any system posts, and posts to any URL, signed by Standard Webhooks.
+
+https://www.standardwebhooks.com/
+
+The credentials are in ``credentials``, the request and its answer in ``api``, the action in
+``actions``, deliveries in ``events`` and their bodies in ``bodies``.
+"""
+
+from urllib.parse import urlsplit
+
+from integrations.models import Account, Json
+from integrations.providers.base import (
+    Action,
+    Call,
+    Endpoint,
+    Inbound,
+    Provider,
+    Trigger,
+    Verified,
+)
+from integrations.providers.webhook.actions import Send, send
+from integrations.providers.webhook.credentials import WebhookCredentials
+from integrations.providers.webhook.events import WebhookFilters, matches, normalize
+
+
+def verify(call: Call[WebhookCredentials]) -> Verified[WebhookCredentials]:
+    """Check the settings, and that the outbound URL leads to a public address.
+
+    Nothing is requested: whatever the URL is, a request to it could set something off.
+
+    Raises:
+        AddressRefused: The guard refuses the outbound URL.
+        ProviderUnavailable: Its host does not resolve.
+    """
+    credentials = call.credentials
+    parts = urlsplit(credentials.url)
+    details: dict[str, Json] = {"verification": dict(credentials.rule)}
+    message = f"Ready to receive at webhook {credentials.webhook_id}"
+    if credentials.rule["type"] == "none":
+        message += ", from anyone who knows its URL,"
+    if credentials.outbound_url:
+        from integrations.outbound import guard  # noqa: PLC0415 - a cold start without it
+
+        host = guard.check_url(credentials.outbound_url, allow_loopback=call.allow_loopback).host
+        details["outboundHost"] = host
+        message += f" and to send to {host}"
+    account = Account(
+        id=credentials.webhook_id, label=f"{parts.hostname}{parts.path}", details=details
+    )
+    return Verified(account=account, message=message)
+
+
+def _endpoint(credentials: WebhookCredentials) -> Endpoint:
+    return Endpoint(
+        webhook_id=credentials.webhook_id,
+        verification=credentials.rule,
+        secret=credentials.inbound_secret,
+        verify_token=credentials.verify_token or credentials.inbound_secret,
+    )
+
+
+PROVIDER = Provider(
+    id="webhook",
+    title="Webhook",
+    docs_url="https://www.standardwebhooks.com/",
+    credentials=WebhookCredentials,
+    verify=verify,
+    actions=(
+        Action(
+            name="send",
+            title="Send a request",
+            params=Send,
+            run=send,
+            example={
+                "url": "https://example.com/hooks/orders",
+                "method": "POST",
+                "headers": {"X-Source": "orders"},
+                "json": {"type": "order.paid", "data": {"id": 42}},
+            },
+            # A repetition carries the same webhook-id.
+            idempotent=True,
+        ),
+    ),
+    triggers=(
+        Trigger(
+            type="webhook",
+            title="A webhook was called",
+            filters=WebhookFilters,
+            matches=matches,
+            example={
+                "body": {"order": {"id": 42, "total": "19.90"}},
+                "contentType": "application/json",
+                "headers": {"content-type": "application/json", "user-agent": "Shop/2.1"},
+                "query": {},
+                "receivedAt": "2026-11-22T12:00:00.000Z",
+                "eventId": "webhook-id:msg_p5jXN8AQM9LWM0D4loKWxJek",
+                "webhookId": "orders",
+            },
+        ),
+    ),
+    inbound=Inbound(
+        endpoint=_endpoint,
+        normalize=normalize,
+        targets=lambda account: {account.id: account.label},
+    ),
+)
