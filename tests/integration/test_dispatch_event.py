@@ -80,7 +80,8 @@ def test_a_batch_asks_the_index_once_per_webhook(backend: Backend) -> None:
     batch = [delivery(eventId=f"evt_{number}") for number in range(10)]
     assert backend.consume("dispatch_event", batch) == []
     assert backend.aws.calls["Query"] == 1
-    assert backend.aws.calls["PutItem"] == 10
+    assert backend.aws.calls["GetItem"] == 1, "the definition, once for all"
+    assert backend.aws.calls["PutItem"] == 20, "of each an event and an execution"
     assert backend.aws.calls["SendMessageBatch"] == 1
 
 
@@ -296,12 +297,10 @@ def test_a_workflow_that_triggers_itself_comes_to_an_end(
     )
     trigger = {"type": "webhook", "webhookId": "loop"}
     backend.create_workflow(flow(trigger=trigger, steps=[send]))
-    hops = {"content-type": "application/json", "integrations-hops": str(MAX_HOPS)}
-    good = delivery(webhookId="loop", headers=hops)
+    good = delivery(webhookId="loop", hops=MAX_HOPS)
     assert backend.consume("dispatch_event", [good]) == []
     assert [each["status"] for each in backend.executions()] == ["queued"]
-    hops["integrations-hops"] = str(MAX_HOPS + 1)
-    bad = delivery(webhookId="loop", headers=hops, eventId="evt_2")
+    bad = delivery(webhookId="loop", hops=MAX_HOPS + 1, eventId="evt_2")
     assert backend.consume("dispatch_event", [bad]) == []
     newest = backend.executions()[0]
     assert newest["status"] == "failed"
@@ -400,6 +399,8 @@ def test_a_batch_of_two_pages_reaches_both_tenants(
         entries += facebook.comment_payload(comment)["entry"]
     body, headers = sign({"object": "page", "entry": entries}, FACEBOOK_SECRET)
     assert backend.deliver("facebook", body, headers).status == 200
+    assert backend.dispatch() == []
+    assert {each.group for each in backend.aws.sent("EventsQueue")} == {"acme", "other"}
     assert backend.dispatch() == []
     for tenant, name in (("acme", "Ann"), ("other", "Bob")):
         (execution,) = backend.executions(tenant=tenant)

@@ -68,7 +68,7 @@ def test_a_taken_id_stays_its_owners(webhooks: Webhooks, part: str) -> None:
 
 def test_its_owner_replaces_it_and_the_counters_stay(webhooks: Webhooks) -> None:
     webhooks.save(webhook(), SECRETS)
-    webhooks.record_rejection("orders", "The secret is wrong")
+    webhooks.record_rejections("orders", "The secret is wrong", 1)
     webhooks.save(webhook(verification={"type": "github"}), WebhookSecrets("new", "new"))
     read = webhooks.get("orders")
     assert read.verification == {"type": "github"}
@@ -88,7 +88,7 @@ def test_a_deleted_id_is_free_again(webhooks: Webhooks) -> None:
 def test_rejections_are_counted_with_the_last_reason(webhooks: Webhooks) -> None:
     webhooks.save(webhook(), SECRETS)
     for reason in ("one", "two", "three"):
-        webhooks.record_rejection("orders", reason)
+        webhooks.record_rejections("orders", reason, 1)
     webhooks.record_failure("orders", "not JSON")
     read = webhooks.get("orders")
     assert read.rejected == 3
@@ -99,7 +99,7 @@ def test_rejections_are_counted_with_the_last_reason(webhooks: Webhooks) -> None
 def test_what_is_told_about_a_deleted_webhook_does_not_bring_it_back(
     aws: FakeAws, webhooks: Webhooks
 ) -> None:
-    webhooks.record_rejection("orders", "one")
+    webhooks.record_rejections("orders", "one", 1)
     webhooks.record_failure("orders", "one")
     assert aws.rows("WebhooksTable") == []
 

@@ -78,19 +78,19 @@ def test_an_event_finds_the_enabled_workflows_of_its_key(workflows: Workflows) -
     workflows.save(workflow("wf_5", trigger_key=None), replaces=None)
     found = workflows.triggered_by("orders#webhook")
     assert [each.workflow_id for each in found] == ["wf_1", "wf_2"]
-    assert found[0].definition == workflow().definition
+    assert found[0].trigger == workflow().definition["trigger"]
 
 
 def test_a_disabled_workflow_is_found_again_once_it_is_enabled(workflows: Workflows) -> None:
     workflows.save(workflow(enabled=False), replaces=None)
     assert workflows.triggered_by("orders#webhook") == []
     workflows.save(workflow(version=2), replaces=1)
-    assert [each.version for each in workflows.triggered_by("orders#webhook")] == [2]
+    assert [each.workflow_id for each in workflows.triggered_by("orders#webhook")] == ["wf_1"]
 
 
 def test_more_matches_than_a_page_holds_are_all_found(workflows: Workflows) -> None:
     for number in range(8):
-        fat = {"steps": ["x" * 200_000]}
+        fat = {"trigger": {"type": "webhook", "filter": "x" * 200_000}, "steps": []}
         workflows.save(workflow(f"wf_{number}", definition=fat), replaces=None)
     assert len(workflows.triggered_by("orders#webhook")) == 8
 

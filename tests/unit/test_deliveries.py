@@ -33,9 +33,11 @@ def sent(queued: QueuedDelivery) -> dict[str, Json]:
     [
         QUEUED,
         replace(QUEUED, tenant="", connection_name="", shared=True),
+        replace(QUEUED, tenant="", connection_name="", shared=True, only="acme"),
+        replace(QUEUED, verification="github", hops=3),
         replace(QUEUED, body=b""),
     ],
-    ids=["a tenant's", "shared", "empty"],
+    ids=["a tenant's", "shared", "a share", "proven", "empty"],
 )
 def test_a_delivery_comes_out_of_the_queue_as_it_went_in(queued: QueuedDelivery) -> None:
     assert QueuedDelivery.from_message(sent(queued)) == queued
@@ -45,13 +47,6 @@ def test_a_message_belongs_to_its_tenant_and_never_shares_a_payload() -> None:
     one, other = QUEUED.to_message(), QUEUED.to_message()
     assert one.group == "acme"
     assert one.key != other.key
-
-
-def test_only_a_shared_delivery_is_for_more_than_one_tenant() -> None:
-    shared = replace(QUEUED, tenant="", shared=True)
-    assert (QUEUED.is_for("acme"), QUEUED.is_for("other")) == (True, False)
-    assert (shared.is_for("acme"), shared.is_for("other")) == (True, True)
-    assert not replace(QUEUED, tenant="").is_for("")
 
 
 def test_no_name_of_a_tenant_makes_a_delivery_shared() -> None:

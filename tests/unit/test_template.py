@@ -138,7 +138,7 @@ def test_a_star_stands_only_for_objects_and_schedules_below_a_name() -> None:
     }
     for action, resource in starred:
         assert action.partition(":")[0] in {"s3", "scheduler"}, (action, resource)
-        assert re.search(r"/(events|executions|wf_)?\*", resource), resource
+        assert re.search(r"/(events|executions|payloads|wf_)?\*", resource), resource
 
 
 @pytest.mark.parametrize(
@@ -260,6 +260,6 @@ def test_each_queue_has_a_dead_letter_queue_with_an_alarm() -> None:
 
 
 def test_payloads_outlive_the_messages_that_point_to_them() -> None:
-    days = template()["Parameters"]["PayloadRetentionDays"]
+    days = template()["Parameters"]["RetentionDays"]
     assert days["MinValue"] * 24 * 3600 > 1_209_600
     assert days["Default"] >= days["MinValue"]

@@ -117,6 +117,18 @@ class UnknownExecution(NotFound):
     code = "unknown_execution"
 
 
+class UnknownEvent(NotFound):
+    """The tenant has no event with this id (any more)."""
+
+    code = "unknown_event"
+
+
+class UnknownJob(NotFound):
+    """The tenant has no job with this id."""
+
+    code = "unknown_job"
+
+
 class Conflict(IntegrationError):
     """The request does not fit the state that the thing is in."""
 

@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from integrations.entry import wiring
-from integrations.services.dispatch import Received
+from integrations.services.dispatch import NoTimeLeft, Received
 from integrations.services.executions import ExecutionService
 from integrations.storage.aws import AwsError
 from integrations.storage.queues import Queue
@@ -25,7 +25,7 @@ LONGEST_BACKOFF = 300
 """Seconds until a message that failed often comes back."""
 
 
-def dispatch(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+def dispatch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Dispatch a batch of the events queue."""
     batch = [
         Received(
@@ -35,9 +35,16 @@ def dispatch(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         )
         for record in event["Records"]
     ]
-    failed, reasons = wiring.dispatcher().dispatch(batch)
+
+    def time_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    failed, reasons = wiring.dispatcher().dispatch(batch, time_left)
     for message_id, reason in zip(failed, reasons, strict=True):
-        Logger().error("not dispatched", message_id=message_id, exc_info=reason)
+        if isinstance(reason, NoTimeLeft):
+            Logger().info("put back", message_id=message_id)
+        else:
+            Logger().error("not dispatched", message_id=message_id, exc_info=reason)
     _back_off(wiring.events_queue(), event, failed)
     return _failures(failed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,16 @@ def console_login() -> tuple[str, str] | None:
 def console_token_origin() -> str:
     """Where that issuer's token endpoint is, if not at the issuer's own origin."""
     return _env("CONSOLE_TOKEN_ORIGIN")
+
+
+def platform_tenant() -> str:
+    """Whose the events are that belong to no tenant; a name that no tenant has where nobody's."""
+    return _env("PLATFORM_TENANT", "*")
+
+
+def retention() -> timedelta:
+    """How long events, their payloads and executions are kept."""
+    return timedelta(days=int(_env("RETENTION_DAYS", "30")))
 
 
 def allow_loopback() -> bool:

@@ -20,16 +20,20 @@ if TYPE_CHECKING:
     from integrations.services.connections.saving import ConnectionSaver
     from integrations.services.connections.testing import ConnectionTester
     from integrations.services.dispatch import Dispatcher
+    from integrations.services.events import EventLog
     from integrations.services.executions import ExecutionService
     from integrations.services.oauth import OAuthService
+    from integrations.services.ownership import Ownership
     from integrations.services.subscriptions import Subscriptions
     from integrations.services.vault import Vault
     from integrations.services.webhooks import Receiver
     from integrations.services.workflows import WorkflowService
     from integrations.storage.app_secret import AppSecret
     from integrations.storage.connections import Connections
+    from integrations.storage.events import Events
     from integrations.storage.executions import Executions
     from integrations.storage.handshakes import Handshakes
+    from integrations.storage.pages import Pages
     from integrations.storage.queues import Queue
     from integrations.storage.tokens import Tokens
     from integrations.storage.webhooks import Webhooks
@@ -142,6 +146,23 @@ def executions() -> Executions:
 
 
 @cache
+def events() -> Events:
+    """The Events table."""
+    from integrations.storage.events import Events  # noqa: PLC0415 - cold start
+
+    table = settings.resource("EVENTS_TABLE")
+    return Events(aws(), table, events_queue(), retention=settings.retention())
+
+
+@cache
+def pages() -> Pages:
+    """The Pages table."""
+    from integrations.storage.pages import Pages  # noqa: PLC0415 - cold start
+
+    return Pages(aws(), settings.resource("PAGES_TABLE"))
+
+
+@cache
 def app_secret() -> AppSecret:
     """The stack's app-level secrets."""
     from integrations.storage.app_secret import AppSecret  # noqa: PLC0415 - cold start
@@ -189,10 +210,19 @@ def subscriptions() -> Subscriptions:
         connections(),
         webhooks(),
         workflows(),
+        pages(),
         vault(),
         app_secret(),
         public_url=settings.public_url(),
     )
+
+
+@cache
+def ownership() -> Ownership:
+    """Whose a page is."""
+    from integrations.services.ownership import Ownership  # noqa: PLC0415 - cold start
+
+    return Ownership(pages())
 
 
 @cache
@@ -208,7 +238,9 @@ def connection_tester() -> ConnectionTester:
     """Tests of credentials."""
     from integrations.services.connections.testing import ConnectionTester
 
-    return ConnectionTester(connections(), vault(), subscriptions(), connection_reader())
+    return ConnectionTester(
+        connections(), vault(), subscriptions(), ownership(), connection_reader()
+    )
 
 
 @cache
@@ -216,7 +248,9 @@ def connection_saver() -> ConnectionSaver:
     """The saving of credentials."""
     from integrations.services.connections.saving import ConnectionSaver
 
-    return ConnectionSaver(connections(), webhooks(), vault(), subscriptions(), connection_reader())
+    return ConnectionSaver(
+        connections(), webhooks(), vault(), subscriptions(), ownership(), connection_reader()
+    )
 
 
 @cache
@@ -224,7 +258,9 @@ def connection_remover() -> ConnectionRemover:
     """The removal of credentials."""
     from integrations.services.connections.removing import ConnectionRemover
 
-    return ConnectionRemover(connections(), webhooks(), workflows(), vault(), subscriptions())
+    return ConnectionRemover(
+        connections(), webhooks(), workflows(), vault(), subscriptions(), ownership()
+    )
 
 
 @cache
@@ -298,8 +334,18 @@ def execution_service() -> ExecutionService:
 
 
 @cache
+def event_log() -> EventLog:
+    """What was received, and what came of it."""
+    from integrations.services.events import EventLog  # noqa: PLC0415 - cold start
+
+    return EventLog(events(), platform_tenant=settings.platform_tenant())
+
+
+@cache
 def dispatcher() -> Dispatcher:
     """From deliveries to executions."""
     from integrations.services.dispatch import Dispatcher  # noqa: PLC0415 - cold start
 
-    return Dispatcher(webhooks(), workflows(), events_queue(), execution_service())
+    return Dispatcher(
+        webhooks(), workflows(), pages(), event_log(), events_queue(), execution_service()
+    )

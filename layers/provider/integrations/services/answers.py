@@ -56,6 +56,8 @@ class WebhookAnswer(Answer):
     rejected: int | None = None
     last_rejection: RejectionAnswer | None = None
     last_failure: RejectionAnswer | None = None
+    received: int | None = None
+    last_received: datetime | None = None
 
 
 class ConnectionAnswer(Answer):

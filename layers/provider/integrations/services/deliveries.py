@@ -36,6 +36,9 @@ class QueuedDelivery:
         body: The raw bytes.
         shared: It came to the one webhook that the stack has for all tenants: whose events these
             are follows from their targets alone.
+        only: Of a shared webhook's delivery, the tenant whose share alone is meant.
+        verification: How it was verified, as a type of ``integrations.signatures``.
+        hops: How many executions of ours led to it, proven.
     """
 
     webhook_id: str
@@ -48,10 +51,9 @@ class QueuedDelivery:
     tenant: str = ""
     connection_name: str = ""
     shared: bool = False
-
-    def is_for(self, tenant: str) -> bool:
-        """Whether the events of this delivery may start a workflow of ``tenant``."""
-        return self.shared or (bool(tenant) and self.tenant == tenant)
+    only: str | None = None
+    verification: str = "none"
+    hops: int = 0
 
     @property
     def delivery(self) -> Delivery:
@@ -77,12 +79,17 @@ class QueuedDelivery:
             "headers": dict(self.headers),
             "query": dict(self.query),
             "body": base64.b64encode(self.body).decode(),
+            "verification": self.verification,
         }
         if self.shared:
             body["shared"] = True
+        if self.only is not None:
+            body["only"] = self.only
+        if self.hops:
+            body["hops"] = self.hops
         return Message(
             body=body,
-            group=SHARED_GROUP if self.shared else self.tenant,
+            group=self.only or (SHARED_GROUP if self.shared else self.tenant),
             key=f"events/{self.webhook_id}/{self.event_id}/{uuid.uuid4().hex}",
         )
 
@@ -107,4 +114,7 @@ class QueuedDelivery:
             query=held["query"],
             body=base64.b64decode(held["body"], validate=True),
             shared=shared,
+            only=held.get("only"),
+            verification=held.get("verification", "none"),
+            hops=int(held.get("hops", 0)),
         )

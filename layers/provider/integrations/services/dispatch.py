@@ -1,33 +1,82 @@
-"""From deliveries to executions: normalize, match, create one execution each, tell the runners."""
+"""From deliveries to executions: normalize, log, match, create executions, tell the runners.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+What holds, whatever dies when: an event's record is written before the first of its executions,
+with the workflows that it starts; whoever finds the record goes on with what it says. So what was
+received is either in the queue or in the log, and what it starts is started once.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from integrations.errors import ExpressionError, InvalidInput, UnknownProvider, UnknownWorkflow
-from integrations.models import Delivery, Event, Json, now
+from integrations.errors import (
+    ExpressionError,
+    IntegrationError,
+    InvalidInput,
+    UnknownProvider,
+    UnknownWorkflow,
+)
+from integrations.models import Event, Json, now
 from integrations.providers import registry
 from integrations.services.deliveries import QueuedDelivery
+from integrations.services.events import (
+    EventLog,
+    Incoming,
+    event_json,
+    events_of,
+    read_again,
+    share_id,
+)
 from integrations.services.executions import ExecutionService, Launch
+from integrations.services.sampling import Sampler
 from integrations.services.triggers import SCHEDULE_KEY, filters_of, trigger_key
-from integrations.services.webhooks import HOPS_HEADER
+from integrations.storage.aws import AwsError
+from integrations.storage.events import LoggedEvent, Payload, WorkflowOutcome
+from integrations.storage.pages import PageHolder, Pages
 from integrations.storage.queues import Message, Queue
 from integrations.storage.webhooks import Webhooks
-from integrations.storage.workflows import StoredWorkflow, Workflows
+from integrations.storage.workflows import StoredWorkflow, WaitingWorkflow, Workflows
 from integrations.workflows import lifecycle
 
 if TYPE_CHECKING:
     from integrations.workflows.records import TriggerDefinition
 
+_log = logging.getLogger(__name__)
+
 MAX_HOPS = 8
 """How many executions may lead to one another through webhooks before it is called a cycle."""
+
+MATCHING_SECONDS = 1.0
+"""How long the filters of all workflows together may take for one event."""
+
+RESERVE_SECONDS = 8.0
+"""With less time than this left, nothing more of a batch is begun: it comes again."""
+
+UNFILTERED = frozenset({"manual", "schedule"})
+"""Events that were meant for one workflow from the start: no trigger is asked."""
+
+RECEIVED_SECONDS = 60.0
+"""How often at most one process tells a webhook what came to it."""
+
+WRITERS = 8
+CHUNK = 64
+"""How many executions are created side by side, and between two looks at the clock."""
 
 
 class CycleDetected(InvalidInput):
     """Workflows trigger each other, or one itself, without end."""
 
     code = "cycle_detected"
+
+
+class NoTimeLeft(IntegrationError):
+    """A message was not begun, for want of time; it comes again at once."""
+
+    code = "no_time_left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,144 +96,410 @@ class Dispatcher:
     """Turns messages of the events queue into executions.
 
     Args:
-        webhooks, workflows: The tables.
-        events: The events queue, for large payloads.
+        webhooks, workflows, pages: The tables.
+        log: The event log.
+        events: The events queue, for large payloads and for what is put back.
         executions: Creates and announces executions.
         clock: The present moment.
+        monotonic: Seconds that pass.
     """
 
     def __init__(
         self,
         webhooks: Webhooks,
         workflows: Workflows,
+        pages: Pages,
+        log: EventLog,
         events: Queue,
         executions: ExecutionService,
         *,
         clock: Callable[[], datetime] = now,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._webhooks = webhooks
         self._workflows = workflows
+        self._pages = pages
+        self._log = log
         self._events = events
         self._executions = executions
         self._clock = clock
+        self._monotonic = monotonic
+        self._received = Sampler(1, RECEIVED_SECONDS)
 
-    def dispatch(self, batch: Sequence[Received]) -> tuple[list[str], list[Exception]]:
+    def dispatch(
+        self, batch: Sequence[Received], time_left: Callable[[], float] = lambda: 60.0
+    ) -> tuple[list[str], list[Exception]]:
         """Dispatch a batch: one query per trigger key, the messages sent together.
 
         A message that fails is delivered again, and its executions are created once all the same.
 
+        Args:
+            batch: The messages.
+            time_left: Seconds that this process may still live.
+
         Returns:
             The ids of the messages that failed, and why.
         """
-        workflows_of_key: dict[str, list[StoredWorkflow]] = {}
+        work = _Batch(time_left)
         failed: dict[str, Exception] = {}
-        outbox: list[Message] = []
-        sent: list[str] = []
+        done: list[str] = []
         for received in batch:
             try:
-                outbox += self._messages(received, workflows_of_key)
-                sent.append(received.message_id)
+                if time_left() < RESERVE_SECONDS:
+                    raise NoTimeLeft("The rest of the batch comes again")  # noqa: TRY301
+                self._one(received, work)
+                done.append(received.message_id)
             except Exception as failure:  # noqa: BLE001 - one message must not take others along
                 failed[received.message_id] = failure
         try:
-            self._executions.send_all(outbox)
+            self._executions.send_all(work.outbox)
         except Exception as failure:  # noqa: BLE001 - none of them is known to have arrived
-            failed |= dict.fromkeys(sent, failure)
+            failed |= dict.fromkeys(done, failure)
+        else:
+            self._count(work.received)
         return list(failed), list(failed.values())
 
-    def _messages(
-        self, received: Received, workflows_of_key: dict[str, list[StoredWorkflow]]
-    ) -> list[Message]:
+    def _count(self, received: Mapping[str, int]) -> None:
+        """Tell webhooks what came to them, now and then: not one write for each delivery."""
+        for webhook_id, count in received.items():
+            if due := self._received.take(webhook_id, count):
+                try:
+                    self._webhooks.record_received(webhook_id, due)
+                except AwsError:  # what was received is done, and in the log
+                    _log.warning("not counted: %s deliveries to %s", due, webhook_id)
+
+    def _one(self, received: Received, work: "_Batch") -> None:
         body = cast("dict[str, Any]", self._events.load(received.text))
         if "schedule" in body:
-            launches = self._scheduled(body, received)
+            self._scheduled(body, received, work)
+        elif "replay" in body:
+            incoming = self._replayed(body["replay"])
+            self._take(incoming, work)
+        elif "started" in body:
+            logged = self._log.get(body["started"]["tenant"], body["started"]["eventId"])
+            self._start(logged, work, first=int(body["started"]["from"]))
         else:
-            launches = self._delivered(body, received, workflows_of_key)
-        messages = []
-        for launch, failure in launches:
-            message = self._executions.launch(launch, failure=failure)
-            if message:
-                messages.append(message)
-        return messages
+            self._delivered(QueuedDelivery.from_message(body), work)
 
-    # -- schedules ---------------------------------------------------------------------------
+    # -- what comes in -----------------------------------------------------------------------
 
-    def _scheduled(
-        self, body: Mapping[str, Any], received: Received
-    ) -> list[tuple[Launch, ExpressionError | InvalidInput | None]]:
+    def _scheduled(self, body: Mapping[str, Any], received: Received, work: "_Batch") -> None:
         try:
             workflow = self._workflows.get(
                 body["schedule"]["tenant"], body["schedule"]["workflowId"]
             )
         except UnknownWorkflow:
-            return []  # deleted since; its schedule goes, too
+            return  # deleted since; its schedule goes, too
         if not workflow.enabled or workflow.trigger_key != SCHEDULE_KEY:
-            return []
-        time = str(body.get("scheduledTime", ""))
+            return
+        moment = str(body.get("scheduledTime", ""))
         # Scheduler puts the time in the placeholder's place; where it does not, the message's id
         # is what stays the same over its redeliveries.
-        event_id = received.message_id if time.startswith("<") or not time else time
-        data: Json = {"scheduledTime": None if time.startswith("<") else time}
-        return [(Launch(workflow, f"schedule:{event_id}", data), None)]
+        event_id = received.message_id if moment.startswith("<") or not moment else moment
+        data: Json = {"scheduledTime": None if moment.startswith("<") else moment}
+        identity = f"schedule:{event_id}"
+        logged = self._log.record_start(
+            workflow,
+            "schedule",
+            identity,
+            data,
+            execution_id=lifecycle.execution_id(workflow.workflow_id, identity),
+        )
+        launch = Launch(workflow, identity, data, logged=(logged.event_id, 0))
+        message = self._executions.launch(launch)
+        if message:
+            work.outbox.append(message)
 
-    # -- deliveries --------------------------------------------------------------------------
+    def _replayed(self, order: Mapping[str, Any]) -> Incoming:
+        """An event of the log once more, under the id that the replay has given it."""
+        earlier = self._log.get(order["tenant"], order["replayOf"])
+        payload = earlier.payload or Payload()
+        moment = datetime.fromisoformat(order["at"])
+        events = read_again(earlier, order["eventId"], moment)
+        chosen = order.get("workflowIds")
+        if chosen is None and earlier.provider in ("manual", "schedule"):
+            chosen = [each.target for each in events]
+        return Incoming(
+            event_id=order["eventId"],
+            tenant=earlier.tenant,
+            webhook_id=earlier.webhook_id,
+            provider=earlier.provider,
+            connection_name=earlier.connection_name,
+            received_at=moment,
+            events=tuple(events),
+            payload=payload,
+            size=earlier.size,
+            verification=earlier.verification,
+            replay_of=earlier.event_id,
+            workflow_ids=tuple(chosen) if chosen is not None else None,
+            shared=payload.events is not None,
+        )
 
-    def _delivered(
-        self,
-        body: Mapping[str, Any],
-        received: Received,
-        workflows_of_key: dict[str, list[StoredWorkflow]],
-    ) -> list[tuple[Launch, ExpressionError | InvalidInput | None]]:
-        queued = QueuedDelivery.from_message(body)
-        delivery = queued.delivery
+    def _delivered(self, queued: QueuedDelivery, work: "_Batch") -> None:
         inbound = registry.get(queued.provider).inbound
         if inbound is None:
             raise UnknownProvider(f"{queued.provider} has no webhooks")
+        whole = Incoming(
+            event_id=queued.event_id,
+            tenant=queued.tenant,
+            webhook_id=queued.webhook_id,
+            provider=queued.provider,
+            connection_name=queued.connection_name,
+            received_at=queued.received_at,
+            events=(),
+            payload=Payload(headers=queued.headers, query=queued.query, body=queued.body),
+            size=len(queued.body),
+            verification={"type": queued.verification, "verified": True},
+            hops=queued.hops,
+            shared=queued.shared,
+        )
         try:
-            events = inbound.normalize(delivery)
+            events = inbound.normalize(queued.delivery)
         except InvalidInput as unreadable:
-            if received.first:
-                self._webhooks.record_failure(delivery.webhook_id, unreadable.detail)
-            # It will be no better the next time: the refusal is recorded, nothing is tried again.
-            return []
-        hops = _hops(delivery)
-        launches: list[tuple[Launch, ExpressionError | InvalidInput | None]] = []
+            if not queued.shared:
+                self._webhooks.record_failure(queued.webhook_id, unreadable.detail)
+            self._log.record(whole, refused=unreadable.detail)
+            return
+        if not queued.shared:
+            work.received[queued.webhook_id] = work.received.get(queued.webhook_id, 0) + 1
+            self._take(replace(whole, events=tuple(events)), work)
+            return
+        shares = self._shares(whole, events, work)
+        if len(shares) == 1 or queued.only is not None:
+            for share in shares:
+                if queued.only in (None, share.tenant):
+                    self._take(share, work)
+            return
+        # Each tenant's share goes its own way, so that the trouble of one holds up no other.
+        self._events.send_all([replace(queued, only=each.tenant).to_message() for each in shares])
+
+    def _shares(self, whole: Incoming, events: Sequence[Event], work: "_Batch") -> list[Incoming]:
+        """What each tenant gets of a shared webhook's delivery: the events of its own pages."""
+        of_tenant: dict[str, list[Event]] = {}
         for event in events:
-            key = trigger_key(delivery.webhook_id, event.type, event.target)
-            if key not in workflows_of_key:
-                workflows_of_key[key] = self._workflows.triggered_by(key)
-            for workflow in workflows_of_key[key]:
-                if not queued.is_for(workflow.tenant):
-                    continue
-                launch = self._launch(workflow, event, delivery, hops)
-                if launch:
-                    launches.append(launch)
-        return launches
+            holders = work.holders(self._pages, whole.provider, event.target)
+            for tenant in {holder.tenant for holder in holders} or {""}:
+                of_tenant.setdefault(tenant, []).append(event)
+        return [
+            replace(
+                whole,
+                event_id=share_id(whole.event_id, tenant),
+                tenant=tenant,
+                events=tuple(share),
+                # Of pages that nobody here holds, nothing but their coming is kept.
+                payload=Payload(events=tuple(map(event_json, share)) if tenant else ()),
+            )
+            for tenant, share in of_tenant.items() or [("", [])]
+        ]
+
+    # -- matching ----------------------------------------------------------------------------
+
+    def _take(self, incoming: Incoming, work: "_Batch") -> None:
+        outcomes = self._outcomes(incoming, work)
+        logged = self._log.record(incoming, outcomes)
+        self._start(logged, work, events=incoming.events)
+
+    def _outcomes(self, incoming: Incoming, work: "_Batch") -> list[WorkflowOutcome]:
+        """What comes of it at each workflow; one measure of time for all their filters."""
+        until = self._monotonic() + MATCHING_SECONDS
+        return [
+            self._outcome(workflow, incoming, index, until)
+            for index, event in enumerate(incoming.events)
+            for workflow in self._waiting(incoming, event, work)
+        ]
+
+    def _waiting(
+        self, incoming: Incoming, event: Event, work: "_Batch"
+    ) -> Iterable[WaitingWorkflow]:
+        if incoming.workflow_ids is not None:
+            found = (self._workflows.find(incoming.tenant, each) for each in incoming.workflow_ids)
+            return [workflow for workflow in found if workflow]
+        key = trigger_key(incoming.webhook_id, event.type, event.target)
+        waiting = [
+            each for each in work.waiting(self._workflows, key) if each.tenant == incoming.tenant
+        ]
+        if not incoming.shared:
+            return waiting
+        holders = work.holders(self._pages, incoming.provider, event.target)
+        held_by = {(holder.tenant, holder.connection_key) for holder in holders}
+        return [each for each in waiting if (each.tenant, each.trigger_connection) in held_by]
+
+    def _outcome(
+        self, workflow: WaitingWorkflow, incoming: Incoming, index: int, until: float
+    ) -> WorkflowOutcome:
+        event = incoming.events[index]
+        outcome = WorkflowOutcome(
+            workflow_id=workflow.workflow_id,
+            workflow_name=workflow.name,
+            outcome="dispatched",
+            index=index,
+            hops=incoming.hops,
+        )
+        once: str | None = None
+        try:
+            if incoming.hops > MAX_HOPS:
+                reason = f"{incoming.hops} executions led to this one: a workflow triggers itself"
+                raise CycleDetected(reason)  # noqa: TRY301
+            if event.type not in UNFILTERED:
+                refusal = self._refusal(workflow, event, until)
+                if refusal:
+                    return replace(outcome, outcome="filtered", reason=refusal)
+                if incoming.replay_of is None:  # what is asked for expressly happens again
+                    definition = cast("TriggerDefinition", workflow.trigger)
+                    data = cast("Json", event.data)
+                    once = lifecycle.once_key(definition, data, clock=self._clock)
+        except (ExpressionError, CycleDetected) as broken:
+            outcome = replace(
+                outcome, outcome="failed", reason=broken.detail, error_code=broken.code
+            )
+        identity = event_identity(incoming.webhook_id, incoming.event_id, incoming.replay_of, event)
+        execution_id = lifecycle.execution_id(workflow.workflow_id, identity, once)
+        return replace(outcome, execution_id=execution_id, once_key=once)
+
+    def _refusal(self, workflow: WaitingWorkflow, event: Event, until: float) -> str | None:
+        """Why an event does not start a workflow that waits for its like; ``None``: it does."""
+        kind = workflow.trigger.get("type")
+        if kind == "manual":
+            return None  # it was named: any event may start it
+        if kind != event.type:
+            return f"Its trigger is {kind}, the event {event.type}"
+        matches, filters = filters_of(workflow.trigger)
+        if not matches(event.data, filters):
+            return "It is not what the trigger's own fields ask for"
+        if self._monotonic() > until:
+            raise ExpressionError(
+                "trigger.filter: the filters of all workflows that wait for this event took more "
+                f"than {MATCHING_SECONDS:.0f} s together"
+            )
+        definition = cast("TriggerDefinition", workflow.trigger)
+        if lifecycle.passes_filter(definition, cast("Json", event.data), clock=self._clock):
+            return None
+        return "The filter is false"
+
+    # -- starting ----------------------------------------------------------------------------
+
+    def _start(
+        self,
+        logged: LoggedEvent,
+        work: "_Batch",
+        *,
+        first: int = 0,
+        events: Sequence[Event] | None = None,
+    ) -> None:
+        """Create the executions that an event's record tells of, from the ``first`` one on.
+
+        What does not fit in the time that is left goes back to the queue as a message of its own.
+        """
+        starting = [each for each in logged.workflows if each.outcome != "filtered"]
+        if not starting:
+            return
+        told = events if events is not None else events_of(logged)
+
+        def workflows(workflow_id: str) -> StoredWorkflow | None:
+            return work.definition(self._workflows, logged.tenant, workflow_id)
+
+        for begin in range(first, len(starting), CHUNK):
+            if begin > first and work.time_left() < RESERVE_SECONDS:
+                self._events.send(_continuation(logged, begin))
+                return
+            launches = [
+                (_launch(logged, each, workflow, told[each.index]), _failure(each))
+                for each in starting[begin : begin + CHUNK]
+                if (workflow := workflows(each.workflow_id)) and each.index < len(told)
+            ]
+            work.outbox += [message for message in self._launch(launches) if message]
 
     def _launch(
-        self, workflow: StoredWorkflow, event: Event, delivery: Delivery, hops: int
-    ) -> tuple[Launch, ExpressionError | InvalidInput | None] | None:
-        """The execution that an event starts, or why it fails before it begins; or neither."""
-        trigger = cast("dict[str, Any]", workflow.definition["trigger"])
-        matches, filters = filters_of(workflow)
-        if not matches(event.data, filters):
-            return None
-        definition = cast("TriggerDefinition", trigger)
-        data = cast("Json", dict(event.data))
-        event_id = f"{delivery.webhook_id}:{event.id}"
-        try:
-            if not lifecycle.passes_filter(definition, data, clock=self._clock):
-                return None
-            once = lifecycle.once_key(definition, data, clock=self._clock)
-        except ExpressionError as broken:
-            return Launch(workflow, event_id, data, hops=hops), broken
-        launch = Launch(workflow, event_id, data, once, hops)
-        if hops > MAX_HOPS:
-            reason = f"{hops} executions led to this one: a workflow triggers itself"
-            return launch, CycleDetected(reason)
-        return launch, None
+        self, launches: Sequence[tuple[Launch, IntegrationError | None]]
+    ) -> list[Message | None]:
+        def one(launch: tuple[Launch, IntegrationError | None]) -> Message | None:
+            return self._executions.launch(launch[0], failure=launch[1])
+
+        if len(launches) < 2:  # noqa: PLR2004 - a thread costs more than it saves
+            return [one(each) for each in launches]
+        with ThreadPoolExecutor(WRITERS) as pool:
+            return list(pool.map(one, launches))
 
 
-def _hops(delivery: Delivery) -> int:
-    text = delivery.headers.get(HOPS_HEADER, "0")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0  # noqa: PLR2004
+class _Batch:
+    """What the messages of one batch share: what was read for one of them, and what is to send.
+
+    Attributes:
+        outbox: What runners must be told.
+        received: Webhook id → how many deliveries came to it.
+    """
+
+    def __init__(self, time_left: Callable[[], float]) -> None:
+        self.time_left = time_left
+        self.outbox: list[Message] = []
+        self.received: dict[str, int] = {}
+        self._waiting: dict[str, list[WaitingWorkflow]] = {}
+        self._holders: dict[tuple[str, str], list[PageHolder]] = {}
+        self._definitions: dict[tuple[str, str], StoredWorkflow | None] = {}
+
+    def waiting(self, workflows: Workflows, key: str) -> list[WaitingWorkflow]:
+        """The workflows that wait for events with this key."""
+        if key not in self._waiting:
+            self._waiting[key] = workflows.triggered_by(key)
+        return self._waiting[key]
+
+    def holders(self, pages: Pages, provider_id: str, target: str) -> list[PageHolder]:
+        """The connections that hold a page."""
+        key = (provider_id, target)
+        if key not in self._holders:
+            self._holders[key] = pages.holders(provider_id, target)
+        return self._holders[key]
+
+    def definition(
+        self, workflows: Workflows, tenant: str, workflow_id: str
+    ) -> StoredWorkflow | None:
+        """A workflow whole; ``None`` where it was deleted."""
+        key = (tenant, workflow_id)
+        if key not in self._definitions:
+            try:
+                self._definitions[key] = workflows.get(tenant, workflow_id)
+            except UnknownWorkflow:
+                self._definitions[key] = None
+        return self._definitions[key]
+
+
+def event_identity(webhook_id: str, event_id: str, replay_of: str | None, event: Event) -> str:
+    """What the ids of an event's executions are made of: the same for each telling of it.
+
+    Args:
+        webhook_id: The webhook; ``""`` for a start, whose own id says it all.
+        event_id: The delivery's id in the log: what a replay's executions go by.
+        replay_of: The event that it repeats.
+        event: The event.
+    """
+    if replay_of is not None:
+        return f"{event_id}:{event.id}"
+    return f"{webhook_id}:{event.id}" if webhook_id else event.id
+
+
+def _launch(
+    logged: LoggedEvent, outcome: WorkflowOutcome, workflow: StoredWorkflow, event: Event
+) -> Launch:
+    return Launch(
+        workflow,
+        event_identity(logged.webhook_id, logged.event_id, logged.replay_of, event),
+        cast("Json", event.data),
+        outcome.once_key,
+        outcome.hops,
+        logged=(logged.event_id, outcome.index),
+    )
+
+
+def _failure(outcome: WorkflowOutcome) -> IntegrationError | None:
+    if outcome.outcome != "failed":
+        return None
+    kind = CycleDetected if outcome.error_code == CycleDetected.code else ExpressionError
+    return kind(outcome.reason or "The filter could not be evaluated")
+
+
+def _continuation(logged: LoggedEvent, first: int) -> Message:
+    return Message(
+        body={"started": {"tenant": logged.tenant, "eventId": logged.event_id, "from": first}},
+        group=logged.tenant,
+        key=f"events/{logged.event_id}/{first}",
+    )

@@ -55,13 +55,18 @@ CANCEL_ATTEMPTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """An execution that an event starts."""
+    """An execution that an event starts.
+
+    Attributes:
+        logged: Where the event stands in the log: its id there, and which of the delivery's events.
+    """
 
     workflow: StoredWorkflow
     event_id: str
     data: Json
     once_key: str | None = None
     hops: int = 0
+    logged: tuple[str, int] | None = None
 
 
 class ExecutionService:

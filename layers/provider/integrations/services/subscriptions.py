@@ -19,6 +19,7 @@ from integrations.services.triggers import target_of, trigger_key
 from integrations.services.vault import Vault
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.connections import Connection, Connections
+from integrations.storage.pages import Pages
 from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import Workflows
 
@@ -34,6 +35,7 @@ class Subscriptions:
         connections: Connections,
         webhooks: Webhooks,
         workflows: Workflows,
+        pages: Pages,
         vault: Vault,
         app_secret: AppSecret,
         *,
@@ -42,6 +44,7 @@ class Subscriptions:
         self._connections = connections
         self._webhooks = webhooks
         self._workflows = workflows
+        self._pages = pages
         self._vault = vault
         self._app_secret = app_secret
         self._public_url = public_url
@@ -116,12 +119,18 @@ class Subscriptions:
         self._connections.record_subscription(held, kept if wanted else None)
 
     def _others_need(self, connection: Connection, target: str, events: list[str]) -> bool:
-        """Whether another tenant waits for the same target by the stack's one app."""
+        """Whether another connection that holds the page waits for it by the stack's one app."""
         shared = registry.shared_webhook_of(connection.provider)
         if shared is None:
             return False
-        keys = (trigger_key(shared.webhook_id, event, target) for event in events)
-        return any(self._workflows.triggered_by(key) for key in keys)
+        holders = self._pages.holders(connection.provider, target)
+        others = {(each.tenant, each.connection_key) for each in holders}
+        others.discard((connection.tenant, connection.key))
+        return bool(others) and any(
+            (each.tenant, each.trigger_connection) in others
+            for event in events
+            for each in self._workflows.triggered_by(trigger_key(shared.webhook_id, event, target))
+        )
 
     def _ask(
         self,

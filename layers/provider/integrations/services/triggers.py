@@ -1,12 +1,10 @@
 """Triggers: the key that ties an event to the workflows it starts, and their own filters."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
 
 from integrations.models import Json
 from integrations.providers import registry
 from integrations.providers.base import Params, Trigger
-from integrations.storage.workflows import StoredWorkflow
 
 GENERIC = frozenset({"type", "connection", "provider", "webhookId", "filter", "oncePer"})
 """The fields of a trigger that are not its type's own filters."""
@@ -52,13 +50,12 @@ def trigger_of(provider_id: str, trigger_type: str) -> Trigger | None:
     return next((each for each in triggers if each.type == trigger_type), None)
 
 
-def filters_of(workflow: StoredWorkflow) -> tuple[Matches, Params]:
-    """What decides, beside the filter expression, whether an event starts this workflow.
+def filters_of(given: Mapping[str, Json]) -> tuple[Matches, Params]:
+    """What decides, beside the filter expression, whether an event fits a saved trigger.
 
     Raises:
         LookupError: No provider tells of the trigger's type (any more).
     """
-    given = cast("dict[str, Any]", workflow.definition["trigger"])
     for name in providers_of(str(given["type"])):
         trigger = trigger_of(name, str(given["type"]))
         if trigger:

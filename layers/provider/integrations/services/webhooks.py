@@ -84,7 +84,7 @@ class Receiver:
             )
         except SignatureRefused as refusal:
             if not shared:
-                self._webhooks.record_rejection(webhook_id, refusal.detail)
+                self._webhooks.record_rejections(webhook_id, refusal.detail, 1)
             raise
         event_id = _event_id(
             webhook_id, signatures.delivery_id(webhook.verification, headers, body)
@@ -102,6 +102,7 @@ class Receiver:
             query={n: h for n, h in query.items() if n not in secret_parameters},
             body=body,
             shared=shared,
+            verification=str(webhook.verification.get("type", "none")),
         )
         self._events.send(queued.to_message())
         return Receipt(event_id)

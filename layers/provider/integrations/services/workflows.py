@@ -192,6 +192,7 @@ class WorkflowService:
                 updated_at=moment,
                 trigger_key=bound.key,
                 uses=frozenset(uses),
+                trigger_connection=bound.connection.key if bound.connection else None,
             ),
             replaces=earlier.version if earlier else None,
         )

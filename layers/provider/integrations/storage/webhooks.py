@@ -31,6 +31,8 @@ class Webhook:
         rejected: How many deliveries were refused.
         last_rejection: Why the last one was, and when.
         last_failure: Why the last accepted delivery could not be understood, and when.
+        received: About how many deliveries were accepted.
+        last_received: When, to the minute, the last one was.
     """
 
     webhook_id: str
@@ -42,6 +44,8 @@ class Webhook:
     rejected: int = 0
     last_rejection: tuple[datetime, str] | None = None
     last_failure: tuple[datetime, str] | None = None
+    received: int = 0
+    last_received: datetime | None = None
 
     @property
     def context(self) -> dict[str, str]:
@@ -182,18 +186,24 @@ class Webhooks:
                 )
             )
 
-    def record_rejection(self, webhook_id: str, reason: str) -> None:
-        """Count a delivery that was refused and keep why."""
-        self._record(webhook_id, "lastRejection", reason, {"rejected": 1})
+    def record_rejections(self, webhook_id: str, reason: str, count: int) -> None:
+        """Count deliveries that were refused and keep why the last one was."""
+        self._record(webhook_id, "lastRejection", self._note(reason), "rejected", count)
 
     def record_failure(self, webhook_id: str, reason: str) -> None:
         """Keep why an accepted delivery could not be understood."""
-        self._record(webhook_id, "lastFailure", reason, {})
+        self._record(webhook_id, "lastFailure", self._note(reason), "failed", 1)
+
+    def record_received(self, webhook_id: str, count: int) -> None:
+        """Count deliveries that were accepted, and keep that one was just now."""
+        self._record(webhook_id, "lastReceived", self._clock().timestamp(), "received", count)
+
+    def _note(self, reason: str) -> str:
+        return json.dumps({"at": self._clock().timestamp(), "reason": reason})
 
     def _record(
-        self, webhook_id: str, attribute: str, reason: str, add: Mapping[str, Attribute]
+        self, webhook_id: str, attribute: str, note: str | float, counter: str, count: int
     ) -> None:
-        note = json.dumps({"at": self._clock().timestamp(), "reason": reason})
         try:
             self._aws.dynamodb(
                 "UpdateItem",
@@ -201,7 +211,7 @@ class Webhooks:
                     self._table,
                     {"webhookId": webhook_id},
                     {attribute: note},
-                    add=add,
+                    add={counter: count},
                     condition="attribute_exists(webhookId)",
                 ),
             )
@@ -220,6 +230,8 @@ def _webhook(held: Mapping[str, Any]) -> Webhook:
         rejected=held.get("rejected", 0),
         last_rejection=_note(held.get("lastRejection")),
         last_failure=_note(held.get("lastFailure")),
+        received=held.get("received", 0),
+        last_received=from_epoch(held["lastReceived"]) if held.get("lastReceived") else None,
     )
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from integrations.errors import UnknownWorkflow, VersionConflict
 from integrations.models import Json, from_epoch, now
@@ -21,6 +21,7 @@ class StoredWorkflow:
         version: Counts the replacements (optimistic locking).
         trigger_key: What an event must match to start it; ``None`` where no event does.
         uses: The connections (``provider#name``) that its trigger and steps use.
+        trigger_connection: The one that its events come by.
     """
 
     tenant: str
@@ -33,6 +34,23 @@ class StoredWorkflow:
     updated_at: datetime
     trigger_key: str | None = None
     uses: frozenset[str] = frozenset()
+    trigger_connection: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingWorkflow:
+    """What the trigger index tells of a workflow: enough to say whether an event starts it.
+
+    Attributes:
+        trigger: The trigger of its definition.
+        trigger_connection: The connection (``provider#name``) that its events come by.
+    """
+
+    tenant: str
+    workflow_id: str
+    name: str
+    trigger: Mapping[str, Json]
+    trigger_connection: str | None = None
 
 
 class Workflows:
@@ -98,15 +116,29 @@ class Workflows:
         for row in rows(self._aws, "Query", query):
             yield _workflow(row)
 
-    def triggered_by(self, trigger_key: str) -> list[StoredWorkflow]:
-        """The enabled workflows that an event with this key starts."""
+    def find(self, tenant: str, workflow_id: str) -> WaitingWorkflow | None:
+        """What an event asks of one workflow; ``None`` where there is none."""
+        answer = self._aws.dynamodb(
+            "GetItem",
+            {
+                "TableName": self._table,
+                "Key": item({"tenant": tenant, "workflowId": workflow_id}),
+                "ProjectionExpression": "tenant, workflowId, #name, #trigger, triggerConnection",
+                "ExpressionAttributeNames": {"#name": "name", "#trigger": "trigger"},
+                "ConsistentRead": True,
+            },
+        )
+        return _waiting(attributes(answer["Item"])) if "Item" in answer else None
+
+    def triggered_by(self, trigger_key: str) -> list[WaitingWorkflow]:
+        """The enabled workflows that wait for events with this key, without their steps."""
         query = {
             "TableName": self._table,
             "IndexName": "trigger",
             "KeyConditionExpression": "triggerKey = :key",
             "ExpressionAttributeValues": item({":key": trigger_key}),
         }
-        return [_workflow(row) for row in rows(self._aws, "Query", query)]
+        return [_waiting(row) for row in rows(self._aws, "Query", query)]
 
     def save(self, workflow: StoredWorkflow, *, replaces: int | None) -> StoredWorkflow:
         """Write a workflow; only an enabled one is in the trigger index.
@@ -125,6 +157,8 @@ class Workflows:
             "updatedAt": workflow.updated_at.timestamp(),
             "triggerKey": workflow.trigger_key if workflow.enabled else None,
             "uses": set(workflow.uses) or None,
+            "trigger": _text(cast("Mapping[str, Json]", workflow.definition["trigger"])),
+            "triggerConnection": workflow.trigger_connection,
         }
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(tenant)"}
         if replaces is not None:
@@ -169,4 +203,15 @@ def _workflow(held: Mapping[str, Any]) -> StoredWorkflow:
         updated_at=from_epoch(held["updatedAt"]),
         trigger_key=held.get("triggerKey"),
         uses=frozenset(held.get("uses") or ()),
+        trigger_connection=held.get("triggerConnection"),
+    )
+
+
+def _waiting(held: Mapping[str, Any]) -> WaitingWorkflow:
+    return WaitingWorkflow(
+        tenant=held["tenant"],
+        workflow_id=held["workflowId"],
+        name=held["name"],
+        trigger=json.loads(held["trigger"]),
+        trigger_connection=held.get("triggerConnection"),
     )

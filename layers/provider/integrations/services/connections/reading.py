@@ -118,6 +118,8 @@ class ConnectionReader:
             rejected=webhook.rejected,
             last_rejection=_note(webhook.last_rejection),
             last_failure=_note(webhook.last_failure),
+            received=webhook.received,
+            last_received=webhook.last_received,
         )
 
     def state(self, connection: Connection) -> ConnectionStatus:

@@ -4,6 +4,7 @@ from integrations.errors import ConnectionInUse, IntegrationError
 from integrations.providers import registry
 from integrations.providers.base import Provider
 from integrations.services.answers import DeletedAnswer
+from integrations.services.ownership import Ownership
 from integrations.services.subscriptions import Subscriptions
 from integrations.services.vault import Vault
 from integrations.storage.connections import Connection, Connections
@@ -18,6 +19,7 @@ class ConnectionRemover:
         connections, webhooks, workflows: The tables.
         vault: The use of credentials.
         subscriptions: What providers are asked to send.
+        ownership: Whose a page is.
     """
 
     def __init__(
@@ -27,12 +29,14 @@ class ConnectionRemover:
         workflows: Workflows,
         vault: Vault,
         subscriptions: Subscriptions,
+        ownership: Ownership,
     ) -> None:
         self._connections = connections
         self._webhooks = webhooks
         self._workflows = workflows
         self._vault = vault
         self._subscriptions = subscriptions
+        self._ownership = ownership
 
     def remove(self, tenant: str, provider_id: str, name: str) -> DeletedAnswer:
         """Revoke the credentials where the provider can, then forget them.
@@ -60,6 +64,7 @@ class ConnectionRemover:
         if not self._connections.delete(connection):
             return self.remove(tenant, provider_id, name)  # it was refreshed in between
         self._webhooks.delete_of(connection)
+        self._ownership.release(connection)
         return DeletedAnswer(revoked=revoked, message=message)
 
     def _revoke(self, provider: Provider, connection: Connection) -> tuple[bool | None, str | None]:

@@ -20,6 +20,7 @@ from integrations.providers.base import Credentials, Provider, Verified
 from integrations.services.answers import ConnectionAnswer
 from integrations.services.connections.reading import ConnectionReader
 from integrations.services.forms import credentials_of
+from integrations.services.ownership import Ownership
 from integrations.services.subscriptions import Subscriptions
 from integrations.services.vault import Opened, Vault
 from integrations.storage.connections import Connection, Connections
@@ -33,6 +34,7 @@ class ConnectionSaver:
         connections, webhooks: The tables.
         vault: The use of credentials.
         subscriptions: What providers are asked to send.
+        ownership: Whose a page is.
         reader: Shows what was saved.
         clock: The present moment.
     """
@@ -43,6 +45,7 @@ class ConnectionSaver:
         webhooks: Webhooks,
         vault: Vault,
         subscriptions: Subscriptions,
+        ownership: Ownership,
         reader: ConnectionReader,
         *,
         clock: Callable[[], datetime] = now,
@@ -51,6 +54,7 @@ class ConnectionSaver:
         self._webhooks = webhooks
         self._vault = vault
         self._subscriptions = subscriptions
+        self._ownership = ownership
         self._reader = reader
         self._clock = clock
 
@@ -124,6 +128,7 @@ class ConnectionSaver:
             self._webhooks.save(webhook, its_secrets)
         if earlier and earlier.webhook_id not in (None, written.webhook_id):
             self._webhooks.delete_of(earlier)
+        self._ownership.hold(written, written.account)
         try:
             self._subscriptions.sync(tenant, provider.id, name)
         except ProviderError as failure:

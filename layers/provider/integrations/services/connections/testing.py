@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from integrations.errors import (
+    CredentialsRejected,
     IntegrationError,
     PermissionMissing,
     ProviderError,
@@ -22,6 +23,7 @@ from integrations.providers.base import Verified
 from integrations.services.answers import AccountAnswer, TestAnswer
 from integrations.services.connections.reading import ConnectionReader
 from integrations.services.forms import credentials_of
+from integrations.services.ownership import Ownership
 from integrations.services.subscriptions import Subscriptions
 from integrations.services.vault import Opened, Vault
 from integrations.storage.connections import Connections
@@ -34,6 +36,7 @@ class ConnectionTester:
         connections: The table.
         vault: The use of credentials.
         subscriptions: What providers are asked to send.
+        ownership: Whose a page is.
         reader: Knows a connection's state.
         clock: The present moment.
     """
@@ -43,6 +46,7 @@ class ConnectionTester:
         connections: Connections,
         vault: Vault,
         subscriptions: Subscriptions,
+        ownership: Ownership,
         reader: ConnectionReader,
         *,
         clock: Callable[[], datetime] = now,
@@ -50,6 +54,7 @@ class ConnectionTester:
         self._connections = connections
         self._vault = vault
         self._subscriptions = subscriptions
+        self._ownership = ownership
         self._reader = reader
         self._clock = clock
 
@@ -125,6 +130,7 @@ class ConnectionTester:
         connection = opened.connection
         if connection is None:
             return
+        self._ownership.hold(connection, verified.account)
         if verified.credentials is not None and verified.credentials != opened.credentials:
             better = replace(opened, credentials=verified.credentials)
             moment = self._clock()
@@ -149,6 +155,8 @@ class ConnectionTester:
         connection = self._connections.find(tenant, provider_id, name)
         if connection is None:
             return "disconnected"
+        if isinstance(failure, CredentialsRejected):
+            self._ownership.release(connection)
         # What a refusal of the credentials does to the state, the vault has recorded.
         status: ConnectionStatus | None = None
         if isinstance(failure, PermissionMissing):

@@ -1,0 +1,441 @@
+"""Events: one record per delivery, whatever came of it, with the one copy of what was sent.
+
+The key is the event's own id, which is a hash: writes spread over all partitions, and a tenant's
+name is in the index alone. The payload is packed (deflate with a dictionary of what webhooks have
+in common) into the row; what does not fit there is in the bucket.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal, Self, cast
+
+from integrations.errors import InvalidInput, UnknownEvent
+from integrations.models import Json, from_epoch, now, rfc3339
+from integrations.storage.aws import Attribute, Aws, AwsError, ConditionFailed, attributes, item
+from integrations.storage.paging import decode_token, encode_token
+from integrations.storage.queues import Queue
+
+type Outcome = Literal["refused", "unmatched", "filtered", "dispatched"]
+
+INLINE_BYTES = 32 * 1024
+"""A packed payload over this goes to the bucket: a row costs a write unit for each kilobyte, an
+object as much as eight."""
+
+MAX_REASON = 300
+FILTERED_PAGE = 1000
+"""How many rows one page of a filtered list looks at: one query, of a few hundred bytes each."""
+
+_PREFIX = "payloads/"
+_LENGTH = struct.Struct(">I")
+
+_DICTIONARY = (
+    b'"outcome":"filtered","reason":"The filter is false","workflowName":"workflowId":"wf_'
+    b'"outcome":"dispatched","executionId":"exe_"index":0,"verification":{"type":"none",'
+    b'"verified":true,"reason":null},"type":"stripe","type":"telegram","type":"standard-webhooks",'
+    b'"type":"hmac","type":"secret","type":"github","type":"meta","query":{},"workflows":[],'
+    b'"headers":{"accept":"*/*","accept-encoding":"gzip, deflate, br","user-agent":"Mozilla/5.0 '
+    b"GitHub-Hookshot/ Stripe/1.0 (+https://stripe.com/docs/webhooks) facebookexternalua python-"
+    b'requests/ axios/ node-fetch curl/8. Go-http-client/1.1","content-length":"","content-type":'
+    b'"application/x-www-form-urlencoded; charset=utf-8","content-type":"application/json; '
+    b'charset=utf-8","content-type":"application/json","host":".execute-api.us-east-1.amazonaws.com'
+    b'","x-amzn-trace-id":"Root=1-","x-forwarded-for":"","x-forwarded-port":"443",'
+    b'"x-forwarded-proto":"https","x-github-delivery":"","x-github-event":"push","idempotency-key":'
+    b'"webhook-id":"msg_","webhook-timestamp":"17"}'
+    b'{"id":1,"event":"created","type":"updated","data":{"object":{"created_at":"2026-01-01T00:00'
+    b':00Z","updated_at":"2026-01-01T00:00:00.000Z","customer":{"id":"email":"name":"first_name":'
+    b'"last_name":"phone":"address":{"city":"country":"line1":null,"line2":null,"postal_code":'
+    b'"state":null}},"total":"currency":"EUR","USD","amount":0,"quantity":1,"price":"status":'
+    b'"active","items":[{"title":"description":"url":"https://www.example.com/","metadata":{},'
+    b'"message":{"message_id":"from":{"id":"is_bot":false,"chat":{"id":"type":"private"},"date":17'
+    b'"text":"update_id":"object":"page","entry":[{"changes":[{"field":"feed","value":{"item":'
+    b'"comment","verb":"add"'
+)
+"""What packed payloads may refer to: part of the stored form, never to be changed."""
+
+_VERSION = b"\x01"
+"""The first byte of a packed payload: which dictionary it needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowOutcome:
+    """What came of an event at one workflow.
+
+    Attributes:
+        outcome: ``failed``: the filter could not be evaluated, and the execution tells why.
+        execution_id: The execution that the event started.
+        index: Which of the delivery's events it was.
+        error_code: The code of the failure.
+        hops: How many executions led to this one.
+    """
+
+    workflow_id: str
+    workflow_name: str
+    outcome: Literal["dispatched", "filtered", "failed"]
+    reason: str | None = None
+    execution_id: str | None = None
+    once_key: str | None = None
+    index: int = 0
+    error_code: str | None = None
+    hops: int = 0
+
+    def to_json(self) -> dict[str, Json]:
+        """As it is stored: what is empty is left out."""
+        told: dict[str, Json] = {
+            "workflowId": self.workflow_id,
+            "workflowName": self.workflow_name,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "executionId": self.execution_id,
+            "onceKey": self.once_key,
+            "index": self.index,
+            "errorCode": self.error_code,
+            "hops": self.hops,
+        }
+        return {name: held for name, held in told.items() if held}
+
+    @classmethod
+    def from_json(cls, held: Mapping[str, Any]) -> Self:
+        """What ``to_json`` made."""
+        return cls(
+            workflow_id=held["workflowId"],
+            workflow_name=held["workflowName"],
+            outcome=held["outcome"],
+            reason=held.get("reason"),
+            execution_id=held.get("executionId"),
+            once_key=held.get("onceKey"),
+            index=held.get("index", 0),
+            error_code=held.get("errorCode"),
+            hops=held.get("hops", 0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """What was sent, without its secrets.
+
+    Attributes:
+        headers: Lower-case names.
+        query: The query's parameters.
+        body: The raw bytes; ``None`` where only ``events`` were kept.
+        body_truncated: The body was longer: of what was refused only its beginning is kept.
+        events: The events as they were, ``{type, id, target, data}`` each, where the body is not
+            the tenant's own (of a shared webhook's delivery a tenant sees its own events) or where
+            there is none (a manual start, a schedule); ``None`` where the body tells them.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    body_truncated: bool = False
+    events: tuple[Mapping[str, Json], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedEvent:
+    """One delivery as it is kept.
+
+    Attributes:
+        event_id: ``evt_`` and 32 hexadecimal digits.
+        tenant: Whose it is; the platform's own name where nobody's.
+        webhook_id: The webhook it came to; ``""`` for a manual start or a schedule.
+        provider: Whose event: a provider's id, ``manual`` or ``schedule``.
+        outcome, reason: What came of it, and why nothing more did.
+        types: The trigger types of its events.
+        size: Bytes of the body.
+        executions: How many executions it started.
+        replay_of: The event that this one repeats.
+        verification: ``{type, verified, reason}``.
+        workflows: What came of it at each workflow that waits for it.
+        payload: What was sent; ``None`` in a list.
+        expires_at: When it is forgotten.
+    """
+
+    event_id: str
+    tenant: str
+    webhook_id: str
+    provider: str
+    connection_name: str = ""
+    received_at: datetime
+    outcome: Outcome
+    reason: str | None = None
+    types: tuple[str, ...] = ()
+    size: int = 0
+    executions: int = 0
+    replay_of: str | None = None
+    verification: Mapping[str, Json] = field(default_factory=dict)
+    workflows: tuple[WorkflowOutcome, ...] = ()
+    payload: Payload | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events of a tenant; ``None`` is any.
+
+    Attributes:
+        since, until: Received at or after, at or before.
+        replayable: Not what was refused, and no replays.
+    """
+
+    webhook_id: str | None = None
+    provider: str | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    replayable: bool = False
+
+
+class Events:
+    """The Events table.
+
+    Args:
+        aws: The way to DynamoDB.
+        table: The table's name.
+        bucket: A queue whose bucket takes large payloads.
+        retention: How long an event is kept.
+        clock: The present moment.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        table: str,
+        bucket: Queue,
+        *,
+        retention: timedelta,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._aws = aws
+        self._table = table
+        self._bucket = bucket
+        self._retention = retention
+        self._clock = clock
+
+    def record(self, event: LoggedEvent) -> LoggedEvent:
+        """Write an event, once.
+
+        Returns:
+            The event as it stands: what an earlier attempt has written wins, for executions may
+            have been started by it.
+        """
+        payload = event.payload or Payload()
+        packed, body_key = self._pack(event, payload)
+        held: dict[str, Attribute] = {
+            "eventId": event.event_id,
+            "tenant": event.tenant,
+            "receivedKey": _received_key(event),
+            "webhookId": event.webhook_id or None,
+            "provider": event.provider,
+            "connectionName": event.connection_name or None,
+            "outcome": event.outcome,
+            "reason": event.reason[:MAX_REASON] if event.reason else None,
+            "types": ",".join(event.types) or None,
+            "size": event.size or None,
+            "executions": event.executions or None,
+            "replayOf": event.replay_of,
+            "packed": packed,
+            "bodyKey": body_key,
+            "expiresAt": int((self._clock() + self._retention).timestamp()),
+        }
+        try:
+            self._aws.dynamodb(
+                "PutItem",
+                {
+                    "TableName": self._table,
+                    "Item": item(held),
+                    "ConditionExpression": "attribute_not_exists(eventId)",
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                },
+            )
+        except ConditionFailed as there:
+            if there.item is None:
+                return self.get(event.event_id)
+            return self._whole(attributes(there.item))
+        return event
+
+    def get(self, event_id: str) -> LoggedEvent:
+        """An event, whole.
+
+        Raises:
+            UnknownEvent: There is none with this id, or its time is up.
+        """
+        answer = self._aws.dynamodb(
+            "GetItem",
+            {
+                "TableName": self._table,
+                "Key": item({"eventId": event_id}),
+                "ConsistentRead": True,
+            },
+        )
+        if "Item" not in answer:
+            raise UnknownEvent(f"There is no event {event_id!r}")
+        return self._whole(attributes(answer["Item"]))
+
+    def page(
+        self,
+        tenant: str,
+        chosen: EventFilter,
+        *,
+        limit: int,
+        next_token: str | None,
+        oldest_first: bool = False,
+    ) -> tuple[list[LoggedEvent], str | None]:
+        """One page of a tenant's events, and the token of the next one.
+
+        A page that is filtered may be short, or empty, while more follow: it looks at
+        ``FILTERED_PAGE`` events and tells where to go on.
+
+        Raises:
+            InvalidInput: The token is not one of ours, or of a list with other filters.
+        """
+        first = rfc3339(chosen.since) if chosen.since else "0"
+        last = rfc3339(chosen.until) + "~" if chosen.until else "~"
+        if first > last:
+            return [], None  # which DynamoDB would call a mistake
+        equal = {
+            "webhookId": chosen.webhook_id,
+            "provider": chosen.provider,
+            "outcome": chosen.outcome,
+        }
+        wanted = {name: held for name, held in equal.items() if held is not None}
+        values: dict[str, Attribute] = {":tenant": tenant, ":since": first, ":until": last}
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": "newest",
+            "KeyConditionExpression": (
+                "tenant = :tenant AND receivedKey BETWEEN :since AND :until"
+            ),
+            "ScanIndexForward": oldest_first,
+            "Limit": limit,
+        }
+        conditions = [f"{name} = :{name}" for name in wanted]
+        values |= {f":{name}": held for name, held in wanted.items()}
+        if chosen.replayable:
+            conditions += ["outcome <> :refused", "attribute_not_exists(replayOf)"]
+            values[":refused"] = "refused"
+        if conditions:
+            query |= {"FilterExpression": " AND ".join(conditions), "Limit": FILTERED_PAGE}
+        query["ExpressionAttributeValues"] = item(values)
+        if next_token:
+            key = decode_token(next_token, "id", "key")
+            if not first <= key["key"] <= last:
+                raise InvalidInput("nextToken is of a list with other filters")
+            query["ExclusiveStartKey"] = item(
+                {"tenant": tenant, "eventId": key["id"], "receivedKey": key["key"]}
+            )
+        page = self._aws.dynamodb("Query", query)
+        found = [_event(attributes(held)) for held in page["Items"]]
+        if len(found) > limit:
+            found = found[:limit]
+            end = found[-1]
+            return found, encode_token({"id": end.event_id, "key": _received_key(end)})
+        reached = attributes(page.get("LastEvaluatedKey", {}))
+        token = {"id": reached["eventId"], "key": reached["receivedKey"]} if reached else None
+        return found, encode_token(token) if token else None
+
+    # -- the packed form ---------------------------------------------------------------------
+
+    def _pack(self, event: LoggedEvent, payload: Payload) -> tuple[bytes, str | None]:
+        about: dict[str, Json] = {
+            "headers": dict(payload.headers),
+            "query": dict(payload.query),
+            "verification": dict(event.verification),
+            "workflows": [each.to_json() for each in event.workflows],
+        }
+        if payload.body is not None:
+            about["body"] = "truncated" if payload.body_truncated else "whole"
+        if payload.events is None:
+            packed = _deflate(about, payload.body or b"")
+            if len(packed) <= INLINE_BYTES:
+                return packed, None
+            body = payload.body or b""
+        else:
+            body = _bytes([dict(each) for each in payload.events])
+            packed = _deflate(about | {"events": True}, body)
+            if len(packed) <= INLINE_BYTES:
+                return packed, None
+            about["events"] = True
+        key = f"{_PREFIX}{event.event_id}"
+        self._bucket.put(key, _deflate({}, body))
+        return _deflate(about, b""), key
+
+    def _whole(self, held: Mapping[str, Any]) -> LoggedEvent:
+        event = _event(held)
+        if event.expires_at and event.expires_at <= self._clock():
+            raise UnknownEvent(f"The event {event.event_id!r} is no longer kept")
+        about, body = _inflate(held["packed"])
+        if held.get("bodyKey"):
+            body = self._fetch(held["bodyKey"], event.event_id)
+        events = None
+        if about.get("events"):
+            events = tuple(json.loads(body))
+            body = b""
+        return replace(
+            event,
+            verification=about["verification"],
+            workflows=tuple(WorkflowOutcome.from_json(each) for each in about["workflows"]),
+            payload=Payload(
+                headers=about["headers"],
+                query=about["query"],
+                body=body if about.get("body") else None,
+                body_truncated=about.get("body") == "truncated",
+                events=events,
+            ),
+        )
+
+    def _fetch(self, key: str, event_id: str) -> bytes:
+        try:
+            packed = self._bucket.get(key)
+        except AwsError as failure:
+            if failure.aws_code in ("NoSuchKey", "404"):
+                detail = f"The payload of the event {event_id!r} is no longer kept"
+                raise UnknownEvent(detail) from None
+            raise
+        return _inflate(packed)[1]
+
+
+def _deflate(about: Mapping[str, Json], body: bytes) -> bytes:
+    text = _bytes(dict(about))
+    pack = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=_DICTIONARY)
+    return _VERSION + pack.compress(_LENGTH.pack(len(text)) + text + body) + pack.flush()
+
+
+def _inflate(packed: bytes) -> tuple[dict[str, Any], bytes]:
+    unpack = zlib.decompressobj(-15, zdict=_DICTIONARY)
+    whole = unpack.decompress(packed[len(_VERSION) :]) + unpack.flush()
+    (length,) = _LENGTH.unpack_from(whole)
+    start = _LENGTH.size
+    return json.loads(whole[start : start + length]), whole[start + length :]
+
+
+def _bytes(value: Json) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _received_key(event: LoggedEvent) -> str:
+    return f"{rfc3339(event.received_at)}#{event.event_id}"
+
+
+def _event(held: Mapping[str, Any]) -> LoggedEvent:
+    expires_at = held.get("expiresAt")
+    types = held.get("types")
+    return LoggedEvent(
+        event_id=held["eventId"],
+        tenant=held["tenant"],
+        webhook_id=held.get("webhookId", ""),
+        provider=held["provider"],
+        connection_name=held.get("connectionName", ""),
+        received_at=datetime.fromisoformat(held["receivedKey"].partition("#")[0]),
+        outcome=cast("Outcome", held["outcome"]),
+        reason=held.get("reason"),
+        types=tuple(types.split(",")) if types else (),
+        size=held.get("size", 0),
+        executions=held.get("executions", 0),
+        replay_of=held.get("replayOf"),
+        expires_at=from_epoch(expires_at) if expires_at is not None else None,
+    )

@@ -1,0 +1,119 @@
+"""Pages: which connection holds which page (or other target) of a webhook that all tenants share.
+
+A shared webhook's event says what page it is about, and nothing says whose that is but what a
+connection's log-in was last seen to reach. That is kept here, and removed when it is gone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from integrations.models import from_epoch, now
+from integrations.storage.aws import Attribute, Aws, item, rows
+
+
+@dataclass(frozen=True, slots=True)
+class PageHolder:
+    """A connection that holds a page.
+
+    Attributes:
+        target: The page's id at the provider.
+        tenant: Whose connection.
+        connection_key: ``provider#name``.
+        checked_at: When the provider last said so.
+    """
+
+    target: str
+    tenant: str
+    connection_key: str
+    checked_at: datetime
+
+
+class Pages:
+    """The Pages table."""
+
+    def __init__(self, aws: Aws, table: str, *, clock: Callable[[], datetime] = now) -> None:
+        self._aws = aws
+        self._table = table
+        self._clock = clock
+
+    def holders(self, provider_id: str, target: str) -> list[PageHolder]:
+        """The connections that hold a page."""
+        return self._query(
+            {
+                "KeyConditionExpression": "page = :page",
+                "ExpressionAttributeValues": item({":page": f"{provider_id}#{target}"}),
+            }
+        )
+
+    def held_by(self, tenant: str, connection_key: str) -> list[PageHolder]:
+        """The pages that a connection holds."""
+        return self._query(
+            {
+                "IndexName": "holder",
+                "KeyConditionExpression": "holder = :holder",
+                "ExpressionAttributeValues": item({":holder": _holder(tenant, connection_key)}),
+            }
+        )
+
+    def hold(self, tenant: str, connection_key: str, targets: Iterable[str]) -> None:
+        """Write that a connection holds these pages now, and no others.
+
+        What is gone goes first: a process that dies in between has lost events to nobody, and the
+        next check goes on.
+        """
+        wanted = frozenset(targets)
+        for held in self.held_by(tenant, connection_key):
+            if held.target not in wanted:
+                self._remove(held)
+        moment = self._clock().timestamp()
+        for target in sorted(wanted):
+            row: dict[str, Attribute] = {
+                "page": _page(connection_key, target),
+                "holder": _holder(tenant, connection_key),
+                "target": target,
+                "tenant": tenant,
+                "connectionKey": connection_key,
+                "checkedAt": moment,
+            }
+            self._aws.dynamodb("PutItem", {"TableName": self._table, "Item": item(row)})
+
+    def release(self, tenant: str, connection_key: str) -> None:
+        """Write that a connection holds no page any more."""
+        self.hold(tenant, connection_key, ())
+
+    def _remove(self, held: PageHolder) -> None:
+        self._aws.dynamodb(
+            "DeleteItem",
+            {
+                "TableName": self._table,
+                "Key": item(
+                    {
+                        "page": _page(held.connection_key, held.target),
+                        "holder": _holder(held.tenant, held.connection_key),
+                    }
+                ),
+            },
+        )
+
+    def _query(self, query: Mapping[str, Any]) -> list[PageHolder]:
+        found = rows(self._aws, "Query", {"TableName": self._table, **query})
+        return [_page_holder(row) for row in found]
+
+
+def _page(connection_key: str, target: str) -> str:
+    return f"{connection_key.partition('#')[0]}#{target}"
+
+
+def _holder(tenant: str, connection_key: str) -> str:
+    return f"{tenant}#{connection_key}"
+
+
+def _page_holder(held: dict[str, Any]) -> PageHolder:
+    return PageHolder(
+        target=held["target"],
+        tenant=held["tenant"],
+        connection_key=held["connectionKey"],
+        checked_at=from_epoch(held["checkedAt"]),
+    )
