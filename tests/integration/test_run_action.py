@@ -145,6 +145,17 @@ def test_a_bot_that_was_told_to_wait_is_not_asked_before_its_time(
     assert len(bot.calls) == asked
 
 
+def test_a_chats_pause_stops_neither_other_chats_nor_the_bot(
+    backend: Backend, bot: TelegramServer
+) -> None:
+    bot.fail(too_many(30))
+    act(backend, "sendMessage", {"chatId": 1, "text": "x"})
+    assert act(backend, "sendMessage", {"chatId": 2, "text": "x"}).status == 200
+    assert act(backend, "getMe", {}).status == 200
+    assert act(backend, "answerCallbackQuery", {"callbackQueryId": "q1"}).status == 200
+    assert act(backend, "sendMessage", {"chatId": 1, "text": "x"}).code == "connection_paused"
+
+
 def test_one_bots_pause_does_not_stop_another(backend: Backend, bot: TelegramServer) -> None:
     bot.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
     backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"}, "second")

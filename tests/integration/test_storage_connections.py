@@ -11,7 +11,7 @@ import pytest
 from integrations.errors import UnknownConnection, VersionConflict
 from integrations.models import Account
 from integrations.storage.aws import AwsError, item
-from integrations.storage.connections import DUE_SHARDS, Connection, Connections
+from integrations.storage.connections import DUE_SHARDS, MAX_PAUSES, Connection, Connections
 from integrations.storage.envelope import Envelope, EnvelopeBroken
 from tests.fakes.aws import FakeAws
 
@@ -159,6 +159,35 @@ def test_a_new_save_ends_lease_and_pause_and_keeps_the_subscription(
     assert (read.lease_until, read.paused_until, read.subscribed) == (None, None, "messages")
 
 
+def test_what_the_provider_limits_rests_by_itself(connections: Connections) -> None:
+    first = saved(connections)
+    assert connections.pause(first, TOMORROW, "chat 1")
+    read = connections.get_sealed("acme", "telegram", "default")
+    assert read.rests_until("chat 1") == TOMORROW
+    assert read.rests_until("chat 2") is None
+    assert read.rests_until("") is None
+
+    assert connections.pause(read, NOW - timedelta(seconds=1), "chat 2")
+    read = connections.get_sealed("acme", "telegram", "default")
+    assert connections.pause(read, TOMORROW, "chat 3")
+    read = connections.get_sealed("acme", "telegram", "default")
+    assert len(read.pauses) == 2, "what has ended is forgotten"
+
+    connections.save(read, {"botToken": "two"}, replaces=1, due_at=TOMORROW)
+    read = connections.get_sealed("acme", "telegram", "default")
+    assert read.rests_until("chat 1") is None
+
+
+def test_with_many_parts_at_rest_the_whole_connection_rests(connections: Connections) -> None:
+    saved(connections)
+    for number in range(MAX_PAUSES + 1):
+        read = connections.get_sealed("acme", "telegram", "default")
+        assert connections.pause(read, TOMORROW, f"chat {number}")
+    read = connections.get_sealed("acme", "telegram", "default")
+    assert len(read.pauses) == MAX_PAUSES
+    assert read.rests_until("") == TOMORROW
+
+
 def test_a_subscription_that_ended_is_forgotten(connections: Connections) -> None:
     first = saved(connections)
     connections.record_subscription(first, "messages")
@@ -211,7 +240,7 @@ def test_what_old_credentials_suffered_does_not_touch_new_ones(connections: Conn
     assert not connections.record_error(first, "credentials_rejected", "No", status="error")
     assert not connections.record_success(first, Account("2", "old"))
     assert not connections.pause(first, TOMORROW)
-    assert not connections.postpone(first, TOMORROW)
+    assert not connections.check_at(first, TOMORROW)
     read = connections.get("acme", "telegram", "default")
     assert (read.status, read.last_error, read.account.label) == ("connected", None, "@bot")
 
@@ -249,7 +278,7 @@ def test_what_is_due_is_found_and_after_its_check_no_more(connections: Connectio
     one, two = saved(connections, "one"), saved(connections, "two")
     assert due(connections, NOW) == []
     assert due(connections, TOMORROW) == ["one", "two"]
-    connections.postpone(one, TOMORROW + timedelta(days=1))
+    connections.check_at(one, TOMORROW + timedelta(days=1))
     connections.record_success(two, two.account, due_at=TOMORROW + timedelta(hours=1))
     assert due(connections, TOMORROW) == []
     assert due(connections, TOMORROW + timedelta(hours=1)) == ["two"]

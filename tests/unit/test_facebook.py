@@ -5,7 +5,7 @@ import hmac
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -885,6 +885,21 @@ def test_a_rate_limit_without_an_estimate_leaves_the_wait_open(world: World) -> 
     with pytest.raises(RateLimited) as info:
         run(world.connected(), "createPost", {"message": "hi"})
     assert info.value.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("code", "scope"),
+    [(32, "page"), (80001, "page"), (613, "page"), (368, "page"), (4, ""), (341, "")],
+)
+def test_what_facebook_limits_is_the_page_or_the_app(world: World, code: int, scope: str) -> None:
+    world.facebook.fail(code, path="feed")
+    asked: list[str] = []
+    call = replace(world.connected(), check_pause=asked.append)
+    page = f"page {call.credentials.pages[0].id}"
+    with pytest.raises(RateLimited) as info:
+        run(call, "createPost", {"message": "hi"})
+    assert info.value.scope == (page if scope else "")
+    assert asked == [page]
 
 
 def test_a_full_counter_on_a_good_answer_is_no_error(world: World) -> None:

@@ -409,6 +409,23 @@ def test_every_face_of_the_quota_is_rate_limiting(google: FakeGoogle, failure: F
     assert caught.value.retry_after == 30
 
 
+def test_reads_and_writes_have_limits_of_their_own(google: FakeGoogle) -> None:
+    asked: list[str] = []
+    call = replace(calling(google, spreadsheetId="book"), check_pause=asked.append)
+    google.fail("values", Failure(429))
+    with pytest.raises(RateLimited) as caught:
+        PROVIDER.action("readRange").run(
+            call, PROVIDER.action("readRange").params.model_validate({"range": "Orders!A1"})
+        )
+    assert caught.value.scope == "reads"
+    google.fail("values", Failure(429))
+    write = PROVIDER.action("updateRange")
+    with pytest.raises(RateLimited) as caught:
+        write.run(call, write.params.model_validate({"range": "Orders!A1", "values": [["x"]]}))
+    assert caught.value.scope == "writes"
+    assert asked == ["reads", "writes"]
+
+
 def test_retry_after_may_be_a_date_or_missing(google: FakeGoogle) -> None:
     call = calling(google, spreadsheetId="book")
     date = format_datetime(now() + timedelta(seconds=60), usegmt=True)

@@ -3,6 +3,8 @@
 import logging
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import aiogram.methods
@@ -12,6 +14,7 @@ from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from integrations.errors import (
     AddressRefused,
+    ConnectionPaused,
     CredentialsRejected,
     InvalidParams,
     PermissionMissing,
@@ -463,6 +466,51 @@ def test_too_many_requests_says_how_long_to_wait(
     with pytest.raises(RateLimited) as raised:
         act(call, "sendMessage", chatId=CHAT, text="Hi")
     assert raised.value.retry_after == 17
+
+
+@pytest.mark.parametrize(
+    ("action", "params", "scope"),
+    [
+        ("sendMessage", {"chatId": CHAT, "text": "Hi"}, f"chat {CHAT}"),
+        ("sendMessage", {"chatId": "@news", "text": "Hi"}, "chat @news"),
+        ("editMessageText", {"chatId": 7, "messageId": 1, "text": "Hi"}, "chat 7"),
+        ("call", {"method": "banChatMember", "params": {"chat_id": 7}}, "chat 7"),
+        ("getMe", {}, "method getMe"),
+        ("answerCallbackQuery", {"callbackQueryId": "q1"}, "method answerCallbackQuery"),
+        ("setWebhook", {"url": "https://example.com/"}, "method setWebhook"),
+    ],
+)
+def test_what_telegram_limits_is_the_chat_or_else_the_method(
+    server: TelegramServer,
+    call: Call[TelegramCredentials],
+    action: str,
+    params: dict[str, Any],
+    scope: str,
+) -> None:
+    server.fail(too_many(17))
+    with pytest.raises(RateLimited) as raised:
+        act(call, action, **params)
+    assert raised.value.scope == scope
+
+    asked: list[str] = []
+    with suppress(ProviderError):
+        act(replace(call, check_pause=asked.append), action, **params)
+    assert asked == [scope]
+
+
+def test_a_chat_at_rest_is_not_written_to(
+    server: TelegramServer, call: Call[TelegramCredentials]
+) -> None:
+    def check(scope: str) -> None:
+        if scope == "chat 1":
+            raise ConnectionPaused("wait", scope=scope, retry_after=9)
+
+    resting = replace(call, check_pause=check)
+    with pytest.raises(ConnectionPaused):
+        act(resting, "sendMessage", chatId=1, text="Hi")
+    assert not server.calls
+    assert act(resting, "sendMessage", chatId=CHAT, text="Hi")["messageId"]
+    assert act(resting, "getMe")["bot"]
 
 
 def test_a_proxys_call_for_patience_is_heard_too(

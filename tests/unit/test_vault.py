@@ -25,7 +25,7 @@ from integrations.providers import registry
 from integrations.providers.base import Addresses, Call, Credentials, Provider, Verified
 from integrations.services import vault as module
 from integrations.services.vault import CHECK_AHEAD, LEASE, REFRESH_BEFORE, WAIT_SECONDS, Vault
-from integrations.storage.connections import Connection, LastError
+from integrations.storage.connections import Connection, LastError, pause_name
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -164,8 +164,10 @@ class Table:
     def release(self, connection: Connection) -> bool:
         return self._update(connection, lease_until=None)
 
-    def pause(self, connection: Connection, until: datetime) -> bool:
-        return self._update(connection, paused_until=until)
+    def pause(self, connection: Connection, until: datetime, scope: str = "") -> bool:
+        if not scope:
+            return self._update(connection, paused_until=until)
+        return self._update(connection, pauses={**connection.pauses, pause_name(scope): until})
 
     @property
     def held(self) -> Connection:
@@ -475,6 +477,43 @@ def test_a_pause_is_kept_before_anything_is_sent(world: World) -> None:
 
     world.clock.moment += timedelta(seconds=31)
     assert world.use() == "access-0"
+
+
+def test_what_the_provider_limits_rests_and_nothing_else(world: World) -> None:
+    world.connect(HOUR)
+
+    def limit(_: Call[Tokens]) -> str:
+        raise RateLimited("Slow down", scope="chat 1", retry_after=30)
+
+    def write(chat: str) -> str:
+        def act(call: Call[Tokens]) -> str:
+            call.check_pause(chat)
+            return f"wrote to {chat}"
+
+        return world.vault.use("acme", "fake", "default", act)
+
+    with pytest.raises(RateLimited):
+        world.vault.use("acme", "fake", "default", limit)
+
+    assert write("chat 2") == "wrote to chat 2"
+    with pytest.raises(ConnectionPaused) as paused:
+        write("chat 1")
+    assert (paused.value.retry_after, paused.value.scope) == (30, "chat 1")
+    world.clock.moment += timedelta(seconds=31)
+    assert write("chat 1") == "wrote to chat 1"
+
+
+def test_our_own_waiting_makes_no_pause_longer(world: World) -> None:
+    world.connect(HOUR)
+    world.table.pause(world.table.held, world.clock() + timedelta(seconds=30), "chat 1")
+    before = world.table.held
+
+    def act(call: Call[Tokens]) -> None:
+        call.check_pause("chat 1")
+
+    with pytest.raises(ConnectionPaused):
+        world.vault.use("acme", "fake", "default", act)
+    assert world.table.held == before
 
 
 def test_no_secret_is_in_what_is_printed(world: World) -> None:

@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -404,6 +405,17 @@ def test_a_receiver_that_asks_for_patience_gets_it(make_call: MakeCall, receiver
     with pytest.raises(ProviderUnavailable) as failure:
         send(make_call(), url=receiver.url(), json={})
     assert failure.value.retry_after == 0.0
+
+
+def test_one_receivers_limit_is_not_anothers(make_call: MakeCall, receiver: Receiver) -> None:
+    receiver.reply(Reply(status=429, headers={"retry-after": "30"}))
+    asked: list[str] = []
+    call = replace(make_call(), check_pause=asked.append)
+    with pytest.raises(RateLimited) as limit:
+        send(call, url=receiver.url(), json={})
+    host, _, port = receiver.url().partition("://")[2].partition("/")[0].partition(":")
+    assert limit.value.scope == f"origin http://{host}:{port}"
+    assert asked == [limit.value.scope]
 
 
 def test_a_receiver_that_repeats_our_headers_does_not_give_them_away(

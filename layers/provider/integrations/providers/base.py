@@ -145,6 +145,11 @@ class Http(Protocol):
         ...
 
 
+def _goes_on(scope: str) -> None:
+    """Let everything through."""
+    del scope
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call[C: Credentials]:
     """What a provider's function is given.
@@ -158,6 +163,9 @@ class Call[C: Credentials]:
             headers and ids that let a receiver recognise a repeat (``webhook-id``, ``Message-ID``).
         hops: How many executions led to this one (loop protection of ``webhook.send``).
         allow_loopback: True on the local platform alone; for what does not go through ``http``.
+        check_pause: Asked before a request, with the scope of the limit that the request counts
+            against (see ``RateLimited``): raises ``ConnectionPaused`` where the provider asked for
+            patience there. What rests as a whole is not called at all.
     """
 
     credentials: C
@@ -167,6 +175,7 @@ class Call[C: Credentials]:
     idempotency_key: str | None = None
     hops: int = 0
     allow_loopback: bool = False
+    check_pause: Callable[[str], None] = _goes_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

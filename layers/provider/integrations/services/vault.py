@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
@@ -110,11 +111,14 @@ class Vault:
         provider: Provider,
         credentials: Credentials,
         *,
+        connection: Connection | None = None,
         idempotency_key: str | None = None,
         hops: int = 0,
     ) -> Call[Any]:
-        """What a provider's function is given."""
+        """What a provider's function is given; ``connection`` knows which of its calls rest."""
+        check = {"check_pause": partial(self._check_pause, connection)} if connection else {}
         return Call(
+            **check,
             credentials=credentials,
             http=self._http(),
             addresses=self._addresses,
@@ -179,10 +183,8 @@ class Vault:
         connection = opened.connection
         if connection and connection.status == "needs_reauth":
             raise NeedsReauthentication(_reason(connection))
-        if connection and connection.paused_until and connection.paused_until > self._clock():
-            wait = (connection.paused_until - self._clock()).total_seconds()
-            detail = f"{connection.key} rests for {wait:.0f} s more, as {provider_id} asked"
-            raise ConnectionPaused(detail, retry_after=wait)
+        if connection:
+            self._check_pause(connection, "")
         opened = self._refreshed(opened)
         _, result = self.attempt(opened, act, idempotency_key=idempotency_key, hops=hops)
         return result
@@ -261,15 +263,31 @@ class Vault:
         hops: int,
     ) -> T:
         call = self.call(
-            opened.provider, opened.credentials, idempotency_key=idempotency_key, hops=hops
+            opened.provider,
+            opened.credentials,
+            connection=opened.connection,
+            idempotency_key=idempotency_key,
+            hops=hops,
         )
         try:
             return act(call)
+        except ConnectionPaused:
+            raise
         except RateLimited as limit:
             if opened.connection and limit.retry_after:
                 pause = min(timedelta(seconds=limit.retry_after), LONG_PAUSE)
-                self._connections.pause(opened.connection, self._clock() + pause)
+                self._connections.pause(opened.connection, self._clock() + pause, limit.scope)
             raise
+
+    def _check_pause(self, connection: Connection, scope: str) -> None:
+        end = connection.rests_until(scope)
+        wait = (end - self._clock()).total_seconds() if end else 0
+        if wait > 0:
+            name, provider = connection.name, connection.provider
+            detail = (
+                f"The {provider} connection {name!r} waits {wait:.0f} s more, as the provider asked"
+            )
+            raise ConnectionPaused(detail, scope=scope, retry_after=wait)
 
     def _is_final(self, opened: Opened, refusal: CredentialsRejected) -> bool:
         return (

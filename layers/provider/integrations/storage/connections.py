@@ -27,6 +27,12 @@ _METADATA = (
     "tenant, #connection, provider, #name, version, #status, account, connectedAt, updatedAt, "
     "expiresAt, lastTested, lastError, webhookId, pausedUntil, leaseUntil, subscribed"
 )
+_PAUSE = "pause_"
+"""What the attributes of pauses of a part of a connection's calls begin with."""
+
+MAX_PAUSES = 32
+"""With more parts than these at rest, the whole connection is what the provider limits."""
+
 _NAMES = {"#connection": "connection", "#name": "name", "#status": "status"}
 
 
@@ -49,6 +55,8 @@ class Connection:
         expires_at: When the credentials die unless they are refreshed; ``None`` for never.
         webhook_id: The webhook that the provider's events come to.
         paused_until: No calls before this moment: the provider asked for patience.
+        pauses: The same for parts of the calls; see ``rests_until``. Read with the credentials
+            alone.
         lease_until: Somebody refreshes the credentials until then.
         subscribed: What the provider was last asked to send (``services/subscriptions.py``).
     """
@@ -66,6 +74,7 @@ class Connection:
     last_error: LastError | None = None
     webhook_id: str | None = None
     paused_until: datetime | None = None
+    pauses: Mapping[str, datetime] = field(default_factory=dict)
     lease_until: datetime | None = None
     subscribed: str | None = None
     sealed: Sealed | None = field(default=None, repr=False)
@@ -74,6 +83,15 @@ class Connection:
     def key(self) -> str:
         """The sort key: ``provider#name``."""
         return f"{self.provider}#{self.name}"
+
+    def rests_until(self, scope: str) -> datetime | None:
+        """Before which moment nothing may be called that counts against a limit's scope.
+
+        Args:
+            scope: What the provider limits (a chat, a page, an origin); empty for everything.
+        """
+        ends = [self.paused_until, self.pauses.get(pause_name(scope)) if scope else None]
+        return max((end for end in ends if end), default=None)
 
     @property
     def context(self) -> dict[str, str]:
@@ -193,13 +211,14 @@ class Connections:
             updated_at=self._clock(),
             lease_until=None,
             paused_until=None,
+            pauses={},
             sealed=sealed,
         )
         condition, values = "attribute_not_exists(tenant)", {}
         if replaces is not None:
             condition, values = "#version = :was", {"was": replaces}
         sets = _attributes(written) | sealed.attributes()
-        remove = ("leaseUntil", "pausedUntil")
+        remove = ("leaseUntil", "pausedUntil", *connection.pauses)
         if not self._update(
             written, sets, remove=remove, due_at=due_at, condition=condition, values=values
         ):
@@ -245,9 +264,25 @@ class Connections:
         """Set only when the schedule should look again."""
         return self._update(connection, {}, due_at=due_at)
 
-    def pause(self, connection: Connection, until: datetime) -> bool:
-        """Let nobody call before ``until``: the provider asked for patience."""
-        return self._update(connection, {"pausedUntil": until.timestamp()})
+    def pause(self, connection: Connection, until: datetime, scope: str = "") -> bool:
+        """Let nobody call before ``until``: the provider asked for patience.
+
+        Args:
+            connection: The connection.
+            until: When the pause ends.
+            scope: What rests: what the provider limits (a chat, a page); empty for everything.
+
+        Returns:
+            ``False`` where the credentials changed in between.
+        """
+        present = self._clock()
+        ended = {name for name, end in connection.pauses.items() if end <= present}
+        name = pause_name(scope) if scope else "pausedUntil"
+        if scope and len(connection.pauses) - len(ended) >= MAX_PAUSES:
+            name = "pausedUntil"
+        return self._update(
+            connection, {name: until.timestamp()}, remove=tuple(sorted(ended - {name}))
+        )
 
     def record_subscription(self, connection: Connection, subscribed: str | None) -> None:
         """Keep what the provider was asked to send; ``None`` for nothing."""
@@ -333,6 +368,11 @@ class Connections:
         return True
 
 
+def pause_name(scope: str) -> str:
+    """The attribute of a scope's pause: a digest, as a scope can be an address of any length."""
+    return _PAUSE + hashlib.sha256(scope.encode("utf-8", "replace")).hexdigest()[:24]
+
+
 def _shard(connection: Connection) -> int:
     digest = hashlib.sha256(f"{connection.tenant}/{connection.key}".encode()).digest()
     return digest[0] % DUE_SHARDS
@@ -386,6 +426,7 @@ def _connection(held: Mapping[str, Any]) -> Connection:
         else None,
         webhook_id=held.get("webhookId"),
         paused_until=_moment(held, "pausedUntil"),
+        pauses={name: from_epoch(until) for name, until in held.items() if name.startswith(_PAUSE)},
         lease_until=_moment(held, "leaseUntil"),
         subscribed=held.get("subscribed"),
         sealed=Sealed.of(held),

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -70,11 +70,15 @@ class Graph:
         app: The app's id and secret.
         http: The one way out.
         addresses: Where Graph is, and its version.
+        scope_of: Whose limit a token's calls count against; see ``RateLimited``.
+        check_pause: As ``Call.check_pause``.
     """
 
     app: OAuthApp
     http: Http
     addresses: Addresses
+    scope_of: Callable[[SecretStr], str] = lambda _: ""
+    check_pause: Callable[[str], None] = lambda _: None
 
     @property
     def app_token(self) -> SecretStr:
@@ -122,6 +126,8 @@ class Graph:
         Returns:
             Graph's answer, still as Graph gave it; see ``harmless``.
         """
+        scope = self.scope_of(token)
+        self.check_pause(scope)
         sending = _wire(fields or {})
         sending["appsecret_proof"] = appsecret_proof(self.app.client_secret, token)
         in_body = method == "POST"
@@ -137,6 +143,7 @@ class Graph:
             response,
             writes=method != "GET",
             as_app=token == self.app_token,
+            scope=scope,
             secrets=(token, self.app.client_secret, *_secrets(fields or {})),
         )
 
@@ -264,7 +271,12 @@ def _cursors(paging: Json) -> Json:
 
 
 def _read(
-    response: Response, *, writes: bool, as_app: bool, secrets: tuple[SecretStr, ...]
+    response: Response,
+    *,
+    writes: bool,
+    as_app: bool,
+    scope: str = "",
+    secrets: tuple[SecretStr, ...],
 ) -> dict[str, Json]:
     """Graph's answer as an object, or the error that it is."""
     try:
@@ -273,7 +285,14 @@ def _read(
         body = None
     match body:
         case {"error": dict(error)}:
-            raise fault(error, response.status, response.headers, as_app=as_app, secrets=secrets)
+            raise fault(
+                error,
+                response.status,
+                response.headers,
+                as_app=as_app,
+                scope=scope,
+                secrets=secrets,
+            )
         case {"success": False}:
             raise RequestRejected("Facebook answered that it was not done", status=response.status)
         case dict() if response.status < HTTPStatus.BAD_REQUEST:
@@ -284,7 +303,7 @@ def _read(
     detail = f"Facebook answered with status {response.status} and not as the Graph API does"
     wait = retry_after(response.headers)
     if response.status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise RateLimited(detail, status=response.status, retry_after=wait)
+        raise RateLimited(detail, scope=scope, status=response.status, retry_after=wait)
     raise ProviderUnavailable(
         detail,
         status=response.status,

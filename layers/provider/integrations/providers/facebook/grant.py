@@ -100,7 +100,13 @@ def graph_of(call: Call[Grant]) -> Graph:
     Raises:
         ProviderNotConfigured: The app is the stack's, and the stack has none.
     """
-    return Graph(call.credentials.app(call.app), call.http, call.addresses)
+    grant = call.credentials
+
+    def scope_of(token: SecretStr) -> str:
+        page = next((page for page in grant.pages if page.access_token == token), None)
+        return f"page {page.id}" if page else "user"
+
+    return Graph(grant.app(call.app), call.http, call.addresses, scope_of, call.check_pause)
 
 
 def adopt(

@@ -139,7 +139,10 @@ def send(
         ProviderUnavailable: Google is down, slow, or answers nonsense.
     """
     grant: Grant = call.credentials
+    # https://developers.google.com/workspace/sheets/api/limits: reads and writes are counted apart.
     scope = "reads" if method == "GET" else "writes"
+
+    call.check_pause(scope)
 
     def attempt(token: str | None) -> Response:
         return call.http.request(

@@ -7,7 +7,7 @@ says is searched for the token before it is repeated.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 from urllib.parse import quote
@@ -81,18 +81,22 @@ class Bot:
         token: The bot's token; a part of every URL.
         server: The Bot API server's address, without a slash at its end.
         http: The way out.
+        check_pause: As ``Call.check_pause``.
     """
 
     token: str = field(repr=False)
     server: str
     http: Http = field(repr=False)
+    check_pause: Callable[[str], None] = field(repr=False)
 
     @classmethod
     def of(cls, call: Call[Any]) -> Self:
         """The bot whose credentials a call has."""
         grant: Grant = call.credentials
         server = grant.api_base or call.addresses.telegram_api
-        return cls(grant.bot_token.get_secret_value(), server.rstrip("/"), call.http)
+        return cls(
+            grant.bot_token.get_secret_value(), server.rstrip("/"), call.http, call.check_pause
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +206,24 @@ def as_object(value: Json) -> dict[str, Json]:
 
 def _request(bot: Bot, method: str, params: Mapping[str, Json], files: Mapping[str, Part]) -> Json:
     """One request and its result."""
+    scope = _scope(method, params)
+    bot.check_pause(scope)
     url = f"{bot.server}/bot{bot.token}/{method}"
     if files:
         form = {name: _form_value(value) for name, value in params.items()}
         response = bot.http.request("POST", url, data=form, files=files)
     else:
         response = bot.http.request("POST", url, json=dict(params))
-    return _result(bot, method, response)
+    return _result(bot, method, response, scope)
+
+
+def _scope(method: str, params: Mapping[str, Json]) -> str:
+    """What Telegram limits: what goes to one chat, or else one method.
+
+    https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
+    """
+    chat = params.get("chat_id")
+    return f"method {method}" if chat is None else f"chat {chat}"
 
 
 def _form_value(value: Json) -> str:
@@ -229,20 +244,20 @@ def _unmarked(value: Json) -> Json:
     return value
 
 
-def _result(bot: Bot, method: str, response: Response) -> Json:
+def _result(bot: Bot, method: str, response: Response, scope: str) -> Json:
     """The result in the envelope, or the error that it means."""
     try:
         body = response.json()
     except ProviderUnavailable:
         body = None
     if not isinstance(body, dict) or not isinstance(body.get("ok"), bool):
-        raise _stranger(method, response)
+        raise _stranger(method, response, scope)
     if body["ok"]:
         return body.get("result")
-    raise _refusal(bot, method, response, body)
+    raise _refusal(bot, method, response, body, scope)
 
 
-def _stranger(method: str, response: Response) -> ProviderError:
+def _stranger(method: str, response: Response, scope: str = "") -> ProviderError:
     """What an answer means that no Bot API server gave: a proxy's page, or quite another server."""
     status = response.status
     detail = f"The Bot API server answered {method} with HTTP {status} and not with its JSON"
@@ -250,7 +265,8 @@ def _stranger(method: str, response: Response) -> ProviderError:
         case 413:
             return RequestRejected(f"{detail}: the upload is too large for it", status=status)
         case 429:
-            return RateLimited(detail, retry_after=_retry_after(response, None), status=status)
+            pause = _retry_after(response, None)
+            return RateLimited(detail, scope=scope, retry_after=pause, status=status)
         case _:
             # A 502 or 503 comes from a front that did not reach the server; after a time-out, or
             # a success that cannot be read, the message may well have been sent.
@@ -258,7 +274,9 @@ def _stranger(method: str, response: Response) -> ProviderError:
             return ProviderUnavailable(detail, status=status, outcome_unknown=unknown)
 
 
-def _refusal(bot: Bot, method: str, response: Response, body: Mapping[str, Json]) -> ProviderError:
+def _refusal(
+    bot: Bot, method: str, response: Response, body: Mapping[str, Json], scope: str
+) -> ProviderError:
     """What Telegram's own refusal means. Status and parameters decide, the text is but a hint."""
     code = body.get("error_code")
     status = code if isinstance(code, int) else response.status
@@ -268,7 +286,9 @@ def _refusal(bot: Bot, method: str, response: Response, body: Mapping[str, Json]
     detail = f"Telegram refused {method}: {said}"
     if kind is RateLimited:
         pause = _retry_after(response, parameters.get("retry_after"))
-        return RateLimited(detail, retry_after=pause, status=status, provider_code=str(status))
+        return RateLimited(
+            detail, scope=scope, retry_after=pause, status=status, provider_code=str(status)
+        )
     new_id = parameters.get("migrate_to_chat_id")
     data = {"migrateToChatId": new_id} if isinstance(new_id, int) else {}
     return kind(detail, status=status, provider_code=str(status), data=data)

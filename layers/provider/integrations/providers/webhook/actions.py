@@ -152,6 +152,9 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
             name: value.get_secret_value() for name, value in credentials.outbound_headers.items()
         }
     own |= message_headers(credentials.secret, call.idempotency_key, body or b"")
+    scheme, host, port = origin_of(url)
+    scope = f"origin {scheme}://{host}:{port}"
+    call.check_pause(scope)
     answer = call.http.request(
         params.method,
         url,
@@ -160,7 +163,8 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
         headers=merged(own, params.headers),
         read_timeout=params.timeout_seconds,
     )
-    raise_for(answer, [value.get_secret_value() for value in credentials.outbound_headers.values()])
+    masked = [value.get_secret_value() for value in credentials.outbound_headers.values()]
+    raise_for(answer, scope, masked)
     shown, truncated = shown_body(answer)
     result: dict[str, Json] = {
         "status": answer.status,

@@ -113,8 +113,8 @@ def message_headers(secret: SecretStr | None, key: str | None, body: bytes) -> d
     return signatures.sign_standard_webhook(secret.get_secret_value(), message_id, timestamp, body)
 
 
-def raise_for(answer: Response, masked: list[str]) -> None:
-    """Raise for every status but 2xx."""
+def raise_for(answer: Response, scope: str, masked: list[str]) -> None:
+    """Raise for every status but 2xx; a receiver's limit is that of its origin."""
     status = answer.status
     if 200 <= status < 300:  # noqa: PLR2004
         return
@@ -131,7 +131,7 @@ def raise_for(answer: Response, masked: list[str]) -> None:
         raise RequestRejected(detail, status=status)
     wait = retry_after(answer.headers)
     if status == 429:  # noqa: PLR2004
-        raise RateLimited(detail, status=status, retry_after=wait)
+        raise RateLimited(detail, scope=scope, status=status, retry_after=wait)
     if status >= 500 or status in _TRY_LATER:  # noqa: PLR2004
         raise ProviderUnavailable(detail, status=status, retry_after=wait, outcome_unknown=True)
     raise RequestRejected(detail, status=status)
