@@ -1,6 +1,6 @@
 # Everything starts here: `make help` lists what there is. The work itself is in Python, see local/.
 .DEFAULT_GOAL := help
-.PHONY: help run logs test unit integration e2e chaos lint format console build deploy bench token tokens token-revoke lock docs clean
+.PHONY: help run logs aws-env test unit integration e2e chaos lint format console build deploy bench token tokens token-revoke lock docs clean
 
 VENVS := .venv/.done .venv-sam/.done .venv-ministack/.done
 # pyenv's shim, pyenv's versions or a python3.13 on PATH: the first that is really 3.13.
@@ -21,6 +21,9 @@ run: $(VENVS)  ## run the whole stack on this machine, at http://localhost:3000 
 
 logs: .venv/.done  ## follow what the functions of `make run` log: [FUNCTION=get-status]
 	@$(BIN)/python -m local.logs
+
+aws-env: .venv/.done  ## print what makes the AWS tools talk to `make run`: eval "$$(make -s aws-env)"
+	@$(BIN)/python -m local.environment
 
 # The quick tests keep both cores of a small machine busy; the end-to-end ones mostly wait, and each
 # of their workers has a platform of its own.

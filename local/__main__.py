@@ -6,7 +6,6 @@ from types import FrameType
 
 from local import settings
 from local.errors import PlatformError
-from local.ministack import REGION
 from local.paths import ROOT
 from local.platform import TENANT, Platform
 from local.report import Report
@@ -18,8 +17,7 @@ The stack is up. Ctrl-C stops it; everything is kept for the next start.
   token      {token}
              (tenant {tenant}; the API above adds it to this machine's requests that have none)
   MiniStack  {endpoint}
-             (the AWS tools reach it with AWS_ENDPOINT_URL={endpoint},
-             AWS_DEFAULT_REGION={region} and test as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)
+             (eval "$(make -s aws-env)" lets the AWS tools reach it)
   logs       make logs, for the functions'; {log} for MiniStack's
 
 Try first    curl {url}/api/integrations/status
@@ -53,7 +51,6 @@ def main() -> None:
                     token=platform.token,
                     tenant=TENANT,
                     endpoint=platform.endpoint_url,
-                    region=REGION,
                     log=platform.log.relative_to(ROOT),
                 )
             )

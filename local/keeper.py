@@ -6,6 +6,7 @@ closes and MiniStack is asked to stop, which saves its state: nothing is lost an
 
 import fcntl
 import hashlib
+import hmac
 import os
 import queue
 import signal
@@ -18,8 +19,17 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from ministack.app import main  # type: ignore[import-not-found]  # is in an environment of its own
-from ministack.core import lambda_runtime  # type: ignore[import-not-found]
+from ministack import app  # type: ignore[import-not-found]  # is in an environment of its own
+from ministack.core import iam_evaluator, lambda_runtime  # type: ignore[import-not-found]
+from ministack.core.responses import (  # type: ignore[import-not-found]
+    _account_from_sts_session,
+    get_account_id,
+)
+from ministack.services import lambda_svc, sts  # type: ignore[import-not-found]
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from local.gate import Gate  # noqa: E402 - of this work tree, which is no package's place
 
 LONGEST_DRAIN = 0.25
 """Seconds that an answer waits for its log at most, as in MiniStack."""
@@ -100,6 +110,34 @@ def pending(worker: Any) -> bool:  # noqa: ANN401 - as above
     return count != b"\0" * 4
 
 
+def unguessable(config: dict[str, Any]) -> dict[str, str]:
+    """Return the credentials of a function's role; MiniStack makes their secrets of its name."""
+    made: dict[str, str] = role_credentials(config)
+    key = made["AWS_ACCESS_KEY_ID"]
+    root = os.environ["AWS_SECRET_ACCESS_KEY"].encode()
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        made[name] = hmac.digest(root, f"{name} of {key}".encode(), "sha256").hex()
+    session = dict(sts._sessions[key])  # noqa: SLF001 - as above
+    session["SecretAccessKey"] = made["AWS_SECRET_ACCESS_KEY"]
+    session["SessionToken"] = made["AWS_SESSION_TOKEN"]
+    sts.register_session(key, session)
+    return made
+
+
+def secret_of(access_key: str, token: str) -> str | None:
+    """Return the secret key that goes with an access key and its session token."""
+    account = (
+        _account_from_sts_session(access_key)
+        or iam_evaluator.find_iam_access_key_account(access_key)
+        or get_account_id()
+    )
+    found = iam_evaluator.resolve_credential(access_key, account, token)
+    if isinstance(found, iam_evaluator.CredentialResolutionError):
+        return None
+    secret: str = found.secret_access_key
+    return secret
+
+
 def stop_with_parent() -> None:
     """Wait for the pipe to close, then ask this process to stop."""
     sys.stdin.buffer.read()
@@ -112,5 +150,12 @@ if __name__ == "__main__":
     threading.Thread(target=stop_with_parent, daemon=True).start()
     lambda_runtime.zipfile = _Zipfile
     lambda_runtime.Worker._drain_stderr_bounded = drain_log  # noqa: SLF001 - as above
+    role_credentials = lambda_runtime.execution_credentials
+    lambda_runtime.execution_credentials = lambda_svc.execution_credentials = unguessable
+    # Taken out of what the functions' processes inherit.
+    gate_secret = os.environ.pop("GATE_SECRET")
+    app.app = Gate(
+        app.app, port=int(os.environ["GATEWAY_PORT"]), secret=gate_secret, secret_of=secret_of
+    )
     sys.argv = ["ministack"]
-    main()
+    app.main()

@@ -4,7 +4,8 @@ import os
 import sys
 import time
 
-from local import ministack, state
+from local import ministack
+from local.errors import PlatformError
 
 # The runtime's own lines, one of each per invocation.
 FRAME = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
@@ -12,10 +13,11 @@ FRAME = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
 
 def main() -> None:
     """Print each new line with its function's name, until Ctrl-C."""
-    running = state.read(state.DEFAULT)
-    if running.endpoint_url is None or ministack.is_free(running.ministack_port or 0):
-        sys.exit("nothing runs here: start it with make run")
-    logs = ministack.client("logs", running.endpoint_url)
+    try:
+        running, client = ministack.running()
+    except PlatformError as error:
+        sys.exit(str(error))
+    logs = client("logs")
     prefix = f"/aws/lambda/{running.stack}-"
     since = int(time.time() * 1000)
     seen: set[tuple[str, int, str]] = set()

@@ -6,19 +6,19 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-from local import programs
+from local import programs, state
 from local.errors import PlatformError
+from local.gate import HEALTH, SECRET_HEADER
 from local.paths import ROOT, interpreter
 
 REGION = "us-east-1"
-# MiniStack's root user. It listens on 127.0.0.1 only and holds a laptop's data.
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 START_SECONDS = 60
 STOP_SECONDS = 60
 
@@ -35,6 +35,7 @@ class MiniStack:
         self.port = port
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self.log = state_dir / "ministack.log"
+        self.credentials = state.credentials(state_dir)
         self._state_dir = state_dir
         self._temporary = state_dir / "tmp"
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,17 +101,11 @@ class MiniStack:
     @property
     def aws(self) -> dict[str, str]:
         """The environment that makes the AWS tools talk to it, as its root user."""
-        return {
-            **CREDENTIALS,
-            "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_CONFIG_FILE": "/dev/null",
-            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-        }
+        return environment(self.endpoint_url, self._state_dir)
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
         """Return a client of one of its services, as its root user."""
-        return client(service, self.endpoint_url)
+        return client(service, self.endpoint_url, self.credentials)
 
     def _clear(self) -> None:
         """Remove the Lambdas' unpacked layers, which are many megabytes each."""
@@ -119,7 +114,8 @@ class MiniStack:
     def _environment(self) -> dict[str, str]:
         return programs.environment(
             {
-                **CREDENTIALS,
+                **self.credentials.environment,
+                "GATE_SECRET": self.credentials.gate_secret,
                 "GATEWAY_PORT": str(self.port),
                 "BIND_HOST": "127.0.0.1",
                 "MINISTACK_HOST": "localhost",
@@ -140,7 +136,8 @@ class MiniStack:
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
-            connection.request("GET", "/_ministack/health")
+            headers = {SECRET_HEADER: self.credentials.gate_secret}
+            connection.request("GET", HEALTH, headers=headers)
             response = connection.getresponse()
             return response.status == http.client.OK and isinstance(json.load(response), dict)
         except (OSError, http.client.HTTPException, ValueError):
@@ -149,16 +146,45 @@ class MiniStack:
             connection.close()
 
 
-def client(service: str, endpoint_url: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+def client(service: str, endpoint_url: str, credentials: state.Credentials) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
     """Return a client of a MiniStack's `service`, as its root user and past any proxy."""
+    config = Config(proxies={}, retries={"max_attempts": 3, "mode": "standard"})
+    if service == "s3":
+        # Its presigned URLs would have an older signature, in this one region.
+        config = config.merge(Config(signature_version="s3v4"))
     return boto3.session.Session().client(
         service,  # type: ignore[call-overload]  # a name known at run time only
         endpoint_url=endpoint_url,
         region_name=REGION,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        config=Config(proxies={}, retries={"max_attempts": 3, "mode": "standard"}),
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
+        config=config,
     )
+
+
+def environment(endpoint_url: str, state_dir: Path) -> dict[str, str]:
+    """Return what makes the AWS tools talk to a folder's MiniStack, as its root user."""
+    return {
+        **state.credentials(state_dir).environment,
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    }
+
+
+def running() -> tuple[state.State, Callable[[str], Any]]:
+    """Return what the platform of `make run` remembers, and what makes clients of its services.
+
+    Raises:
+        PlatformError: It does not run.
+    """
+    found = state.read(state.DEFAULT)
+    endpoint_url = found.endpoint_url
+    if endpoint_url is None or is_free(found.ministack_port or 0):
+        raise PlatformError("nothing runs here: start it with make run")
+    credentials = state.credentials(state.DEFAULT)
+    return found, lambda service: client(service, endpoint_url, credentials)
 
 
 def is_free(port: int) -> bool:

@@ -212,7 +212,8 @@ class Platform:
             endpoint_url=self.endpoint_url,
             api_id=self._state.api_id,
             token=self.token,
-            frontend_url=self._parameters.get("FrontendUrl", ""),
+            secret=self._started().credentials.gate_secret,
+            frontend_urls=proxy.origins(self._names["FrontendUrl"]),
         )
         server.start()
         running.callback(server.stop)

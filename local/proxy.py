@@ -1,11 +1,11 @@
 """Serve the API at http://localhost:PORT, with the developer's token where a request has none."""
 
 import asyncio
-import ipaddress
 import logging
+import re
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -14,12 +14,21 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from local.errors import PlatformError
+from local.gate import SECRET_HEADER, SERVED
 
 # Headers that concern one connection only (RFC 9110, section 7.6.1), and what is set anew.
 HOP_BY_HOP = {
     "connection", "content-length", "host", "keep-alive", "proxy-authenticate",
     "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 }  # fmt: skip
+# A request that has one of these came through a tunnel or another proxy.
+FORWARDED = re.compile(
+    r"(x-)?forwarded(-.*)?|x-(real|client|cluster-client)-.*|via|x-original-.*|true-client-ip"
+    r"|(cf|fastly|fly|ngrok|x-azure|x-amzn|x-cloud)-.*",
+    re.IGNORECASE,
+)
+# Workflows' steps carry it: what a tenant wrote may reach this API, but not as the developer.
+LINEAGE = "Integrations-Hops"
 # Larger than anything that the API takes, so that refusing is the API's own decision.
 MAX_BODY = 64 * 2**20
 
@@ -47,7 +56,8 @@ class Proxy:
         endpoint_url: MiniStack's address.
         api_id: The HTTP API behind it.
         token: Goes with requests that carry no `Authorization`.
-        frontend_url: The one origin outside this machine whose pages may use that token.
+        secret: What MiniStack's gate lets the API's callers in for.
+        frontend_urls: Origins beside this one whose pages may use that token.
     """
 
     def __init__(
@@ -57,14 +67,17 @@ class Proxy:
         endpoint_url: str,
         api_id: str,
         token: str,
-        frontend_url: str = "",
+        secret: str,
+        frontend_urls: Collection[str] = (),
     ) -> None:
         self._listener = listener
         self._endpoint_url = endpoint_url
         # An API answers to its own host name, which not every resolver knows.
         self._host = f"{api_id}.execute-api.localhost:{urlsplit(endpoint_url).port}"
         self._token = token
-        self._frontend_url = frontend_url
+        self._secret = secret
+        self._origins = own_origins(listener.getsockname()[1])
+        self._frontend_urls = frozenset(frontend_urls)
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
         self._ready = threading.Event()
@@ -108,13 +121,18 @@ class Proxy:
     async def _forward(
         self, session: aiohttp.ClientSession, request: web.BaseRequest
     ) -> web.StreamResponse:
+        if not SERVED.fullmatch(request.path):
+            return web.Response(status=404, text="There is the API under /api/, and the console.")
         body = await read(request)
         if body is None:
             return web.Response(status=413, text=f"More than {MAX_BODY} bytes.")
         headers = without_hop_by_hop(request.headers)
-        if "Authorization" not in headers and may_use_token(request.headers, self._frontend_url):
+        if "Authorization" not in headers and may_use_token(
+            request.headers, self._origins, self._frontend_urls
+        ):
             headers["Authorization"] = f"Bearer {self._token}"
         headers["Host"] = self._host
+        headers[SECRET_HEADER] = self._secret
         try:
             async with session.request(
                 request.method,
@@ -148,24 +166,35 @@ def without_hop_by_hop(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in HOP_BY_HOP)
 
 
-def may_use_token(headers: Mapping[str, str], frontend_url: str) -> bool:
+def may_use_token(
+    headers: Mapping[str, str], own: Collection[str], frontends: Collection[str]
+) -> bool:
     """Tell whether a request may use the developer's token, having none of its own.
 
-    Programs on this machine and pages that it serves may, and the frontend's. A page from anywhere
-    else may not, though the developer's browser has it open; nor what comes through a tunnel.
+    Programs on this machine may, the pages that the proxy serves, and the frontends'. A page from
+    anywhere else may not, though the developer's browser has it open and it is on this machine; nor
+    what comes through a tunnel, nor what a workflow sends.
+
+    Args:
+        headers: The request's.
+        own: The proxy's own origins.
+        frontends: Origins whose pages may use it as well.
     """
-    origin = headers.get("Origin")
-    if not is_this_machine(f"//{headers.get('Host', '')}"):
+    if f"http://{headers.get('Host', '').lower()}" not in own or LINEAGE in headers:
         return False
-    if origin is not None:
-        return origin == frontend_url or is_this_machine(origin)
-    return headers.get("Sec-Fetch-Site", "none") != "cross-site"
+    if any(FORWARDED.fullmatch(name) for name in headers):
+        return False
+    if (origin := headers.get("Origin")) is not None:
+        return origin in own or origin in frontends
+    # A browser sends no Origin with what reads only, but says from where it was asked to.
+    return headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
 
 
-def is_this_machine(url: str) -> bool:
-    """Tell whether a URL's host is this machine's own."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def own_origins(port: int) -> frozenset[str]:
+    """Return the origins under which a browser knows a port of this machine."""
+    return frozenset(f"http://{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]"))
+
+
+def origins(urls: str) -> list[str]:
+    """Return the origins that FRONTEND_URL names, by commas."""
+    return [url.strip() for url in urls.split(",") if url.strip()]

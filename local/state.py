@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+import secrets
+import string
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from local.paths import STATE
 
 DEFAULT = STATE
 LOCK_SECONDS = 30
+KEY_LETTERS = string.ascii_uppercase + "234567"
 
 
 @dataclass
@@ -44,6 +47,43 @@ def write(state_dir: Path, state: State) -> None:
     new = state_dir / "platform.json.new"
     new.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
     new.replace(state_dir / "platform.json")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What opens a platform's MiniStack: its root user's keys, and the secret of its gate."""
+
+    access_key: str
+    secret_key: str
+    gate_secret: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which the AWS tools know the root user."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+        }
+
+
+def credentials(state_dir: Path) -> Credentials:
+    """Return a folder's credentials; they are random, and made once."""
+    file = state_dir / "credentials.json"
+    try:
+        return Credentials(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        # None yet, or a file that was not written to its end.
+        made = Credentials(
+            access_key="AKIA" + "".join(secrets.choice(KEY_LETTERS) for _ in range(16)),
+            secret_key=secrets.token_urlsafe(30),
+            gate_secret=secrets.token_urlsafe(32),
+        )
+        new = file.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)
+        new.write_text(json.dumps(asdict(made)) + "\n", encoding="utf-8")
+        new.replace(file)
+        return made
 
 
 @contextmanager

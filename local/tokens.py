@@ -116,19 +116,16 @@ def of_stack(stack: str | None, endpoint_url: str | None) -> Tokens:
     Raises:
         PlatformError: There is no such stack.
     """
-    if stack and not endpoint_url:
-        cloudformation, dynamodb = boto3.client("cloudformation"), boto3.client("dynamodb")
+    if stack or endpoint_url:
+        # The environment has the credentials, as for the AWS tools.
+        cloudformation = boto3.client("cloudformation", endpoint_url=endpoint_url)
+        dynamodb = boto3.client("dynamodb", endpoint_url=endpoint_url)
     else:
-        running = state.read(state.DEFAULT)
-        stack = stack or running.stack
-        endpoint_url = endpoint_url or running.endpoint_url
-        if endpoint_url is None:
-            raise PlatformError(
-                "nothing runs here: start it with make run, or name a stack with STACK=…"
-            )
-        cloudformation = ministack.client("cloudformation", endpoint_url)
-        dynamodb = ministack.client("dynamodb", endpoint_url)
-    outputs = cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
+        running, client = ministack.running()
+        stack = running.stack
+        cloudformation, dynamodb = client("cloudformation"), client("dynamodb")
+    described = cloudformation.describe_stacks(StackName=stack or state.State.stack)["Stacks"][0]
+    outputs = described.get("Outputs", [])
     tables = [output["OutputValue"] for output in outputs if output["OutputKey"] == "TokensTable"]
     if not tables:
         raise PlatformError(f"stack {stack} has no table of tokens")

@@ -9,7 +9,7 @@ import sys
 
 import botocore.exceptions
 
-from local import ministack, routes, state
+from local import ministack, routes
 from local.errors import PlatformError
 
 FUNCTION = "GetStatusFunction"
@@ -25,14 +25,9 @@ def of_platform(host: str) -> dict[str, dict[str, str]]:
     Raises:
         PlatformError: Nothing is running here.
     """
-    running = state.read(state.DEFAULT)
-    endpoint_url = running.endpoint_url
-    if endpoint_url is None:
-        raise PlatformError("nothing runs here: start it with make run")
-    names = routes.names_of(ministack.client("cloudformation", endpoint_url), running.stack)
-    deployed = ministack.client("lambda", endpoint_url).get_function_configuration(
-        FunctionName=names[FUNCTION]
-    )
+    running, client = ministack.running()
+    names = routes.names_of(client("cloudformation"), running.stack)
+    deployed = client("lambda").get_function_configuration(FunctionName=names[FUNCTION])
     variables = deployed["Environment"]["Variables"]
     variables["AWS_ENDPOINT_URL"] = f"http://{host}:{running.ministack_port}"
     return {"Parameters": variables}

@@ -103,7 +103,7 @@ def checkout(tmp_path: Path) -> Path:
     """A work tree of its own, whose .env and template may be broken."""
     for name in ("template.yaml", "samconfig.toml", ".env.example"):
         shutil.copy(ROOT / name, tmp_path / name)
-    for name in ("local", "functions", "layers"):
+    for name in ("local", "functions", "layers", "tools"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in (".venv", ".venv-sam", ".venv-ministack"):
         (tmp_path / name).symlink_to(ROOT / name)

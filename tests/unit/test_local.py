@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import requests
+from multidict import CIMultiDict
 
-from local import programs, proxy, sam, settings, state
+from local import gate, programs, proxy, sam, settings, state
 from local.errors import PlatformError
 from local.report import Report
 from tools.template import Resolver
@@ -163,25 +164,65 @@ def test_intrinsic_functions_become_what_they_stand_for() -> None:
 # -- proxy --
 
 
+OWN = {"Host": "localhost:3000"}
+
+
 @pytest.mark.parametrize(
-    ("headers", "may"),
+    "headers",
     [
-        ({"Host": "localhost:3000"}, True),
-        ({"Host": "127.0.0.1:3000"}, True),
-        ({"Host": "localhost:3000", "Origin": "http://localhost:5173"}, True),
-        ({"Host": "localhost:3000", "Origin": "https://app.example"}, True),
-        ({"Host": "localhost:3000", "Sec-Fetch-Site": "same-origin"}, True),
-        ({"Host": "localhost:3000", "Origin": "https://evil.example"}, False),
-        ({"Host": "localhost:3000", "Origin": "null"}, False),
-        ({"Host": "localhost:3000", "Sec-Fetch-Site": "cross-site"}, False),
-        # A name that an attacker's DNS turns to this machine, and a tunnel from outside.
-        ({"Host": "evil.example:3000"}, False),
-        ({"Host": "localhost.evil.example"}, False),
-        ({}, False),
+        OWN,
+        {"Host": "127.0.0.1:3000"},
+        OWN | {"Origin": "http://localhost:3000"},
+        OWN | {"Origin": "http://localhost:5173"},
+        OWN | {"Origin": "https://app.example"},
+        OWN | {"Sec-Fetch-Site": "same-origin"},
+        OWN | {"Sec-Fetch-Site": "none"},
+        # A preflighted request of the frontend's page.
+        OWN | {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"},
     ],
 )
-def test_only_this_machine_uses_the_token(headers: dict[str, str], *, may: bool) -> None:
-    assert proxy.may_use_token(headers, "https://app.example") is may
+def test_this_machine_and_the_frontends_use_the_token(headers: dict[str, str]) -> None:
+    assert may_use(headers)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        OWN | {"Origin": "https://evil.example"},
+        OWN | {"Origin": "null"},
+        OWN | {"Origin": ""},
+        # Another server on this machine: a page of it is no page of ours.
+        OWN | {"Origin": "http://localhost:8000"},
+        OWN | {"Origin": "http://127.0.0.1:5173"},
+        OWN | {"Sec-Fetch-Site": "cross-site"},
+        OWN | {"Sec-Fetch-Site": "same-site"},
+        OWN | {"Sec-Fetch-Site": "something-new"},
+        # A name that an attacker's DNS turns to this machine, and another port's requests.
+        {"Host": "evil.example:3000"},
+        {"Host": "localhost.evil.example:3000"},
+        {"Host": "localhost:3001"},
+        {"Host": "localhost"},
+        {},
+        # Tunnels, with the Host rewritten.
+        OWN | {"Forwarded": "for=203.0.113.7"},
+        OWN | {"X-Forwarded-For": "203.0.113.7"},
+        OWN | {"x-forwarded-host": "abc.ngrok.app"},
+        OWN | {"X-Forwarded-Proto": "https"},
+        OWN | {"X-Real-IP": "203.0.113.7"},
+        OWN | {"X-Original-Host": "abc.ngrok.app"},
+        OWN | {"CF-Connecting-IP": "203.0.113.7"},
+        OWN | {"Via": "1.1 tunnel"},
+        # A workflow's step.
+        OWN | {"Integrations-Hops": "1"},
+    ],
+)
+def test_nobody_else_uses_the_token(headers: dict[str, str]) -> None:
+    assert not may_use(headers)
+
+
+def may_use(headers: dict[str, str]) -> bool:
+    frontends = proxy.origins("http://localhost:5173, https://app.example")
+    return proxy.may_use_token(CIMultiDict(headers), proxy.own_origins(3000), frontends)
 
 
 class Upstream(BaseHTTPRequestHandler):
@@ -211,7 +252,9 @@ def served() -> Iterator[str]:
     Thread(target=upstream.serve_forever, daemon=True).start()
     listener = proxy.listen(0)
     endpoint = f"http://127.0.0.1:{upstream.server_port}"
-    server = proxy.Proxy(listener, endpoint_url=endpoint, api_id="abc", token="ib_dev")
+    server = proxy.Proxy(
+        listener, endpoint_url=endpoint, api_id="abc", token="ib_dev", secret="gate"
+    )
     server.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.stop()
@@ -242,8 +285,38 @@ def test_proxy_passes_everything_on(served: str) -> None:
 
 
 def test_proxy_adds_the_token(served: str) -> None:
-    seen = requests.post(served, data=b"", allow_redirects=False, timeout=10).json()
-    assert ["Authorization", "Bearer ib_dev"] in seen["headers"]
+    url = f"{served}/api/x"
+    theirs = {"x-LOCAL-platform": "mine"}
+    seen = requests.post(url, headers=theirs, allow_redirects=False, timeout=10).json()
+    headers = [(name.lower(), value) for name, value in seen["headers"]]
+    assert ("authorization", "Bearer ib_dev") in headers
+    assert [value for name, value in headers if name == gate.SECRET_HEADER] == ["gate"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/_ministack/reset",
+        "/%5fministack/reset",
+        "/_aws/x",
+        "/2015-03-31/functions/",
+        "/apis",
+        "/x",
+    ],
+)
+def test_proxy_passes_nothing_else_on(served: str, path: str) -> None:
+    request = requests.Request("POST", served).prepare()
+    request.url = served + path
+    with requests.Session() as session:
+        assert session.send(request, timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/console/", "/console/a.js", "/connect", "/docs", "/docs/x"]
+)
+def test_proxy_passes_the_console_on(served: str, path: str) -> None:
+    answer = requests.post(served + path, allow_redirects=False, timeout=10)
+    assert answer.json()["path"] == path
 
 
 def test_taken_port_is_named() -> None:
