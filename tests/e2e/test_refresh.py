@@ -410,5 +410,5 @@ def test_the_schedule_calls_the_check_by_itself(platform: Platform) -> None:
     ]
     function = platform.name("RefreshConnectionsFunction")
     (schedule,) = [each for each in found if each["Target"]["Arn"].endswith(f":{function}")]
-    assert schedule["ScheduleExpression"] == "rate(15 minutes)"
+    assert schedule["ScheduleExpression"] == "rate(1 minute)"
     assert schedule["State"] == "ENABLED"

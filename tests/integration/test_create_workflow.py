@@ -1,12 +1,15 @@
 """POST /api/workflows."""
 
+import time
 from typing import Any
 
 import pytest
 
+from integrations.services.subscriptions import Subscriptions
 from tests.backend import Answer, Backend, body_of
 from tests.fakes.facebook import FacebookStandIn
-from tests.fakes.telegram import TelegramServer, bad_gateway, refusal
+from tests.fakes.telegram import TelegramServer, bad_gateway, refusal, too_many
+from tests.integration.checks import check, minute_later
 
 HOOK = {"url": "https://example.com/hooks/orders"}
 
@@ -184,7 +187,7 @@ def test_a_definition_beyond_all_measure_is_refused(
     deep: Any = "x"
     for _ in range(100):
         deep = [deep]
-    assert mistakes(create(backend, flow(steps=[step(params={"text": deep})])))
+    assert create(backend, flow(steps=[step(params={"text": deep})])).code == "malformed_json"
 
 
 def test_another_tenants_webhook_cannot_be_listened_to(
@@ -213,16 +216,58 @@ def test_a_step_may_use_what_the_stack_provides(backend: Backend, ready: Telegra
 
 
 @pytest.mark.parametrize(
-    ("failure", "status"),
-    [(refusal(400, "Bad Request: bad webhook: IP is reserved"), 422), (bad_gateway(), 502)],
+    ("failure", "says", "wait"),
+    [
+        (refusal(400, "Bad Request: bad webhook: IP is reserved"), "each day", 86_400),
+        (bad_gateway(), "soon", 60),
+        (too_many(1), "soon", 60),
+    ],
 )
-def test_a_provider_that_does_not_send_is_a_reason_not_to_keep_it(
-    backend: Backend, ready: TelegramServer, failure: Any, status: int
+def test_a_provider_that_does_not_send_yet_is_no_reason_not_to_store_it(
+    backend: Backend, ready: TelegramServer, failure: Any, says: str, wait: int
 ) -> None:
-    ready.fail(*[failure] * 3, method="setWebhook")
+    ready.fail(failure, method="setWebhook")
     answer = create(backend, flow(trigger={"type": "telegram.message"}))
-    assert answer.status == status
-    assert backend.aws.rows("WorkflowsTable") == []
+    assert answer.status == 200
+    assert says in answer.json["warning"]
+    (row,) = [row for row in backend.aws.rows("ConnectionsTable") if row["provider"] == "telegram"]
+    assert abs(row["dueAt"] - time.time() - wait) < 30
+    shown = backend.call("GET", "/api/integrations/telegram/credentials").json
+    assert shown["status"] == "connected"
+    assert "webhooks" in shown["lastError"]["message"]
+
+
+def test_three_workflows_in_a_row_are_one_subscription_after_the_fact(
+    backend: Backend, ready: TelegramServer
+) -> None:
+    kinds = ["message", "callback_query", "poll_answer"]
+    create(backend, flow(trigger={"type": f"telegram.{kinds[0]}"}))
+    ready.fail(too_many(1), method="setWebhook")
+    made = [create(backend, flow(trigger={"type": f"telegram.{kind}"})) for kind in kinds[1:]]
+    assert [answer.status for answer in made] == [200, 200]
+    assert "warning" in made[0].json
+    minute_later(backend)
+    assert check(backend) == {"connected": 1}
+    assert set(ready.webhooks[ready.token]["allowed_updates"]) == set(kinds)
+    assert len(ready.called("setWebhook")) == 3
+
+
+def test_a_process_that_dies_after_the_write_leaves_a_connection_that_is_brought_in_line(
+    backend: Backend, ready: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Subscriptions, "bring_in_line", die)
+        with pytest.raises(SystemExit):
+            create(backend, flow(trigger={"type": "telegram.message"}))
+    assert not ready.webhooks
+    (row,) = [row for row in backend.aws.rows("ConnectionsTable") if row["provider"] == "telegram"]
+    assert row["dueAt"] <= time.time() + 60
+    minute_later(backend)
+    assert check(backend) == {"connected": 1}
+    assert ready.webhooks[ready.token]["allowed_updates"] == ["message"]
 
 
 def test_hostile_names_are_kept_as_they_are(backend: Backend, ready: TelegramServer) -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.backend import Answer, Backend
-from tests.fakes.telegram import TelegramServer, bad_gateway
+from tests.fakes.telegram import TelegramServer, bad_gateway, too_many
+from tests.integration.checks import check, minute_later
 from tests.integration.test_create_workflow import flow, step
 
 
@@ -57,6 +58,22 @@ def test_a_provider_that_is_down_does_not_keep_a_workflow(
     telegram.fail(*[bad_gateway()] * 3)
     assert delete(backend, made["workflowId"]).status == 200
     assert backend.aws.rows("WorkflowsTable") == []
+
+
+def test_deleting_in_a_row_leaves_nothing_registered(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    kinds = ["message", "callback_query", "poll_answer"]
+    made = [backend.create_workflow(flow(trigger={"type": f"telegram.{kind}"})) for kind in kinds]
+    assert telegram.webhooks
+    telegram.fail(too_many(30), method="setWebhook")
+    telegram.fail(too_many(30), method="deleteWebhook")
+    for each in made:
+        assert delete(backend, each["workflowId"]).status == 200
+    assert telegram.webhooks
+    minute_later(backend)
+    assert check(backend) == {"connected": 1}
+    assert not telegram.webhooks
 
 
 def test_another_tenants_workflow_stays(backend: Backend) -> None:

@@ -9,26 +9,15 @@ import pytest
 
 from integrations.entry import wiring
 from integrations.storage.aws import item
-from tests.backend import Answer, Backend, LambdaContext, event
+from tests.backend import Answer, Backend
 from tests.fakes.facebook import LONG, FacebookStandIn
 from tests.fakes.google import Book, Failure, FakeGoogle
 from tests.fakes.telegram import TelegramServer, bad_gateway
+from tests.integration.checks import check, make_due
 from tests.integration.oauth import connect
 from tests.integration.test_every_function import flow
 
 DAY = 24 * 3600
-
-
-def check(backend: Backend, seconds: float = 900) -> dict[str, int]:
-    counts: dict[str, int] = backend.invoke(
-        "refresh_connections", event("refresh_connections", "schedule"), LambdaContext(seconds)
-    )
-    return counts
-
-
-def make_due(backend: Backend) -> None:
-    for row in backend.aws.rows("ConnectionsTable"):
-        backend.aws.put("ConnectionsTable", item(row | {"dueAt": int(time.time()) - 1}))
 
 
 def due_in(backend: Backend) -> float:

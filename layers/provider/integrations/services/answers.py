@@ -194,6 +194,10 @@ class WorkflowAnswer(Answer):
     trigger: dict[str, Any]
     steps: list[dict[str, Any]]
     webhook_url: str | None = Field(None, description="Where the events that start it come in.")
+    warning: str | None = Field(
+        None,
+        description="Why the provider does not send the trigger's events yet, when it was saved.",
+    )
 
 
 class WorkflowPage(Answer):

@@ -1,27 +1,48 @@
 """What providers are asked to send: just what the enabled workflows wait for.
 
-Any number of workflows share one target (a bot, a page). What a provider was last asked for is kept
-in the connection's row, so that it is asked only when that changes: once for the first workflow
-that needs it, and to stop after the last.
+Any number of workflows share one target (a bot, a page). What a provider was last asked for stands
+in the connection's record, so that it is asked only when that changes: once for the first workflow
+that needs it, and to stop after the last. A workflow is saved or deleted first, then the provider
+is asked for what is wanted now; one that cannot be asked is asked again soon by the schedule, so
+that no workflow's saving depends on it.
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import SecretStr
 
-from integrations.errors import UnknownConnection
-from integrations.models import Json
+from integrations.errors import (
+    IntegrationError,
+    InvalidInput,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    UnknownConnection,
+)
+from integrations.models import Json, now
 from integrations.providers import registry
 from integrations.providers.base import Call, Provider, Subscription
 from integrations.services.triggers import target_of, trigger_key
-from integrations.services.vault import Vault
+from integrations.services.vault import CHECK_EVERY, Vault
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.pages import Pages
 from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import Workflows
+
+SOON = timedelta(minutes=1)
+"""When a provider that could not be asked is asked again, and when a process that died is made up
+for: the schedule runs each minute."""
+
+LATER = timedelta(hours=1)
+"""The longest wait that a provider may ask for."""
+
+ROUNDS = 3
+"""How often what is wanted may change while the provider is asked."""
 
 type Wanted = dict[str, list[str]]
 """Target → the trigger types that workflows wait for there."""
@@ -40,6 +61,7 @@ class Subscriptions:
         app_secret: AppSecret,
         *,
         public_url: str,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._connections = connections
         self._webhooks = webhooks
@@ -48,41 +70,76 @@ class Subscriptions:
         self._vault = vault
         self._app_secret = app_secret
         self._public_url = public_url
+        self._clock = clock
 
-    def sync(
-        self,
-        tenant: str,
-        provider_id: str,
-        name: str,
-        *,
-        also: Mapping[str, Json] | None = None,
-    ) -> None:
-        """Ask the provider for what the enabled workflows need, where that differs from before.
+    def expect_change(self, connection: Connection, trigger: Mapping[str, Json] | None) -> None:
+        """Have the schedule look soon, as what is wanted is about to change.
+
+        To be called before the change is written: a process that dies right after it leaves a
+        connection that is brought in line all the same.
 
         Args:
-            tenant: Whose connection.
-            provider_id: At which provider.
-            name: Its name.
-            also: A trigger that is about to be saved: then nothing that is sent now is stopped,
-                for what it may replace still stands.
+            connection: Whose workflows are about to change.
+            trigger: The one that is about to be saved; ``None`` where a workflow goes away.
+        """
+        provider = registry.get(connection.provider)
+        if not self._subscribes(provider):
+            return
+        present = _subscribed(connection)
+        coming = _wanted(provider, connection, [dict(trigger)]) if trigger else {}
+        if trigger and _joined(present, coming) == present:
+            return
+        if trigger or present:
+            self._connections.check_at(connection, self._clock() + SOON)
+
+    def bring_in_line(self, tenant: str, provider_id: str, name: str) -> IntegrationError | None:
+        """Ask the provider for what the enabled workflows need now; where that fails, soon again.
+
+        Returns:
+            Why it is still to be done; ``None`` where it is done.
+        """
+        try:
+            self.sync(tenant, provider_id, name)
+        except UnknownConnection:
+            return None
+        except IntegrationError as failure:
+            with suppress(UnknownConnection):
+                connection = self._connections.get(tenant, provider_id, name)
+                message = f"Its webhooks could not be set up: {failure.detail}"
+                self._connections.record_error(
+                    connection,
+                    failure.code,
+                    message,
+                    status=None,
+                    due_at=self._clock() + _wait(failure),
+                )
+            return failure
+        return None
+
+    def sync(self, tenant: str, provider_id: str, name: str) -> None:
+        """Ask the provider for what the enabled workflows need, where that differs from before.
 
         Raises:
             UnknownConnection: There is none.
             ProviderError: The provider refuses.
         """
         provider = registry.get(provider_id)
-        if provider.inbound is None or provider.inbound.subscribe is None or not self._public_url:
+        if not self._subscribes(provider):
             return
+        # What somebody else saves in between is seen by the next round, his or ours.
+        for _ in range(ROUNDS):
+            connection = self._connections.get_sealed(tenant, provider_id, name)
+            triggers = [
+                workflow.definition["trigger"]
+                for workflow in self._workflows.of_tenant(tenant)
+                if workflow.enabled and connection.key in workflow.uses
+            ]
+            wanted = _wanted(provider, connection, triggers)
+            if wanted == _subscribed(connection):
+                return
+            self._apply(provider, connection, wanted)
         connection = self._connections.get(tenant, provider_id, name)
-        triggers = [
-            workflow.definition["trigger"]
-            for workflow in self._workflows.of_tenant(tenant)
-            if workflow.enabled and connection.key in workflow.uses
-        ]
-        wanted = _wanted(provider, connection, [*triggers, *([dict(also)] if also else [])])
-        if also:
-            wanted = _joined(_subscribed(connection), wanted)
-        self._apply(provider, connection, wanted)
+        self._connections.check_at(connection, self._clock() + SOON)
 
     def stop(self, connection: Connection) -> None:
         """Ask the provider to send nothing more."""
@@ -90,13 +147,15 @@ class Subscriptions:
         if provider.inbound and provider.inbound.unsubscribe and connection.subscribed:
             self._apply(provider, connection, {})
 
+    def _subscribes(self, provider: Provider) -> bool:
+        inbound = provider.inbound
+        return bool(inbound and inbound.subscribe and self._public_url)
+
     def _apply(self, provider: Provider, connection: Connection, wanted: Wanted) -> None:
         inbound = provider.inbound
         if inbound is None or inbound.subscribe is None or inbound.unsubscribe is None:
             return
         before = _subscribed(connection)
-        if wanted == before:
-            return
         changed = {
             target: wanted[target] for target in wanted if wanted[target] != before.get(target)
         }
@@ -106,17 +165,17 @@ class Subscriptions:
             if target not in wanted and not self._others_need(connection, target, before[target])
         ]
         for target, events in changed.items():
-            wish = self._subscription(connection, target, events)
-            self._ask(connection, inbound.subscribe, wish)
+            self._ask(connection, inbound.subscribe, self._subscription(connection, target, events))
         for target in gone:
-            wish = self._subscription(connection, target, [])
-            self._ask(connection, inbound.unsubscribe, wish)
+            self._ask(connection, inbound.unsubscribe, self._subscription(connection, target, []))
         try:
-            held = self._connections.get(connection.tenant, connection.provider, connection.name)
+            present = self._connections.get(connection.tenant, connection.provider, connection.name)
         except UnknownConnection:
             return
-        kept = json.dumps({"account": connection.account.id, "wanted": wanted}, sort_keys=True)
-        self._connections.record_subscription(held, kept if wanted else None)
+        record = json.dumps({"account": connection.account.id, "wanted": wanted}, sort_keys=True)
+        self._connections.record_subscription(
+            present, record if wanted else None, due_at=self._vault.next_check()
+        )
 
     def _others_need(self, connection: Connection, target: str, events: list[str]) -> bool:
         """Whether another connection that holds the page waits for it by the stack's one app."""
@@ -136,10 +195,13 @@ class Subscriptions:
         self,
         connection: Connection,
         ask: Callable[[Call[Any], Subscription], None],
-        wish: Subscription,
+        subscription: Subscription,
     ) -> None:
         self._vault.use(
-            connection.tenant, connection.provider, connection.name, lambda call: ask(call, wish)
+            connection.tenant,
+            connection.provider,
+            connection.name,
+            lambda call: ask(call, subscription),
         )
 
     def _subscription(
@@ -167,9 +229,19 @@ class Subscriptions:
 def _subscribed(connection: Connection) -> Wanted:
     if not connection.subscribed:
         return {}
-    held = json.loads(connection.subscribed)
-    wanted: Wanted = held["wanted"] if held["account"] == connection.account.id else {}
+    record = json.loads(connection.subscribed)
+    wanted: Wanted = record["wanted"] if record["account"] == connection.account.id else {}
     return wanted
+
+
+def _wait(failure: IntegrationError) -> timedelta:
+    """How long until the provider is asked again: what will not change by itself waits a day."""
+    match failure:
+        case RateLimited(retry_after=seconds) | ProviderUnavailable(retry_after=seconds):
+            return max(SOON, min(timedelta(seconds=seconds or 0), LATER))
+        case ProviderError() | InvalidInput():
+            return CHECK_EVERY
+    return SOON
 
 
 def _joined(one: Wanted, other: Wanted) -> Wanted:

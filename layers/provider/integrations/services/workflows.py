@@ -11,8 +11,10 @@ from pydantic import ValidationError
 
 from integrations.errors import (
     FieldError,
+    IntegrationError,
     InvalidWorkflow,
-    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
     UnknownAction,
     UnknownConnection,
     UnknownProvider,
@@ -40,7 +42,7 @@ from integrations.storage.workflows import StoredWorkflow, Workflows
 from integrations.workflows.definition import check
 from integrations.workflows.schedules import Schedule
 
-SET_HERE = frozenset({"workflowId", "version", "createdAt", "updatedAt", "webhookUrl"})
+SET_HERE = frozenset({"workflowId", "version", "createdAt", "updatedAt", "webhookUrl", "warning"})
 """What an answer holds beside the definition."""
 
 
@@ -98,7 +100,9 @@ class WorkflowService:
         found, token = self._workflows.page(tenant, limit=limit, next_token=next_token)
         return WorkflowPage(items=[self._answer(each) for each in found], next_token=token)
 
-    def _answer(self, workflow: StoredWorkflow) -> WorkflowAnswer:
+    def _answer(
+        self, workflow: StoredWorkflow, failure: IntegrationError | None = None
+    ) -> WorkflowAnswer:
         definition = cast("dict[str, Any]", workflow.definition)
         key = workflow.trigger_key or ""
         webhook_id = key.partition("#")[0] if "#" in key else ""
@@ -112,6 +116,7 @@ class WorkflowService:
             trigger=definition["trigger"],
             steps=definition["steps"],
             webhook_url=f"{self._public_url}/api/webhooks/{webhook_id}" if webhook_id else None,
+            warning=_warning(failure) if failure else None,
         )
 
     # -- saving ------------------------------------------------------------------------------
@@ -121,7 +126,6 @@ class WorkflowService:
 
         Raises:
             InvalidWorkflow: With the place of every mistake.
-            ProviderError: The provider refuses to send what the trigger waits for.
         """
         return self._save(tenant, f"wf_{secrets.token_hex(10)}", definition, None)
 
@@ -135,7 +139,6 @@ class WorkflowService:
             UnknownWorkflow: There is none with this id.
             InvalidWorkflow: With the place of every mistake.
             VersionConflict: Somebody else changed it at this moment.
-            ProviderError: The provider refuses to send what the trigger waits for.
         """
         earlier = self._workflows.get(tenant, workflow_id)
         if isinstance(definition, dict):
@@ -148,10 +151,10 @@ class WorkflowService:
     def _save(
         self, tenant: str, workflow_id: str, definition: Json, earlier: StoredWorkflow | None
     ) -> WorkflowAnswer:
-        """Ask the provider, set the schedule, write.
+        """Set the schedule, write, and ask the provider to send what the trigger waits for.
 
-        In this order, so that a process that dies in between leaves nothing but an event that finds
-        no workflow.
+        A process that dies in between leaves a schedule that finds no workflow, or a connection
+        that the schedule of checks brings in line.
         """
         checked = check(definition, ProviderCatalogue())
         stored = checked.stored()
@@ -170,12 +173,10 @@ class WorkflowService:
         if bound.connection:
             uses.add(bound.connection.key)
             if enabled:
-                self._subscriptions.sync(
-                    tenant,
-                    bound.connection.provider,
-                    bound.connection.name,
-                    also=trigger,
-                )
+                self._subscriptions.expect_change(bound.connection, trigger)
+        if earlier and earlier.definition["trigger"] != trigger:
+            for connection in self._heard_by(earlier):
+                self._subscriptions.expect_change(connection, None)
         schedule = checked.schedule()
         if schedule and enabled:
             self._put_schedule(tenant, workflow_id, schedule)
@@ -196,9 +197,14 @@ class WorkflowService:
             ),
             replaces=earlier.version if earlier else None,
         )
+        failure = None
+        if bound.connection and enabled:
+            failure = self._subscriptions.bring_in_line(
+                tenant, bound.connection.provider, bound.connection.name
+            )
         if earlier:
             self._let_go(earlier, keeps_schedule=schedule is not None and enabled)
-        return self._answer(workflow)
+        return self._answer(workflow, failure)
 
     def _put_schedule(self, tenant: str, workflow_id: str, schedule: Schedule) -> None:
         try:
@@ -282,6 +288,8 @@ class WorkflowService:
             UnknownWorkflow: There is none with this id.
         """
         workflow = self._workflows.get(tenant, workflow_id)
+        for connection in self._heard_by(workflow):
+            self._subscriptions.expect_change(connection, None)
         self._workflows.delete(workflow)
         self._let_go(workflow, keeps_schedule=False)
         return WorkflowDeleted()
@@ -289,19 +297,31 @@ class WorkflowService:
     def _let_go(self, earlier: StoredWorkflow, *, keeps_schedule: bool) -> None:
         """Stop what a replaced or deleted workflow alone had needed.
 
-        A provider that cannot be asked now is asked again by the daily check.
+        A provider that cannot be asked now is asked again soon.
         """
         trigger = cast("dict[str, Any]", earlier.definition["trigger"])
         if trigger["type"] == "schedule" and not keeps_schedule:
             self._schedules.delete(earlier.tenant, earlier.workflow_id)
-        name = str(trigger.get("connection") or DEFAULT_CONNECTION)
-        for provider_id in providers_of(str(trigger["type"])):
-            if f"{provider_id}#{name}" not in earlier.uses:
-                continue
-            try:
-                self._subscriptions.sync(earlier.tenant, provider_id, name)
-            except (ProviderError, UnknownConnection):
-                continue
+        for connection in self._heard_by(earlier):
+            self._subscriptions.bring_in_line(
+                connection.tenant, connection.provider, connection.name
+            )
+
+    def _heard_by(self, workflow: StoredWorkflow) -> list[Connection]:
+        """The connection that a workflow's events come by, where there still is one."""
+        if not workflow.trigger_connection:
+            return []
+        provider_id, _, name = workflow.trigger_connection.partition("#")
+        try:
+            return [self._connections.get(workflow.tenant, provider_id, name)]
+        except UnknownConnection:
+            return []
+
+
+def _warning(failure: IntegrationError) -> str:
+    again = isinstance(failure, RateLimited | ProviderUnavailable)
+    when = "It is asked again soon" if again else "It is asked again each day"
+    return f"The provider does not send the trigger's events yet: {failure.detail} {when}."
 
 
 def _missing_connections(

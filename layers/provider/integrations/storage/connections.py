@@ -284,12 +284,11 @@ class Connections:
             connection, {name: until.timestamp()}, remove=tuple(sorted(ended - {name}))
         )
 
-    def record_subscription(self, connection: Connection, subscribed: str | None) -> None:
+    def record_subscription(
+        self, connection: Connection, subscribed: str | None, *, due_at: datetime | None = None
+    ) -> None:
         """Keep what the provider was asked to send; ``None`` for nothing."""
-        if subscribed:
-            self._update(connection, {"subscribed": subscribed})
-        else:
-            self._update(connection, {}, remove=("subscribed",))
+        self._update(connection, {"subscribed": subscribed}, due_at=due_at)
 
     def lease(self, connection: Connection, until: datetime) -> bool:
         """Take the lease for refreshing these credentials. ``False``: another holds it."""

@@ -107,9 +107,10 @@ class Workflows:
         return [_workflow(attributes(held)) for held in page["Items"]], token
 
     def of_tenant(self, tenant: str) -> Iterator[StoredWorkflow]:
-        """All the tenant's workflows."""
+        """All the tenant's workflows, read consistently: one saved a moment ago is among them."""
         query = {
             "TableName": self._table,
+            "ConsistentRead": True,
             "KeyConditionExpression": "tenant = :tenant",
             "ExpressionAttributeValues": item({":tenant": tenant}),
         }

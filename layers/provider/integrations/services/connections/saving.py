@@ -10,7 +10,6 @@ from pydantic import SecretStr
 from integrations.errors import (
     FieldError,
     InvalidInput,
-    ProviderError,
     UnknownWebhook,
     VersionConflict,
 )
@@ -129,12 +128,8 @@ class ConnectionSaver:
         if earlier and earlier.webhook_id not in (None, written.webhook_id):
             self._webhooks.delete_of(earlier)
         self._ownership.hold(written, written.account)
-        try:
-            self._subscriptions.sync(tenant, provider.id, name)
-        except ProviderError as failure:
-            # The credentials are good and kept; the daily check asks the provider again.
-            message = f"Its webhooks could not be set up: {failure.detail}"
-            self._connections.record_error(written, failure.code, message, status=None)
+        # The credentials are good and stored, whatever the provider says to that.
+        self._subscriptions.bring_in_line(tenant, provider.id, name)
         return self._reader.answer(written, webhook)
 
     def _webhook(

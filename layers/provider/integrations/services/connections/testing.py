@@ -118,11 +118,7 @@ class ConnectionTester:
             due_at = self._vault.next_check(soon=soon)
             return self._record_failure(tenant, provider_id, name, failure, due_at=due_at)
         self._record_success(opened, verified)
-        try:
-            self._subscriptions.sync(tenant, provider_id, name)
-        except ProviderError as failure:
-            connection = self._connections.get(tenant, provider_id, name)
-            self._connections.record_error(connection, failure.code, failure.detail, status=None)
+        self._subscriptions.bring_in_line(tenant, provider_id, name)
         return "connected"
 
     def _record_success(self, opened: Opened, verified: Verified[Any]) -> None:
