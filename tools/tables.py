@@ -123,7 +123,7 @@ FILTERS = {
     "Text": [
         "trigger.note|upper",
         "trigger.note|lower",
-        "trigger.note|title",
+        '"it\'s ready"|title',
         "'tea and cake'|capitalize",
         "trigger.name|trim",
         "trigger.note|replace('soon', 'today')",
@@ -140,6 +140,7 @@ FILTERS = {
         "-3|abs",
         "3.14159|round(2)",
         "trigger.total|number(2, ',', '.')",
+        "2.5|number(0)",
     ],
     "Lists": [
         "trigger.tags|first",
@@ -168,6 +169,7 @@ FILTERS = {
     "Times": [
         "trigger.at|date('%-d %B %Y, %H:%M', 'Europe/Zurich')",
         "trigger.at|dateAdd(days=1, hours=2)",
+        "trigger.at|dateAdd(months=1, tz='Europe/Zurich')",
         "trigger.at|timestamp",
     ],
 }

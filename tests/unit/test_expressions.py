@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from integrations.errors import ExpressionError
 from integrations.models import Json
 from integrations.workflows import expressions
+from integrations.workflows.expressions import parser
 
 NOW = datetime(2026, 11, 22, 12, 30, 5, tzinfo=UTC)
 CONTEXT: dict[str, Json] = {
@@ -305,7 +306,7 @@ def test_a_template_is_understood_once_and_not_remembered_for_ever() -> None:
     assert expressions.template(source) is expressions.template(source)
     for number in range(3000):
         expressions.template(f"{{{{ {number} }}}}" + "x" * 100)
-    assert sum(len(text) for text, _ in expressions._understood) <= expressions.MAX_CACHED
+    assert sum(len(text) for text, _ in parser._understood) <= parser.MAX_CACHED
 
 
 # -- Hostile templates -----------------------------------------------------------------------

@@ -1,28 +1,17 @@
-"""The values that expressions work on, and the budget that every evaluation has to live on.
-
-Values are JSON, plus ``Missing`` for what is not there. Nothing here grows without the budget being
-asked first, so neither time nor memory depends on what a template wants.
-"""
+"""The values that expressions work on: JSON, plus ``Missing`` for what is not there."""
 
 import json
 import math
-import time
 from typing import Any, Final, cast
 
 from integrations.errors import ExpressionError
 from integrations.models import Json
-
-MAX_CHARACTERS: Final = 256 * 1024
-"""The most that one value may hold, counting each character and each item."""
+from integrations.workflows.expressions.budget import Budget
 
 MAX_INDENTED: Final = 16 * 1024
-MAX_DEPTH: Final = 64
 MAX_INTEGER_BITS: Final = 256
-MAX_EVALUATION_STEPS: Final = 200_000
-MAX_ALLOCATED: Final = 8 * 1024 * 1024
-MAX_SECONDS: Final = 5.0
+WORD_BITS: Final = 64
 
-_STEPS_BETWEEN_CLOCK_READS: Final = 1024
 
 type Value = Any
 """JSON or ``Missing``. The type checker cannot follow what a template does; the functions look."""
@@ -46,84 +35,6 @@ class Missing:
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-
-
-class Budget:
-    """What one evaluation may spend. Spending more raises ``ExpressionError``."""
-
-    __slots__ = ("_allocated", "_next_look", "_started", "_steps")
-
-    def __init__(self) -> None:
-        self._steps = 0
-        self._allocated = 0
-        self._next_look = _STEPS_BETWEEN_CLOCK_READS
-        self._started = time.monotonic()
-
-    def step(self, count: int = 1) -> None:
-        """Pay for work: an operation, a round of a loop, an item that is looked at."""
-        self._steps += count
-        if self._steps < self._next_look:
-            return
-        if self._steps > MAX_EVALUATION_STEPS:
-            raise ExpressionError(f"takes more than {MAX_EVALUATION_STEPS} steps")
-        self._next_look = self._steps + _STEPS_BETWEEN_CLOCK_READS
-        if time.monotonic() - self._started > MAX_SECONDS:
-            raise ExpressionError(f"takes longer than {MAX_SECONDS:.0f} seconds")
-
-    def allocate(self, characters: int) -> None:
-        """Pay for a value of this size before it is made."""
-        if characters > MAX_CHARACTERS:
-            raise ExpressionError(f"gives a value of more than {MAX_CHARACTERS} characters")
-        self._allocated += characters
-        if self._allocated > MAX_ALLOCATED:
-            raise ExpressionError(f"needs more than {MAX_ALLOCATED} characters of memory")
-
-    def read(self, value: Value) -> None:
-        """Pay for reading a text through: a step for each 256 characters."""
-        if isinstance(value, str):
-            self.step(1 + len(value) // 256)
-
-    def weigh(self, value: Value) -> int:
-        """Pay for looking at a value through and through.
-
-        Returns:
-            Its size in characters and items, at most ``MAX_CHARACTERS``.
-
-        Raises:
-            ExpressionError: It is larger than that, or nested too deeply. The same list taken into
-                another one twice, and so on, is found out here before anything walks through it.
-        """
-        size = 0
-        pending: list[tuple[Value, int]] = [(value, 1)]
-        while pending:
-            self.step()
-            node, depth = pending.pop()
-            if depth > MAX_DEPTH:
-                raise ExpressionError(f"gives a value nested more than {MAX_DEPTH} levels deep")
-            if isinstance(node, str):
-                size += len(node)
-            elif isinstance(node, list):
-                size += len(node)
-                if size <= MAX_CHARACTERS:
-                    pending.extend((item, depth + 1) for item in node)
-            elif isinstance(node, dict):
-                size += sum(map(len, node)) + len(node)
-                if size <= MAX_CHARACTERS:
-                    pending.extend((item, depth + 1) for item in node.values())
-            size += 1
-            if size > MAX_CHARACTERS:
-                raise ExpressionError(f"gives a value of more than {MAX_CHARACTERS} characters")
-        return size
-
-    def built[T: (list[Value], dict[str, Value])](self, value: T) -> T:
-        """Pay for a list or an object that has just been put together of values that were there."""
-        self.allocate(self.weigh(value))
-        return value
-
-    def text(self, value: str) -> str:
-        """Pay for a text that has just been made; its size was bounded by what it was made of."""
-        self.allocate(len(value))
-        return value
 
 
 def describe(value: Value) -> str:
@@ -152,7 +63,7 @@ def as_number(value: Value) -> int | float:
 def as_integer(value: Value) -> int:
     """``value``, where it is a whole number that fits a machine word."""
     number = as_number(value)
-    if not isinstance(number, int) or number.bit_length() > 63:  # noqa: PLR2004 - a machine word
+    if not isinstance(number, int) or number.bit_length() >= WORD_BITS:
         raise ExpressionError(f"needs a whole number, not {str(number)[:40]}")
     return number
 

@@ -1,0 +1,169 @@
+"""Templates and expressions evaluated: what the rest of the backend calls."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+
+from integrations.errors import ExpressionError
+from integrations.models import Json
+from integrations.workflows.expressions.access import Evaluation
+from integrations.workflows.expressions.budget import MAX_CHARACTERS, MAX_DEPTH, Budget
+from integrations.workflows.expressions.compiler import Frame, Template
+from integrations.workflows.expressions.parser import expression, is_template, template
+from integrations.workflows.expressions.values import Value, detached, present
+
+
+def render(
+    value: Json,
+    context: Mapping[str, Json],
+    *,
+    now: datetime,
+    place: str,
+    budget: Budget | None = None,
+) -> Json:
+    """Evaluate every template in a JSON value, however deep; the names of fields are left alone.
+
+    Args:
+        value: The value, e.g. a step's parameters.
+        context: The names that templates see. ``secrets`` (name → value) is for what is sent
+            alone: what is recorded is rendered with names in the place of values.
+        now: What ``now()`` gives.
+        place: Where the value stands, for the errors' sake, e.g. ``params``.
+        budget: What it may spend; one of its own by default.
+
+    Returns:
+        A value of its own, which shares nothing with the context.
+
+    Raises:
+        ExpressionError: A template does not evaluate; the detail begins with its place.
+    """
+    rendering = _Rendering(context, Evaluation(now, budget or Budget()))
+    return rendering.value(value, place, 0)
+
+
+def evaluate(
+    source: str,
+    context: Mapping[str, Json],
+    *,
+    now: datetime,
+    place: str,
+    budget: Budget | None = None,
+) -> Json:
+    """Evaluate one expression, with its ``{{ }}`` or without; its value keeps its type.
+
+    Raises:
+        ExpressionError: It does not evaluate; the detail begins with ``place``.
+    """
+    evaluation = Evaluation(now, budget or Budget())
+    with _at(place):
+        understood = expression(source, evaluation.budget)
+        value = _run(understood, Frame(dict(context), evaluation))
+        return detached(evaluation.budget, value)
+
+
+def truth(
+    source: str,
+    context: Mapping[str, Json],
+    *,
+    now: datetime,
+    place: str,
+    budget: Budget | None = None,
+) -> bool:
+    """Whether a condition holds: false are ``false``, ``null``, 0 and what is empty.
+
+    Raises:
+        ExpressionError: It does not evaluate; the detail begins with ``place``.
+    """
+    evaluation = Evaluation(now, budget or Budget())
+    with _at(place):
+        understood = expression(source, evaluation.budget)
+        value = _run(understood, Frame(dict(context), evaluation))
+        return bool(present(value))
+
+
+def references(value: Json) -> set[str]:
+    """The ids of the steps that the templates in a JSON value name.
+
+    Raises:
+        ExpressionError: A template in it is not in the grammar.
+    """
+    return {step for each in templates_in(value) for step, _ in each.steps}
+
+
+def secret_names(value: Json) -> set[str]:
+    """The names of the secrets that the templates in a JSON value name.
+
+    Raises:
+        ExpressionError: A template in it is not in the grammar.
+    """
+    return {name for each in templates_in(value) for name in each.secrets}
+
+
+def templates_in(value: Json) -> Iterator[Template]:
+    """Every template in a JSON value, understood."""
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, str):
+            if is_template(node):
+                yield template(node)
+        elif isinstance(node, dict):
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
+
+
+class _Rendering:
+    """The evaluation of all the templates in one value, on one budget."""
+
+    def __init__(self, context: Mapping[str, Json], evaluation: Evaluation) -> None:
+        self.frame = Frame(dict(context), evaluation)
+        self.size = 0
+
+    def value(self, value: Json, place: str, depth: int) -> Json:
+        if depth > MAX_DEPTH:
+            raise ExpressionError(f"{place}: nested more than {MAX_DEPTH} levels deep")
+        if isinstance(value, dict):
+            return {
+                key: self.value(each, f"{place}.{key}", depth + 1) for key, each in value.items()
+            }
+        if isinstance(value, list):
+            return [self.value(each, f"{place}[{i}]", depth + 1) for i, each in enumerate(value)]
+        if not isinstance(value, str) or not is_template(value):
+            return value
+        with _at(place):
+            budget = self.frame.budget
+            result = _run(template(value, budget), self.frame)
+            self.size += budget.weigh(result)
+            if self.size > MAX_CHARACTERS:
+                raise ExpressionError(f"makes it more than {MAX_CHARACTERS} characters in all")
+            return detached(budget, result)
+
+
+def _run(understood: Template, frame: Frame) -> Value:
+    """Run a template; where it sees secrets, no reason for a failure may show a value."""
+    if not understood.secrets:
+        return understood.run(frame)
+    known = frame.names.get("secrets")
+    for name in sorted(understood.secrets):
+        if not isinstance(known, Mapping) or name not in known:
+            raise ExpressionError(f"there is no secret {name[:64]!r}")
+    try:
+        return present(understood.run(frame))
+    except (ExpressionError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError):
+        detail = "cannot be evaluated; the reason is not shown, for it may show a secret"
+        raise ExpressionError(detail) from None
+
+
+@contextmanager
+def _at(place: str) -> Iterator[None]:
+    """Give every failure its place, and make an ``ExpressionError`` of whatever it is."""
+    try:
+        yield
+    except ExpressionError as error:
+        raise ExpressionError(f"{place}: {error.detail}") from None
+    except RecursionError:
+        raise ExpressionError(f"{place}: is nested too deeply") from None
+    except (ArithmeticError, TypeError, ValueError, LookupError, AttributeError) as error:
+        # Two values that do not go together, in a way that no function above has words for.
+        raise ExpressionError(f"{place}: cannot be evaluated ({error})"[:300]) from None
