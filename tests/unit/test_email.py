@@ -1,9 +1,11 @@
 """The e-mail provider against a mail server on loopback: every login, every refusal, every byte."""
 
 import base64
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
+import idna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,9 +106,9 @@ def sent(server: MailServer, caller: Call[EmailCredentials], **params: Any) -> M
     return server.mails[-1]
 
 
-def open_call(server: MailServer | ScriptedServer) -> Call[EmailCredentials]:
+def open_call(server: MailServer | ScriptedServer, **more: Any) -> Call[EmailCredentials]:
     given = {"user": None, "pass": None, "from": USER, "secure": "none"}
-    return call(server, given)
+    return call(server, given | more)
 
 
 # -- Credentials -----------------------------------------------------------------------------
@@ -378,6 +380,65 @@ def test_what_was_said_before_starttls_does_not_count_after_it(authority: Author
     assert not any(line.startswith(b"AUTH") for line in injecting.heard)
 
 
+# -- The introduction ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({}, "example.com"),
+        ({"from": "Shop <shop@bücher.example>"}, "xn--bcher-kva.example"),
+        ({"heloName": "mail.example.net"}, "mail.example.net"),
+    ],
+)
+def test_we_introduce_ourselves_by_the_senders_domain_or_a_setting(
+    given: dict[str, Any], name: str
+) -> None:
+    with ScriptedServer(b"220 x\r\n", b"250 x\r\n", b"250 x\r\n") as scripted:
+        provider.verify(open_call(scripted, **given))
+    assert scripted.heard[0] == f"ehlo {name}\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("answers", "error", "reason"),
+    [
+        ([b"421 4.7.0 too many from you (EHLO)\r\n"], ProviderUnavailable, "421 4.7.0 too many"),
+        ([b"550 5.7.1 your name is bad\r\n"], RequestRejected, "550 5.7.1 your name is bad"),
+        ([b"502 no EHLO\r\n", b"554 nor HELO\r\n"], RequestRejected, "502 no EHLO"),
+        ([b"250-x\r\n250 STARTTLS\r\n", b"454 4.7.0 no TLS\r\n"], ProviderUnavailable, "454"),
+    ],
+)
+def test_the_servers_own_reason_is_told(
+    answers: list[bytes], error: type[ProviderError], reason: str
+) -> None:
+    secure = "starttls" if len(answers) > 1 and b"STARTTLS" in answers[0] else "none"
+    with ScriptedServer(b"220 x\r\n", *answers) as scripted, pytest.raises(error) as failure:
+        provider.verify(open_call(scripted, secure=secure))
+    assert reason in failure.value.detail
+
+
+def test_an_old_server_without_ehlo_is_asked_by_helo() -> None:
+    answers = (b"500 what?\r\n", b"250 x\r\n", b"250 x\r\n")
+    with ScriptedServer(b"220 x\r\n", *answers) as old:
+        provider.verify(open_call(old))
+    assert [line[:4] for line in old.heard] == [b"ehlo", b"helo", b"NOOP"]
+
+
+def test_what_a_server_says_while_a_message_is_still_sent_is_its_reason() -> None:
+    answers = (b"250 x\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n552 5.3.4 too big\r\n")
+    with (
+        ScriptedServer(b"220 x\r\n", *answers) as small,
+        pytest.raises(RequestRejected, match=r"552 5\.3\.4 too big"),
+    ):
+        send(open_call(small), text="x" * 4_000_000)
+
+
+@pytest.mark.parametrize("name", ["a b.example", "x\r\ny", "-", "[127.0.0.1]"])
+def test_a_name_that_no_server_has_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        credentials(heloName=name)
+
+
 # -- The guard -------------------------------------------------------------------------------
 
 
@@ -576,7 +637,8 @@ def test_international_addresses_go_by_smtputf8(server: MailServer) -> None:
     mail = sent(server, call(server), to="Jörg <jörg@example.com>")
     assert mail.recipients == ["jörg@example.com"]
     assert {"SMTPUTF8", "BODY=8BITMIME"} <= set(mail.options)
-    assert "Jörg <jörg@example.com>".encode() in mail.raw
+    assert "<jörg@example.com>".encode() in mail.raw
+    assert mail.message["To"] == "Jörg <jörg@example.com>"
     hidden = sent(server, call(server), bcc="jörg@example.com")
     assert hidden.recipients == ["ann@example.com", "jörg@example.com"]
     assert hidden.raw.isascii()
@@ -590,6 +652,31 @@ def test_international_addresses_need_a_server_that_takes_them() -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("faß.de", "xn--fa-hia.de"),
+        ("FAß.DE", "xn--fa-hia.de"),
+        ("βόλος.com", "xn--nxasmm1c.com"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("bu\u0308cher.example", "xn--bcher-kva.example"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("Example.COM", "Example.COM"),
+        ("r3---sn.example.com", "r3---sn.example.com"),
+    ],
+)
+def test_mail_goes_to_the_domain_that_was_typed(typed: str, written: str) -> None:
+    params = SendEmail.model_validate(MAIL | {"to": f"ann@{typed}"})
+    assert params.recipients == [f"ann@{written}"]
+    if not typed.isascii():
+        assert idna.decode(written) == unicodedata.normalize("NFC", typed.lower())
+
+
+@pytest.mark.parametrize("name", ["👩\u200d💻 Ann", "\u0645\u06cc\u200c\u062e"])
+def test_joiners_belong_to_names(name: str) -> None:
+    SendEmail.model_validate(MAIL | {"to": f"{name} <ann@example.com>"})
+
+
+@pytest.mark.parametrize(
     ("params", "reason"),
     [
         ({"to": ""}, "recipients"),
@@ -599,6 +686,14 @@ def test_international_addresses_need_a_server_that_takes_them() -> None:
         ({"to": "Ann <>"}, "not an e-mail address"),
         ({"to": "a b@example.com"}, "not an e-mail address"),
         ({"to": "a@-example.com"}, "not an e-mail address"),
+        ({"to": "\ufeffann@example.com"}, "nobody sees"),
+        ({"to": "an\u200bn@example.com"}, "nobody sees"),
+        ({"to": "\u202eAnn <ann@example.com>"}, "nobody sees"),
+        ({"to": "ann@exam\u00adple.com"}, "not an e-mail address"),
+        ({"to": "ann@\uff45xample.com"}, "not an e-mail address"),
+        ({"to": "ann@example\u3002com"}, "not an e-mail address"),
+        ({"to": "ann@xn--a.example"}, "not an e-mail address"),
+        ({"cc": "ann@\u2100.example"}, "not an e-mail address"),
         ({"to": "a@example.com\r\nBcc: b@example.com"}, "line breaks"),
         ({"to": "Ann\n <a@example.com>"}, "line breaks"),
         ({"cc": ["a@example.com", "b\r\n@example.com"]}, "line breaks"),

@@ -25,6 +25,7 @@ from urllib3.util import Url, parse_url
 
 from integrations.errors import AddressRefused, ProviderTimeout, ProviderUnavailable
 from integrations.outbound.bounds import CONNECT_TIMEOUT
+from integrations.outbound.domains import to_ascii
 
 # https://fetch.spec.whatwg.org/#port-blocking
 NOT_HTTP_PORTS = frozenset({
@@ -98,7 +99,7 @@ def resolve(host: str, port: int, *, allow_loopback: bool = False) -> list[_Addr
         ProviderUnavailable: The name does not resolve.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(to_ascii(host), port, type=socket.SOCK_STREAM)
     except socket.gaierror:
         detail = f"The host {host} was not found"
         raise ProviderUnavailable(detail, provider_code="host_not_found") from None

@@ -1,9 +1,11 @@
 """Addresses as people write them: https://www.rfc-editor.org/rfc/rfc5322#section-3.4."""
 
 import re
-from contextlib import suppress
+import unicodedata
 from email.headerregistry import Address
 from email.utils import getaddresses
+
+from integrations.outbound import domains
 
 _LOCAL = re.compile(r"[^\s\x00-\x20\x7f()<>@,;:\\\"\[\]]{1,64}")
 _DOMAIN = re.compile(
@@ -12,10 +14,15 @@ _DOMAIN = re.compile(
 )
 # Whatever Python or a mail program might take for the end of a line, and half characters.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Nobody sees them, so nobody typed them; but joiners belong to emoji and to Persian names.
+_JOINERS = "\u200c\u200d"
+_INVISIBLE = frozenset({"Cf", "Cn", "Co", "Zl", "Zp"})
 
 
 def mailboxes(given: str | list[str] | None) -> list[Address]:
     """Addresses as people write them: ``ann@example.com``, ``Ann <ann@example.com>, …``.
+
+    A domain beyond ASCII is given in its ASCII form, which every server takes.
 
     Raises:
         ValueError: One of them is none.
@@ -26,13 +33,20 @@ def mailboxes(given: str | list[str] | None) -> list[Address]:
             raise ValueError("must not hold line breaks or other control characters")
         for name, spec in getaddresses([text], strict=True):
             local, _, domain = spec.rpartition("@")
-            # A domain beyond ASCII has an ASCII form that every server takes.
-            with suppress(UnicodeError):
-                domain = domain.encode("idna").decode()
+            if _hides(name.translate(dict.fromkeys(map(ord, _JOINERS)))) or _hides(local):
+                raise ValueError(f"holds a character that nobody sees: {text[:100]!a}")
+            try:
+                domain = domains.to_ascii(domain)
+            except ValueError:
+                domain = ""
             if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
                 raise ValueError(f"holds what is not an e-mail address: {text[:100]!r}")
             found.append(Address(name, local, domain))
     return found
+
+
+def _hides(text: str) -> bool:
+    return not text.isascii() and any(unicodedata.category(each) in _INVISIBLE for each in text)
 
 
 def are_mailboxes(value: str | list[str]) -> str | list[str]:

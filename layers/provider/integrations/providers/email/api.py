@@ -26,6 +26,7 @@ from integrations.errors import (
 )
 from integrations.models import Json
 from integrations.outbound import bounds, guard
+from integrations.outbound.domains import to_ascii
 from integrations.providers.base import Call
 from integrations.providers.email.addresses import CONTROL
 from integrations.providers.email.credentials import EmailCredentials
@@ -37,6 +38,19 @@ TOTAL_SECONDS = 60.0
 REPLY_SECONDS = 20.0
 """Between the bytes of a reply."""
 _MAX_REPLIES = 256 * 1024
+LAST_WORDS_SECONDS = 2.0
+"""For the reply that a server may have sent before it broke the connection off."""
+
+# https://www.rfc-editor.org/rfc/rfc5321#section-4.2
+_DONE = 200
+_ACCEPTED = 250
+_GO_ON = 300
+_CHALLENGE = 334
+_SEND_IT = 354
+_REFUSED = 400
+_CLOSING = 421
+_REFUSED_FOR_GOOD = 500
+_NO_CODE = 600
 _GREYLISTED = re.compile(r"gr[ae]y.?list", re.IGNORECASE)
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _TRY_LATER = 60.0
@@ -62,9 +76,8 @@ class _Progress:
 class _Smtp(smtplib.SMTP):
     """A conversation over a socket that the guard has opened, bounded in time and size."""
 
-    def __init__(self, host: str, sock: socket.socket) -> None:
-        # Our own name is none of the server's business, and looking it up costs a DNS query.
-        super().__init__(local_hostname="[127.0.0.1]")
+    def __init__(self, host: str, sock: socket.socket, helo_name: str) -> None:
+        super().__init__(local_hostname=helo_name)
         self._host = host
         self.sock = sock
         self.flight = bounds.Flight(
@@ -83,14 +96,48 @@ class _Smtp(smtplib.SMTP):
 
     def transmit(self, content: bytes) -> None:
         """Send bytes; that takes as long as it takes, up to the deadline."""
-        if self.sock is not None:
-            self.sock.settimeout(self.flight.remaining())
-        self.send(content)
+        if self.sock is None:
+            raise smtplib.SMTPServerDisconnected
+        self.sock.settimeout(self.flight.remaining())
+        try:
+            self.sock.sendall(content)
+        except TimeoutError:
+            raise
+        except OSError as broken:
+            raise self._last_words() or broken from None
+
+    def _last_words(self) -> smtplib.SMTPResponseException | None:
+        """What a server said before it broke the connection off, while we were still sending."""
+        self.flight.deadline = min(self.flight.deadline, time.monotonic() + LAST_WORDS_SECONDS)
+        with suppress(smtplib.SMTPException, OSError, ProviderError):
+            code, reply = self.getreply()
+            if code >= _REFUSED:
+                return smtplib.SMTPResponseException(code, reply)
+        return None
+
+    def introduce(self) -> None:
+        """Say who we are; a server that knows no EHLO, the older command, is asked by HELO.
+
+        Raises:
+            SMTPResponseException: It refuses; what it said to the first command counts.
+        """
+        code, reply = self.ehlo()
+        if _is_done(code):
+            return
+        refusal = smtplib.SMTPResponseException(code, reply)
+        if code < _REFUSED_FOR_GOOD:
+            raise refusal
+        try:
+            code, _ = self.helo()
+        except (smtplib.SMTPException, OSError):
+            raise refusal from None
+        if not _is_done(code):
+            raise refusal
 
     def command(self, command: str, argument: str = "") -> tuple[int, bytes]:
         """Send a command and read the reply; a reply of 400 and above is an error."""
         code, reply = self.docmd(command, argument)
-        if not 200 <= code < 400:  # noqa: PLR2004
+        if not _DONE <= code < _REFUSED:
             raise smtplib.SMTPResponseException(code, reply)
         return code, reply
 
@@ -103,12 +150,13 @@ def conversation(call: Call[EmailCredentials]) -> Iterator[tuple[_Smtp, _Progres
         ports = ", ".join(map(str, sorted(PORTS)))
         raise AddressRefused(f"Port {credentials.port} is not for mail; there are: {ports}")
     progress = _Progress()
-    sock = guard.connect(credentials.host, credentials.port, allow_loopback=call.allow_loopback)
+    host = to_ascii(credentials.host)
+    sock = guard.connect(host, credentials.port, allow_loopback=call.allow_loopback)
     try:
         with _translated(credentials, progress):
             if credentials.security == "tls":
-                sock = guard.tls_context().wrap_socket(sock, server_hostname=credentials.host)
-            smtp = _Smtp(credentials.host, sock)
+                sock = guard.tls_context().wrap_socket(sock, server_hostname=host)
+            smtp = _Smtp(host, sock, credentials.introduction)
             try:
                 _greet(smtp, credentials)
                 progress.stage = "login"
@@ -126,9 +174,9 @@ def conversation(call: Call[EmailCredentials]) -> Iterator[tuple[_Smtp, _Progres
 
 def _greet(smtp: _Smtp, credentials: EmailCredentials) -> None:
     code, reply = smtp.getreply()
-    if code != 220:  # noqa: PLR2004
+    if not _is_done(code):
         raise smtplib.SMTPResponseException(code, reply)
-    smtp.ehlo_or_helo_if_needed()
+    smtp.introduce()
     if credentials.security != "starttls":
         return
     if not smtp.has_extn("starttls"):
@@ -138,7 +186,7 @@ def _greet(smtp: _Smtp, credentials: EmailCredentials) -> None:
             provider_code="no_starttls",
         )
     smtp.starttls(context=guard.tls_context())
-    smtp.ehlo_or_helo_if_needed()
+    smtp.introduce()
 
 
 def _log_in(smtp: _Smtp, credentials: EmailCredentials, progress: _Progress) -> None:
@@ -172,9 +220,14 @@ def _log_in(smtp: _Smtp, credentials: EmailCredentials, progress: _Progress) -> 
             smtp.command(_base64(secret))
         case _:
             code, _ = smtp.command("AUTH", f"XOAUTH2 {bearer}")
-            if code == 334:  # noqa: PLR2004
+            if code == _CHALLENGE:
                 # The challenge holds the reason as JSON; an empty answer makes it a refusal.
                 smtp.command("")
+
+
+def _is_done(code: int) -> bool:
+    """Whether a reply is 2yz: https://www.rfc-editor.org/rfc/rfc5321#section-4.2.1."""
+    return _DONE <= code < _GO_ON
 
 
 def _base64(text: str) -> str:
@@ -228,13 +281,13 @@ def _lost(
 def _refusal(host: str, code: int, reply: bytes | str, progress: _Progress) -> ProviderError:
     """What a reply of 4yz or 5yz means: https://www.rfc-editor.org/rfc/rfc5321#section-4.2."""
     text = progress.clean(reply)
-    if not 200 <= code < 600:  # noqa: PLR2004
+    if not _DONE <= code < _NO_CODE:
         detail = f"{host} does not answer as a mail server does"
         return ProviderUnavailable(detail, provider_code="no_smtp")
     detail = f"{host} answered {code} {text}".rstrip()
     enhanced = _ENHANCED.match(text)
     provider_code = enhanced[0] if enhanced else str(code)
-    if code < 500:  # noqa: PLR2004
+    if code < _REFUSED_FOR_GOOD:
         wait = _GREYLIST_WAIT if _GREYLISTED.search(text) else _TRY_LATER
         return ProviderUnavailable(
             detail, status=code, provider_code=provider_code, retry_after=wait
@@ -266,11 +319,11 @@ def deliver(
     refusals: dict[str, ProviderError] = {}
     for recipient in recipients:
         code, reply = smtp.rcpt(recipient)
-        if 200 <= code < 300:  # noqa: PLR2004
+        if _is_done(code):
             accepted.append(recipient)
         else:
             refusals[recipient] = _refusal(host, code, reply, progress)
-        if code == 421:  # noqa: PLR2004 - the server is closing the connection
+        if code == _CLOSING:
             raise refusals[recipient]
     refused: list[Json] = [
         {
@@ -286,7 +339,7 @@ def deliver(
         reasons = sorted(refusals.values(), key=lambda one: isinstance(one, RequestRejected))
         reasons[0].data["refused"] = refused
         raise reasons[0]
-    _expect(smtp.docmd("DATA"), 354)
+    _expect(smtp.docmd("DATA"), _SEND_IT)
     smtp.transmit(re.sub(rb"(?m)^\.", b"..", content))
     # From its final dot on the message may be delivered, whatever we get to hear of it.
     progress.handed_over = True
@@ -296,8 +349,8 @@ def deliver(
     return accepted, refused, progress.clean(reply)
 
 
-def _expect(answer: tuple[int, bytes], wanted: int = 250) -> tuple[int, bytes]:
+def _expect(answer: tuple[int, bytes], wanted: int = _ACCEPTED) -> tuple[int, bytes]:
     code, reply = answer
-    if code != wanted and not (wanted == 250 and 200 <= code < 300):  # noqa: PLR2004
+    if code != wanted and not (wanted == _ACCEPTED and _is_done(code)):
         raise smtplib.SMTPResponseException(code, reply)
     return answer

@@ -17,9 +17,11 @@ from pydantic import (
 from integrations.errors import (
     ProviderNotConfigured,
 )
+from integrations.outbound.domains import to_ascii
 from integrations.providers.base import Credentials
 from integrations.providers.email.addresses import is_mailbox, mailboxes
 
+_DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _TLS_PORTS = frozenset({465, 2465})
 type Security = Literal["tls", "starttls", "none"]
 
@@ -35,6 +37,13 @@ def _is_host(value: str) -> str:
     # One colon parts a port off; an IPv6 address has more.
     if not re.fullmatch(r"[^\s\x00-\x1f\x7f/@\\?#]+", value) or value.count(":") == 1:
         raise ValueError("must be the name of a mail server, without scheme, port or path")
+    to_ascii(value)
+    return value
+
+
+def _is_domain(value: str | None) -> str | None:
+    if value is not None and not _DOMAIN.fullmatch(to_ascii(value)):
+        raise ValueError("must be a domain, such as mail.example.com")
     return value
 
 
@@ -94,6 +103,22 @@ class EmailCredentials(Credentials):
         ),
         BeforeValidator(_security),
     ] = None
+
+    helo_name: Annotated[
+        str | None,
+        Field(
+            title="EHLO name",
+            description="What the server is greeted with; empty for the sender's domain.",
+            max_length=253,
+        ),
+        BeforeValidator(lambda value: value or None),
+        AfterValidator(_is_domain),
+    ] = None
+
+    @property
+    def introduction(self) -> str:
+        """The name by which we introduce ourselves: https://www.rfc-editor.org/rfc/rfc5321#section-4.1.4."""
+        return to_ascii(self.helo_name or self.sender.domain)
 
     @property
     def security(self) -> Security:

@@ -3,36 +3,14 @@
 from base64 import b64decode
 from email.headerregistry import Address
 from email.message import EmailMessage, MIMEPart
-from email.policy import EmailPolicy
+from email.policy import SMTP, Policy
 from email.utils import formatdate
-from typing import override
 
+from integrations.providers.email import headers
 from integrations.providers.email.addresses import mailboxes
-from integrations.providers.email.params import SendEmail, message_ids
+from integrations.providers.email.params import Attachment, SendEmail, message_ids
 
-
-class _Policy(EmailPolicy):
-    """Headers as they are: the standard library would encode every word over 78 characters.
-
-    That breaks message ids (Exchange's are long) and links in List-Unsubscribe, which receivers
-    do not decode. ASCII needs no encoding: it is folded at its spaces.
-    """
-
-    @override
-    def fold_binary(self, name: str, value: str) -> bytes:
-        text = str(value)
-        if not text.isascii() or name.lower().startswith("content-"):
-            return super().fold_binary(name, value)
-        lines = [f"{name}:"]
-        for word in text.split(" "):
-            if len(lines[-1]) + len(word) < 78 or lines[-1] == f"{name}:":  # noqa: PLR2004
-                lines[-1] += f" {word}"
-            else:
-                lines.append(f" {word}")
-        return "\r\n".join([*lines, ""]).encode()
-
-
-_POLICY = _Policy(linesep="\r\n", raise_on_defect=True, cte_type="7bit")
+_POLICY = SMTP.clone(raise_on_defect=True, cte_type="7bit")
 _POLICY_UTF8 = _POLICY.clone(utf8=True)
 
 
@@ -47,21 +25,22 @@ def compose(params: SendEmail, sender: Address, message_id: str) -> EmailMessage
     visible = [*mailboxes(params.to), *mailboxes(params.cc), *mailboxes(params.reply_to), sender]
     international = not all(box.username.isascii() for box in visible)
     message = EmailMessage(policy=_POLICY_UTF8 if international else _POLICY)
-    message["From"] = sender
+    answered = message_ids(params.in_reply_to)
+    thread = message_ids(params.references) or answered
+    written = [headers.mailboxes("From", [sender])]
     for name, boxes in (("To", params.to), ("Cc", params.cc), ("Reply-To", params.reply_to)):
         if boxes:
-            message[name] = mailboxes(boxes)
-    message["Subject"] = params.subject
-    message["Date"] = formatdate(usegmt=True)
-    message["Message-ID"] = message_id
-    answered = message_ids(params.in_reply_to)
+            written.append(headers.mailboxes(name, mailboxes(boxes)))
+    written.append(headers.text("Subject", params.subject))
+    written.append(headers.tokens("Date", [formatdate(usegmt=True)]))
+    written.append(headers.tokens("Message-ID", [message_id]))
     if answered:
-        message["In-Reply-To"] = " ".join(answered)
-    thread = message_ids(params.references) or answered
+        written.append(headers.tokens("In-Reply-To", answered))
     if thread:
-        message["References"] = " ".join(thread)
-    for name, value in params.headers.items():
-        message[name] = value
+        written.append(headers.tokens("References", thread))
+    written += [headers.text(name, value) for name, value in params.headers.items()]
+    for header in written:
+        message[header.name] = header
     _add_content(message, params)
     return message
 
@@ -78,18 +57,22 @@ def _add_content(message: EmailMessage, params: SendEmail) -> None:
         else:
             message.add_alternative(params.html, subtype="html")
             body = list(message.iter_parts())[-1]
+        if inline:
+            body.make_related()
         for image in inline:
-            main, sub = image.media_type
-            body.add_related(
-                b64decode(image.content_base64),
-                main,
-                sub,
-                cid=f"<{image.cid}>",
-                filename=image.file_name,
-                disposition="inline",
-            )
+            body.attach(_part(image, "inline", message.policy))
+    if files:
+        message.make_mixed()
+    whole: MIMEPart = message
     for attached in files:
-        main, sub = attached.media_type
-        message.add_attachment(
-            b64decode(attached.content_base64), main, sub, filename=attached.file_name
-        )
+        whole.attach(_part(attached, "attachment", message.policy))
+
+
+def _part(attachment: Attachment, disposition: str, policy: Policy) -> MIMEPart:
+    main, sub = attachment.media_type
+    part = MIMEPart(policy=policy)
+    part.set_content(b64decode(attachment.content_base64), main, sub)
+    part["Content-Disposition"] = headers.disposition(disposition, attachment.file_name)
+    if attachment.cid:
+        part["Content-ID"] = headers.tokens("Content-ID", [f"<{attachment.cid}>"])
+    return part

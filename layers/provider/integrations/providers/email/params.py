@@ -2,7 +2,6 @@
 
 import re
 from base64 import b64decode
-from mimetypes import guess_type
 from typing import Annotated, Self
 
 from pydantic import (
@@ -16,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from integrations.providers.base import Params
 from integrations.providers.email.addresses import CONTROL, are_mailboxes, is_mailbox, mailboxes
+from integrations.providers.email.media_types import media_type_of
 
 MAX_RECIPIENTS = 100
 MAX_ATTACHMENTS = 15 * 1024 * 1024
@@ -90,7 +90,9 @@ class Attachment(BaseModel):
         str | None, Field(description="Empty: what the file's name says.", max_length=200)
     ] = None
     content_base64: str
-    cid: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._@-]{1,100}$")] = None
+    cid: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,60}(@[A-Za-z0-9._-]{1,60})?$")] = (
+        None
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -105,7 +107,7 @@ class Attachment(BaseModel):
     @property
     def media_type(self) -> tuple[str, str]:
         """The media type's two parts; what would have to be a message in itself is plain bytes."""
-        given = self.content_type or guess_type(self.file_name)[0] or "application/octet-stream"
+        given = self.content_type or media_type_of(self.file_name)
         main, _, sub = given.lower().partition("/")
         return ("application", "octet-stream") if main in {"message", "multipart"} else (main, sub)
 
