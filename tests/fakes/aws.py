@@ -27,6 +27,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from integrations.storage.aws import Aws, AwsCredentials, attributes
+from tests.fakes.write_units import write_units
 from tools.template import Resolver, permissions, resources, template
 
 ACCOUNT = "123456789012"
@@ -78,6 +79,7 @@ class Outage:
 @dataclass(slots=True)
 class _Records:
     calls: Counter[str] = field(default_factory=Counter)
+    units: Counter[str] = field(default_factory=Counter)
     sent: dict[str, deque[Sent]] = field(default_factory=dict)
     outages: list[Outage] = field(default_factory=list)
     denied: list[str] = field(default_factory=list)
@@ -251,6 +253,10 @@ class FakeAws:
         """How often each operation was called since the last reset."""
         return self._records.calls
 
+    def units(self, table: str) -> int:
+        """The write units that a table (by its logical id) and its indexes took since the reset."""
+        return self._records.units[self.names[table]]
+
     def fail(self, operation: str, code: str = "InternalServerError", **more: Any) -> None:
         """Do not serve an operation from now on; see ``Outage``."""
         self._records.outages.append(Outage(operation, code, **more))
@@ -342,12 +348,23 @@ class FakeAws:
         if refusal:
             return _refuse(start, 400, "ValidationException", refusal)
         # moto checks a condition and writes in two steps; DynamoDB does not.
-        with self._writing if operation in _WRITES else nullcontext():
+        with self._counted(asked) if operation in _WRITES else nullcontext():
             answer = list(self._app(environ, start if not outage else _Nowhere()))
         if outage:
             return _refuse(start, outage.status, outage.code, "told to")
         self._keep_sent(operation, asked, b"".join(answer))
         return answer
+
+    @contextmanager
+    def _counted(self, asked: Mapping[str, Any]) -> Iterator[None]:
+        """One write at a time, its units counted with those of every index."""
+        with self._writing:
+            table = get_backend("dynamodb")[ACCOUNT][REGION].tables[asked["TableName"]]
+            key = _key_of(table, asked.get("Key") or asked["Item"])
+            before = _item(table, key)
+            yield
+            units = write_units(table, before, _item(table, key))
+            self._records.units[asked["TableName"]] += units
 
     def _refused(self, operation: str, asked: Any, environ: Mapping[str, Any]) -> str | None:
         """Why the calling function's role does not allow a call; ``None`` where it does."""
@@ -368,6 +385,8 @@ class FakeAws:
         match target:
             case "DynamoDB_20120810":
                 index = f"/index/{asked['IndexName']}" if "IndexName" in asked else ""
+                if "RequestItems" in asked:
+                    asked = {"TableName": next(iter(asked["RequestItems"]))}
                 resource = prefix.format("dynamodb", f"table/{asked['TableName']}{index}")
                 return f"dynamodb:{operation}", resource
             case "AmazonSQS":
@@ -421,6 +440,18 @@ class FakeAws:
                 for each in entries
                 if ids.get(each["Id"])
             )
+
+
+def _key_of(table: Any, item: Mapping[str, Any]) -> tuple[Any, ...]:
+    names = [table.hash_key_attr, table.range_key_attr]
+    return tuple(next(iter(item[name].values())) for name in names if name and name in item)
+
+
+def _item(table: Any, key: tuple[Any, ...]) -> dict[str, Any] | None:
+    """An item in DynamoDB's typed form as it stands in moto's table."""
+    wanted = [dynamo_type.DynamoType({"S": each}) for each in key]
+    found = table.get_item(*wanted)
+    return copy.deepcopy(found.to_json()["Attributes"]) if found else None
 
 
 class _Attributes(LimitedSizeDict):

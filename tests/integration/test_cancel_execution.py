@@ -24,7 +24,7 @@ def test_a_queued_execution_never_runs(backend: Backend, telegram: TelegramServe
     assert texts(telegram) == []
     assert backend.execution(execution_id)["finishedAt"]
     (row,) = backend.aws.rows("ExecutionsTable")
-    assert "unfinished" not in row
+    assert "dueShard" not in row
 
 
 def test_a_waiting_execution_waits_no_more(backend: Backend, telegram: TelegramServer) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from integrations.services.dispatch import MAX_HOPS
+from integrations.workflows import lifecycle
 from tests.backend import Backend, event
 from tests.fakes.facebook import FacebookStandIn, sign
 from tests.fakes.telegram import TelegramServer
@@ -253,8 +254,9 @@ def test_a_queue_that_does_not_answer_fails_the_batch_and_loses_nothing(
 
 
 def test_a_table_that_does_not_answer_fails_what_it_concerns(backend: Backend) -> None:
-    backend.create_workflow(flow())
-    backend.aws.fail("PutItem", "InternalServerError", where="evt_2")
+    workflow = backend.create_workflow(flow())
+    concerned = lifecycle.execution_id(workflow["workflowId"], "orders:evt_2")
+    backend.aws.fail("PutItem", "InternalServerError", where=concerned)
     batch = [delivery(eventId=f"evt_{number}") for number in range(4)]
     assert backend.consume("dispatch_event", batch) == ["message-2"]
     backend.aws.recover()

@@ -42,6 +42,7 @@ def path_of(route: Route, **parameters: str) -> str:
         "action": "sendMessage",
         "workflowId": "wf_0123456789abcdef0123",
         "executionId": "exe_9f86d081884c7d659a2feaa0c55ad015",
+        "stepId": "rows",
         "handshakeId": "b3Nq0Y4mVxkq2w7J5c8zGQ",
     }
     return route.path.format(**{**known, **parameters})

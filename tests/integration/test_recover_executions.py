@@ -1,9 +1,11 @@
 """The schedule that finds what a crash left behind."""
 
 import time
+from datetime import timedelta
 
 import pytest
 
+from integrations.models import now, rfc3339
 from integrations.storage.aws import item
 from tests.backend import Backend, LambdaContext, event
 from tests.fakes.telegram import TelegramServer
@@ -24,8 +26,11 @@ def recover(backend: Backend, seconds: float = 60) -> int:
 
 def overdue(backend: Backend) -> None:
     for row in backend.aws.rows("ExecutionsTable"):
-        if "unfinished" in row:
-            backend.aws.put("ExecutionsTable", item(row | {"dueAt": int(time.time()) - 1}))
+        if "dueShard" in row:
+            created = rfc3339(now() - timedelta(minutes=11))
+            key = f"{created}#{row['executionId']}"
+            past = {"dueAt": int(time.time()) - 1, "createdKey": key}
+            backend.aws.put("ExecutionsTable", item(row | past))
 
 
 def test_nothing_is_sent_while_everything_is_in_time(backend: Backend) -> None:
@@ -60,7 +65,7 @@ def test_every_tenants_executions_are_recovered(backend: Backend, telegram: Tele
     (row,) = backend.aws.rows("ExecutionsTable")
     for number in range(24):
         other = {"tenant": "other", "executionId": f"exe_{number}"}
-        backend.aws.put("ExecutionsTable", item(row | other | {"unfinished": f"exe_{number}"}))
+        backend.aws.put("ExecutionsTable", item(row | other))
     backend.aws.take("ExecutionsQueue")
     overdue(backend)
     assert recover(backend) == 25

@@ -5,7 +5,7 @@ import pytest
 from tests.backend import Answer, Backend
 from tests.fakes.telegram import TelegramServer
 from tests.integration.test_create_workflow import flow, step
-from tests.integration.test_run_workflow import say, started, texts
+from tests.integration.test_run_workflow import heads, say, started, texts
 
 
 @pytest.fixture(autouse=True)
@@ -106,8 +106,9 @@ def test_a_queue_that_does_not_answer_leaves_it_to_the_recovery(
     backend.aws.fail("SendMessage", "ServiceUnavailable", status=503)
     assert retry(backend, execution_id).status == 500
     backend.aws.recover()
-    (row,) = backend.aws.rows("ExecutionsTable")
-    assert row["unfinished"] == execution_id
+    (row,) = heads(backend)
+    assert row["executionId"] == execution_id
+    assert row["dueAt"]
 
 
 def test_another_tenants_execution_is_not_found(backend: Backend, telegram: TelegramServer) -> None:

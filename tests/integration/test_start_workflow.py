@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.backend import Answer, Backend
+from tests.backend import Answer, Backend, noise
 from tests.fakes.telegram import TelegramServer
 from tests.integration.test_create_workflow import flow, step
 
@@ -70,6 +70,23 @@ def test_the_same_key_of_another_workflow_is_another_run(
     assert len(ids) == 2
 
 
+@pytest.mark.parametrize(
+    "first", [{"id": 1}, {"id": 1, "note": "n" * 50_000}], ids=["small", "large"]
+)
+def test_the_same_key_with_another_input_is_refused_and_starts_nothing(
+    backend: Backend, workflow_id: str, first: Any
+) -> None:
+    key = {"Idempotency-Key": "order-42"}
+    assert start(backend, workflow_id, {"input": first}, headers=key).status == 200
+    backend.drain()
+    answer = start(backend, workflow_id, {"input": first | {"id": 2}}, headers=key)
+    assert (answer.status, answer.code) == (422, "idempotency_key_reused")
+    assert backend.aws.sent("ExecutionsQueue") == []
+    again = start(backend, workflow_id, {"input": first}, headers=key)
+    assert again.status == 200
+    assert len(backend.executions()) == 1
+
+
 def test_a_switched_off_workflow_can_be_run_by_hand(backend: Backend) -> None:
     made = backend.create_workflow(flow(trigger={"type": "manual"}, enabled=False))
     assert start(backend, made["workflowId"]).status == 200
@@ -78,13 +95,13 @@ def test_a_switched_off_workflow_can_be_run_by_hand(backend: Backend) -> None:
 def test_a_large_input_is_kept_in_s3_and_shown_whole(
     backend: Backend, telegram: TelegramServer, workflow_id: str
 ) -> None:
-    given = {"body": {"id": 42, "note": "ß" * 100_000}}
+    given = {"body": {"id": 42, "note": noise(50_000)}}
     answer = start(backend, workflow_id, {"input": given})
     assert answer.json["trigger"]["data"] == given
     (key,) = backend.aws.objects()
-    assert key.startswith("executions/")
-    (row,) = backend.aws.rows("ExecutionsTable")
-    assert len(repr(row)) < 10_000
+    assert key.startswith("values/")
+    assert "acme" not in key
+    assert all(len(repr(row)) < 10_000 for row in backend.aws.rows("ExecutionsTable"))
     backend.drain()
     execution = backend.execution(answer.json["executionId"])
     assert execution["status"] == "succeeded"

@@ -10,13 +10,21 @@ from typing import Any
 import pytest
 
 from integrations.errors import InvalidInput, UnknownExecution
-from integrations.storage.aws import item
-from integrations.storage.executions import RETENTION, Executions, LeaseLost, StoredExecution
+from integrations.storage.aws import AwsError, item
+from integrations.storage.executions import (
+    HEAD_BYTES,
+    RETENTION,
+    Executions,
+    LeaseLost,
+    StoredExecution,
+)
 from integrations.storage.paging import encode_token
+from tests.backend import noise
 from tests.fakes.aws import FakeAws
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=10)
+LATER = NOW + timedelta(minutes=2)
 
 
 class Clock:
@@ -59,7 +67,7 @@ def failed(stored: StoredExecution) -> StoredExecution:
 
 
 def unfinished(executions: Executions, before: datetime = NOW + timedelta(days=2)) -> list[str]:
-    return [execution_id for _, execution_id in executions.unfinished(before)]
+    return sorted(head.execution_id for heads in executions.overdue(before) for head in heads)
 
 
 # -- One execution ---------------------------------------------------------------------------
@@ -77,7 +85,7 @@ def test_an_execution_is_created_once_and_told_of_until_it_is_finished(
     assert executions.create(execution(), SOON), "nobody may have heard of it yet"
     held = executions.lease(execution(), NOW + timedelta(minutes=2))
     assert executions.create(execution(), SOON)
-    executions.checkpoint(failed(held))
+    executions.checkpoint(failed(held), LATER)
     assert not executions.create(execution(), SOON)
     assert executions.get("acme", "exe_001").status == "failed"
 
@@ -150,10 +158,10 @@ def test_who_lost_the_lease_writes_nothing_more(executions: Executions, clock: C
     clock.moment += timedelta(minutes=3)
     quick = executions.lease(executions.get("acme", "exe_001"), clock.moment + timedelta(minutes=2))
     with pytest.raises(LeaseLost):
-        executions.checkpoint(replace(slow, state={"by": "slow"}))
+        executions.checkpoint(replace(slow, state={"by": "slow"}), clock.moment)
     with pytest.raises(LeaseLost):
         executions.release(slow, SOON)
-    executions.checkpoint(replace(quick, state={"by": "quick"}))
+    executions.checkpoint(replace(quick, state={"by": "quick"}), clock.moment)
     assert executions.get("acme", "exe_001").state == {"by": "quick"}
 
 
@@ -161,7 +169,7 @@ def test_checkpoints_follow_each_other_under_one_lease(executions: Executions) -
     executions.create(execution(), SOON)
     held = executions.lease(execution(), NOW + timedelta(minutes=2))
     for number in range(3):
-        held = executions.checkpoint(replace(held, state={"step": number}))
+        held = executions.checkpoint(replace(held, state={"step": number}), LATER)
     read = executions.get("acme", "exe_001")
     assert read.state == {"step": 2}
     assert read.lease_until == NOW + timedelta(minutes=2)
@@ -183,7 +191,7 @@ def test_a_cancelled_execution_stops_its_runner(executions: Executions) -> None:
     seen = executions.get("acme", "exe_001")
     executions.replace(replace(seen, status="cancelled", finished_at=NOW), due_at=None)
     with pytest.raises(LeaseLost):
-        executions.checkpoint(held)
+        executions.checkpoint(held, LATER)
     read = executions.get("acme", "exe_001")
     assert (read.status, read.lease_until) == ("cancelled", None)
 
@@ -195,9 +203,9 @@ def test_a_finished_execution_is_in_no_index_of_the_unfinished(
     executions.create(execution(), SOON)
     held = executions.lease(execution(), NOW + timedelta(minutes=2))
     assert unfinished(executions) == ["exe_001"]
-    executions.checkpoint(replace(held, status=status, finished_at=NOW))
+    executions.checkpoint(replace(held, status=status, finished_at=NOW), LATER)
     (row,) = aws.rows("ExecutionsTable")
-    assert not {"unfinished", "dueAt", "leaseUntil"} & row.keys()
+    assert not {"dueShard", "dueAt", "leaseUntil"} & row.keys()
     assert unfinished(executions) == []
 
 
@@ -224,6 +232,106 @@ def test_a_leased_execution_is_overdue_once_its_lease_is(executions: Executions)
     executions.lease(execution(), NOW + timedelta(minutes=2))
     assert unfinished(executions, NOW + timedelta(minutes=2)) == []
     assert unfinished(executions, NOW + timedelta(minutes=2, seconds=2)) == ["exe_001"]
+
+
+# -- Parts ------------------------------------------------------------------------------------
+
+
+def loud(number: int, steps: int = 30) -> dict[str, Any]:
+    """A state whose first steps have given more than a head takes."""
+    made: list[dict[str, Any]] = []
+    for index in range(steps):
+        output = noise(400 + index) if index < number else None
+        run = {"id": f"s{index}", "action": "fake.do", "output": output}
+        made.append({**run, "rounds": None, "stored": None})
+    return {"status": "running", "steps": made}
+
+
+def test_what_outgrows_the_head_is_in_parts_written_once(
+    aws: FakeAws, executions: Executions
+) -> None:
+    executions.create(execution(state=loud(0)), SOON)
+    held = executions.lease(executions.get("acme", "exe_001"), LATER)
+    names: set[str] = set()
+    for number in range(1, 31):
+        held = executions.checkpoint(replace(held, state=loud(number)), LATER)
+        rows = aws.rows("ExecutionsTable")
+        parts = {row["executionId"]: row["content"] for row in rows if "content" in row}
+        assert names <= parts.keys()
+        names = set(parts)
+        (head,) = (row for row in rows if "content" not in row)
+        assert len(head["journal"]) <= HEAD_BYTES
+        assert all(content["expiresAt"] for content in rows)
+    read = executions.get("acme", "exe_001")
+    assert read.state == loud(30)
+    assert len(names) >= 10
+
+
+def test_many_pages_have_their_names_in_a_page(aws: FakeAws, executions: Executions) -> None:
+    executions.create(execution(state=loud(0, 130)), SOON)
+    held = executions.lease(executions.get("acme", "exe_001"), LATER)
+    for number in range(1, 131):
+        held = executions.checkpoint(replace(held, state=loud(number, 130)), LATER)
+    assert executions.get("acme", "exe_001").state == loud(130, 130)
+    (head,) = (row for row in aws.rows("ExecutionsTable") if "content" not in row)
+    assert len(head["journal"]) <= 2 * HEAD_BYTES
+
+
+def test_a_part_that_no_head_came_to_name_is_not_read(
+    aws: FakeAws, executions: Executions, clock: Clock
+) -> None:
+    """Died between the part and the head; and who lost the lease writes parts in vain."""
+    executions.create(execution(state=loud(0)), SOON)
+    slow = executions.lease(executions.get("acme", "exe_001"), LATER)
+    aws.fail("UpdateItem", "InternalServerError", times=4)
+    with pytest.raises(AwsError):
+        executions.checkpoint(replace(slow, state=loud(3)), LATER)
+    assert executions.get("acme", "exe_001").state == loud(0)
+    clock.moment = LATER + timedelta(seconds=1)
+    quick = executions.lease(executions.get("acme", "exe_001"), clock.moment)
+    with pytest.raises(LeaseLost):
+        executions.checkpoint(replace(slow, state=loud(5)), LATER)
+    executions.checkpoint(replace(quick, state=loud(4)), clock.moment)
+    assert executions.get("acme", "exe_001").state == loud(4)
+
+
+def test_a_part_that_was_written_twice_counts_once(aws: FakeAws, executions: Executions) -> None:
+    executions.create(execution(state=loud(0)), SOON)
+    held = executions.lease(executions.get("acme", "exe_001"), LATER)
+    for outage in ("UpdateItem", "PutItem"):
+        aws.fail(outage, "InternalServerError", times=4)
+        with pytest.raises(AwsError):
+            executions.checkpoint(replace(held, state=loud(3)), LATER)
+    executions.checkpoint(replace(held, state=loud(3)), LATER)
+    assert executions.get("acme", "exe_001").state == loud(3)
+    assert sum("content" in row for row in aws.rows("ExecutionsTable")) == 1
+
+
+def test_an_execution_whose_part_is_gone_is_gone(aws: FakeAws, executions: Executions) -> None:
+    executions.create(execution(state=loud(5)), SOON)
+    for row in aws.rows("ExecutionsTable"):
+        if "content" in row:
+            key = item({"tenant": row["tenant"], "executionId": row["executionId"]})
+            aws.client.dynamodb(
+                "DeleteItem", {"TableName": aws.names["ExecutionsTable"], "Key": key}
+            )
+    with pytest.raises(UnknownExecution):
+        executions.get("acme", "exe_001")
+
+
+def test_a_sign_of_life_holds_the_lease_and_comes_too_late_after_the_checkpoint(
+    executions: Executions, clock: Clock
+) -> None:
+    executions.create(execution(), SOON)
+    held = executions.lease(executions.get("acme", "exe_001"), LATER)
+    executions.renew(held, LATER + timedelta(minutes=1))
+    assert executions.get("acme", "exe_001").lease_until == LATER + timedelta(minutes=1)
+    next_one = executions.checkpoint(held, LATER + timedelta(minutes=2))
+    with pytest.raises(LeaseLost):
+        executions.renew(held, LATER + timedelta(hours=1))
+    executions.checkpoint(failed(next_one), LATER)
+    with pytest.raises(LeaseLost):
+        executions.renew(next_one, LATER + timedelta(hours=1))
 
 
 # -- Lists -----------------------------------------------------------------------------------
@@ -382,31 +490,37 @@ def test_all_that_is_overdue_is_found_over_many_pages(aws: FakeAws, executions: 
     for number in range(40):
         executions.create(execution(number), NOW)
     assert len(unfinished(executions)) == 40
-    scan = aws.client.dynamodb("Scan", {"TableName": table, "IndexName": "unfinished", "Limit": 1})
+    scan = aws.client.dynamodb("Scan", {"TableName": table, "IndexName": "due", "Limit": 1})
     (row,) = scan["Items"]
-    assert set(row) == {"tenant", "executionId", "unfinished", "dueAt"}
-    assert item({"a": 1}) == {"a": {"N": "1"}}
+    assert set(row) == {"tenant", "executionId", "dueShard", "dueAt"}
 
 
 def test_what_was_sent_again_is_not_overdue_until_its_new_time(executions: Executions) -> None:
     executions.create(execution(), SOON)
-    executions.postpone("acme", "exe_001", SOON + timedelta(minutes=10))
+    executions.postpone(execution(), SOON + timedelta(minutes=10))
     assert unfinished(executions, SOON + timedelta(minutes=9)) == []
     assert unfinished(executions, SOON + timedelta(minutes=11)) == ["exe_001"]
-    executions.postpone("acme", "exe_001", SOON)  # never to an earlier one
+    executions.postpone(execution(), SOON)  # never to an earlier one
     assert unfinished(executions, SOON + timedelta(minutes=9)) == []
 
 
 def test_a_finished_execution_is_not_made_overdue_again(executions: Executions) -> None:
     executions.create(failed(execution()), SOON)
-    executions.postpone("acme", "exe_001", SOON)
-    executions.postpone("acme", "exe_404", SOON)
+    executions.postpone(execution(), SOON)
+    executions.postpone(execution(404), SOON)
     assert unfinished(executions) == []
 
 
-def test_a_document_takes_no_more_space_than_its_characters(
+def test_of_many_executions_the_failed_are_found_without_the_others(
     aws: FakeAws, executions: Executions
 ) -> None:
-    executions.create(execution(state={"note": "Größe", "half": "\ud800"}), SOON)
-    (row,) = aws.rows("ExecutionsTable")
-    assert row["state"] == '{"note":"Größe","half":"?"}'
+    for number in range(1, 61):
+        made = execution(number, workflow_id=f"wf_{number % 2}")
+        executions.create(failed(made) if number in {3, 4, 57} else made, SOON)
+    before = aws.calls["BatchGetItem"], aws.calls["Query"]
+    assert listed(executions, status="failed") == ids(57, 4, 3)
+    assert (aws.calls["BatchGetItem"], aws.calls["Query"]) == (before[0] + 1, before[1] + 1)
+    assert listed(executions, status="failed", workflow_id="wf_1") == ids(57, 3)
+    assert listed(executions, status="failed", limit=1) == ids(57, 4, 3)
+    assert listed(executions, status="failed", limit=1, workflow_id="wf_1") == ids(57, 3)
+    assert listed(executions, status="cancelled") == []

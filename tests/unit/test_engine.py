@@ -21,6 +21,7 @@ from integrations.errors import (
     ProviderUnavailable,
     RateLimited,
     RequestRejected,
+    ValueGone,
     VersionConflict,
 )
 from integrations.models import Json
@@ -33,6 +34,25 @@ START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 class Killed(BaseException):
     """The process is gone; nothing catches this."""
+
+
+class Values:
+    """Where large values are; counts what is asked of it."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, bytes] = {}
+        self.read: list[str] = []
+
+    def put(self, text: bytes) -> str:
+        key = f"v{len(self.held)}"
+        self.held[key] = text
+        return key
+
+    def get(self, key: str) -> Json:
+        self.read.append(key)
+        if key not in self.held:
+            raise ValueGone("It is no longer stored")
+        return cast("Json", json.loads(self.held[key]))
 
 
 class World:
@@ -50,6 +70,7 @@ class World:
         self.idempotent = True
         self.die_in_save: int | None = None
         self.seconds_per_call = 0.0
+        self.values = Values()
         self.stored = json.dumps(
             lifecycle.new_execution(
                 self.workflow,
@@ -100,6 +121,7 @@ class World:
             execution,
             self.workflow,
             version=self.version,
+            values=self.values,
             is_idempotent=lambda _: self.idempotent,
             clock=self.clock,
         )
@@ -109,6 +131,7 @@ class World:
             self.workflow,
             perform=self.perform,
             save=self.save,
+            values=self.values,
             is_idempotent=lambda _: self.idempotent,
             clock=self.clock,
             deadline=deadline or self.now + timedelta(days=1),
@@ -248,10 +271,13 @@ def test_no_items_are_no_rounds() -> None:
 
 @pytest.mark.parametrize(
     ("source", "reason"),
-    [("trigger", "needs a list, not an object"), ("range(101)", "has 101 items; at most 100")],
+    [
+        ("trigger", "needs a list, not an object"),
+        ("trigger.many", "has 20001 items; at most 20000"),
+    ],
 )
 def test_rounds_need_a_list_of_bounded_length(source: str, reason: str) -> None:
-    world = World(step("a", forEach=source), data={})
+    world = World(step("a", forEach=source), data={"many": [0] * 20_001})
     assert world.run() == "failed"
     error = world.execution["error"]
     assert error
@@ -387,7 +413,7 @@ def test_a_provider_that_is_down_is_tried_with_growing_pauses() -> None:
     world.answer("fake.b", *(ProviderUnavailable("down") for _ in range(4)), "up")
     assert world.run() == "succeeded"
     assert world.done() == ["fake.a", *["fake.b"] * 5]
-    assert world.waits == [1.5, 3.0, 6.0, 12.0]
+    assert world.waits == [5.25, 31.5, 315.0, 1890.0]
     assert world.step("b")["attempts"] == 5
     assert {call.idempotency_key for call in world.calls[1:]} == {"exe_1.b"}
 
@@ -395,13 +421,13 @@ def test_a_provider_that_is_down_is_tried_with_growing_pauses() -> None:
 def test_the_state_between_attempts_shows_the_reason_and_the_next_attempt() -> None:
     world = World(step("a"))
     world.answer("fake.a", ProviderUnavailable("down", status=503))
-    assert world.invoke() == RetryAfter(1.5)
+    assert world.invoke() == RetryAfter(5.25)
     assert world.execution["status"] == "retrying"
     run = world.step("a")
     assert (run["status"], run["error"]["status"]) == ("retrying", 503)
-    assert run["retryAt"] == world.execution["retryAt"] == "2026-11-22T12:00:01.500Z"
-    assert lifecycle.due_in(world.execution, clock=world.clock) == 1.5
-    world.now += timedelta(seconds=5)
+    assert run["retryAt"] == world.execution["retryAt"] == "2026-11-22T12:00:05.250Z"
+    assert lifecycle.due_in(world.execution, clock=world.clock) == 5.25
+    world.now += timedelta(seconds=6)
     assert lifecycle.due_in(world.execution, clock=world.clock) == 0.0
 
 
@@ -435,10 +461,19 @@ def test_after_its_attempts_the_step_fails_and_can_be_retried() -> None:
     assert world.execution["retryCount"] == 1
 
 
-def test_backoff_is_capped_and_half_of_it_is_random() -> None:
-    assert engine._backoff({}, 20, lambda: 0.0) == 150.0
-    assert engine._backoff({}, 20, lambda: 0.5) == 225.0
-    assert engine._backoff({}, 1, lambda: 0.0) == 1.0
+def test_a_backoff_that_is_given_is_capped_and_half_of_it_is_random() -> None:
+    assert engine._backoff({"backoffSeconds": 2}, 20, lambda: 0.0) == 150.0
+    assert engine._backoff({"backoffSeconds": 2}, 20, lambda: 0.5) == 225.0
+    assert engine._backoff({"maxBackoffSeconds": 60}, 1, lambda: 0.0) == 1.0
+
+
+def test_without_a_word_about_it_a_step_is_tried_for_more_than_a_day() -> None:
+    world = World(step("a"))
+    world.answer("fake.a", *(ProviderUnavailable("down") for _ in range(99)))
+    assert world.run() == "failed"
+    assert len(world.calls) == 9
+    assert sum(world.waits) > 27 * 3600
+    assert world.step("a")["error"]["message"].startswith("Gave up after 9 attempts. ")
 
 
 def test_a_provider_that_asks_for_days_is_not_waited_for() -> None:
@@ -450,9 +485,9 @@ def test_a_provider_that_asks_for_days_is_not_waited_for() -> None:
 
 def test_a_connection_that_stays_paused_does_not_hold_the_execution_for_ever() -> None:
     world = World(step("a"))
-    world.answer("fake.a", *(ConnectionPaused("paused", retry_after=3600) for _ in range(50)))
+    world.answer("fake.a", *(ConnectionPaused("paused", retry_after=3600) for _ in range(80)))
     assert world.run() == "failed"
-    assert len(world.waits) == 12
+    assert len(world.waits) == 72
 
 
 # -- Unknown outcomes ------------------------------------------------------------------------
@@ -592,24 +627,138 @@ def test_a_template_that_fails_only_the_second_time_is_recorded_too(
 # -- What is kept ----------------------------------------------------------------------------
 
 
-def test_a_large_output_is_cut_with_a_mark_that_later_steps_see_too() -> None:
-    world = World(
-        step("a"), step("b", params={"kept": "{{ steps.a.output.truncated|default(false) }}"})
-    )
+def test_a_large_output_is_shown_by_its_beginning_and_seen_whole_by_later_steps() -> None:
+    world = World(step("a"), step("b", params={"last": "{{ steps.a.output.rows[99]|length }}"}))
     world.answer("fake.a", {"rows": ["é" * 1000] * 100})
     assert world.run() == "succeeded"
     output = world.step("a")["output"]
     assert output["truncated"] is True
     assert output["bytes"] == 200_310
     assert output["preview"].startswith('{"rows":["éé')
-    assert world.calls[1].params == {"kept": True}
+    assert world.step("a")["stored"] == {"": {"key": "v0", "bytes": 200_310}}
+    assert world.calls[1].params == {"last": 1000}
 
 
-def test_what_was_cut_off_cannot_be_used_by_mistake() -> None:
-    world = World(step("a"), step("b", params={"x": "{{ steps.a.output.rows[0] }}"}))
-    world.answer("fake.a", {"rows": ["x" * 40_000]})
+def test_a_large_output_is_seen_whole_after_a_resume() -> None:
+    world = World(step("a"), step("b", params={"n": "{{ steps.a.output|length }}"}))
+    world.answer("fake.a", "x" * 50_000)
+    world.die_in_save = 1
+    assert world.run() == "succeeded"
+    assert [call.params for call in world.calls[1:]] == [{"n": 50_000}] * 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "reads"),
+    [
+        ({"params": {"x": "{{ steps.a.status }}"}}, 1),
+        ({"params": {"x": "{{ steps['a'].output|length }}"}}, 1),
+        ({"params": {"x": "{{ steps[trigger].output|length }}"}}, 1),
+        ({"when": "steps.a.output|length > 1"}, 1),
+        ({"forEach": "steps.a.output[:2]|list"}, 1),
+        ({"params": {"x": "{{ steps.other.status }}"}}, 0),
+        ({"params": {"x": "{{ trigger }}"}}, 0),
+        ({}, 0),
+    ],
+    ids=str,
+)
+def test_a_stored_output_is_read_once_and_only_where_it_may_be_touched(
+    fields: dict[str, Any], reads: int
+) -> None:
+    world = World(step("other"), step("a"), step("b", **fields), data="a")
+    world.answer("fake.a", ["x"] * 20_000)
+    assert world.run() == "succeeded"
+    assert len(world.values.read) == reads
+
+
+def test_a_stored_trigger_is_read_where_it_is_touched() -> None:
+    world = World(step("a"), step("b", params={"x": "{{ trigger.x }}"}))
+    execution = world.execution
+    execution["trigger"]["stored"] = {"key": world.values.put(b'{"x":1}'), "bytes": 7}
+    world.stored = json.dumps(execution)
+    assert world.run() == "succeeded"
+    assert world.calls[1].params == {"x": 1}
+    assert world.values.read == ["v0"]
+
+
+def test_a_stored_value_that_is_gone_fails_the_step_that_needs_it_before_anything_is_sent() -> None:
+    world = World(step("a"), step("b", params={"x": "{{ steps.a.output }}"}))
+    world.answer("fake.a", "x" * 50_000)
+    world.values.held.clear()
+    put = world.values.put
+    world.values.put = lambda text: (put(text), world.values.held.clear())[0]  # type: ignore[method-assign]
     assert world.run() == "failed"
-    assert "too large to be kept" in world.step("b")["error"]["message"]
+    assert world.step("b")["error"]["code"] == "value_gone"
+    assert world.done() == ["fake.a"]
+
+
+def test_values_that_cannot_be_stored_leave_the_step_as_interrupted() -> None:
+    world = World(step("a"), step("b"))
+    world.answer("fake.a", "x" * 50_000, "x" * 50_000)
+    put = world.values.put
+
+    def fails_once(_: bytes) -> str:
+        world.values.put = put  # type: ignore[method-assign]
+        raise Killed
+
+    world.values.put = fails_once  # type: ignore[method-assign]
+    assert world.run() == "succeeded"
+    assert world.done() == ["fake.a", "fake.a", "fake.b"]
+    assert len({call.idempotency_key for call in world.calls}) == 2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "reason"),
+    [([11], "at most 10485760 are allowed"), ([9] * 6, "at most 52428800 are allowed")],
+)
+def test_an_output_over_a_bound_fails_its_step_before_the_next_effect(
+    sizes: list[int], reason: str
+) -> None:
+    world = World(*(step(f"s{n}") for n in range(len(sizes) + 1)))
+    for number, size in enumerate(sizes):
+        world.answer(f"fake.s{number}", "x" * size * 1024 * 1024)
+    assert world.run() == "failed"
+    error = world.execution["error"]
+    assert error
+    assert error["code"] == "output_too_large"
+    assert error["step"] == f"s{len(sizes) - 1}"
+    assert reason in error["message"]
+    assert "was carried out" in error["message"]
+    assert len(world.calls) == len(sizes)
+
+
+def test_of_twenty_thousand_items_one_bad_one_is_named() -> None:
+    rows = [{"to": f"{number}@example.com"} for number in range(20_000)]
+    del rows[12_345]["to"]
+    world = World(
+        step("rows"),
+        step(
+            "each", forEach="steps.rows.output", params={"to": "{{ item.to }}"}, onError="continue"
+        ),
+        step("after", params={"n": "{{ steps.each.output|length }}"}),
+    )
+    world.answer("fake.rows", rows)
+    execution = world.execution
+    begun: dict[str, Any] = {
+        "values": world.values,
+        "is_idempotent": lambda _: True,
+        "clock": world.clock,
+    }
+    engine.begin(execution, world.workflow, version=1, **begun)
+    engine.advance(
+        execution,
+        world.workflow,
+        perform=world.perform,
+        save=lambda *_: None,
+        deadline=world.now + timedelta(days=1),
+        **begun,
+    )
+    each = execution["steps"][1]
+    assert execution["status"] == "succeeded"
+    assert each["rounds"]
+    assert (each["rounds"]["done"], each["rounds"]["failed"]) == (20_000, 1)
+    assert each["rounds"]["failures"][0]["index"] == 12_345
+    assert len(world.calls) == 1 + 19_999 + 1
+    assert world.calls[-1].params == {"n": 20_000}
 
 
 def test_all_the_outputs_and_inputs_together_are_bounded() -> None:

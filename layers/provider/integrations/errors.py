@@ -57,6 +57,12 @@ class InvalidWorkflow(InvalidInput):
     code = "invalid_workflow"
 
 
+class IdempotencyKeyReused(InvalidInput):
+    """An ``Idempotency-Key`` came again with another body."""
+
+    code = "idempotency_key_reused"
+
+
 class InvalidRedirect(InvalidInput):
     """The ``redirectUri`` is not on the allow-list of this stack."""
 
@@ -127,6 +133,18 @@ class UnknownJob(NotFound):
     """The tenant has no job with this id."""
 
     code = "unknown_job"
+
+
+class UnknownStep(NotFound):
+    """The execution has no step with this id."""
+
+    code = "unknown_step"
+
+
+class ValueGone(NotFound):
+    """A trigger, an output or a file is no longer stored."""
+
+    code = "value_gone"
 
 
 class Conflict(IntegrationError):

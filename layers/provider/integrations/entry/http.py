@@ -84,6 +84,7 @@ __all__ = [
     "Limit",
     "Moment",
     "NextToken",
+    "Path",
     "ProviderId",
     "Query",
     "Request",

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from integrations.entry import wiring
 from integrations.services.dispatch import NoTimeLeft, Received
-from integrations.services.executions import ExecutionService
+from integrations.services.runner import Runner
 from integrations.storage.aws import AwsError
 from integrations.storage.queues import Queue
 
@@ -55,7 +55,7 @@ def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     for record in event["Records"]:
         left = timedelta(milliseconds=context.get_remaining_time_in_millis())
         try:
-            _run_one(wiring.execution_service(), record, left)
+            _run_one(wiring.runner(), record, left)
         except Exception:  # noqa: BLE001 - one message must not take others along
             Logger().exception("not run", message_id=record["messageId"])
             failed.append(record["messageId"])
@@ -63,13 +63,13 @@ def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return _failures(failed)
 
 
-def _run_one(service: ExecutionService, record: dict[str, Any], left: timedelta) -> None:
+def _run_one(runner: Runner, record: dict[str, Any], left: timedelta) -> None:
     message = wiring.executions_queue().load(record["body"])
     tenant, execution_id = str(message["tenant"]), str(message["executionId"])
     if left < RUN_RESERVE:
-        service.postpone(tenant, execution_id)
+        runner.hand_over(tenant, execution_id)
     else:
-        service.run(tenant, execution_id, left)
+        runner.run(tenant, execution_id, left)
 
 
 def _back_off(queue: Queue, event: dict[str, Any], failed: list[str]) -> None:

@@ -29,7 +29,7 @@ def recover_executions(_event: dict[str, Any], context: LambdaContext) -> dict[s
     def left() -> timedelta:
         return timedelta(milliseconds=context.get_remaining_time_in_millis())
 
-    sent = wiring.execution_service().recover(left)
+    sent = wiring.runner().recover(left)
     if sent:
         Logger().warning("recovered", sent=sent)
     return {"sent": sent}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from integrations.services.executions import ExecutionService
     from integrations.services.oauth import OAuthService
     from integrations.services.ownership import Ownership
+    from integrations.services.runner import Runner
     from integrations.services.subscriptions import Subscriptions
     from integrations.services.vault import Vault
     from integrations.services.webhooks import Receiver
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from integrations.storage.events import Events
     from integrations.storage.executions import Executions
     from integrations.storage.handshakes import Handshakes
+    from integrations.storage.objects import Objects
     from integrations.storage.pages import Pages
     from integrations.storage.queues import Queue
     from integrations.storage.tokens import Tokens
@@ -157,6 +159,7 @@ def events() -> Events:
 @cache
 def pages() -> Pages:
     """The Pages table."""
+    from integrations.storage.objects import Objects
     from integrations.storage.pages import Pages  # noqa: PLC0415 - cold start
 
     return Pages(aws(), settings.resource("PAGES_TABLE"))
@@ -188,6 +191,14 @@ def executions_queue() -> Queue:
     )
 
 
+@cache
+def objects() -> Objects:
+    """The bucket for large values."""
+    from integrations.storage.objects import Objects  # noqa: PLC0415 - cold start
+
+    return Objects(aws(), settings.resource("PAYLOADS_BUCKET"))
+
+
 # -- the services ----------------------------------------------------------------------------
 
 
@@ -204,6 +215,7 @@ def vault() -> Vault:
 @cache
 def subscriptions() -> Subscriptions:
     """What providers are asked to send."""
+    from integrations.services.runner import Runner
     from integrations.services.subscriptions import Subscriptions  # noqa: PLC0415 - cold start
 
     return Subscriptions(
@@ -327,10 +339,20 @@ def workflow_service() -> WorkflowService:
 
 @cache
 def execution_service() -> ExecutionService:
-    """The use cases of executions, the running of them included."""
+    """The use cases of executions."""
     from integrations.services.executions import ExecutionService  # noqa: PLC0415 - cold start
 
-    return ExecutionService(executions(), workflows(), executions_queue(), vault)
+    return ExecutionService(
+        executions(), workflows(), executions_queue(), objects(), events=event_log
+    )
+
+
+@cache
+def runner() -> Runner:
+    """The running of executions."""
+    from integrations.services.runner import Runner  # noqa: PLC0415 - cold start
+
+    return Runner(executions(), workflows(), execution_service(), vault)
 
 
 @cache

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from integrations.models import ConnectionStatus
+from integrations.services.executions import SHOWN_ROUNDS, StepOutput
 from integrations.storage.executions import StoredExecution
-from integrations.workflows.records import Execution, ExecutionStatus, StepStatus
+from integrations.workflows.records import Execution, ExecutionStatus, StepRun, StepStatus
 
 type HandshakeStatus = Literal["pending", "completed", "failed", "expired"]
 
@@ -248,6 +249,7 @@ class StepAnswer(Answer):
     retry_at: datetime | None = None
     input: Any = None
     output: Any = None
+    output_url: str | None = None
     error: FailureAnswer | None = None
     rounds: dict[str, Any] | None = None
 
@@ -268,6 +270,7 @@ class ExecutionAnswer(Answer):
     finished_at: datetime | None = None
     retry_at: datetime | None = None
     retry_count: int = 0
+    rerun_of: str | None = None
 
 
 class ExecutionSummary(Answer):
@@ -290,9 +293,58 @@ class ExecutionPage(Answer):
     next_token: str | None = None
 
 
+class RoundOutput(Answer):
+    """The result of one round of a `forEach`."""
+
+    index: int
+    output: Any = None
+
+
+class StepOutputAnswer(Answer):
+    """A step's output: whole, or one page of its rounds, or one part of its text."""
+
+    step_id: str
+    status: StepStatus
+    output: Any = None
+    items: list[RoundOutput] | None = None
+    text: str | None = None
+    next_token: str | None = None
+
+
 def execution_answer(state: Execution) -> ExecutionAnswer:
     """An execution as the API shows it; what only the engine needs is left out."""
-    return ExecutionAnswer.model_validate(state)
+    steps = [_step(state["executionId"], run) for run in state["steps"]]
+    return ExecutionAnswer.model_validate({**state, "steps": steps})
+
+
+def _step(execution_id: str, run: StepRun) -> dict[str, Any]:
+    """A step as it is shown; where its output is more than is shown, with its address."""
+    shown: dict[str, Any] = dict(run)
+    is_long = run["rounds"] is not None and run["rounds"]["done"] > SHOWN_ROUNDS
+    if is_long:
+        shown["output"] = shown["output"][:SHOWN_ROUNDS]
+    if is_long or run["stored"]:
+        shown["outputUrl"] = f"/api/executions/{execution_id}/steps/{run['id']}/output"
+    return shown
+
+
+def step_output_answer(found: StepOutput) -> StepOutputAnswer:
+    """A step's output as the API shows it."""
+    items = None
+    if found.run["rounds"] is not None:
+        results = cast("list[Any]", found.output)
+        items = [
+            RoundOutput(index=found.first + number, output=each)
+            for number, each in enumerate(results)
+        ]
+    return StepOutputAnswer(
+        step_id=found.run["id"],
+        status=found.run["status"],
+        output=None if items is not None else found.output,
+        items=items,
+        text=found.text,
+        next_token=found.next_token,
+    )
 
 
 def execution_page(found: list[StoredExecution], next_token: str | None) -> ExecutionPage:

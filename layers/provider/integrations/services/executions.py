@@ -1,55 +1,47 @@
-"""Executions: started, run, looked at, retried, cancelled, and found again after a crash."""
+"""Executions: started, looked at, retried, run again, cancelled. ``runner`` runs them."""
 
-import hashlib
-import json
-import logging
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from integrations.errors import (
-    Conflict,
+    IdempotencyKeyReused,
     IntegrationError,
-    InvalidParams,
-    ProviderUnavailable,
-    UnknownExecution,
-    UnknownWorkflow,
+    UnknownStep,
+    ValueGone,
 )
 from integrations.models import Json, now, rfc3339
-from integrations.storage.aws import AwsError
+from integrations.services.execution_values import Events, ExecutionValues, event_key
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
+from integrations.storage.objects import Objects
+from integrations.storage.paging import decode_token, encode_token
 from integrations.storage.queues import Message, Queue
 from integrations.storage.workflows import StoredWorkflow, Workflows
-from integrations.workflows import engine, lifecycle
-from integrations.workflows.outcomes import OutOfTime, RetryAfter, StepCall
-from integrations.workflows.records import Execution, WorkflowDefinition
-
-if TYPE_CHECKING:
-    from integrations.services.vault import Vault
-
-_log = logging.getLogger(__name__)
+from integrations.workflows import lifecycle
+from integrations.workflows.limits import encoded, mark, storable
+from integrations.workflows.records import Execution, StepRun, StoredValue, WorkflowDefinition
 
 INLINE_TRIGGER_BYTES = 32 * 1024
-"""A trigger over this is kept in S3: a table's row takes 400 KB, and the steps need the rest."""
+"""A trigger over this stands apart, and is read by the steps that touch it."""
+
+SHOWN_TRIGGER_BYTES = 256 * 1024
+"""A trigger over this is shown with its beginning alone."""
+
+SHOWN_ROUNDS = 100
+"""How many results of a ``forEach`` an execution is shown with; the step's output has them all."""
+
+PART_CHARACTERS = 1_000_000
+"""An output over this is answered in parts of its text: Lambda answers with 6 MB at most."""
+
+FOUND_WITHIN = timedelta(minutes=1)
+"""A new execution is looked after so soon: its runner may have died."""
 
 PICKED_UP_WITHIN = timedelta(minutes=10)
-"""An execution that nobody took up for so long after it was due is sent again."""
+"""An execution whose message nobody took up for so long is sent again."""
 
-MAX_DELAY = 900
-"""The longest that SQS delays a message, in seconds; longer waits are waited in turns."""
-
-LEASE_MARGIN = timedelta(seconds=2)
-STEP_RESERVE = timedelta(seconds=65)
-"""No step begins with less time than this left: a mail server may take a minute."""
-
-RECOVER_RESERVE = timedelta(seconds=10)
-"""With less time than this left, no more executions are sent again; the next minute goes on."""
-
-RECOVERED_AT_ONCE = 100
 CANCEL_ATTEMPTS = 10
 
 
@@ -58,7 +50,11 @@ class Launch:
     """An execution that an event starts.
 
     Attributes:
-        logged: Where the event stands in the log: its id there, and which of the delivery's events.
+        event_id: What the execution's id is made of, with the workflow's.
+        data: What templates see as ``trigger``.
+        logged: The event's id in the event log, and which of its delivery's events it was: then
+            the execution points there and holds no copy.
+        rerun_of: The execution that this one repeats.
     """
 
     workflow: StoredWorkflow
@@ -67,6 +63,26 @@ class Launch:
     once_key: str | None = None
     hops: int = 0
     logged: tuple[str, int] | None = None
+    rerun_of: str | None = None
+    trigger_event: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """A step's output, or a part of it.
+
+    Attributes:
+        run: The step.
+        output: The whole value; of a ``forEach`` the results ``first`` and following.
+        text: A part of the value's JSON text, where the value is too long for one answer.
+        next_token: Where the next part begins.
+    """
+
+    run: StepRun
+    output: Json = None
+    first: int = 0
+    text: str | None = None
+    next_token: str | None = None
 
 
 class ExecutionService:
@@ -74,8 +90,9 @@ class ExecutionService:
 
     Args:
         executions, workflows: The tables.
-        queue: Where executions wait for a runner; its bucket holds large triggers.
-        vault: The use of credentials.
+        queue: Where executions wait for a runner.
+        objects: The bucket for large values.
+        events: The event log, made on first use; ``None`` where there is none.
         clock: The present moment.
     """
 
@@ -84,15 +101,21 @@ class ExecutionService:
         executions: Executions,
         workflows: Workflows,
         queue: Queue,
-        vault: "Callable[[], Vault]",
+        objects: Objects,
         *,
+        events: Callable[[], Events] | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._executions = executions
         self._workflows = workflows
         self._queue = queue
-        self._vault = vault
-        self._clock = clock
+        self._objects = objects
+        self._events = events
+        self.clock = clock
+
+    def values(self, execution: StoredExecution) -> ExecutionValues:
+        """Where the large values of an execution are."""
+        return ExecutionValues(self._executions, self._objects, self._events, execution)
 
     # -- starting ----------------------------------------------------------------------------
 
@@ -109,10 +132,45 @@ class ExecutionService:
 
         Raises:
             UnknownWorkflow: There is none with this id.
+            IdempotencyKeyReused: The key has started it with another input.
         """
         workflow = self._workflows.get(tenant, workflow_id)
         event_id = f"manual:{idempotency_key or uuid.uuid4().hex}"
         launch = Launch(workflow, event_id, given)
+        message = self.launch(launch)
+        if idempotency_key:
+            stored = self._executions.get(tenant, self._id(launch))
+            if self._trigger_data(stored) != storable(given):
+                detail = "This Idempotency-Key has started the workflow with another input"
+                raise IdempotencyKeyReused(detail)
+        if message:
+            self._queue.send(message)
+        return self.get(tenant, self._id(launch))
+
+    def rerun(
+        self, tenant: str, execution_id: str, *, idempotency_key: str | None = None
+    ) -> Execution:
+        """Run an execution's workflow again from the start, as it is now, for the same trigger.
+
+        Returns:
+            The new execution, which names the old one.
+
+        Raises:
+            UnknownExecution: There is none with this id.
+            UnknownWorkflow: Its workflow was deleted.
+            ValueGone: Its trigger is no longer stored.
+        """
+        stored = self._executions.get(tenant, execution_id)
+        state = cast("Execution", stored.state)
+        launch = Launch(
+            self._workflows.get(tenant, stored.workflow_id),
+            f"rerun:{execution_id}:{idempotency_key or uuid.uuid4().hex}",
+            self._trigger_data(stored),
+            hops=state["hops"],
+            logged=self._logged(state),
+            rerun_of=execution_id,
+            trigger_event=state["trigger"]["eventId"],
+        )
         message = self.launch(launch)
         if message:
             self._queue.send(message)
@@ -134,145 +192,56 @@ class ExecutionService:
             execution_id=self._id(launch),
             workflow_id=workflow.workflow_id,
             workflow_version=workflow.version,
-            event_id=launch.event_id,
-            data=launch.data,
+            event_id=launch.trigger_event or launch.event_id,
+            data=None,
             hops=launch.hops,
-            clock=self._clock,
+            rerun_of=launch.rerun_of,
+            clock=self.clock,
         )
+        stored = stored_from(workflow.tenant, state)
+        state["trigger"] |= self._trigger(launch, stored)  # type: ignore[typeddict-item]
         if failure:
-            _fail(state, failure, self._clock())
-        due_at = self._clock() + PICKED_UP_WITHIN
-        if not self._executions.create(self._stored(workflow.tenant, state), due_at):
+            fail(state, failure, self.clock())
+        created = stored_from(workflow.tenant, state)
+        if not self._executions.create(created, self.clock() + FOUND_WITHIN):
             return None
-        return _message(workflow.tenant, state["executionId"])
+        return message_of(workflow.tenant, state["executionId"])
+
+    def _trigger(self, launch: Launch, execution: StoredExecution) -> dict[str, Any]:
+        """The trigger as the execution has it: the data, or where it is."""
+        text = encoded(launch.data)
+        if launch.logged:
+            return {"stored": {"key": event_key(*launch.logged), "bytes": len(text)}}
+        if len(text) <= INLINE_TRIGGER_BYTES:
+            return {"data": storable(launch.data)}
+        stored: StoredValue = {"key": self.values(execution).put(text), "bytes": len(text)}
+        return {"data": mark(text), "stored": stored}
 
     def send_all(self, messages: list[Message]) -> None:
         """Tell runners of executions, in batches."""
         self._queue.send_all(messages)
 
+    def send(self, message: Message) -> None:
+        """Tell a runner of one execution."""
+        self._queue.send(message)
+
     @staticmethod
     def _id(launch: Launch) -> str:
         return lifecycle.execution_id(launch.workflow.workflow_id, launch.event_id, launch.once_key)
 
-    # -- running -----------------------------------------------------------------------------
-
-    def run(self, tenant: str, execution_id: str, time_left: timedelta) -> None:
-        """Carry an execution as far as it goes; where it must wait, a later message takes it up.
-
-        Args:
-            tenant: Whose execution.
-            execution_id: Which.
-            time_left: How long this process may still live.
-        """
-        wait = self._run(tenant, execution_id, time_left)
-        if wait is not None:
-            self._queue.send(_message(tenant, execution_id, delay=wait))
-
-    def postpone(self, tenant: str, execution_id: str) -> None:
-        """Leave an execution to another process, at once."""
-        self._queue.send(_message(tenant, execution_id))
-
-    def _run(self, tenant: str, execution_id: str, time_left: timedelta) -> float | None:
-        """Seconds until it must be taken up again; ``None`` where nothing is left to do."""
-        try:
-            stored = self._executions.get(tenant, execution_id)
-        except UnknownExecution:
-            return None  # its time is up and it was deleted
-        if stored.finished:
+    @staticmethod
+    def _logged(state: Execution) -> tuple[str, int] | None:
+        stored = state["trigger"]["stored"]
+        if stored is None or not stored["key"].startswith("e:"):
             return None
-        if stored.lease_until and stored.lease_until > self._clock():
-            return (stored.lease_until - self._clock()).total_seconds() + 1
-        state = self._state(stored)
-        wait = lifecycle.due_in(state, clock=self._clock)
-        if wait > 0:
-            return wait
-        try:
-            return self._lead(stored, state, time_left)
-        except LeaseLost:
-            return 1.0  # another runner, or somebody's cancel: see how it ended
+        _, event_id, index = stored["key"].split(":")
+        return event_id, int(index)
 
-    def _lead(
-        self, stored: StoredExecution, state: Execution, time_left: timedelta
-    ) -> float | None:
-        """Take the lease and run; see ``_run``."""
-        tenant = stored.tenant
-        try:
-            workflow = self._workflows.get(tenant, stored.workflow_id)
-        except UnknownWorkflow:
-            gone = Conflict("Its workflow was deleted")
-            _fail(state, gone, self._clock())
-            self._executions.replace(self._stored(tenant, state, stored), due_at=None)
-            return None
-        definition = cast("WorkflowDefinition", workflow.definition)
-        engine.begin(
-            state,
-            definition,
-            version=workflow.version,
-            is_idempotent=is_idempotent,
-            clock=self._clock,
-        )
-        until = self._clock() + time_left + LEASE_MARGIN
-        held = self._executions.lease(self._stored(tenant, state, stored), until)
-
-        def save(state: Execution, _: int) -> None:
-            nonlocal held
-            now_held = self._stored(tenant, state, held)
-            if state["status"] in ("queued", "retrying"):
-                wait = timedelta(seconds=lifecycle.due_in(state, clock=self._clock))
-                held = self._executions.release(now_held, self._clock() + wait + PICKED_UP_WITHIN)
-            else:
-                held = self._executions.checkpoint(now_held)
-
-        outcome = engine.advance(
-            state,
-            definition,
-            perform=lambda call: self._perform(tenant, call),
-            save=save,
-            is_idempotent=is_idempotent,
-            # A process that has little time from the start must get somewhere all the same.
-            deadline=self._clock() + time_left - min(STEP_RESERVE, time_left * 0.75),
-            clock=self._clock,
-        )
-        match outcome:
-            case RetryAfter(seconds):
-                return seconds
-            case OutOfTime():
-                return 0.0
-            case _:
-                return None
-
-    def _perform(self, tenant: str, call: StepCall) -> Json:
-        from pydantic import ValidationError  # noqa: PLC0415 - cold start
-
-        from integrations.providers import registry  # noqa: PLC0415 - cold start
-
-        provider_id, _, name = call.action.partition(".")
-        action = registry.get(provider_id).action(name)
-        try:
-            params = action.params.model_validate(call.params)
-        except ValidationError as invalid:
-            from integrations.services.forms import field_errors  # noqa: PLC0415
-
-            detail = f"The parameters of {call.action} do not fit"
-            raise InvalidParams(detail, field_errors(invalid, "params", call.params)) from None
-        try:
-            result: Json = self._vault().use(
-                tenant,
-                provider_id,
-                call.connection,
-                lambda outward: action.run(outward, params),
-                idempotency_key=call.idempotency_key,
-                hops=call.hops,
-            )
-        except AwsError as failure:
-            # Only what surrounds a call touches AWS, and never after one that went well.
-            raise ProviderUnavailable(f"AWS did not answer: {failure.aws_code}") from failure
-        except IntegrationError:
-            raise
-        except Exception:
-            _log.exception("%s failed in an unforeseen way", call.action)
-            raise
-        return result
+    def _trigger_data(self, stored: StoredExecution) -> Json:
+        trigger = cast("Execution", stored.state)["trigger"]
+        if trigger["stored"]:
+            return self.values(stored).get(trigger["stored"]["key"])
+        return trigger["data"]
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -298,12 +267,56 @@ class ExecutionService:
         )
 
     def get(self, tenant: str, execution_id: str) -> Execution:
-        """One execution, whole.
+        """One execution as it is shown: with previews of what is too large.
 
         Raises:
             UnknownExecution: There is none with this id.
         """
-        return self._state(self._executions.get(tenant, execution_id))
+        stored = self._executions.get(tenant, execution_id)
+        state = cast("Execution", stored.state)
+        trigger = state["trigger"]
+        if trigger["stored"] and trigger["stored"]["bytes"] <= SHOWN_TRIGGER_BYTES:
+            with suppress(ValueGone):  # the event's time is up before the execution's
+                trigger["data"] = self._trigger_data(stored)
+        elif trigger["stored"] and trigger["data"] is None:
+            length = trigger["stored"]["bytes"]
+            trigger["data"] = {"truncated": True, "bytes": length, "preview": ""}
+        return state
+
+    def step_output(
+        self, tenant: str, execution_id: str, step_id: str, limit: int, next_token: str | None
+    ) -> StepOutput:
+        """A step's output, whole.
+
+        Args:
+            tenant: Whose execution.
+            execution_id: Which.
+            step_id: Which step.
+            limit: How many results of a ``forEach`` at most.
+            next_token: Where to go on.
+
+        Raises:
+            UnknownExecution, UnknownStep: There is none with this id.
+            InvalidInput: The token is not one of ours.
+            ValueGone: It is no longer stored.
+        """
+        stored = self._executions.get(tenant, execution_id)
+        runs = cast("Execution", stored.state)["steps"]
+        run = next((each for each in runs if each["id"] == step_id), None)
+        if run is None:
+            raise UnknownStep(f"The execution has no step {step_id!r}")
+        first = int(decode_token(next_token, "at")["at"]) if next_token else 0
+        values = self.values(stored)
+        if run["rounds"] is not None:
+            return _rounds(run, values, first, limit)
+        whole = run["stored"][""] if run["stored"] else None
+        output = values.get(whole["key"]) if whole else run["output"]
+        if whole is None or whole["bytes"] <= PART_CHARACTERS:
+            return StepOutput(run, output)
+        text = encoded(output).decode()
+        end = first + PART_CHARACTERS
+        token = encode_token({"at": str(end)}) if end < len(text) else None
+        return StepOutput(run, text=text[first:end], next_token=token)
 
     # -- changing ----------------------------------------------------------------------------
 
@@ -318,12 +331,12 @@ class ExecutionService:
         """
         stored = self._executions.get(tenant, execution_id)
         self._workflows.get(tenant, stored.workflow_id)
-        state = self._state(stored)
+        state = cast("Execution", stored.state)
         lifecycle.retry_from_failed(state)
-        due_at = self._clock() + PICKED_UP_WITHIN
-        self._executions.replace(self._stored(tenant, state, stored), due_at=due_at)
-        self._queue.send(_message(tenant, execution_id))
-        return state
+        due_at = self.clock() + PICKED_UP_WITHIN
+        self._executions.replace(stored_from(tenant, state, stored), due_at=due_at)
+        self._queue.send(message_of(tenant, execution_id))
+        return self.get(tenant, execution_id)
 
     def cancel(self, tenant: str, execution_id: str) -> Execution:
         """Stop an unfinished execution; a step under way may still be carried out.
@@ -339,102 +352,74 @@ class ExecutionService:
 
     def _cancel(self, tenant: str, execution_id: str) -> Execution:
         stored = self._executions.get(tenant, execution_id)
-        state = self._state(stored)
-        lifecycle.cancel(state, clock=self._clock)
-        self._executions.replace(self._stored(tenant, state, stored), due_at=None)
-        return state
-
-    def recover(self, time_left: Callable[[], timedelta]) -> int:
-        """Send every overdue execution to a runner again: whatever was lost is found here.
-
-        Returns:
-            How many were sent.
-        """
-        sent = 0
-        found = self._executions.unfinished(self._clock())
-        while batch := list(islice(found, RECOVERED_AT_ONCE)):
-            self._queue.send_all([_message(tenant, each) for tenant, each in batch])
-            due_at = self._clock() + PICKED_UP_WITHIN
-            for tenant, execution_id in batch:
-                # Sent: while it waits its turn in a long queue, it is not sent each minute anew.
-                self._executions.postpone(tenant, execution_id, due_at)
-            sent += len(batch)
-            if time_left() < RECOVER_RESERVE:
-                break
-        return sent
-
-    # -- within ------------------------------------------------------------------------------
-
-    def _stored(
-        self, tenant: str, state: Execution, was: StoredExecution | None = None
-    ) -> StoredExecution:
-        kept: dict[str, Any] = dict(state)
-        key = _large(was) if was else self._put_large(state)
-        if key:
-            kept["trigger"] = {**state["trigger"], "data": None, "dataKey": key}
-        finished = state["finishedAt"]
-        return StoredExecution(
-            tenant=tenant,
-            execution_id=state["executionId"],
-            workflow_id=state["workflowId"],
-            workflow_name=state["workflowName"],
-            status=state["status"],
-            trigger_type=state["trigger"]["type"],
-            created_at=datetime.fromisoformat(state["createdAt"]),
-            finished_at=datetime.fromisoformat(finished) if finished else None,
-            error=cast("Mapping[str, Json] | None", state["error"]),
-            state=kept,
-            revision=was.revision if was else 0,
-            lease_until=was.lease_until if was else None,
-        )
-
-    def _put_large(self, state: Execution) -> str | None:
-        """Keep a large trigger in S3; tells the key that it is found by."""
-        text = json.dumps(state["trigger"]["data"], separators=(",", ":")).encode()
-        if len(text) <= INLINE_TRIGGER_BYTES:
-            return None
-        # By its content: with `oncePer` another event may be about to create the same execution.
-        key = f"executions/{state['executionId']}/{hashlib.sha256(text).hexdigest()[:32]}.json"
-        self._queue.put(key, text)
-        return key
-
-    def _state(self, stored: StoredExecution) -> Execution:
-        state = cast("dict[str, Any]", dict(stored.state))
-        key = _large(stored)
-        if key:
-            data = json.loads(self._queue.get(key))
-            trigger = {n: held for n, held in state["trigger"].items() if n != "dataKey"}
-            state["trigger"] = {**trigger, "data": data}
-        return cast("Execution", state)
+        state = cast("Execution", stored.state)
+        lifecycle.cancel(state, clock=self.clock)
+        self._executions.replace(stored_from(tenant, state, stored), due_at=None)
+        return self.get(tenant, execution_id)
 
 
-def _large(stored: StoredExecution) -> str | None:
-    """The key of a trigger that is kept in S3; ``None`` where it is in the row."""
-    key: str | None = cast("dict[str, Any]", stored.state)["trigger"].get("dataKey")
-    return key
+def _rounds(run: StepRun, values: ExecutionValues, first: int, limit: int) -> StepOutput:
+    """The results of a ``forEach`` from ``first`` on, as many as an answer takes."""
+    results = cast("list[Json]", run["output"])
+    stored = run["stored"] or {}
+    found: list[Json] = []
+    size = 0
+    for index in range(first, min(first + limit, len(results))):
+        whole = stored.get(str(index))
+        size += whole["bytes"] if whole else len(encoded(results[index]))
+        if found and size > PART_CHARACTERS:
+            break
+        found.append(values.get(whole["key"]) if whole else results[index])
+    end = first + len(found)
+    token = encode_token({"at": str(end)}) if end < len(results) else None
+    return StepOutput(run, found, first, next_token=token)
 
 
-def is_idempotent(action: str) -> bool:
-    """Whether a repetition of ``provider.action`` does no harm; an unknown one is no repetition."""
-    from integrations.providers import registry  # noqa: PLC0415 - cold start
+def stored_from(
+    tenant: str, state: Execution, was: StoredExecution | None = None
+) -> StoredExecution:
+    """An execution as the table takes it, with the engine's document as it is now.
 
-    provider_id, _, name = action.partition(".")
-    try:
-        return registry.get(provider_id).action(name).idempotent
-    except IntegrationError:
-        return False
+    Args:
+        tenant: Whose.
+        state: The document.
+        was: As it was read or written last; ``None`` for a new one.
+    """
+    finished = state["finishedAt"]
+    made = StoredExecution(
+        tenant=tenant,
+        execution_id=state["executionId"],
+        workflow_id=state["workflowId"],
+        workflow_name=state["workflowName"],
+        status=state["status"],
+        trigger_type=state["trigger"]["type"],
+        created_at=datetime.fromisoformat(state["createdAt"]),
+        finished_at=datetime.fromisoformat(finished) if finished else None,
+        error=cast("Mapping[str, Json] | None", state["error"]),
+        state=cast("Mapping[str, Json]", state),
+    )
+    if was is None:
+        return made
+    return replace(
+        made,
+        journal=was.journal,
+        revision=was.revision,
+        lease_until=was.lease_until,
+        due_at=was.due_at,
+    )
 
 
-def _message(tenant: str, execution_id: str, *, delay: float = 0) -> Message:
+def message_of(tenant: str, execution_id: str, *, delay: float = 0) -> Message:
+    """What tells a runner of an execution, after ``delay`` seconds."""
     return Message(
         body={"tenant": tenant, "executionId": execution_id},
         group=tenant,
         key=f"messages/{execution_id}",
-        delay=min(MAX_DELAY, max(0, round(delay + 0.5) if delay else 0)),
+        delay=round(delay + 0.5) if delay > 0 else 0,
     )
 
 
-def _fail(state: Execution, failure: IntegrationError, moment: datetime) -> None:
+def fail(state: Execution, failure: IntegrationError, moment: datetime) -> None:
     """Bring an execution to its end before, or instead of, its next step."""
     at = rfc3339(moment)
     state["status"] = "failed"

@@ -1,41 +1,75 @@
 """Executions: each run of a workflow, leased by one runner at a time, visible to the end.
 
-The state of a run is the engine's own JSON document; beside it stand the few attributes that lists
-and leases need. An unfinished execution is in the sparse ``unfinished`` index, so that whatever a
-crash left behind is found again (``functions/recover_executions``).
+An execution is a small head, which lists, leases and the recovery need, and parts beside it that
+are written once: pages of its journal (``storage/journal.py``) and values that are too large for
+one. A part is written first and named by its content; only the head's conditional write makes it
+count. Whatever dies in between leaves a part that nobody names, and that goes with its time.
+
+The indexes ``newest`` and ``workflow`` hold keys alone, so that an execution pays for them once,
+when it is created; what a list shows comes from the heads. Sparse are ``ended`` (what failed or was
+cancelled) and ``due`` (what is unfinished, by when somebody must look after it).
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from integrations.errors import Conflict, InvalidInput, UnknownExecution
 from integrations.models import Json, from_epoch, now, rfc3339
+from integrations.storage import journal
 from integrations.storage.aws import (
     Attribute,
     Aws,
+    AwsError,
     ConditionFailed,
     attributes,
     item,
     pages,
-    rows,
     update,
 )
+from integrations.storage.journal import Journal
 from integrations.storage.paging import decode_token, encode_token
 
 FINISHED = ("succeeded", "failed", "cancelled")
+LISTED_APART = ("failed", "cancelled")
+"""The statuses with an index of their own: rare, and looked for."""
+
 RETENTION = timedelta(days=30)
 
-STATUS_PAGE = 1000
-STATUS_PAGES = 20
-"""How many rows are looked through for one page of those with a status: twenty times a thousand."""
+HEAD_BYTES: Final = 600
+"""How much of its journal a head holds: with the rest of it, a head takes one write unit."""
 
-_NAMES = {"#status": "status"}
-_OPEN = ("unfinished", "dueAt")
+MOST_PAGES: Final = 48
+"""How many pages a head names before their names get a page of their own."""
+
+STATUS_PAGE = 100
+STATUS_PAGES = 10
+"""How many executions are looked through for one page of those with a status that has no index."""
+
+BATCH = 100
+"""The most that one ``BatchGetItem`` takes."""
+
+BATCH_ATTEMPTS = 8
+
+DUE_SHARDS: Final = 8
+"""The index of what is due is walked in so many parts: each takes 1,000 writes a second."""
+
+DUE_PAGE: Final = 50
+DUE_SLACK = timedelta(seconds=60)
+"""How much later than its lease's end an execution may be due: the index is not written then."""
+
+_OPEN = ("dueShard", "dueAt", "leaseUntil")
 """The attributes that only an unfinished execution has."""
+
+_SUMMARY = (
+    "tenant, executionId, workflowKey, workflowName, createdKey, triggerType, finishedAt, "
+    "#status, #error, revision, leaseUntil, dueAt"
+)
+_SUMMARY_NAMES = {"#status": "status", "#error": "error"}
 
 
 class LeaseLost(Conflict):
@@ -46,12 +80,14 @@ class LeaseLost(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredExecution:
-    """An execution as it is kept.
+    """An execution as it is stored.
 
     Attributes:
         state: The engine's document; ``{}`` where only the summary was read.
+        journal: How much of ``state`` is written, and where.
         revision: Counts the writes; each write names the one that it replaces.
         lease_until: A runner holds it until then.
+        due_at: When somebody must look after it; ``None`` where it is finished.
     """
 
     tenant: str
@@ -64,8 +100,10 @@ class StoredExecution:
     finished_at: datetime | None = None
     error: Mapping[str, Json] | None = None
     state: Mapping[str, Json]
+    journal: Journal = field(default=Journal(), compare=False, repr=False)
     revision: int = 0
     lease_until: datetime | None = None
+    due_at: datetime | None = field(default=None, compare=False)
 
     @property
     def finished(self) -> bool:
@@ -90,34 +128,31 @@ class Executions:
             Whether a runner must hear of it: it is unfinished, be it new or left by an earlier
             attempt to create it.
         """
-        created = rfc3339(execution.created_at)
-        held: dict[str, Attribute] = {
-            "tenant": execution.tenant,
-            "executionId": execution.execution_id,
-            "workflowId": execution.workflow_id,
+        written = self._journal(execution)
+        head: dict[str, Attribute] = {
+            **_key(execution),
             "workflowName": execution.workflow_name,
             "workflowKey": f"{execution.tenant}#{execution.workflow_id}",
-            "createdKey": f"{created}#{execution.execution_id}",
-            "createdAt": execution.created_at.timestamp(),
+            "createdKey": _created_key(execution),
             "triggerType": execution.trigger_type,
             "revision": 0,
-            "expiresAt": int((execution.created_at + RETENTION).timestamp()),
-            **_changing(execution),
+            "expiresAt": _expires_at(execution),
+            **_changing(execution, written),
         }
         if not execution.finished:
-            held |= _unfinished(execution, due_at)
+            head |= _open(execution, due_at)
         try:
             self._aws.dynamodb(
                 "PutItem",
                 {
                     "TableName": self._table,
-                    "Item": item(held),
+                    "Item": item(head),
                     "ConditionExpression": "attribute_not_exists(tenant)",
                     "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
                 },
             )
         except ConditionFailed as there:
-            return there.item is None or "unfinished" in there.item
+            return there.item is None or "dueShard" in there.item
         return not execution.finished
 
     def lease(self, execution: StoredExecution, until: datetime) -> StoredExecution:
@@ -132,21 +167,46 @@ class Executions:
         moment = self._clock()
         if execution.lease_until and execution.lease_until > moment:
             raise LeaseLost(f"Execution {execution.execution_id} is in other hands")
-        if execution.finished:
-            return self._write(execution, {"leaseUntil": None}, remove=_OPEN)
-        due = int(until.timestamp()) + 1
-        written = self._write(execution, {"leaseUntil": until.timestamp(), "dueAt": due})
-        return replace(written, lease_until=until)
+        return self.checkpoint(execution, until)
 
-    def checkpoint(self, execution: StoredExecution) -> StoredExecution:
-        """Write how far a leased execution has come; a finished one gives the lease back.
+    def checkpoint(self, execution: StoredExecution, until: datetime) -> StoredExecution:
+        """Write how far an execution has come and hold it until ``until``; a finished one is free.
+
+        The index of what is due is written only where it would find the execution too late: an
+        execution that is short pays for it twice, when it is created and when it ends.
 
         Raises:
             LeaseLost: Another runner took over, or somebody cancelled it.
         """
         if execution.finished:
-            return self._write(execution, {"leaseUntil": None}, remove=_OPEN)
-        return self._write(execution, {})
+            return self._write(execution, {}, remove=_OPEN)
+        lease: dict[str, Attribute] = {"leaseUntil": until.timestamp()}
+        due_at = execution.due_at
+        if due_at is None or due_at > until + DUE_SLACK:
+            due_at = until + timedelta(seconds=1)
+            lease |= _open(execution, due_at)
+        written = self._write(execution, lease)
+        return replace(written, lease_until=until, due_at=due_at)
+
+    def renew(self, execution: StoredExecution, until: datetime) -> None:
+        """Hold a leased execution until ``until``; nothing else about it changes.
+
+        Raises:
+            LeaseLost: It was written since ``execution``.
+        """
+        try:
+            self._aws.dynamodb(
+                "UpdateItem",
+                update(
+                    self._table,
+                    _key(execution),
+                    {"leaseUntil": until.timestamp()},
+                    condition="#revision = :was AND attribute_exists(#dueShard)",
+                    values={"was": execution.revision},
+                ),
+            )
+        except ConditionFailed:
+            raise LeaseLost(f"Execution {execution.execution_id} is in other hands now") from None
 
     def release(self, execution: StoredExecution, due_at: datetime) -> StoredExecution:
         """Write an unfinished execution and give the lease back; it is due again at ``due_at``.
@@ -154,7 +214,7 @@ class Executions:
         Raises:
             LeaseLost: Another runner took over, or somebody cancelled it.
         """
-        return self._write(execution, {"leaseUntil": None, "dueAt": int(due_at.timestamp())})
+        return self.replace(execution, due_at=due_at)
 
     def replace(self, execution: StoredExecution, *, due_at: datetime | None) -> StoredExecution:
         """Change an execution from outside (retry, cancel), taking any lease away.
@@ -167,8 +227,9 @@ class Executions:
             LeaseLost: It was written in between.
         """
         if due_at is None:
-            return self._write(execution, {"leaseUntil": None}, remove=_OPEN)
-        return self._write(execution, {"leaseUntil": None, **_unfinished(execution, due_at)})
+            return self._write(execution, {}, remove=_OPEN)
+        written = self._write(execution, {"leaseUntil": None, **_open(execution, due_at)})
+        return replace(written, due_at=due_at)
 
     def _write(
         self,
@@ -178,13 +239,14 @@ class Executions:
         remove: tuple[str, ...] = (),
     ) -> StoredExecution:
         revision = execution.revision + 1
+        written = self._journal(execution)
         try:
             self._aws.dynamodb(
                 "UpdateItem",
                 update(
                     self._table,
-                    {"tenant": execution.tenant, "executionId": execution.execution_id},
-                    {**_changing(execution), **more, "revision": revision},
+                    _key(execution),
+                    {**_changing(execution, written), **more, "revision": revision},
                     remove=remove,
                     condition="#revision = :was",
                     values={"was": execution.revision},
@@ -192,7 +254,28 @@ class Executions:
             )
         except ConditionFailed:
             raise LeaseLost(f"Execution {execution.execution_id} is in other hands now") from None
-        return replace(execution, revision=revision, lease_until=None)
+        return replace(execution, revision=revision, lease_until=None, journal=written)
+
+    def _journal(self, execution: StoredExecution) -> Journal:
+        """The journal with the state's changes; its pages are written when this returns."""
+        written = journal.followed_by(execution.journal, execution.state)
+        if len(written.packed()) <= HEAD_BYTES:
+            return written
+        names = (*written.pages, self.put_part(execution, journal.pack(list(written.tail))))
+        if len(names) > MOST_PAGES:
+            names = ("+" + self.put_part(execution, journal.pack(list(names))),)
+        return replace(written, pages=names, tail=())
+
+    def put_part(self, execution: StoredExecution, content: bytes) -> str:
+        """Write a part beside an execution; tells its name. It counts once a head names it."""
+        name = journal.name_of(content)
+        part = {
+            **_key(execution, name),
+            "content": content,
+            "expiresAt": _expires_at(execution),
+        }
+        self._aws.dynamodb("PutItem", {"TableName": self._table, "Item": item(part)})
+        return name
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -210,10 +293,69 @@ class Executions:
                 "ConsistentRead": True,
             },
         )
-        if "Item" not in answer:
+        if "Item" not in answer or "journal" not in answer["Item"]:
             detail = f"There is no execution {execution_id!r}"
             raise UnknownExecution(detail)
-        return _execution(attributes(answer["Item"]))
+        head = attributes(answer["Item"])
+        held = journal.unpack(head["journal"])
+        read = Journal(tuple(held["pages"]), tuple(held["tail"]))
+        entries = [*self._pages(tenant, execution_id, read.pages), *read.tail]
+        state = journal.read(entries)
+        stored = _execution(head)
+        return replace(stored, state=state, journal=journal.opened(read, state))
+
+    def _pages(self, tenant: str, execution_id: str, names: Sequence[str]) -> list[Json]:
+        """The entries of pages, in order."""
+        contents = self.parts(tenant, execution_id, [name.removeprefix("+") for name in names])
+        entries: list[Json] = []
+        for name in names:
+            content = journal.unpack(contents[name.removeprefix("+")])
+            further = self._pages(tenant, execution_id, content) if name[0] == "+" else content
+            entries += further
+        return entries
+
+    def parts(self, tenant: str, execution_id: str, names: Sequence[str]) -> dict[str, bytes]:
+        """The contents of an execution's parts, by name.
+
+        Raises:
+            UnknownExecution: One is gone: the execution's time is up.
+        """
+        keys = [{"tenant": tenant, "executionId": f"{execution_id}#{name}"} for name in names]
+        found = {
+            row["executionId"].rpartition("#")[2]: row["content"]
+            for row in self._batch(keys, {"ConsistentRead": True})
+        }
+        if len(found) < len(set(names)):
+            detail = f"There is no execution {execution_id!r} any more"
+            raise UnknownExecution(detail)
+        return found
+
+    def heads(self, keys: Iterable[tuple[str, str]]) -> list[StoredExecution]:
+        """Summaries of executions by ``(tenant, execution_id)``, as they are now; in any order."""
+        wanted = [{"tenant": tenant, "executionId": each} for tenant, each in keys]
+        reading = {
+            "ConsistentRead": True,
+            "ProjectionExpression": _SUMMARY,
+            "ExpressionAttributeNames": _SUMMARY_NAMES,
+        }
+        return [_execution(row) for row in self._batch(wanted, reading)]
+
+    def _batch(
+        self, keys: Sequence[Mapping[str, Attribute]], reading: Mapping[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        for start in range(0, len(keys), BATCH):
+            left: list[Any] = [item(key) for key in keys[start : start + BATCH]]
+            for _ in range(BATCH_ATTEMPTS):
+                request = {"RequestItems": {self._table: {"Keys": left, **reading}}}
+                answer = self._aws.dynamodb("BatchGetItem", request)
+                yield from map(attributes, answer["Responses"].get(self._table, ()))
+                left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+                if not left:
+                    break
+            else:
+                raise AwsError("BatchGetItem", "Throttling", "the table did not answer for all")
+
+    # -- lists -------------------------------------------------------------------------------
 
     def page(
         self,
@@ -231,37 +373,22 @@ class Executions:
         Raises:
             InvalidInput: The token is not one of ours, or of a list with other filters.
         """
-        hash_key, hash_value, index = "tenant", tenant, "newest"
-        if workflow_id:
-            hash_key, hash_value, index = "workflowKey", f"{tenant}#{workflow_id}", "workflow"
         first = rfc3339(since) if since else "0"
         last = rfc3339(until) + "~" if until else "~"
         if first > last:
             return [], None  # which DynamoDB would call a mistake
-        values: dict[str, Attribute] = {":hash": hash_value, ":since": first, ":until": last}
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "IndexName": index,
-            "KeyConditionExpression": (
-                f"{hash_key} = :hash AND createdKey BETWEEN :since AND :until"
-            ),
-            "ScanIndexForward": False,
-            "Limit": limit,
-        }
-        if status:
-            query |= {"FilterExpression": "#status = :status", "ExpressionAttributeNames": _NAMES}
-            values[":status"] = status
-            query["Limit"] = STATUS_PAGE
-        query["ExpressionAttributeValues"] = item(values)
-        if next_token:
-            key = decode_token(next_token, "id", "key")
-            if not first <= key["key"] <= last:
-                raise InvalidInput("nextToken is of a list with other filters")
-            query["ExclusiveStartKey"] = item(self._start_key(tenant, workflow_id, key))
+        key = decode_token(next_token, "id", "key") if next_token else None
+        if key and not first <= key["key"] <= last:
+            raise InvalidInput("nextToken is of a list with other filters")
+        query = self._query(tenant, workflow_id, status, (first, last), key)
+        query["Limit"] = STATUS_PAGE if status else limit
         found: list[StoredExecution] = []
         reached: dict[str, Any] | None = None
-        for page, reached in islice(pages(self._aws, "Query", query), STATUS_PAGES):
-            found += map(_execution, page)
+        most = STATUS_PAGES if status else 1
+        for rows, reached in islice(pages(self._aws, "Query", query), most):
+            heads = self.heads((tenant, row["executionId"]) for row in rows)
+            heads.sort(key=_created_key, reverse=True)
+            found += [head for head in heads if status in {None, head.status}]
             if len(found) > limit or (len(found) == limit and reached):
                 found = found[:limit]
                 end = found[-1]
@@ -271,82 +398,145 @@ class Executions:
         # Few of very many have the status: a short page, or an empty one, and where to go on.
         return found, encode_token({"id": reached["executionId"], "key": reached["createdKey"]})
 
-    def unfinished(self, before: datetime) -> Iterator[tuple[str, str]]:
-        """Which executions nobody took up in time: ``(tenant, executionId)``."""
-        scan = {
+    def _query(
+        self,
+        tenant: str,
+        workflow_id: str | None,
+        status: str | None,
+        between: tuple[str, str],
+        after: Mapping[str, str] | None,
+    ) -> dict[str, Any]:
+        """The query of a list: by status where that has an index, else by workflow or by tenant."""
+        hash_key, hash_value, index = "tenant", tenant, "newest"
+        of_workflow: dict[str, Attribute] = {}
+        if workflow_id:
+            of_workflow = {"workflowKey": f"{tenant}#{workflow_id}"}
+            hash_key, hash_value, index = "workflowKey", f"{tenant}#{workflow_id}", "workflow"
+        if status in LISTED_APART:
+            hash_key, hash_value, index = "endedKey", f"{tenant}#{status}", "ended"
+        query: dict[str, Any] = {
             "TableName": self._table,
-            "IndexName": "unfinished",
-            "FilterExpression": "dueAt < :before",
-            "ExpressionAttributeValues": item({":before": int(before.timestamp())}),
+            "IndexName": index,
+            "KeyConditionExpression": (
+                f"{hash_key} = :hash AND createdKey BETWEEN :since AND :until"
+            ),
+            "ScanIndexForward": False,
         }
-        for row in rows(self._aws, "Scan", scan):
-            yield row["tenant"], row["executionId"]
+        values: dict[str, Attribute] = {
+            ":hash": hash_value,
+            ":since": between[0],
+            ":until": between[1],
+        }
+        if status in LISTED_APART and of_workflow:
+            query["FilterExpression"] = "workflowKey = :workflow"
+            values[":workflow"] = of_workflow["workflowKey"]
+        query["ExpressionAttributeValues"] = item(values)
+        if after:
+            start: dict[str, Attribute] = {
+                "tenant": tenant,
+                "executionId": after["id"],
+                "createdKey": after["key"],
+                hash_key: hash_value,
+            }
+            query["ExclusiveStartKey"] = item(start)
+        return query
 
-    def postpone(self, tenant: str, execution_id: str, due_at: datetime) -> None:
+    # -- what is due -------------------------------------------------------------------------
+
+    def overdue(self, before: datetime) -> Iterator[list[StoredExecution]]:
+        """The unfinished executions that somebody must look after, the longest overdue first.
+
+        Yields:
+            Summaries as they are now, some from each part of the index in turn. What is not
+            postponed or changed is found again next time.
+        """
+        shards = [pages(self._aws, "Query", self._due(n, before)) for n in range(DUE_SHARDS)]
+        while shards:
+            for shard in list(shards):
+                rows, further = next(shard)
+                if further is None:
+                    shards.remove(shard)
+                if rows:
+                    yield self.heads((row["tenant"], row["executionId"]) for row in rows)
+
+    def _due(self, shard: int, before: datetime) -> dict[str, Any]:
+        values = item({":shard": str(shard), ":before": int(before.timestamp())})
+        return {
+            "TableName": self._table,
+            "IndexName": "due",
+            "KeyConditionExpression": "dueShard = :shard AND dueAt < :before",
+            "ExpressionAttributeValues": values,
+            "Limit": DUE_PAGE,
+        }
+
+    def postpone(self, execution: StoredExecution, due_at: datetime) -> None:
         """Look at an unfinished execution again at ``due_at``; nothing else about it changes."""
         try:
             self._aws.dynamodb(
                 "UpdateItem",
                 update(
                     self._table,
-                    {"tenant": tenant, "executionId": execution_id},
+                    _key(execution),
                     {"dueAt": int(due_at.timestamp())},
-                    condition="attribute_exists(#unfinished) AND #dueAt < :dueAt",
+                    condition="attribute_exists(#dueShard) AND #dueAt < :dueAt",
                 ),
             )
         except ConditionFailed:
             return  # it is finished by now, or somebody runs it
 
-    @staticmethod
-    def _start_key(
-        tenant: str, workflow_id: str | None, token: Mapping[str, str]
-    ) -> dict[str, Attribute]:
-        start: dict[str, Attribute] = {
-            "tenant": tenant,
-            "executionId": token["id"],
-            "createdKey": token["key"],
-        }
-        if workflow_id:
-            start["workflowKey"] = f"{tenant}#{workflow_id}"
-        return start
+
+def _key(execution: StoredExecution, part: str = "") -> dict[str, Attribute]:
+    name = f"{execution.execution_id}#{part}" if part else execution.execution_id
+    return {"tenant": execution.tenant, "executionId": name}
 
 
 def _created_key(execution: StoredExecution) -> str:
     return f"{rfc3339(execution.created_at)}#{execution.execution_id}"
 
 
-def _changing(execution: StoredExecution) -> dict[str, Attribute]:
+def _expires_at(execution: StoredExecution) -> int:
+    return int((execution.created_at + RETENTION).timestamp())
+
+
+def _changing(execution: StoredExecution, written: Journal) -> dict[str, Attribute]:
+    apart = execution.status in LISTED_APART
     return {
         "status": execution.status,
-        "state": _text(execution.state),
+        "journal": written.packed(),
         "finishedAt": execution.finished_at.timestamp() if execution.finished_at else None,
         "error": _text(execution.error) if execution.error else None,
+        "endedKey": f"{execution.tenant}#{execution.status}" if apart else None,
     }
 
 
 def _text(document: Mapping[str, Json]) -> str:
-    """A document as JSON in as few bytes as there are: a row takes 400 KB of them."""
     text = json.dumps(dict(document), ensure_ascii=False, separators=(",", ":"))
     return text.encode(errors="replace").decode()
 
 
-def _unfinished(execution: StoredExecution, due_at: datetime) -> dict[str, Attribute]:
-    return {"unfinished": execution.execution_id, "dueAt": int(due_at.timestamp())}
+def _open(execution: StoredExecution, due_at: datetime) -> dict[str, Attribute]:
+    shard = zlib.crc32(execution.execution_id.encode()) % DUE_SHARDS
+    return {"dueShard": str(shard), "dueAt": int(due_at.timestamp())}
 
 
-def _execution(held: Mapping[str, Any]) -> StoredExecution:
-    finished_at = held.get("finishedAt")
+def _execution(head: Mapping[str, Any]) -> StoredExecution:
+    created = head["createdKey"].partition("#")[0]
+    finished_at, lease_until, due_at = (
+        from_epoch(head[name]) if head.get(name) is not None else None
+        for name in ("finishedAt", "leaseUntil", "dueAt")
+    )
     return StoredExecution(
-        tenant=held["tenant"],
-        execution_id=held["executionId"],
-        workflow_id=held["workflowId"],
-        workflow_name=held["workflowName"],
-        status=held["status"],
-        trigger_type=held["triggerType"],
-        created_at=from_epoch(held["createdAt"]),
-        finished_at=from_epoch(finished_at) if finished_at is not None else None,
-        error=json.loads(held["error"]) if held.get("error") else None,
-        state=json.loads(held.get("state") or "{}"),
-        revision=held.get("revision", 0),
-        lease_until=from_epoch(held["leaseUntil"]) if held.get("leaseUntil") else None,
+        tenant=head["tenant"],
+        execution_id=head["executionId"],
+        workflow_id=head["workflowKey"].removeprefix(f"{head['tenant']}#"),
+        workflow_name=head["workflowName"],
+        status=head["status"],
+        trigger_type=head["triggerType"],
+        created_at=datetime.fromisoformat(created),
+        finished_at=finished_at,
+        error=json.loads(head["error"]) if head.get("error") else None,
+        state={},
+        revision=head.get("revision", 0),
+        lease_until=lease_until,
+        due_at=due_at,
     )

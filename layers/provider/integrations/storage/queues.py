@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from integrations.models import Json
 from integrations.storage.aws import Aws, AwsError
+from integrations.storage.objects import s3_failures
 
 INLINE_BYTES = 128 * 1024
 """A message over this travels by S3; SQS takes 1 MiB in all, and charges by 64 KiB."""
@@ -105,14 +105,14 @@ class Queue:
 
     def put(self, key: str, payload: bytes) -> None:
         """Keep a payload in S3 under ``key``."""
-        with _told("PutObject"):
+        with s3_failures("PutObject"):
             self._aws.s3.put_object(
                 Bucket=self._bucket, Key=key, Body=payload, ContentType="application/json"
             )
 
     def get(self, key: str) -> bytes:
         """A payload from S3."""
-        with _told("GetObject"):
+        with s3_failures("GetObject"):
             held: bytes = self._aws.s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         return held
 
@@ -126,21 +126,6 @@ class Queue:
                 "VisibilityTimeout": min(max(0, round(seconds)), 43_000),
             },
         )
-
-
-@contextmanager
-def _told(operation: str) -> Iterator[None]:
-    """S3's failures, which come by way of boto3, as those of every other service."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 comes with it
-
-    try:
-        yield
-    except ClientError as refusal:
-        error = refusal.response.get("Error", {})
-        code, message = error.get("Code", "Unknown"), error.get("Message", "")
-        raise AwsError(operation, code, message) from None
-    except BotoCoreError as failure:
-        raise AwsError(operation, type(failure).__name__, "S3 is unreachable") from None
 
 
 def _group(name: str) -> str:

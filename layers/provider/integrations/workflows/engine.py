@@ -5,7 +5,7 @@ It knows no queue, no table and no clock of its own. The caller leases the execu
 
     engine.begin(execution, workflow, version=…, is_idempotent=…)
     …write the lease, execution included…            # records that the first step is starting
-    outcome = engine.advance(execution, workflow, perform=…, save=…, is_idempotent=…, deadline=…)
+    outcome = engine.advance(execution, workflow, perform=…, save=…, values=…, is_idempotent=…, …)
 
 What holds, whatever dies when:
 
@@ -14,11 +14,13 @@ What holds, whatever dies when:
 - What is found recorded as running was interrupted: nobody knows whether it was carried out. An
   idempotent action, or ``retry.onUnknownOutcome: repeat``, is run again with the same idempotency
   key; anything else fails as ``outcome_unknown``.
-- A later step sees the outputs as they are kept (cut to their limits), before a resume and after.
+- A later step sees the outputs whole, before a resume and after: what is too large to stand in the
+  execution is stored by the ``values`` that the caller lends, and fetched when a step may touch it.
 - ``now()`` is the moment the step first started, so that a repetition sends the same thing again.
 - With ``onError: continue`` a failed step shows as failed and the execution can still succeed.
 """
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -31,6 +33,7 @@ from integrations.errors import (
     InvalidInput,
     ProviderUnavailable,
     RateLimited,
+    ValueGone,
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now, rfc3339
 from integrations.workflows import expressions
@@ -43,9 +46,14 @@ from integrations.workflows.limits import (
     MAX_OUTPUT_BYTES,
     MAX_OUTPUTS_BYTES,
     MAX_ROUND_FAILURES,
+    SHOWN_OUTPUT_BYTES,
+    SHOWN_OUTPUTS_BYTES,
+    SMALL_BYTES,
     bytes_of,
     cut,
+    encoded,
     limited,
+    mark,
 )
 from integrations.workflows.outcomes import (
     Clock,
@@ -56,11 +64,13 @@ from integrations.workflows.outcomes import (
     RetryAfter,
     Save,
     StepCall,
+    Values,
 )
 from integrations.workflows.records import (
     DEFAULT_ATTEMPTS,
     DEFAULT_BACKOFF_SECONDS,
     DEFAULT_MAX_BACKOFF_SECONDS,
+    DEFAULT_WAITS,
     DONE,
     MAX_ROUNDS,
     TERMINAL,
@@ -71,8 +81,10 @@ from integrations.workflows.records import (
     RoundFailure,
     StepDefinition,
     StepRun,
+    StoredValue,
     WorkflowDefinition,
 )
+from integrations.workflows.references import plain_path, touched_steps, touches_trigger
 from integrations.workflows.transitions import (
     close_run,
     failure_of,
@@ -82,8 +94,11 @@ from integrations.workflows.transitions import (
 )
 
 MAX_RESUMES: Final = 10
-PATIENCE: Final = timedelta(hours=12)
-"""How long one step or round is retried at most: the longest that a queue can hide a message."""
+PATIENCE: Final = timedelta(hours=72)
+"""How long one step or round is retried at most."""
+
+MAX_LOADED: Final = 16 * 1024 * 1024
+"""How many bytes of stored values, as JSON, stay in memory between two steps."""
 
 
 # -- The machine -----------------------------------------------------------------------------
@@ -94,6 +109,7 @@ def begin(
     workflow: WorkflowDefinition,
     *,
     version: int,
+    values: Values,
     is_idempotent: Callable[[str], bool],
     clock: Clock = now,
 ) -> None:
@@ -108,6 +124,7 @@ def begin(
         execution: The state that was stored last. Nobody else may be running it.
         workflow: The definition as it is now.
         version: Its version.
+        values: Where large values are.
         is_idempotent: Whether an action may be repeated without harm.
         clock: The present moment.
     """
@@ -115,7 +132,7 @@ def begin(
         return
     if version != execution["workflowVersion"]:
         follow_workflow(execution, workflow, version)
-    machine = _Machine(execution, workflow, is_idempotent, clock)
+    machine = _Machine(execution, workflow, values, is_idempotent, clock)
     execution["status"] = "running"
     execution["retryAt"] = None
     execution["startedAt"] = execution["startedAt"] or rfc3339(clock())
@@ -129,6 +146,7 @@ def advance(
     *,
     perform: Perform,
     save: Save,
+    values: Values,
     is_idempotent: Callable[[str], bool],
     deadline: datetime,
     clock: Clock = now,
@@ -143,6 +161,7 @@ def advance(
             else that it raises is a defect: it fails the step as ``internal_error``.
         save: Stores the state; the steps from the given index on may have changed. What it raises
             (the lease was lost, say) passes through, and nothing more is run.
+        values: Where large values are. What it raises passes through likewise.
         is_idempotent: Whether an action may be repeated without harm.
         deadline: No attempt begins at or after this moment.
         clock: The present moment.
@@ -151,7 +170,7 @@ def advance(
     Returns:
         What to do next; the state is saved already.
     """
-    machine = _Machine(execution, workflow, is_idempotent, clock)
+    machine = _Machine(execution, workflow, values, is_idempotent, clock)
     begun = machine.current
     machine.restart_current()
     if begun is not None and machine.current != begun:
@@ -183,16 +202,21 @@ class _Machine:
         self,
         execution: Execution,
         workflow: WorkflowDefinition,
+        values: Values,
         is_idempotent: Callable[[str], bool],
         clock: Clock,
     ) -> None:
         self.execution = execution
+        self.values = values
         self.is_idempotent = is_idempotent
         self.clock = clock
         indices = {run["id"]: index for index, run in enumerate(execution["steps"])}
         self.plan = [(indices[step["id"]], step) for step in workflow["steps"]]
         self.definitions = dict(self.plan)
         self.params: dict[str, Json] = {}
+        self.items: dict[str, list[Json]] = {}
+        self.loaded: dict[str, Json] = {}
+        self.loaded_bytes = 0
 
     @property
     def current(self) -> int | None:
@@ -265,7 +289,7 @@ class _Machine:
         try:
             if not self._prepare(step, run, moment):
                 return
-        except ExpressionError as error:
+        except (ExpressionError, ValueGone) as error:
             run["startedAt"] = run["startedAt"] or rfc3339(moment)
             self._fail(step, run, self._failure(error.code, error.detail))
             return
@@ -282,7 +306,10 @@ class _Machine:
             close_run(run, "skipped", self.clock(), None)
             return False
         if "forEach" in step:
-            items = _items(step["forEach"], context, moment)
+            # Once per step: it gives the same each time, and ten thousand rounds would not end.
+            items = self.items.get(step["id"])
+            if items is None:
+                items = self.items[step["id"]] = _items(step["forEach"], context, moment)
             rounds = run["rounds"]
             if rounds is None:
                 rounds = {"total": 0, "done": 0, "failed": 0, "failures": []}
@@ -305,19 +332,47 @@ class _Machine:
     def _context(self, step: StepDefinition) -> dict[str, Json]:
         """What the expressions of ``step`` may see."""
         steps: dict[str, Json] = {}
-        for index, earlier in self.plan:
-            if earlier["id"] == step["id"]:
-                break
+        sources = _sources(step)
+        names = [earlier["id"] for _, earlier in self.plan]
+        earlier_ids = names[: names.index(step["id"])]
+        touched = touched_steps(sources, earlier_ids)
+        for index, earlier in self.plan[: len(earlier_ids)]:
             run = self.execution["steps"][index]
+            output = self._whole(run) if earlier["id"] in touched else run["output"]
             error = cast("Json", run["error"])
-            steps[run["id"]] = {"status": run["status"], "output": run["output"], "error": error}
+            steps[run["id"]] = {"status": run["status"], "output": output, "error": error}
         execution = self.execution
+        trigger = execution["trigger"]
+        data = trigger["data"]
+        if trigger["stored"] and touches_trigger(sources):
+            data = self._load(trigger["stored"])
         return {
-            "trigger": execution["trigger"]["data"],
+            "trigger": data,
             "steps": steps,
             "execution": {"id": execution["executionId"], "startedAt": execution["startedAt"]},
             "workflow": {"id": execution["workflowId"], "name": execution["workflowName"]},
         }
+
+    def _whole(self, run: StepRun) -> Json:
+        """What a step gave, with what is stored apart."""
+        if not run["stored"]:
+            return run["output"]
+        if run["rounds"] is None:
+            return self._load(run["stored"][""])
+        results = list(cast("list[Json]", run["output"]))
+        for index, stored in run["stored"].items():
+            results[int(index)] = self._load(stored)
+        return results
+
+    def _load(self, stored: StoredValue) -> Json:
+        key = stored["key"]
+        if key not in self.loaded:
+            if self.loaded_bytes + stored["bytes"] > MAX_LOADED:
+                self.loaded.clear()
+                self.loaded_bytes = 0
+            self.loaded[key] = self.values.get(key)
+            self.loaded_bytes += stored["bytes"]
+        return self.loaded[key]
 
     # -- One attempt --
 
@@ -333,7 +388,7 @@ class _Machine:
             message = f"An unexpected error ({name}); the step may or may not have been carried out"
             self._fail(step, run, self._failure("internal_error", message))
         else:
-            self._succeed(run, output)
+            self._succeed(step, run, output)
 
     def _call(self, step: StepDefinition, run: StepRun) -> StepCall:
         key = f"{self.execution['executionId']}.{step['id']}"
@@ -400,14 +455,41 @@ class _Machine:
         self.execution["status"] = "retrying"
         self.execution["retryAt"] = run["retryAt"]
 
-    def _succeed(self, run: StepRun, output: Json) -> None:
-        left = MAX_OUTPUTS_BYTES - bytes_of(each["output"] for each in self.execution["steps"])
-        kept = limited(output, min(MAX_OUTPUT_BYTES, left))
+    def _succeed(self, step: StepDefinition, run: StepRun, output: Json) -> None:
+        try:
+            text = encoded(output)
+        except (TypeError, ValueError, RecursionError):
+            # The step did its work; that its answer is not JSON must not undo that.
+            text = b""
+        sizes = self.execution["sizes"]
+        over = _over(len(text), sizes["outputs"])
+        if over:
+            message = f"The step was carried out, but {over}"
+            self._fail(step, run, self._failure("output_too_large", message))
+            return
+        sizes["outputs"] += len(text)
+        left = SHOWN_OUTPUTS_BYTES - sizes["shown"]
+        if not text:
+            shown: Json = {"truncated": True, "bytes": 0, "preview": ""}
+        elif len(text) <= max(SMALL_BYTES, min(SHOWN_OUTPUT_BYTES, left)):
+            shown = cast("Json", json.loads(text))
+            sizes["shown"] += len(text)
+        else:
+            shown = self._store(run, text, left)
         if run["rounds"] is None:
-            run["output"] = kept
+            run["output"] = shown
             close_run(run, "succeeded", self.clock(), None)
         else:
-            self._close_round(run, kept)
+            self._close_round(run, shown)
+
+    def _store(self, run: StepRun, text: bytes, left: int) -> Json:
+        """Store an output apart; returns the mark that stands in its place."""
+        index = "" if run["rounds"] is None else str(run["rounds"]["done"])
+        stored: StoredValue = {"key": self.values.put(text), "bytes": len(text)}
+        run["stored"] = {**(run["stored"] or {}), index: stored}
+        shown = mark(text, left)
+        self.execution["sizes"]["shown"] += len(encoded(shown))
+        return shown
 
     def _fail(self, step: StepDefinition, run: StepRun, failure: Failure) -> None:
         """Record a final failure: of the round, where others may go on; else of the step."""
@@ -476,12 +558,36 @@ def _condition(step: StepDefinition, context: Mapping[str, Json], moment: dateti
     return expressions.truth(condition, context, now=moment, place="when")
 
 
+def _over(size: int, before: int) -> str:
+    """Which limit an output is over, in words; empty where it is over none."""
+    if size > MAX_OUTPUT_BYTES:
+        return f"its output has {size} bytes; at most {MAX_OUTPUT_BYTES} are allowed"
+    if before + size > MAX_OUTPUTS_BYTES:
+        total = before + size
+        return (
+            f"with its output of {size} bytes the execution has {total}; "
+            f"at most {MAX_OUTPUTS_BYTES} are allowed"
+        )
+    return ""
+
+
+def _sources(step: StepDefinition) -> list[Json]:
+    """Everything in a step that may hold an expression."""
+    return [step.get("when"), step.get("forEach"), step.get("params", {})]
+
+
 def _items(source: str | list[Json], context: Mapping[str, Json], moment: datetime) -> list[Json]:
     place = "forEach"
-    if isinstance(source, str):
-        items = expressions.evaluate(source, context, now=moment, place=place)
-    else:
-        items = expressions.render(source, context, now=moment, place=place)
+    path = plain_path(source) if isinstance(source, str) else None
+    items: Json
+    if path:
+        # Nothing is made of a list that is only looked up, so nothing limits its size.
+        items = _looked_up(path, context)
+    if not path or not isinstance(items, list):
+        if isinstance(source, str):
+            items = expressions.evaluate(source, context, now=moment, place=place)
+        else:
+            items = expressions.render(source, context, now=moment, place=place)
     if not isinstance(items, list):
         raise ExpressionError(f"{place}: needs a list, not {expressions.describe(items)}")
     if len(items) > MAX_ROUNDS:
@@ -489,8 +595,21 @@ def _items(source: str | list[Json], context: Mapping[str, Json], moment: dateti
     return items
 
 
+def _looked_up(path: list[str], context: Mapping[str, Json]) -> Json:
+    """What stands at a path; ``None`` where nothing does, or where it is more than a look-up."""
+    found: Json = dict(context)
+    for name in path:
+        if not isinstance(found, dict) or name not in found:
+            return None
+        found = found[name]
+    return found
+
+
 def _backoff(retry: RetryDefinition, attempts: int, jitter: Callable[[], float]) -> float:
-    """Exponential, capped, half fixed and half random."""
+    """The default waits, a tenth of each random; or exponential, capped, half of it random."""
+    if "backoffSeconds" not in retry and "maxBackoffSeconds" not in retry:
+        wait = DEFAULT_WAITS[min(max(1, attempts), len(DEFAULT_WAITS)) - 1]
+        return wait * (1 + jitter() / 10)
     base = retry.get("backoffSeconds", DEFAULT_BACKOFF_SECONDS)
     cap = retry.get("maxBackoffSeconds", DEFAULT_MAX_BACKOFF_SECONDS)
     full = min(cap, base * 2.0 ** max(0, attempts - 1))

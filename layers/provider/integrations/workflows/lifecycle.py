@@ -11,6 +11,7 @@ from integrations.workflows.outcomes import Clock
 from integrations.workflows.records import (
     TERMINAL,
     Execution,
+    StoredValue,
     TriggerDefinition,
     WorkflowDefinition,
 )
@@ -47,6 +48,8 @@ def new_execution(
     workflow_version: int,
     event_id: str,
     data: Json,
+    stored: StoredValue | None = None,
+    rerun_of: str | None = None,
     hops: int = 0,
     clock: Clock = now,
 ) -> Execution:
@@ -59,6 +62,8 @@ def new_execution(
         workflow_version: The definition's version.
         event_id: The event that starts it.
         data: What templates see as ``trigger``.
+        stored: Where the data stands instead; ``data`` is then its preview.
+        rerun_of: The execution that this one repeats.
         hops: How many executions led to this one.
         clock: The present moment.
     """
@@ -72,6 +77,7 @@ def new_execution(
             "type": workflow["trigger"]["type"],
             "eventId": event_id,
             "data": storable(data),
+            "stored": stored,
         },
         "steps": [fresh_run(step) for step in workflow["steps"]],
         "error": None,
@@ -82,6 +88,8 @@ def new_execution(
         "resumeCount": 0,
         "retryCount": 0,
         "hops": hops,
+        "rerunOf": rerun_of,
+        "sizes": {"shown": 0, "outputs": 0},
     }
 
 

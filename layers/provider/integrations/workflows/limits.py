@@ -6,15 +6,25 @@ from typing import Final, cast
 
 from integrations.models import Json
 
-MAX_OUTPUT_BYTES: Final = 32 * 1024
-MAX_OUTPUTS_BYTES: Final = 128 * 1024
+MAX_OUTPUT_BYTES: Final = 10 * 1024 * 1024
+MAX_OUTPUTS_BYTES: Final = 50 * 1024 * 1024
+"""What one step, or one round, and one execution may give in all."""
+
+SHOWN_OUTPUT_BYTES: Final = 32 * 1024
+SHOWN_OUTPUTS_BYTES: Final = 128 * 1024
+"""What of it stands in the execution; the rest is stored apart, with a preview in its place."""
+
+SMALL_BYTES: Final = 1024
+"""An output that small stands in the execution whatever else does: ten thousand rounds are not ten
+thousand objects."""
+
 MAX_INPUT_BYTES: Final = 8 * 1024
 MAX_INPUTS_BYTES: Final = 64 * 1024
 PREVIEW_BYTES: Final = 2 * 1024
 MAX_MESSAGE: Final = 500
 MAX_ROUND_FAILURES: Final = 10
 MAX_FAILURES_BYTES: Final = 48 * 1024
-"""Beyond this, failures are told in few words: all of an execution has to fit a row of 400 KB."""
+"""Beyond this, failures are told in few words: a failure must not cost more than what failed."""
 
 FEW_WORDS: Final = 60
 
@@ -40,14 +50,13 @@ def bytes_of(values: Iterable[Json]) -> int:
     return sum(len(encoded(value)) for value in values if value is not None)
 
 
+def mark(text: bytes, limit: int = PREVIEW_BYTES) -> Json:
+    """What stands in the place of a value that is given as JSON text, and too large."""
+    preview = text[: max(0, min(PREVIEW_BYTES, limit - 100))].decode(errors="ignore")
+    return {"truncated": True, "bytes": len(text), "preview": preview}
+
+
 def limited(value: Json, limit: int) -> Json:
-    """``value`` as it is kept: itself, or a mark with its beginning where it is over ``limit``."""
-    try:
-        text = encoded(value)
-    except (TypeError, ValueError, RecursionError):
-        # The step did its work; that its answer is not JSON must not undo that.
-        return {"truncated": True, "bytes": 0, "preview": ""}
-    if len(text) > max(limit, 0):
-        preview = text[: max(0, min(PREVIEW_BYTES, limit - 100))].decode(errors="ignore")
-        return {"truncated": True, "bytes": len(text), "preview": preview}
-    return cast("Json", json.loads(text))
+    """``value`` as it is shown: itself, or a mark with its beginning where it is over ``limit``."""
+    text = encoded(value)
+    return mark(text, limit) if len(text) > max(limit, 0) else cast("Json", json.loads(text))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from integrations.models import Json
 from integrations.workflows.records import Execution, ExecutionStatus
@@ -44,6 +45,20 @@ class RetryAfter:
 @dataclass(frozen=True, slots=True)
 class OutOfTime:
     """Nothing is wrong and nothing is running; go on at once in another invocation."""
+
+
+class Values(Protocol):
+    """Where values stand that are too large for the execution itself."""
+
+    def put(self, text: bytes) -> str:
+        """Store a value, given as JSON text; returns the key that it is known by."""
+
+    def get(self, key: str) -> Json:
+        """The value of a key.
+
+        Raises:
+            ValueGone: Its time is up.
+        """
 
 
 type Outcome = Finished | RetryAfter | OutOfTime

@@ -9,10 +9,14 @@ from typing import Final, Literal, NotRequired, TypedDict
 from integrations.models import Json
 
 MAX_STEPS: Final = 200
-MAX_ROUNDS: Final = 100
+MAX_ROUNDS: Final = 20_000
 """The most items that ``forEach`` goes through."""
 
-DEFAULT_ATTEMPTS: Final = 8
+DEFAULT_WAITS: Final = (5.0, 30.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 36_000.0)
+"""Seconds between the attempts of a step that says nothing else: 27 hours in all. What a provider
+cannot do for an afternoon, or a night, does not need a person."""
+
+DEFAULT_ATTEMPTS: Final = len(DEFAULT_WAITS) + 1
 DEFAULT_BACKOFF_SECONDS: Final = 2.0
 DEFAULT_MAX_BACKOFF_SECONDS: Final = 300.0
 
@@ -111,6 +115,18 @@ class Rounds(TypedDict):
     failures: list[RoundFailure]
 
 
+class StoredValue(TypedDict):
+    """Where a value is that is too large to stand in the execution itself.
+
+    Attributes:
+        key: What the caller's ``Values`` knows it by.
+        bytes: Its length as JSON.
+    """
+
+    key: str
+    bytes: int
+
+
 class StepRun(TypedDict):
     """One step of one execution.
 
@@ -121,6 +137,7 @@ class StepRun(TypedDict):
         waitingSince: When the first of the present series of failures came.
         input: The parameters after templating, cut to a size.
         output: What the action gave, cut to a size; with ``forEach``, a list of one per round.
+        stored: Where what was cut is whole: by ``""``, or with ``forEach`` by the round's number.
         error: Why it failed, or why it is being retried.
     """
 
@@ -138,14 +155,26 @@ class StepRun(TypedDict):
     output: Json
     error: Failure | None
     rounds: Rounds | None
+    stored: dict[str, StoredValue] | None
 
 
 class TriggerRun(TypedDict):
-    """What started an execution; ``data`` is what templates see as ``trigger``."""
+    """What started an execution; ``data`` is what templates see as ``trigger``.
+
+    Where it stands elsewhere (``stored``), ``data`` is a mark with its beginning.
+    """
 
     type: str
     eventId: str
     data: Json
+    stored: StoredValue | None
+
+
+class Sizes(TypedDict):
+    """How many bytes of JSON an execution's outputs take: those that stand in it, and all."""
+
+    shown: int
+    outputs: int
 
 
 class Execution(TypedDict):
@@ -155,6 +184,7 @@ class Execution(TypedDict):
         hops: How many executions led to this one, for the protection from cycles.
         resumeCount: How often it was found half done, because its process had died.
         retryCount: How often somebody had it retried.
+        rerunOf: The execution of which this is a repetition from the start.
     """
 
     executionId: str
@@ -172,3 +202,5 @@ class Execution(TypedDict):
     resumeCount: int
     retryCount: int
     hops: int
+    rerunOf: str | None
+    sizes: Sizes

@@ -34,6 +34,7 @@ def fresh_run(step: StepDefinition) -> StepRun:
         "output": None,
         "error": None,
         "rounds": None,
+        "stored": None,
     }
 
 

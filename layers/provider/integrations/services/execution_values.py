@@ -1,0 +1,96 @@
+"""Where an execution's large values are: beside it, in the bucket, in the event log."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from integrations.errors import NotFound, UnknownExecution, ValueGone
+from integrations.models import Event, Json
+from integrations.storage import journal
+from integrations.storage.executions import Executions, StoredExecution
+from integrations.storage.objects import Objects
+
+TABLE_BYTES: Final = 8 * 1024
+"""A packed value over this goes to the bucket, where an object costs as much as eight kilobytes."""
+
+_PART, _OBJECT, _EVENT = "p:", "s:", "e:"
+
+
+class Events(Protocol):
+    """The event log, as far as executions need it."""
+
+    def event(self, tenant: str, event_id: str, index: int) -> Event:
+        """What templates see of an event.
+
+        Raises:
+            NotFound: It is no longer stored.
+        """
+
+
+class ExecutionValues:
+    """The values of one execution; the engine's ``Values``.
+
+    Args:
+        executions, objects: The table and the bucket.
+        events: The event log, made on first use.
+        execution: Whose values.
+    """
+
+    def __init__(
+        self,
+        executions: Executions,
+        objects: Objects,
+        events: Callable[[], Events] | None,
+        execution: StoredExecution,
+    ) -> None:
+        self._executions = executions
+        self._objects = objects
+        self._events = events
+        self._execution = execution
+
+    def put(self, text: bytes) -> str:
+        """Store a value, given as JSON text; returns its key."""
+        packed = journal.pack_text(text)
+        if len(packed) <= TABLE_BYTES:
+            return _PART + self._executions.put_part(self._execution, packed)
+        name = journal.name_of(packed)
+        self._objects.put(self._path(name), packed)
+        return _OBJECT + name
+
+    def get(self, key: str) -> Json:
+        """The value of a key.
+
+        Raises:
+            ValueGone: It is no longer stored.
+        """
+        kind, name = key[:2], key[2:]
+        if kind == _EVENT:
+            return self._event(name)
+        if kind == _PART:
+            tenant, execution_id = self._execution.tenant, self._execution.execution_id
+            try:
+                packed = self._executions.parts(tenant, execution_id, [name])[name]
+            except UnknownExecution:
+                raise ValueGone("It is no longer stored") from None
+        else:
+            packed = self._objects.get(self._path(name))
+        return cast("Json", journal.unpack(packed))
+
+    def _event(self, name: str) -> Json:
+        event_id, _, index = name.partition(":")
+        if self._events is None:
+            raise ValueGone("This stack has no event log")
+        try:
+            event = self._events().event(self._execution.tenant, event_id, int(index))
+        except NotFound:
+            raise ValueGone("Its event is no longer stored") from None
+        return cast("Json", event.data)
+
+    def _path(self, name: str) -> str:
+        tenant = hashlib.sha256(self._execution.tenant.encode()).hexdigest()[:32]
+        return f"values/{tenant}/{self._execution.execution_id}/{name}"
+
+
+def event_key(event_id: str, index: int) -> str:
+    """The key of a trigger that stands in the event log."""
+    return f"{_EVENT}{event_id}:{index}"

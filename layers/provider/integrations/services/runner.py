@@ -1,0 +1,266 @@
+"""The running of executions: leased, carried as far as they go, and found again after a crash."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from integrations.errors import (
+    Conflict,
+    IntegrationError,
+    InvalidParams,
+    ProviderUnavailable,
+    UnknownExecution,
+    UnknownWorkflow,
+)
+from integrations.models import Json
+from integrations.services.executions import (
+    PICKED_UP_WITHIN,
+    ExecutionService,
+    fail,
+    message_of,
+    stored_from,
+)
+from integrations.storage.aws import AwsError
+from integrations.storage.executions import Executions, LeaseLost, StoredExecution
+from integrations.storage.workflows import Workflows
+from integrations.workflows import engine, lifecycle
+from integrations.workflows.outcomes import OutOfTime, RetryAfter, StepCall
+from integrations.workflows.records import Execution, WorkflowDefinition
+
+if TYPE_CHECKING:
+    from integrations.services.vault import Vault
+
+_log = logging.getLogger(__name__)
+
+MAX_DELAY = 900
+"""The longest that SQS delays a message, in seconds; who waits longer is sent by the recovery."""
+
+LEASE = timedelta(seconds=60)
+"""How long a runner holds an execution without a sign of life: what its death costs."""
+
+SIGN_OF_LIFE = 20.0
+"""Seconds between two signs of life during one step."""
+
+STEP_RESERVE = timedelta(seconds=65)
+"""No step begins with less time than this left: a mail server may take a minute."""
+
+RECOVER_RESERVE = timedelta(seconds=10)
+"""With less time than this left, no more executions are sent again; the next minute goes on."""
+
+
+class Runner:
+    """Runs executions and finds those that nobody runs.
+
+    Args:
+        executions, workflows: The tables.
+        service: Knows where executions' values are, and the queue.
+        vault: The use of credentials.
+    """
+
+    def __init__(
+        self,
+        executions: Executions,
+        workflows: Workflows,
+        service: ExecutionService,
+        vault: "Callable[[], Vault]",
+    ) -> None:
+        self._executions = executions
+        self._workflows = workflows
+        self._service = service
+        self._vault = vault
+        self._clock = service.clock
+
+    def run(self, tenant: str, execution_id: str, time_left: timedelta) -> None:
+        """Carry an execution as far as it goes; where it must wait, a later message takes it up.
+
+        Args:
+            tenant: Whose execution.
+            execution_id: Which.
+            time_left: How long this process may still live.
+        """
+        wait = self._run(tenant, execution_id, time_left)
+        if wait is not None and wait <= MAX_DELAY:
+            self._service.send(message_of(tenant, execution_id, delay=wait))
+
+    def hand_over(self, tenant: str, execution_id: str) -> None:
+        """Leave an execution to another process, at once."""
+        self._service.send(message_of(tenant, execution_id))
+
+    def _run(self, tenant: str, execution_id: str, time_left: timedelta) -> float | None:
+        """Seconds until it must be taken up again; ``None`` where nothing is left to do."""
+        try:
+            stored = self._executions.get(tenant, execution_id)
+        except UnknownExecution:
+            return None  # its time is up and it was deleted
+        if stored.finished:
+            return None
+        if stored.lease_until and stored.lease_until > self._clock():
+            return (stored.lease_until - self._clock()).total_seconds() + 1
+        state = cast("Execution", stored.state)
+        wait = lifecycle.due_in(state, clock=self._clock)
+        if wait > 0:
+            return wait
+        try:
+            return self._lead(stored, state, time_left)
+        except LeaseLost:
+            return 1.0  # another runner, or somebody's cancel: see how it ended
+
+    def _lead(
+        self, stored: StoredExecution, state: Execution, time_left: timedelta
+    ) -> float | None:
+        """Take the lease and run; see ``_run``."""
+        tenant = stored.tenant
+        try:
+            workflow = self._workflows.get(tenant, stored.workflow_id)
+        except UnknownWorkflow:
+            fail(state, Conflict("Its workflow was deleted"), self._clock())
+            self._executions.replace(stored_from(tenant, state, stored), due_at=None)
+            return None
+        definition = cast("WorkflowDefinition", workflow.definition)
+        values = self._service.values(stored)
+        engine.begin(
+            state,
+            definition,
+            version=workflow.version,
+            values=values,
+            is_idempotent=is_idempotent,
+            clock=self._clock,
+        )
+        written = self._executions.lease(stored_from(tenant, state, stored), self._clock() + LEASE)
+
+        def save(state: Execution, _: int) -> None:
+            nonlocal written
+            changed = stored_from(tenant, state, written)
+            if state["status"] in {"queued", "retrying"}:
+                wait = timedelta(seconds=lifecycle.due_in(state, clock=self._clock))
+                due_at = self._clock() + wait
+                if wait.total_seconds() <= MAX_DELAY:
+                    due_at += PICKED_UP_WITHIN  # until then a message is on its way
+                written = self._executions.release(changed, due_at)
+            else:
+                written = self._executions.checkpoint(changed, self._clock() + LEASE)
+
+        def perform(call: StepCall) -> Json:
+            with self._signs_of_life(written):
+                return self._perform(tenant, call)
+
+        outcome = engine.advance(
+            state,
+            definition,
+            perform=perform,
+            save=save,
+            values=values,
+            is_idempotent=is_idempotent,
+            # A process that has little time from the start must get somewhere all the same.
+            deadline=self._clock() + time_left - min(STEP_RESERVE, time_left * 0.75),
+            clock=self._clock,
+        )
+        match outcome:
+            case RetryAfter(seconds):
+                return seconds
+            case OutOfTime():
+                return 0.0
+            case _:
+                return None
+
+    @contextmanager
+    def _signs_of_life(self, written: StoredExecution) -> Iterator[None]:
+        """Renew the lease while a step takes its time."""
+        over = threading.Event()
+
+        def renew() -> None:
+            while not over.wait(SIGN_OF_LIFE):
+                try:
+                    self._executions.renew(written, self._clock() + LEASE)
+                except LeaseLost:
+                    return  # the checkpoint after this step will find it out, too
+                except AwsError:
+                    _log.warning("a lease was not renewed", exc_info=True)
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+
+    def _perform(self, tenant: str, call: StepCall) -> Json:
+        from pydantic import ValidationError  # noqa: PLC0415 - cold start
+
+        from integrations.providers import registry  # noqa: PLC0415 - cold start
+
+        provider_id, _, name = call.action.partition(".")
+        action = registry.get(provider_id).action(name)
+        try:
+            params = action.params.model_validate(call.params)
+        except ValidationError as invalid:
+            from integrations.services.forms import field_errors  # noqa: PLC0415
+
+            detail = f"The parameters of {call.action} do not fit"
+            raise InvalidParams(detail, field_errors(invalid, "params", call.params)) from None
+        try:
+            result: Json = self._vault().use(
+                tenant,
+                provider_id,
+                call.connection,
+                lambda outward: action.run(outward, params),
+                idempotency_key=call.idempotency_key,
+                hops=call.hops,
+            )
+        except AwsError as failure:
+            # Only what surrounds a call touches AWS, and never after one that went well.
+            raise ProviderUnavailable(f"AWS did not answer: {failure.aws_code}") from failure
+        except IntegrationError:
+            raise
+        except Exception:
+            _log.exception("%s failed in an unforeseen way", call.action)
+            raise
+        return result
+
+    # -- after a crash -----------------------------------------------------------------------
+
+    def recover(self, time_left: Callable[[], timedelta]) -> int:
+        """Send what is overdue to a runner again: whatever was lost is found here.
+
+        Returns:
+            How many were sent.
+        """
+        sent = 0
+        for heads in self._executions.overdue(self._clock()):
+            lost = [head for head in heads if self._is_lost(head)]
+            self._service.send_all([message_of(each.tenant, each.execution_id) for each in lost])
+            for head in lost:
+                # Sent: while it waits its turn in a long queue, it is not sent each minute anew.
+                self._executions.postpone(head, self._clock() + PICKED_UP_WITHIN)
+            sent += len(lost)
+            if time_left() < RECOVER_RESERVE:
+                break
+        return sent
+
+    def _is_lost(self, head: StoredExecution) -> bool:
+        """Whether an overdue execution must be sent; else it is looked at again in its time."""
+        moment = self._clock()
+        if head.finished or head.due_at is None or head.due_at > moment:
+            return False  # the index is a moment behind
+        if head.lease_until and head.lease_until > moment:
+            self._executions.postpone(head, head.lease_until + timedelta(seconds=1))
+            return False
+        if head.revision == 0 and head.created_at + PICKED_UP_WITHIN > moment:
+            # Its first message waits its turn; only a runner's death is to be noticed sooner.
+            self._executions.postpone(head, head.created_at + PICKED_UP_WITHIN)
+            return False
+        return True
+
+
+def is_idempotent(action: str) -> bool:
+    """Whether a repetition of ``provider.action`` does no harm; an unknown one is no repetition."""
+    from integrations.providers import registry  # noqa: PLC0415 - cold start
+
+    provider_id, _, name = action.partition(".")
+    try:
+        return registry.get(provider_id).action(name).idempotent
+    except IntegrationError:
+        return False

@@ -1,0 +1,210 @@
+"""What an execution has done so far, as entries that are written once and packed small.
+
+The engine changes one document in place. Writing it whole at each checkpoint would cost the square
+of its length, so that only what changed since the last write becomes an entry. An execution's head
+holds the newest entries; when they outgrow it they go into a page of their own, named by its
+content, which the head then names. Reading is the other way round: the pages' entries and the
+head's, applied in order, give the document.
+
+An entry is one of:
+
+- ``{"all": document}``, the first one, and whenever the steps themselves were changed;
+- ``{"set": {field: value}, "steps": {index: {field: value}}, "rounds": {index: [result, …]}}``, all
+  parts optional: fields of the document, fields of steps, further results of a ``forEach``.
+"""
+
+import base64
+import copy
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from integrations.models import Json
+
+_WORDS: Final = (
+    b'"failures":[],"failed":0,"done":1,"total":"rounds":{"provider_unavailable","rate_limited",'
+    b'"outcome_unknown","request_rejected","invalid_params","expression_error","providerCode":null,'
+    b'"status":null,"at":"2026-11-2T0:00:00.000Z","code":"message":"error":{"headers":{'
+    b'"content-type":"application/json"},"contentType":"body":{"query":{},"webhookId":"eventId":"'
+    b'{"truncated":true,"bytes":"preview":"stored":{"key":"telegram.sendMessage","webhook.send",'
+    b'"sheets.appendRow","email.sendEmail","chatId":"messageId":"text":"json":{"url":"to":"subject"'
+    b':{"pages":[],"tail":[{"set":{"status":"running"},"steps":{"0":{"status":"succeeded",'
+    b'"finishedAt":"2026-"durationMs":1,"output":{"0":{"status":"running","attempts":1,'
+    b'"startedAt":"2026-"input":{{"status":"succeeded","finishedAt":"2026-'
+    b'{"all":{"workflowVersion":1,"status":"queued","trigger":{"type":"webhook","eventId":"'
+    b'"data":{"stored":null},"steps":[{"id":"action":"status":"pending","attempts":0,"resumes":0,'
+    b'"startedAt":null,"finishedAt":null,"durationMs":null,"retryAt":null,"waitingSince":null,'
+    b'"input":null,"output":null,"error":null,"rounds":null,"stored":null}],"error":null,'
+    b'"startedAt":null,"finishedAt":null,"retryAt":null,"resumeCount":0,"retryCount":0,"hops":0,'
+    b'"rerunOf":null,"sizes":{"inputs":0,"shown":0,"outputs":0}}}'
+)
+"""What most entries consist of: zlib knows it from the start. Never change it, add another one."""
+
+_TEXT, _PACKED = b"\x00", b"\x01"
+
+
+def pack(document: Json) -> bytes:
+    """A document in few bytes; half a surrogate pair becomes a question mark."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return pack_text(text.encode(errors="replace"))
+
+
+def pack_text(data: bytes) -> bytes:
+    """JSON text in few bytes; ``unpack`` gives the document."""
+    packer = zlib.compressobj(6, wbits=-15, zdict=_WORDS)
+    packed = packer.compress(data) + packer.flush()
+    return _PACKED + packed if len(packed) < len(data) else _TEXT + data
+
+
+def unpack(packed: bytes) -> Any:  # noqa: ANN401 - what was packed
+    """The document of ``pack``."""
+    if packed[:1] == _TEXT:
+        return json.loads(packed[1:])
+    return json.loads(zlib.decompressobj(wbits=-15, zdict=_WORDS).decompress(packed[1:]))
+
+
+def name_of(content: bytes) -> str:
+    """The name of a page or value: by its content, so that writing it twice writes it once."""
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()[:9]).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """How a document is stored.
+
+    Attributes:
+        pages: The names of the pages, oldest first.
+        tail: The entries after those.
+        known: What pages and tail give; ``None`` before the first entry.
+    """
+
+    pages: tuple[str, ...] = ()
+    tail: tuple[Json, ...] = ()
+    known: Mapping[str, Any] | None = field(default=None, compare=False)
+
+    def packed(self) -> bytes:
+        """What the head holds."""
+        return pack({"pages": list(self.pages), "tail": list(self.tail)})
+
+
+def followed_by(journal: Journal, document: Mapping[str, Any]) -> Journal:
+    """The journal with one more entry, after which it gives ``document``."""
+    entry = _difference(journal.known, document)
+    # A copy: what the engine changes later is a later entry's.
+    tail = (*journal.tail, json.loads(json.dumps(entry))) if entry else journal.tail
+    return Journal(journal.pages, tail, _seen(document))
+
+
+def read(entries: Iterable[Any]) -> dict[str, Any]:
+    """The document that entries give."""
+    document: dict[str, Any] = {}
+    for entry in entries:
+        if "all" in entry:
+            document = copy.deepcopy(entry["all"])
+            continue
+        document |= entry.get("set", {})
+        for index, fields in entry.get("steps", {}).items():
+            _change(document["steps"][int(index)], fields)
+        for index, results in entry.get("rounds", {}).items():
+            document["steps"][int(index)]["output"] += results
+    return document
+
+
+def opened(journal: Journal, document: Mapping[str, Any]) -> Journal:
+    """The journal that was read to give ``document``."""
+    return Journal(journal.pages, journal.tail, _seen(document))
+
+
+# -- What changed ----------------------------------------------------------------------------
+
+_MERGED = ("rounds", "stored")
+"""Fields of a step that are objects which grow; the rest is replaced."""
+
+
+def _difference(known: Mapping[str, Any] | None, document: Mapping[str, Any]) -> dict[str, Any]:
+    if (
+        known is None
+        or known.keys() - document.keys()
+        or _identities(known) != _identities(document)
+    ):
+        return {"all": dict(document)}
+    entry: dict[str, Any] = {}
+    fields = {
+        name: held
+        for name, held in document.items()
+        if name != "steps" and not _same(known.get(name), held)
+    }
+    if fields:
+        entry["set"] = fields
+    for index, (before, after) in enumerate(zip(_steps(known), _steps(document), strict=True)):
+        changed, results = _step_difference(before, after)
+        if changed:
+            entry.setdefault("steps", {})[str(index)] = changed
+        if results:
+            entry.setdefault("rounds", {})[str(index)] = results
+    return entry
+
+
+def _step_difference(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Json]]:
+    changed: dict[str, Any] = {}
+    results: list[Json] = []
+    for name, held in after.items():
+        was = before.get(name)
+        if name == "output" and before["rounds"] is not None:
+            results = held[was:]
+        elif name == "output" and after["rounds"] is not None:
+            changed[name] = held
+        elif name in _MERGED and isinstance(was, dict) and isinstance(held, dict):
+            more = {key: part for key, part in held.items() if not _same(was.get(key), part)}
+            if more:
+                changed[name] = more
+        elif not _same(was, held):
+            changed[name] = held
+    return changed, results
+
+
+def _change(step: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    for name, held in fields.items():
+        if name in _MERGED and isinstance(step[name], dict) and isinstance(held, dict):
+            step[name] = step[name] | held
+        else:
+            step[name] = copy.deepcopy(held)
+
+
+def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - JSON
+    return one is other or (type(one) is type(other) and one == other)
+
+
+def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    steps: list[dict[str, Any]] = document.get("steps", [])
+    return steps
+
+
+def _identities(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(step["id"], step["action"]) for step in _steps(document)]
+
+
+def _seen(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a document tells a later change: the engine changes steps in place, not values.
+
+    Of a ``forEach`` only the number of its results: they are added to and never changed.
+    """
+    return {**document, "steps": [_seen_step(step) for step in _steps(document)]}
+
+
+def _seen_step(step: Mapping[str, Any]) -> dict[str, Any]:
+    seen = dict(step)
+    for name in _MERGED:
+        if isinstance(seen[name], dict):
+            seen[name] = {
+                key: list(part) if isinstance(part, list) else part
+                for key, part in seen[name].items()
+            }
+    if seen["rounds"] is not None:
+        seen["output"] = len(step["output"])
+    return seen

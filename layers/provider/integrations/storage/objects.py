@@ -1,0 +1,61 @@
+"""The bucket for what is too large for a table or a message."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from integrations.errors import ValueGone
+from integrations.storage.aws import Aws, AwsError
+
+_GONE: Final = frozenset({"NoSuchKey", "404"})
+
+
+class Objects:
+    """Objects of one bucket, each written once and left to the bucket's expiry.
+
+    Args:
+        aws: The way to S3.
+        bucket: The bucket's name.
+    """
+
+    def __init__(self, aws: Aws, bucket: str) -> None:
+        self._aws = aws
+        self._bucket = bucket
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store ``content`` under ``key``."""
+        with s3_failures("PutObject"):
+            self._aws.s3.put_object(
+                Bucket=self._bucket, Key=key, Body=content, ContentType="application/octet-stream"
+            )
+
+    def get(self, key: str) -> bytes:
+        """The content of a key.
+
+        Raises:
+            ValueGone: There is nothing under this key (any more).
+        """
+        try:
+            with s3_failures("GetObject"):
+                found = self._aws.s3.get_object(Bucket=self._bucket, Key=key)
+                content: bytes = found["Body"].read()
+        except AwsError as failure:
+            if failure.aws_code in _GONE:
+                raise ValueGone("It is no longer stored") from None
+            raise
+        return content
+
+
+@contextmanager
+def s3_failures(operation: str) -> Iterator[None]:
+    """S3's failures, which come by way of boto3, as those of every other service."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 comes with it
+
+    try:
+        yield
+    except ClientError as refusal:
+        error = refusal.response.get("Error", {})
+        code, message = error.get("Code", "Unknown"), error.get("Message", "")
+        raise AwsError(operation, code, message) from None
+    except BotoCoreError as failure:
+        raise AwsError(operation, type(failure).__name__, "S3 is unreachable") from None
