@@ -209,6 +209,8 @@ REFUSALS: Mapping[str, tuple[int, ...]] = {
     "start_workflow": (400, 404, 413, 422),
     "list_executions": (422,),
     "get_execution": (404, 422),
+    "rerun_execution": (404, 422),
+    "get_step_output": (404, 422),
     "retry_execution": (404, 409, 422),
     "cancel_execution": (404, 409, 422),
     "receive_webhook": (401, 404, 413, 503),

@@ -159,7 +159,6 @@ def events() -> Events:
 @cache
 def pages() -> Pages:
     """The Pages table."""
-    from integrations.storage.objects import Objects
     from integrations.storage.pages import Pages  # noqa: PLC0415 - cold start
 
     return Pages(aws(), settings.resource("PAGES_TABLE"))
@@ -215,7 +214,6 @@ def vault() -> Vault:
 @cache
 def subscriptions() -> Subscriptions:
     """What providers are asked to send."""
-    from integrations.services.runner import Runner
     from integrations.services.subscriptions import Subscriptions  # noqa: PLC0415 - cold start
 
     return Subscriptions(
