@@ -1,20 +1,24 @@
 """The webhook provider: what it is told, what it sends and what it makes of what comes in."""
 
+import gzip
 import json
+import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import standardwebhooks
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from integrations.errors import (
     AddressRefused,
+    InvalidInput,
     InvalidParams,
     ProviderTimeout,
     ProviderUnavailable,
@@ -495,6 +499,15 @@ MULTIPART = (
 )
 
 
+FORM = "application/x-www-form-urlencoded"
+MULTI = "multipart/form-data; boundary=xx"
+
+
+def parts(*dispositions: bytes, body: bytes = b"x") -> bytes:
+    made = [b"--xx\r\ncontent-disposition: %s\r\n\r\n%s\r\n" % (d, body) for d in dispositions]
+    return b"".join(made) + b"--xx--\r\n"
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "expected"),
     [
@@ -511,7 +524,7 @@ MULTIPART = (
         (b'{"a": "\xff"}', "application/json", {"base64": "eyJhIjogIv8ifQ=="}),
         (b"a=1&b=2&b=%C3%BC&c=", "application/x-www-form-urlencoded",
          {"a": "1", "b": ["2", "ü"], "c": ""}),
-        (b"\xff\xfe", "application/x-www-form-urlencoded", {"base64": "//4="}),
+        (b"\xff\xfd", "application/x-www-form-urlencoded", {"base64": "//0="}),
         (b"hello", "text/plain", "hello"),
         (b"gr\xfc\xdf", "text/plain; charset=ISO-8859-1", "grüß"),
         (b"gr\xfc\xdf", "text/plain; charset=klingon", {"base64": "Z3L83w=="}),
@@ -521,6 +534,50 @@ MULTIPART = (
           "file": {"fileName": "a.png", "contentType": "image/png",
                    "contentBase64": b64encode(b"\x89PNG\r\n\xff").decode()}}),
         (b"no parts", "multipart/form-data", "no parts"),
+        # what a limit refuses is text, which every reader takes
+        (b"[" * 300 + b"1" + b"]" * 300, "application/json", "[" * 300 + "1" + "]" * 300),
+        # charsets
+        (b"name=M%FCller", FORM + "; charset=iso-8859-1", {"name": "Müller"}),
+        (b"name=M\xfcller", FORM + "; charset=iso-8859-1", {"name": "Müller"}),
+        (b"charset=windows-1252&name=M%FCller&price=%80", FORM,
+         {"charset": "windows-1252", "name": "Müller", "price": "€"}),
+        (b"_charset_=shift_jis&n=%83e%83X%83g", FORM, {"_charset_": "shift_jis", "n": "テスト"}),
+        (b"charset=koi8-r&n=%C3%BC", FORM, {"charset": "koi8-r", "n": "ü"}),
+        (b"n=%FF&m=ok", FORM, {"n": {"base64": "/w=="}, "m": "ok"}),
+        (b"a+b=c%26d&a+b=", FORM, {"a b": ["c&d", ""]}),
+        (b"&".join(b"a=1" for _ in range(1001)), FORM, "&".join(["a=1"] * 1001)),
+        # JSON in a form's clothes, with a mark, and in other alphabets
+        (b'{"a":2}', FORM, {"a": 2}),
+        (b'\xef\xbb\xbf{"a":2}', None, {"a": 2}),
+        ('{"a":"ü"}'.encode("utf-16"), None, {"a": "ü"}),
+        ('{"a":"ü"}'.encode("utf-16-le"), "application/json", {"a": "ü"}),
+        (b'{"a":"\xfc\x80"}', "application/json; charset=iso-8859-1", {"a": "ü€"}),
+        (b'{"a":"\xfc"}', "text/plain; charset=latin1", {"a": "ü"}),
+        (b"\xef\xbb\xbfhello", "text/plain", "hello"),
+        ("grüß".encode("utf-16"), "text/plain; charset=utf-8", "grüß"),
+        (b"\x80", "text/plain; charset=us-ascii", "€"),
+        # parts
+        (parts(b'form-data; name="f"; filename="C:\\path\\file.txt"'), MULTI,
+         {"f": {"fileName": "C:\\path\\file.txt", "contentType": "text/plain",
+                "contentBase64": "eA=="}}),
+        (parts(b'form-data; name="a\\b"'), MULTI, {"a\\b": "x"}),
+        (parts(b'form-data; name="say \\"hi\\""'), MULTI, {'say "hi"': "x"}),
+        (parts(b'form-data; name="say %22hi%22 100%"'), MULTI, {'say "hi" 100%': "x"}),
+        (parts(b"form-data"), MULTI, {"": "x"}),
+        (parts(b"form-data", b'form-data; name="a"'), MULTI, {"": "x", "a": "x"}),
+        (parts(b"form-data; name=a"), MULTI, {"a": "x"}),
+        (parts(b"form-data; name=\"f\"; filename*=utf-8''gr%C3%BC%C3%9F.txt"), MULTI,
+         {"f": {"fileName": "grüß.txt", "contentType": "text/plain", "contentBase64": "eA=="}}),
+        (parts('form-data; name="ü"; filename="ß"'.encode()), MULTI,
+         {"ü": {"fileName": "ß", "contentType": "text/plain", "contentBase64": "eA=="}}),
+        (parts(b'form-data; name="M\xfc"'), MULTI + "; charset=latin1", {"Mü": "x"}),
+        (parts(b'form-data; name="a"\r\ncontent-type: text/plain; charset=latin1', body=b"\xfc"),
+         MULTI, {"a": "ü"}),
+        (parts(b'form-data; name="a"\r\ncontent-transfer-encoding: base64', body=b"w7w="),
+         MULTI, {"a": "ü"}),
+        (parts(b'form-data; name="a"', body=b"\xff"), MULTI, {"a": {"base64": "/w=="}}),
+        (b'--xx\r\ncontent-disposition: form-data; name="a"\r\n\r\ncut', MULTI,
+         '--xx\r\ncontent-disposition: form-data; name="a"\r\n\r\ncut'),
     ],
 )  # fmt: skip
 def test_each_body_gets_its_plainest_shape(
@@ -530,6 +587,59 @@ def test_each_body_gets_its_plainest_shape(
 ) -> None:
     (event,) = events.normalize(delivery(body, content_type))
     assert event.data["body"] == expected
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(b'{"a": 1}')),
+        ("GZIP", gzip.compress(b'{"a"') + gzip.compress(b": 1}")),
+        ("x-gzip, identity", gzip.compress(b'{"a": 1}')),
+        ("deflate", zlib.compress(b'{"a": 1}')),
+        ("deflate", zlib.compress(b'{"a": 1}')[2:-4]),
+        ("deflate, gzip", gzip.compress(zlib.compress(b'{"a": 1}'))),
+        # somebody on the way has unpacked it and left the header
+        ("gzip", b'{"a": 1}'),
+    ],
+)
+def test_a_packed_body_is_unpacked(encoding: str, body: bytes) -> None:
+    sent = delivery(body, "application/json", headers={"content-encoding": encoding})
+    assert events.normalize(sent)[0].data["body"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("br", b"\x0b\x03\x80{}\x03"),
+        ("gzip", gzip.compress(b"{}")[:-3]),
+        ("gzip", b"\x1f\x8bnonsense"),
+        ("deflate", b"\xff\xff"),
+        ("gzip, gzip, gzip", gzip.compress(gzip.compress(gzip.compress(b"{}")))),
+    ],
+)
+def test_what_does_not_unpack_arrives_as_it_came(encoding: str, body: bytes) -> None:
+    sent = delivery(body, "application/json", headers={"content-encoding": encoding})
+    assert events.normalize(sent)[0].data["body"] == {"base64": b64encode(body).decode()}
+
+
+def test_a_small_body_that_unpacks_to_a_huge_one_is_refused() -> None:
+    bomb = gzip.compress(b"0" * 7_000_000)
+    for body, encoding in ((bomb, "gzip"), (gzip.compress(bomb), "gzip, gzip")):
+        with pytest.raises(InvalidInput, match="unpacks to more than"):
+            events.normalize(delivery(body, headers={"content-encoding": encoding}))
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"])),
+        st.text(st.characters(exclude_categories=["Cs"])),
+        max_size=5,
+    ),
+)
+@settings(max_examples=50, deadline=None)
+def test_whatever_a_form_holds_comes_back(fields: dict[str, str]) -> None:
+    (event,) = events.normalize(delivery(urlencode(fields).encode(), FORM))
+    assert event.data["body"] == (fields or None)
 
 
 @given(

@@ -129,7 +129,7 @@ class Answer:
     def text(self) -> str:
         """The body as text, by the charset that its content type names, else UTF-8."""
         name = charset(self.headers.get("content-type", ""))
-        return self.content.decode(name or "utf-8", "replace")
+        return self.content.decode(name or "utf-8", "replace").removeprefix("\ufeff")
 
     def json(self) -> Json:
         """The body as JSON.

@@ -8,13 +8,14 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from pydantic import (
     SecretStr,
 )
 
-from integrations import signatures
+from integrations import signatures, strict_json
 from integrations.errors import (
     ProviderUnavailable,
     RateLimited,
@@ -24,7 +25,7 @@ from integrations.models import Json
 from integrations.providers.base import (
     Response,
 )
-from integrations.providers.webhook.bodies import NOT_JSON, decoded, parse_json
+from integrations.providers.webhook.bodies import read_json, read_text
 
 MAX_URL = 2048
 
@@ -142,9 +143,13 @@ def shown_body(answer: Response) -> tuple[Json, bool]:
     content = answer.content
     if not content:
         return None, False
+    content_type = answer.headers.get("content-type", "")
     if len(content) <= MAX_BODY:
-        parsed: Json = parse_json(content)
-        if parsed is not NOT_JSON:
-            return parsed, False
+        try:
+            # Whatever its type: "17" is a number here.
+            return strict_json.read(content), False
+        except strict_json.NotJson:
+            with suppress(ValueError):
+                return read_json(content, content_type), False
     cut = len(content) > MAX_BODY
-    return decoded(content[:MAX_BODY], answer.headers.get("content-type", ""), cut=cut), cut
+    return read_text(content[:MAX_BODY], content_type, cut=cut), cut

@@ -1,17 +1,22 @@
 """A body in the plainest shape that it has."""
 
-import codecs
+import zlib
 from base64 import b64encode
-from email.parser import BytesParser
-from email.policy import HTTP
-from typing import Any
-from urllib.parse import parse_qs
+from typing import Final
 
 from integrations import strict_json
+from integrations.errors import InvalidInput
 from integrations.models import Json
-from integrations.outbound.charset import charset
+from integrations.outbound.charset import charset, decode
 
-NOT_JSON: Any = object()
+MAX_UNPACKED: Final = 6 * 1000 * 1000
+"""Bytes of a body, as everywhere on this API; a packed one must not unpack to more."""
+
+_MAX_LAYERS: Final = 2
+_BEFORE_JSON: Final = b"\xef\xbb\xbf\xfe\xff\x00 \t\r\n"
+"""Byte order marks, the other halves of UTF-16 and UTF-32, and white space."""
+
+_GZIP: Final = b"\x1f\x8b"
 
 
 def read_body(body: bytes, content_type: str) -> Json:
@@ -19,20 +24,24 @@ def read_body(body: bytes, content_type: str) -> Json:
     if not body:
         return None
     kind = media_type(content_type)
-    if kind == "application/x-www-form-urlencoded":
-        fields = _form(body)
-        if fields is not None:
-            return fields
-    elif kind == "multipart/form-data":
-        fields = _multipart(body, content_type)
-        if fields is not None:
-            return fields
-    # Some senders call their JSON text/plain (Amazon SNS does), or say nothing at all.
-    elif kind.endswith("json") or body.lstrip()[:1] in {b"{", b"["}:
-        parsed: Json = parse_json(body)
-        if parsed is not NOT_JSON:
-            return parsed
-    return decoded(body, content_type)
+    # Some senders call their JSON text/plain (Amazon SNS does), a form (curl does, left to itself),
+    # or say nothing at all.
+    try:
+        return read_json(body, content_type)
+    except ValueError:
+        pass
+    try:
+        if kind == "application/x-www-form-urlencoded":
+            from integrations.providers.webhook import forms  # noqa: PLC0415 - forms alone need it
+
+            return forms.read_urlencoded(body, content_type)
+        if kind == "multipart/form-data":
+            from integrations.providers.webhook import forms  # noqa: PLC0415 - forms alone need it
+
+            return forms.read_multipart(body, content_type)
+    except ValueError:
+        pass
+    return read_text(body, content_type)
 
 
 def media_type(content_type: str) -> str:
@@ -40,55 +49,76 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def decoded(body: bytes, content_type: str, *, cut: bool = False) -> Json:
+def read_text(body: bytes, content_type: str, *, cut: bool = False) -> Json:
     """Text where it is text; of a cut body the last character may be cut too, and is dropped."""
-    name = charset(content_type)
     try:
-        text = codecs.getincrementaldecoder(name or "")().decode(body, final=not cut)
-        text.encode()
-    except (UnicodeError, LookupError):
+        return decode(body, charset(content_type), cut=cut)
+    except ValueError:
         return {"base64": b64encode(body).decode()}
-    return text
 
 
-def parse_json(body: bytes) -> Any:  # noqa: ANN401 - a JSON value, or the mark that it is none
-    """A body as JSON; ``NOT_JSON`` where it is none."""
+def read_json(body: bytes, content_type: str) -> Json:
+    """A body that is JSON, by its type or by its looks.
+
+    Raises:
+        ValueError: It is not.
+    """
+    declared = media_type(content_type).endswith("json")
+    if not declared and body.lstrip(_BEFORE_JSON)[:1] not in {b"{", b"["}:
+        raise ValueError("does not look like JSON")
     try:
+        # JSON in Unicode needs no name for it, and is read so whatever the name.
         return strict_json.read(body)
     except strict_json.NotJson:
-        return NOT_JSON
+        return strict_json.read(decode(body, charset(content_type)))
 
 
-def _form(body: bytes) -> Json:
+def unpacked(body: bytes, encodings: str) -> bytes:
+    """A body without the encodings that its sender put around it.
+
+    API Gateway hands a packed body on as it came. One that is not what its header says, or that is
+    packed as nothing here unpacks (``br``, ``zstd``), is left as it is.
+
+    Args:
+        body: The bytes.
+        encodings: ``Content-Encoding``: https://www.rfc-editor.org/rfc/rfc9110#field.content-encoding.
+
+    Raises:
+        InvalidInput: It unpacks to more than ``MAX_UNPACKED`` bytes.
+    """
+    names = [name.strip().lower() for name in encodings.split(",") if name.strip()]
+    if len(names) > _MAX_LAYERS:
+        return body
+    unpacked_ = body
+    for name in reversed(names):
+        match name:
+            case "identity":
+                continue
+            case "gzip" | "x-gzip" if unpacked_.startswith(_GZIP):
+                plain = _inflated(unpacked_, 16 + zlib.MAX_WBITS)
+            case "deflate":
+                # Named after zlib's format, but some send the bare stream.
+                plain = _inflated(unpacked_, zlib.MAX_WBITS)
+                plain = _inflated(unpacked_, -zlib.MAX_WBITS) if plain is None else plain
+            case _:
+                return body
+        if plain is None:
+            return body
+        unpacked_ = plain
+    return unpacked_
+
+
+def _inflated(packed: bytes, window: int) -> bytes | None:
+    plain = bytearray()
     try:
-        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=1000)
-    except ValueError:
+        while packed:
+            unpacker = zlib.decompressobj(window)
+            plain += unpacker.decompress(packed, MAX_UNPACKED + 1 - len(plain))
+            if len(plain) > MAX_UNPACKED:
+                raise InvalidInput(f"The body unpacks to more than {MAX_UNPACKED} bytes")
+            if not unpacker.eof:
+                return None
+            packed = unpacker.unused_data
+    except zlib.error:
         return None
-    return {
-        name: values[0] if len(values) == 1 else list(values) for name, values in fields.items()
-    }
-
-
-def _multipart(body: bytes, content_type: str) -> Json:
-    if not content_type.isascii() or not content_type.isprintable():
-        return None
-    head = f"content-type: {content_type}\r\n\r\n".encode()
-    message = BytesParser(policy=HTTP).parsebytes(head + body)
-    if not message.is_multipart():
-        return None
-    fields: dict[str, list[Json]] = {}
-    for part in message.iter_parts():
-        name = part.get_param("name", header="content-disposition")
-        content = part.get_payload(decode=True)
-        if not isinstance(name, str) or not isinstance(content, bytes):
-            return None
-        file_name = part.get_filename()
-        value: Json = decoded(content, str(part.get("content-type", "")))
-        if file_name is not None:
-            value = {
-                "fileName": file_name,
-                "contentType": part.get_content_type(),
-                "contentBase64": b64encode(content).decode(),
-            }
-        fields.setdefault(name, []).append(value)
-    return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+    return bytes(plain)

@@ -11,7 +11,7 @@ from integrations.models import Delivery, Event, Json, rfc3339
 from integrations.providers.base import (
     Params,
 )
-from integrations.providers.webhook.bodies import media_type, read_body
+from integrations.providers.webhook.bodies import media_type, read_body, unpacked
 
 
 class WebhookFilters(Params):
@@ -35,10 +35,14 @@ def normalize(delivery: Delivery) -> list[Event]:
     JSON becomes its value, a form an object of its fields (a list where a name repeats, a file as
     ``{fileName, contentType, contentBase64}``), text a string, and everything else
     ``{"base64": …}``. A body that is not what its content type says is not lost for it.
+
+    Raises:
+        InvalidInput: The body is packed, and unpacks to more than is taken.
     """
     content_type = delivery.headers.get("content-type", "")
+    body = unpacked(delivery.body, delivery.headers.get("content-encoding", ""))
     data: dict[str, Json] = {
-        "body": read_body(delivery.body, content_type),
+        "body": read_body(body, content_type),
         "contentType": content_type or None,
         "headers": dict(delivery.headers),
         "query": dict(delivery.query),
