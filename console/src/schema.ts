@@ -1,0 +1,227 @@
+/** JSON Schemas of the catalogue, as forms need them: references followed, "or null" dropped. */
+
+export interface Schema {
+  type?: string | string[];
+  title?: string;
+  description?: string;
+  default?: unknown;
+  const?: unknown;
+  enum?: unknown[];
+  examples?: unknown[];
+  format?: string;
+  pattern?: string;
+  minimum?: number;
+  maximum?: number;
+  minLength?: number;
+  maxLength?: number;
+  readOnly?: boolean;
+  writeOnly?: boolean;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  additionalProperties?: boolean | Schema;
+  items?: Schema;
+  anyOf?: Schema[];
+  oneOf?: Schema[];
+  allOf?: Schema[];
+  discriminator?: { propertyName: string };
+  $ref?: string;
+  $defs?: Record<string, Schema>;
+  [hint: `x-${string}`]: unknown;
+}
+
+/** How a field is shown. */
+export type Kind =
+  | "constant"
+  | "choice"
+  | "flag"
+  | "number"
+  | "text"
+  | "long-text"
+  | "secret"
+  | "long-secret"
+  | "list"
+  | "pairs"
+  | "group"
+  | "variants"
+  | "json";
+
+export interface Form {
+  kind: Kind;
+  schema: Schema;
+  title: string;
+  hint: string;
+  placeholder: string;
+  required: boolean;
+  /** Of a choice. */
+  options: unknown[];
+  /** Of a group. */
+  fields: [string, Form][];
+  /** Of variants: the field that tells them apart, and each one's form. */
+  tag: string;
+  variants: [string, Form][];
+  /** Text that looks like a whole number is sent as one: the API takes both. */
+  numeric: boolean;
+  /** Of pairs: whether their values are secrets. */
+  secretValues: boolean;
+}
+
+/** Reads a schema as a form. `root` has the definitions. */
+export function formOf(schema: Schema, root: Schema = schema, name = "", required = true): Form {
+  const { options, meta } = resolve(schema, root);
+  const only = options[0] ?? {};
+  const whole: Schema = options.length === 1 ? { ...only, ...meta } : { ...meta };
+  const form: Form = {
+    kind: "json",
+    schema: whole,
+    title: whole.title && !isMangled(whole.title, name) ? whole.title : sentence(name),
+    hint: firstParagraph(whole.description ?? ""),
+    placeholder: placeholderOf(whole),
+    required,
+    options: [],
+    fields: [],
+    tag: "",
+    variants: [],
+    numeric: false,
+    secretValues: false,
+  };
+  if (options.length > 1) return ofOptions(form, options, schema, root);
+  return ofOne(form, whole, root);
+}
+
+function ofOne(form: Form, schema: Schema, root: Schema): Form {
+  if (schema.const !== undefined) return { ...form, kind: "constant" };
+  if (schema.enum) return { ...form, kind: "choice", options: schema.enum };
+  const secret = schema.format === "password" || schema.writeOnly === true;
+  const long = schema["x-multiline"] === true || schema.format === "textarea";
+  switch (schema.type) {
+    case "boolean":
+      return { ...form, kind: "flag" };
+    case "integer":
+    case "number":
+      return { ...form, kind: "number" };
+    case "string":
+      if (secret) return { ...form, kind: long ? "long-secret" : "secret" };
+      return { ...form, kind: long || (schema.maxLength ?? 0) > 2100 ? "long-text" : "text" };
+    case "array": {
+      const items = schema.items ? formOf(schema.items, root, "", true) : undefined;
+      return { ...form, kind: items && isPlain(items) ? "list" : "json", numeric: items?.numeric ?? items?.kind === "number" };
+    }
+    case "object": {
+      if (schema.properties && Object.keys(schema.properties).length) {
+        const names = new Set(schema.required ?? []);
+        const fields = Object.entries(schema.properties)
+          .filter(([, each]) => !isReadOnly(each, root))
+          .map(([name, each]): [string, Form] => [name, formOf(each, root, name, names.has(name))]);
+        // What must be filled in stands first.
+        fields.sort(([, a], [, b]) => Number(b.required) - Number(a.required));
+        return { ...form, kind: "group", fields };
+      }
+      if (typeof schema.additionalProperties === "object") {
+        const value = formOf(schema.additionalProperties, root);
+        if (isPlain(value) || value.kind === "secret")
+          return { ...form, kind: "pairs", secretValues: value.kind === "secret" };
+      }
+      return form;
+    }
+    default:
+      return form;
+  }
+}
+
+function ofOptions(form: Form, options: Schema[], schema: Schema, root: Schema): Form {
+  const tag = schema.discriminator?.propertyName ?? tagOf(options);
+  if (tag) {
+    const variants = options.map((each): [string, Form] => [
+      String(each.properties?.[tag]?.const ?? each.properties?.[tag]?.enum?.[0] ?? each.title),
+      formOf(each, root, "", true),
+    ]);
+    return { ...form, kind: "variants", tag, variants };
+  }
+  const types = new Set(options.flatMap((each) => each.type ?? []));
+  const secret = options.some((each) => each.format === "password" || each.writeOnly);
+  if (types.has("string") && types.has("object"))
+    return { ...form, kind: secret ? "long-secret" : "long-text" };
+  if (types.has("boolean") && types.has("string")) return { ...form, kind: secret ? "secret" : "text" };
+  if (types.has("string") && !types.has("array"))
+    return { ...form, kind: secret ? "secret" : "text", numeric: types.has("integer") };
+  const list = options.find((each) => each.type === "array");
+  if (list) {
+    const items = list.items ? formOf(list.items, root, "", true) : undefined;
+    if (items && isPlain(items)) return { ...form, kind: "list", numeric: items.numeric || items.kind === "number" };
+  }
+  return form;
+}
+
+function resolve(schema: Schema, root: Schema): { options: Schema[]; meta: Schema } {
+  const { anyOf, oneOf, allOf, $ref, $defs: _, ...own } = schema;
+  const meta: Schema = own;
+  if ($ref) {
+    const found = root.$defs?.[$ref.replace("#/$defs/", "")] ?? {};
+    const inner = resolve(found, root);
+    return { options: inner.options, meta: { ...inner.meta, ...meta } };
+  }
+  if (allOf?.length === 1 && allOf[0]) {
+    const inner = resolve(allOf[0], root);
+    return { options: inner.options, meta: { ...inner.meta, ...meta } };
+  }
+  const branches = anyOf ?? oneOf;
+  if (branches) {
+    const options = branches
+      .filter((each) => each.type !== "null")
+      .flatMap((each) => {
+        const inner = resolve(each, root);
+        return inner.options.map((option) => ({ ...option, ...inner.meta }));
+      });
+    return { options: options.length ? options : [{}], meta };
+  }
+  if (Array.isArray(own.type)) {
+    const types = own.type.filter((each) => each !== "null");
+    return { options: types.map((type) => ({ ...own, type })), meta: types.length === 1 ? {} : meta };
+  }
+  return { options: [own], meta: {} };
+}
+
+function isPlain(form: Form): boolean {
+  return form.kind === "text" || form.kind === "number" || form.kind === "long-text";
+}
+
+function isReadOnly(schema: Schema, root: Schema): boolean {
+  const { options, meta } = resolve(schema, root);
+  return meta.readOnly === true || options.every((each) => each.readOnly === true);
+}
+
+function tagOf(options: Schema[]): string {
+  const names = Object.keys(options[0]?.properties ?? {});
+  return (
+    names.find((name) =>
+      options.every((each) => {
+        const field = each.properties?.[name];
+        return field?.const !== undefined || field?.enum?.length === 1;
+      }),
+    ) ?? ""
+  );
+}
+
+/** Whether a title is only the name run together, as "Spreadsheetid" is. */
+function isMangled(title: string, name: string): boolean {
+  return title.toLowerCase() === name.toLowerCase() && title !== sentence(name) && /[A-Z]/.test(name);
+}
+
+/** `spreadsheetId` → `Spreadsheet id`. */
+export function sentence(name: string): string {
+  const words = name
+    .replaceAll("_", " ")
+    .replace(/([a-z0-9])([A-Z])/g, "$1 $2")
+    .toLowerCase();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+function firstParagraph(text: string): string {
+  return (text.split("\n\n")[0] ?? "").replaceAll("``", "").replace(/\s+/g, " ").trim();
+}
+
+function placeholderOf(schema: Schema): string {
+  const hint = schema["x-placeholder"] ?? schema.examples?.[0];
+  if (hint === undefined || hint === null) return "";
+  return typeof hint === "string" ? hint : JSON.stringify(hint);
+}
