@@ -33,7 +33,7 @@ PACKAGES = (
 )
 SOURCES = (
     *PACKAGES, ".npmrc", "tsconfig.base.json", "console/index.html", "console/vite.config.ts",
-    "console/tsconfig.json", "console/src", "console/public", "clients/typescript/src",
+    "console/tsconfig.json", "console/src", "console/public", "docs/flows", "clients/typescript/src",
     "local/console.py",
 )  # fmt: skip
 GENERATED = {"schema.ts"}

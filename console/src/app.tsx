@@ -3,6 +3,9 @@ import { useEffect, useState } from "preact/hooks";
 import { asApiError, isRefused, onTokenChange, setToken, tokenOfTab } from "./api";
 import { Access, endLogin } from "./auth";
 import { Connections, ConnectionsOf } from "./pages/connections";
+import { EventOf, Events } from "./pages/events";
+import { ExecutionOf, Executions } from "./pages/executions";
+import { Workflows } from "./pages/workflows";
 import { go, to, usePlace } from "./router";
 import { Empty, Problem, Toasts, Waiting } from "./ui";
 
@@ -80,6 +83,28 @@ function Page({ parts }: { parts: string[] }) {
       return <Connections />;
     case "connections":
       return second ? <ConnectionsOf id={second} /> : <Connections />;
+    case "workflows":
+      return second ? (
+        <Later
+          load={() => import("./pages/workflow").then((m) => m.default)}
+          props={{ id: second }}
+        />
+      ) : (
+        <Workflows />
+      );
+    case "executions":
+      return second ? <ExecutionOf id={second} /> : <Executions />;
+    case "events":
+      return second ? <EventOf id={second} /> : <Events />;
+    case "playground":
+      return <Later load={() => import("./pages/playground").then((m) => m.default)} />;
+    case "settings":
+      return (
+        <Later
+          load={() => import("./pages/settings").then((m) => m.default)}
+          props={{ part: second ?? "tokens" }}
+        />
+      );
     default:
       return (
         <Empty title="There is no such page">

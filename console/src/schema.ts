@@ -92,7 +92,7 @@ function ofOne(form: Form, schema: Schema, root: Schema): Form {
   if (schema.const !== undefined) return { ...form, kind: "constant" };
   if (schema.enum) return { ...form, kind: "choice", options: schema.enum };
   const secret = schema.format === "password" || schema.writeOnly === true;
-  const long = schema["x-multiline"] === true || schema.format === "textarea";
+  const long = schema["x-control"] === "multiline";
   switch (schema.type) {
     case "boolean":
       return { ...form, kind: "flag" };
@@ -142,6 +142,8 @@ function ofOptions(form: Form, options: Schema[], schema: Schema, root: Schema):
   if (types.has("string") && types.has("object"))
     return { ...form, kind: secret ? "long-secret" : "long-text" };
   if (types.has("boolean") && types.has("string")) return { ...form, kind: secret ? "secret" : "text" };
+  if (types.has("string") && schema["x-control"] === "multiline")
+    return { ...form, kind: secret ? "long-secret" : "long-text" };
   if (types.has("string") && !types.has("array"))
     return { ...form, kind: secret ? "secret" : "text", numeric: types.has("integer") };
   const list = options.find((each) => each.type === "array");

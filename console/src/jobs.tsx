@@ -1,0 +1,49 @@
+/** Something long that the backend does: how far it is. */
+import { useState } from "preact/hooks";
+import { request } from "./api";
+import { useLoad } from "./hooks";
+import type { Job } from "./types";
+import { Act, Badge, Note, Problem } from "./ui";
+
+const OVER = new Set(["succeeded", "failed", "cancelled"]);
+
+export function JobLine({ job }: { job: Job }) {
+  const path = `/api/jobs/${encodeURIComponent(job.jobId)}`;
+  const [over, setOver] = useState(false);
+  const found = useLoad(
+    async () => {
+      const now = await request<Job>("GET", path);
+      setOver(OVER.has(now.status));
+      return now;
+    },
+    job.jobId,
+    over ? 0 : 1_000,
+  );
+  const now = found.data ?? job;
+  const counts = [
+    now.total === null || now.total === undefined ? "" : `${now.done ?? 0} of ${now.total}`,
+    now.failed ? `${now.failed} failed` : "",
+  ].filter(Boolean);
+  return (
+    <Note>
+      <div class="row">
+        <Badge state={now.status} />
+        <span>
+          {now.kind.replaceAll("_", " ")}
+          {counts.length > 0 && `: ${counts.join(", ")}`}
+        </span>
+        {!OVER.has(now.status) && (
+          <Act
+            run={async () => {
+              await request("POST", `${path}/cancel`);
+              await found.reload();
+            }}
+          >
+            Stop
+          </Act>
+        )}
+      </div>
+      <Problem error={found.error} />
+    </Note>
+  );
+}

@@ -1,0 +1,357 @@
+/** Deliveries as they come in: verified or refused, and what they started. */
+import { useState } from "preact/hooks";
+import { request } from "../api";
+import { useCatalogue } from "../catalogue";
+import { useLoad, useTitle } from "../hooks";
+import { JobLine } from "../jobs";
+import { go, to, usePlace } from "../router";
+import type { EventDetails, EventSummary, Job, Page } from "../types";
+import {
+  Act,
+  Badge,
+  Confirm,
+  copy,
+  Empty,
+  Facts,
+  Field,
+  Head,
+  Json,
+  More,
+  Note,
+  Problem,
+  Time,
+  toast,
+  Waiting,
+} from "../ui";
+import { SpanField, since } from "./executions";
+
+const OUTCOMES = ["dispatched", "filtered", "unmatched", "refused"];
+/** How often one looks: a delivery is to be seen within three seconds. */
+const LIVE = 1_500;
+
+export function Events() {
+  useTitle("Events");
+  const { query } = usePlace();
+  const filter = {
+    outcome: query.get("outcome") ?? "",
+    provider: query.get("provider") ?? "",
+    webhookId: query.get("webhookId") ?? "",
+    span: query.get("span") ?? "",
+  };
+  const set = (change: Partial<typeof filter>) => {
+    const next = new URLSearchParams();
+    for (const [name, value] of Object.entries({ ...filter, ...change }))
+      if (value) next.set(name, value);
+    go(`${to("events")}${next.size ? `?${next}` : ""}`, { replace: true });
+  };
+  const [live, setLive] = useState(true);
+  const catalogue = useCatalogue();
+  const key = JSON.stringify(filter);
+  const { span, ...rest } = filter;
+  const ask = (nextToken?: string | null) =>
+    request<Page<EventSummary>>("GET", "/api/events", undefined, {
+      query: { ...rest, since: since(span), limit: 50, nextToken },
+    });
+  const list = useLoad(() => ask(), key, live ? LIVE : 0);
+  const [more, setMore] = useState<{ key: string } & Page<EventSummary>>();
+  const extra = more?.key === key ? more : undefined;
+  const first = list.data?.items ?? [];
+  const seen = new Set(first.map((each) => each.eventId));
+  const items = [...first, ...(extra?.items ?? []).filter((each) => !seen.has(each.eventId))];
+  const [job, setJob] = useState<Job>();
+  return (
+    <>
+      <Head title="Events" text="Each delivery to your webhooks, newest first.">
+        <label class="check">
+          <input
+            type="checkbox"
+            class="switch"
+            checked={live}
+            onChange={(event) => setLive(event.currentTarget.checked)}
+          />
+          Live
+        </label>
+        <Confirm
+          class=""
+          title="Replay these events?"
+          text="All events that fit the filter are taken in again, and start what they would start today. What is sent is sent again."
+          word="Replay them"
+          run={async () => {
+            const chosen = Object.fromEntries(Object.entries(rest).filter(([, value]) => value));
+            const from = since(span);
+            setJob(
+              await request<Job>("POST", "/api/events/replay", {
+                filter: { ...chosen, ...(from ? { since: from } : {}) },
+              }),
+            );
+          }}
+        >
+          Replay all
+        </Confirm>
+      </Head>
+      {job && <JobLine job={job} />}
+      <div class="filters">
+        <Field label="Outcome">
+          {(attributes) => (
+            <select
+              {...attributes}
+              value={filter.outcome}
+              onChange={(event) => set({ outcome: event.currentTarget.value })}
+            >
+              <option value="">any outcome</option>
+              {OUTCOMES.map((each) => (
+                <option key={each}>{each}</option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="Provider">
+          {(attributes) => (
+            <select
+              {...attributes}
+              value={filter.provider}
+              onChange={(event) => set({ provider: event.currentTarget.value })}
+            >
+              <option value="">any provider</option>
+              {catalogue.data?.items.map((each) => (
+                <option key={each.id} value={each.id}>
+                  {each.title}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="Webhook">
+          {(attributes) => (
+            <input
+              {...attributes}
+              value={filter.webhookId}
+              placeholder="its id"
+              onChange={(event) => set({ webhookId: event.currentTarget.value })}
+            />
+          )}
+        </Field>
+        <SpanField value={span} set={(next) => set({ span: next })} />
+      </div>
+      <Problem error={list.error} retry={() => void list.reload()} />
+      {list.loading && <Waiting />}
+      {list.data && items.length === 0 && (
+        <Empty title="No events here">
+          <p>They appear as soon as something is delivered to a webhook's URL.</p>
+          <a class="button" href={to()}>
+            To the connections and their URLs
+          </a>
+        </Empty>
+      )}
+      {items.length > 0 && (
+        <div class="table-scroll">
+          <table class="fold">
+            <thead>
+              <tr>
+                <th scope="col">Event</th>
+                <th scope="col">Outcome</th>
+                <th scope="col">Webhook</th>
+                <th scope="col">Received</th>
+                <th scope="col">Size</th>
+              </tr>
+            </thead>
+            <tbody>
+              {items.map((each) => (
+                <tr key={each.eventId}>
+                  <td>
+                    <a class="main" href={to("events", each.eventId)}>
+                      {each.types?.length ? each.types.join(", ") : each.provider}
+                    </a>
+                    {each.reason && <div class="soft small">{each.reason}</div>}
+                    {each.replayOf && <div class="soft small">a replay</div>}
+                  </td>
+                  <td>
+                    <Badge state={each.outcome} />
+                  </td>
+                  <td>
+                    <code>{each.webhookId}</code>
+                  </td>
+                  <td>
+                    <Time at={each.receivedAt} />
+                  </td>
+                  <td class="nowrap">{bytes(each.size)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      <More
+        token={extra ? extra.nextToken : list.data?.nextToken}
+        load={async () => {
+          const page = await ask(extra ? extra.nextToken : list.data?.nextToken);
+          setMore({ ...page, key, items: [...(extra?.items ?? []), ...page.items] });
+        }}
+      />
+    </>
+  );
+}
+
+export function EventOf({ id }: { id: string }) {
+  const path = `/api/events/${encodeURIComponent(id)}`;
+  const found = useLoad(() => request<EventDetails>("GET", path), id);
+  const event = found.data;
+  useTitle(event ? `Event ${event.types?.join(", ") ?? ""}` : "Event");
+  if (!event)
+    return found.error ? (
+      <Problem error={found.error} retry={() => void found.reload()} />
+    ) : (
+      <Waiting />
+    );
+  const verification = event.verification;
+  return (
+    <>
+      <Head
+        title={event.types?.length ? event.types.join(", ") : "Event"}
+        back={[to("events"), "Events"]}
+        text={<code>{event.eventId}</code>}
+      >
+        <Badge state={event.outcome} />
+        <Confirm
+          class="primary"
+          title="Replay this event?"
+          text="It is taken in again, and starts what it would start today. What is sent is sent again."
+          word="Replay"
+          run={async () => {
+            const next = await request<{ eventId: string }>("POST", `${path}/replay`, {});
+            toast("Replayed");
+            go(to("events", next.eventId));
+          }}
+        >
+          Replay
+        </Confirm>
+        <Act run={() => copy(curlOf(event))}>Copy as curl</Act>
+        <a
+          class="button"
+          href={`${to("workflows", "new")}?eventId=${encodeURIComponent(event.eventId)}`}
+        >
+          Use as a sample
+        </a>
+      </Head>
+      {event.reason && (
+        <Note tone={event.outcome === "refused" ? "bad" : "warn"}>
+          <p>{event.reason}</p>
+        </Note>
+      )}
+      <section class="card">
+        <Facts
+          of={[
+            ["Webhook", <code key="w">{event.webhookId}</code>],
+            ["Provider", event.provider],
+            ["Received", <Time key="t" at={event.receivedAt} />],
+            ["Size", bytes(event.size)],
+            [
+              "Verification",
+              verification
+                ? `${verification.type ?? "none"}: ${verification.verified ? "verified" : "refused"}${verification.reason ? `, ${verification.reason}` : ""}`
+                : undefined,
+            ],
+            [
+              "A replay of",
+              event.replayOf ? (
+                <a key="r" href={to("events", event.replayOf)}>
+                  <code>{event.replayOf}</code>
+                </a>
+              ) : undefined,
+            ],
+          ]}
+        />
+      </section>
+      <section class="stack" aria-label="Workflows">
+        <h2>What it started</h2>
+        {!event.workflows?.length && <p class="soft">No workflow listens to it.</p>}
+        {event.workflows && event.workflows.length > 0 && (
+          <div class="table-scroll">
+            <table class="fold">
+              <thead>
+                <tr>
+                  <th scope="col">Workflow</th>
+                  <th scope="col">Outcome</th>
+                  <th scope="col">Why</th>
+                  <th scope="col">Execution</th>
+                </tr>
+              </thead>
+              <tbody>
+                {event.workflows.map((each) => (
+                  <tr key={each.workflowId + (each.executionId ?? "")}>
+                    <td>
+                      <a class="main" href={to("workflows", each.workflowId)}>
+                        {each.workflowName ?? each.workflowId}
+                      </a>
+                    </td>
+                    <td>
+                      <Badge state={each.outcome} />
+                    </td>
+                    <td>{each.reason ?? ""}</td>
+                    <td>
+                      {each.executionId && (
+                        <a href={to("executions", each.executionId)}>
+                          <code>{each.executionId}</code>
+                        </a>
+                      )}
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </section>
+      <div class="columns">
+        <section class="stack" aria-label="Body">
+          <h2>Body</h2>
+          {event.bodyTruncated && <p class="soft small">Its beginning; the whole is stored.</p>}
+          <Json value={event.body} label="The delivery's body" />
+        </section>
+        <section class="stack" aria-label="Headers">
+          <h2>Headers</h2>
+          <Json value={event.headers} label="The delivery's headers" />
+          {event.query && Object.keys(event.query).length > 0 && (
+            <>
+              <h2>Query</h2>
+              <Json value={event.query} label="The delivery's query" />
+            </>
+          )}
+        </section>
+      </div>
+      {event.events && event.events.length > 0 && (
+        <section class="stack" aria-label="What templates see">
+          <h2>What templates see as trigger</h2>
+          {event.events.map((each, at) => (
+            <details class="card" key={`${each.type} ${at + 1}`} open={at === 0}>
+              <summary>
+                <code>{each.type}</code>
+              </summary>
+              <Json value={each.data} label={`Data of ${each.type}`} />
+            </details>
+          ))}
+        </section>
+      )}
+    </>
+  );
+}
+
+/** The delivery as a command for a shell; what was secret in it is not there. */
+export function curlOf(event: EventDetails): string {
+  const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+  const own = new Set(["host", "content-length", "connection", "accept-encoding"]);
+  const query = new URLSearchParams(event.query ?? {});
+  const url = `${location.origin}/api/webhooks/${encodeURIComponent(event.webhookId)}${query.size ? `?${query}` : ""}`;
+  const headers = Object.entries(event.headers ?? {})
+    .filter(
+      ([name]) => !own.has(name.toLowerCase()) && !name.toLowerCase().startsWith("x-forwarded-"),
+    )
+    .map(([name, value]) => `  -H ${quote(`${name}: ${value}`)}`);
+  const body = typeof event.body === "string" ? event.body : JSON.stringify(event.body);
+  return [`curl ${quote(url)}`, ...headers, `  --data-binary ${quote(body ?? "")}`].join(" \\\n");
+}
+
+function bytes(size: number | undefined): string {
+  if (size === undefined || size === null) return "–";
+  return size < 1000 ? `${size} B` : `${(size / 1000).toFixed(size < 10_000 ? 1 : 0)} kB`;
+}

@@ -1,0 +1,457 @@
+/** What ran: found by state, workflow and time; each step with what went in and came out. */
+import { useState } from "preact/hooks";
+import { request } from "../api";
+import { useLoad, useTitle } from "../hooks";
+import { JobLine } from "../jobs";
+import { go, to, usePlace } from "../router";
+import type { Execution, ExecutionSummary, Job, Page, Step, Workflow } from "../types";
+import {
+  Act,
+  Badge,
+  between,
+  Confirm,
+  duration,
+  Empty,
+  Facts,
+  Field,
+  Head,
+  Json,
+  More,
+  Note,
+  Problem,
+  Time,
+  toast,
+  toneOf,
+  Waiting,
+} from "../ui";
+
+const STATES = ["queued", "running", "retrying", "succeeded", "failed", "cancelled"];
+const SPANS: [string, string, number][] = [
+  ["hour", "last hour", 3_600_000],
+  ["day", "last day", 86_400_000],
+  ["week", "last 7 days", 7 * 86_400_000],
+];
+
+export function useWorkflows() {
+  return useLoad(
+    () => request<Page<Workflow>>("GET", "/api/workflows", undefined, { query: { limit: 100 } }),
+    "workflows",
+  );
+}
+
+/** The moment that a span such as "day" began, to the minute so that pages stay the same. */
+export function since(span: string | null): string | undefined {
+  const size = SPANS.find(([name]) => name === span)?.[2];
+  if (!size) return undefined;
+  return new Date(Math.floor((Date.now() - size) / 60_000) * 60_000).toISOString();
+}
+
+export function SpanField({ value, set }: { value: string; set: (value: string) => void }) {
+  return (
+    <Field label="Time">
+      {(attributes) => (
+        <select {...attributes} value={value} onChange={(e) => set(e.currentTarget.value)}>
+          <option value="">any time</option>
+          {SPANS.map(([name, title]) => (
+            <option key={name} value={name}>
+              {title}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
+  );
+}
+
+export function Executions() {
+  useTitle("Executions");
+  const { query } = usePlace();
+  const filter = {
+    status: query.get("status") ?? "",
+    workflowId: query.get("workflowId") ?? "",
+    span: query.get("span") ?? "",
+  };
+  const set = (change: Partial<typeof filter>) => {
+    const next = new URLSearchParams();
+    for (const [name, value] of Object.entries({ ...filter, ...change }))
+      if (value) next.set(name, value);
+    go(`${to("executions")}${next.size ? `?${next}` : ""}`, { replace: true });
+  };
+  const key = JSON.stringify(filter);
+  const ask = (nextToken?: string) =>
+    request<Page<ExecutionSummary>>("GET", "/api/executions", undefined, {
+      query: {
+        status: filter.status,
+        workflowId: filter.workflowId,
+        since: since(filter.span),
+        limit: 50,
+        nextToken,
+      },
+    });
+  const list = useLoad(() => ask(), key, 5_000);
+  const [more, setMore] = useState<{
+    key: string;
+    items: ExecutionSummary[];
+    next?: string | null;
+  }>();
+  const workflows = useWorkflows();
+  const extra = more?.key === key ? more : undefined;
+  const first = list.data?.items ?? [];
+  const seen = new Set(first.map((each) => each.executionId));
+  const items = [...first, ...(extra?.items ?? []).filter((each) => !seen.has(each.executionId))];
+  const [job, setJob] = useState<Job>();
+  return (
+    <>
+      <Head title="Executions" text="Each run of a workflow, newest first.">
+        <Confirm
+          class=""
+          title="Retry all failed executions?"
+          text={`Those ${filter.workflowId ? "of the chosen workflow " : ""}${
+            filter.span ? "in the chosen time " : ""
+          }go on at the step that failed; what succeeded is not done again.`}
+          word="Retry them"
+          run={async () => {
+            const asked = {
+              ...(filter.workflowId ? { workflowId: filter.workflowId } : {}),
+              ...(since(filter.span) ? { since: since(filter.span) } : {}),
+            };
+            setJob(await request<Job>("POST", "/api/executions/retry", { filter: asked }));
+          }}
+        >
+          Retry all failed
+        </Confirm>
+      </Head>
+      {job && <JobLine job={job} />}
+      <div class="filters">
+        <Field label="State">
+          {(attributes) => (
+            <select
+              {...attributes}
+              value={filter.status}
+              onChange={(e) => set({ status: e.currentTarget.value })}
+            >
+              <option value="">any state</option>
+              {STATES.map((each) => (
+                <option key={each}>{each}</option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="Workflow">
+          {(attributes) => (
+            <select
+              {...attributes}
+              value={filter.workflowId}
+              onChange={(e) => set({ workflowId: e.currentTarget.value })}
+            >
+              <option value="">any workflow</option>
+              {workflows.data?.items.map((each) => (
+                <option key={each.workflowId} value={each.workflowId}>
+                  {each.name}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <SpanField value={filter.span} set={(span) => set({ span })} />
+      </div>
+      <Problem error={list.error} retry={() => void list.reload()} />
+      {list.loading && <Waiting />}
+      {list.data && items.length === 0 && (
+        <Empty title="No executions here">
+          <p>They appear when a workflow's trigger comes, or when you run one by hand.</p>
+          <a class="button" href={to("workflows")}>
+            To the workflows
+          </a>
+        </Empty>
+      )}
+      {items.length > 0 && <ExecutionTable items={items} />}
+      <More
+        token={extra ? extra.next : list.data?.nextToken}
+        load={async () => {
+          const token = extra ? extra.next : list.data?.nextToken;
+          const page = await ask(token ?? undefined);
+          setMore({
+            key,
+            items: [...(extra?.items ?? []), ...page.items],
+            next: page.nextToken ?? null,
+          });
+        }}
+      />
+    </>
+  );
+}
+
+export function ExecutionTable({ items }: { items: ExecutionSummary[] }) {
+  return (
+    <div class="table-scroll">
+      <table class="fold">
+        <thead>
+          <tr>
+            <th scope="col">Workflow</th>
+            <th scope="col">State</th>
+            <th scope="col">Trigger</th>
+            <th scope="col">Started</th>
+            <th scope="col">Took</th>
+          </tr>
+        </thead>
+        <tbody>
+          {items.map((each) => (
+            <tr key={each.executionId}>
+              <td>
+                <a class="main" href={to("executions", each.executionId)}>
+                  {each.workflowName}
+                </a>
+                {each.error && <div class="error-text small">{each.error.message}</div>}
+              </td>
+              <td>
+                <Badge state={each.status} />
+              </td>
+              <td>
+                <code>{each.triggerType}</code>
+              </td>
+              <td>
+                <Time at={each.createdAt} />
+              </td>
+              <td class="nowrap">{between(each.createdAt, each.finishedAt)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+const GOING = new Set(["queued", "running", "retrying"]);
+
+export function ExecutionOf({ id }: { id: string }) {
+  const path = `/api/executions/${encodeURIComponent(id)}`;
+  const [going, setGoing] = useState(true);
+  const found = useLoad(
+    async () => {
+      const execution = await request<Execution>("GET", path);
+      setGoing(GOING.has(execution.status));
+      return execution;
+    },
+    id,
+    going ? 1_500 : 30_000,
+  );
+  const execution = found.data;
+  useTitle(execution ? `${execution.workflowName}: ${execution.status}` : "Execution");
+  if (!execution)
+    return found.error ? (
+      <Problem error={found.error} retry={() => void found.reload()} />
+    ) : (
+      <Waiting />
+    );
+  const act = (verb: string, said: string) => async () => {
+    await request("POST", `${path}/${verb}`);
+    toast(said);
+    setGoing(true);
+    await found.reload();
+  };
+  return (
+    <>
+      <Head
+        title={execution.workflowName}
+        back={[to("executions"), "Executions"]}
+        text={<code>{id}</code>}
+      >
+        <Badge state={execution.status} />
+        {execution.status === "failed" && (
+          <Act run={act("retry", "It goes on at the step that failed")} class="primary">
+            Retry
+          </Act>
+        )}
+        {!GOING.has(execution.status) && (
+          <Act
+            run={async () => {
+              const next = await request<{ executionId: string }>("POST", `${path}/rerun`);
+              go(to("executions", next.executionId));
+            }}
+          >
+            Run again from the start
+          </Act>
+        )}
+        {GOING.has(execution.status) && (
+          <Confirm
+            title="Cancel this execution?"
+            text="The step that runs now ends; no other begins."
+            word="Cancel it"
+            run={act("cancel", "Cancelled")}
+          >
+            Cancel
+          </Confirm>
+        )}
+      </Head>
+      {execution.error && (
+        <Note tone="bad">
+          <p>
+            <strong>{execution.error.step ? `Step ${execution.error.step}: ` : ""}</strong>
+            {execution.error.message}
+          </p>
+          <p class="small soft">
+            {execution.error.code}
+            {execution.error.providerCode
+              ? ` · the provider's ${execution.error.providerCode}`
+              : ""}
+          </p>
+        </Note>
+      )}
+      <section class="card">
+        <Facts
+          of={[
+            [
+              "Workflow",
+              <a key="w" href={to("workflows", execution.workflowId)}>
+                {execution.workflowName}
+              </a>,
+            ],
+            ["Version", String(execution.workflowVersion)],
+            ["Created", <Time key="c" at={execution.createdAt} />],
+            ["Took", between(execution.startedAt ?? execution.createdAt, execution.finishedAt)],
+            ["Next try", execution.retryAt ? <Time key="r" at={execution.retryAt} /> : undefined],
+            [
+              "Runs again",
+              execution.rerunOf ? (
+                <a key="o" href={to("executions", execution.rerunOf)}>
+                  <code>{execution.rerunOf}</code>
+                </a>
+              ) : undefined,
+            ],
+            [
+              "Event",
+              execution.trigger.eventId ? (
+                <a key="e" href={to("events", execution.trigger.eventId)}>
+                  <code>{execution.trigger.eventId}</code>
+                </a>
+              ) : undefined,
+            ],
+          ]}
+        />
+      </section>
+      <section class="stack" aria-label="Time line">
+        <h2>Steps</h2>
+        <ol class="line">
+          <li>
+            <span class="dot good" />
+            <div class="card stack">
+              <div class="row between">
+                <h3>
+                  Trigger <code>{execution.trigger.type}</code>
+                </h3>
+                <Time at={execution.createdAt} />
+              </div>
+              <details>
+                <summary>Data</summary>
+                <Json value={execution.trigger.data} label="The trigger's data" />
+              </details>
+            </div>
+          </li>
+          {execution.steps.map((step) => (
+            <StepOf key={step.id} step={step} execution={execution} />
+          ))}
+        </ol>
+      </section>
+    </>
+  );
+}
+
+function StepOf({ step, execution }: { step: Step; execution: Execution }) {
+  const [whole, setWhole] = useState<unknown>();
+  const ran = step.startedAt !== null && step.startedAt !== undefined;
+  const took =
+    step.durationMs ??
+    (step.startedAt && step.finishedAt
+      ? Date.parse(step.finishedAt) - Date.parse(step.startedAt)
+      : null);
+  return (
+    <li>
+      <span class={`dot ${toneOf(step.status)}`} />
+      <div class="card stack">
+        <div class="row between">
+          <h3>
+            {step.id} <code>{step.action}</code>
+          </h3>
+          <Badge state={step.status} />
+        </div>
+        <Span step={step} execution={execution} />
+        {step.error && (
+          <Note tone="bad">
+            <p>{step.error.message}</p>
+            <p class="small soft">
+              {step.error.code}
+              {step.error.providerCode ? ` · the provider's ${step.error.providerCode}` : ""}
+            </p>
+          </Note>
+        )}
+        <Facts
+          of={[
+            ["Attempts", step.attempts ? String(step.attempts) : undefined],
+            ["Took", took === null ? undefined : duration(took)],
+            ["Next try", step.retryAt ? <Time key="r" at={step.retryAt} /> : undefined],
+            [
+              "Rounds",
+              step.rounds
+                ? Object.entries(step.rounds)
+                    .filter(([, value]) => typeof value === "number")
+                    .map(([name, value]) => `${name}: ${value}`)
+                    .join(", ")
+                : undefined,
+            ],
+          ]}
+        />
+        {ran && (
+          <>
+            <details>
+              <summary>Input</summary>
+              <Json value={step.input} label={`Input of ${step.id}`} />
+            </details>
+            <details open={step.status === "succeeded" && execution.steps.length < 4}>
+              <summary>Output</summary>
+              <div class="stack">
+                <Json value={whole ?? step.output} label={`Output of ${step.id}`} />
+                {step.status === "succeeded" && whole === undefined && (
+                  <div>
+                    <Act
+                      class="plain"
+                      run={async () => {
+                        const path = `/api/executions/${encodeURIComponent(execution.executionId)}/steps/${encodeURIComponent(step.id)}/output`;
+                        setWhole(await request("GET", path));
+                      }}
+                    >
+                      Load the whole output
+                    </Act>
+                  </div>
+                )}
+              </div>
+            </details>
+          </>
+        )}
+      </div>
+    </li>
+  );
+}
+
+/** When the step ran, within the execution. */
+function Span({ step, execution }: { step: Step; execution: Execution }) {
+  if (!step.startedAt) return null;
+  const begin = Date.parse(execution.startedAt ?? execution.createdAt);
+  const end = execution.finishedAt ? Date.parse(execution.finishedAt) : Date.now();
+  const all = Math.max(end - begin, 1);
+  const from = Math.max(0, Date.parse(step.startedAt) - begin) / all;
+  const until = ((step.finishedAt ? Date.parse(step.finishedAt) : end) - begin) / all;
+  const x = Math.min(99, from * 100);
+  return (
+    <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
+      <rect class="back" width="100" height="8" rx="1" />
+      <rect
+        class={step.status === "failed" ? "bad" : ""}
+        x={x}
+        width={Math.max(1, Math.min(100 - x, (until - from) * 100))}
+        height="8"
+        rx="1"
+      />
+    </svg>
+  );
+}

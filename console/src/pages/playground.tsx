@@ -1,0 +1,253 @@
+/** One action, tried: its form, what came back, and the same call for a program. */
+import { useMemo, useState } from "preact/hooks";
+import { request } from "../api";
+import { useCatalogue } from "../catalogue";
+import { pathsOf, SchemaForm, type Values } from "../form";
+import { useAction, useLoad, useTitle } from "../hooks";
+import { go, to, usePlace } from "../router";
+import type { ProviderStatus } from "../types";
+import { Act, copy, Field, Head, Json, Note, Problem, Tabs, Waiting } from "../ui";
+
+export default function Playground() {
+  useTitle("Playground");
+  const { query } = usePlace();
+  const catalogue = useCatalogue();
+  const statuses = useLoad(
+    () => request<Record<string, ProviderStatus>>("GET", "/api/integrations/status"),
+    "statuses",
+  );
+  if (catalogue.error)
+    return <Problem error={catalogue.error} retry={() => void catalogue.reload()} />;
+  if (!catalogue.data) return <Waiting />;
+  const providers = catalogue.data.items.filter((each) => each.actions.length);
+  const connected = providers.find((each) => statuses.data?.[each.id]?.connections?.length);
+  const provider =
+    providers.find((each) => each.id === query.get("provider")) ?? connected ?? providers[0];
+  const action =
+    provider?.actions.find((each) => each.name === query.get("action")) ?? provider?.actions[0];
+  if (!provider || !action) return <Problem error={undefined} />;
+  const connections = statuses.data?.[provider.id]?.connections ?? [];
+  const choose = (providerId: string, name?: string) =>
+    go(
+      `${to("playground")}?${new URLSearchParams({ provider: providerId, ...(name ? { action: name } : {}) })}`,
+      {
+        replace: true,
+      },
+    );
+  return (
+    <>
+      <Head title="Playground" text="Run one action, and see how a program would." />
+      <div class="filters">
+        <Field label="Provider">
+          {(attributes) => (
+            <select
+              {...attributes}
+              value={provider.id}
+              onChange={(event) => choose(event.currentTarget.value)}
+            >
+              {providers.map((each) => (
+                <option key={each.id} value={each.id}>
+                  {each.title}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="Action">
+          {(attributes) => (
+            <select
+              {...attributes}
+              value={action.name}
+              onChange={(event) => choose(provider.id, event.currentTarget.value)}
+            >
+              {provider.actions.map((each) => (
+                <option key={each.name} value={each.name}>
+                  {each.title} ({each.name})
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      </div>
+      {statuses.data && connections.length === 0 && (
+        <Note tone="warn">
+          <p>
+            {provider.title} is not connected.{" "}
+            <a href={to("connections", provider.id)}>Connect it first</a>.
+          </p>
+        </Note>
+      )}
+      <Call
+        key={`${provider.id}.${action.name}`}
+        provider={provider.id}
+        action={action}
+        connections={connections.map((each) => each.connection)}
+      />
+    </>
+  );
+}
+
+function Call({
+  provider,
+  action,
+  connections,
+}: {
+  provider: string;
+  action: {
+    name: string;
+    params: Parameters<typeof SchemaForm>[0]["schema"];
+    example: Record<string, unknown>;
+  };
+  connections: string[];
+}) {
+  const [params, setParams] = useState<Values>({});
+  const [filled, setFilled] = useState(0);
+  const [connection, setConnection] = useState("default");
+  const [result, setResult] = useState<{ value: unknown }>();
+  const [language, setLanguage] = useState("curl");
+  const known = useMemo(() => pathsOf(action.params, "params"), [action]);
+  const body = { params, ...(connection === "default" ? {} : { connection }) };
+  const path = `/api/integrations/${provider}/actions/${action.name}`;
+  const run = useAction(async () => {
+    setResult(undefined);
+    const answer = await request<{ result: unknown }>("POST", path, body);
+    setResult({ value: answer.result });
+  });
+  const code = snippet(language, provider, action.name, path, body);
+  return (
+    <div class="columns">
+      <section class="card stack" aria-label="Parameters">
+        <div class="row between">
+          <h2>Parameters</h2>
+          <button
+            type="button"
+            class="plain"
+            onClick={() => {
+              setParams(action.example);
+              setFilled(filled + 1);
+            }}
+          >
+            Fill in the example
+          </button>
+        </div>
+        {connections.length > 1 && (
+          <Field label="Connection">
+            {(attributes) => (
+              <select
+                {...attributes}
+                value={connection}
+                onChange={(event) => setConnection(event.currentTarget.value)}
+              >
+                {connections.map((each) => (
+                  <option key={each}>{each}</option>
+                ))}
+              </select>
+            )}
+          </Field>
+        )}
+        <form
+          class="stack"
+          noValidate
+          onSubmit={(event) => {
+            event.preventDefault();
+            void run.run();
+          }}
+        >
+          <SchemaForm
+            key={filled}
+            schema={action.params}
+            path="params"
+            value={params}
+            change={setParams}
+            errorAt={(at) => run.error?.messageFor(at)}
+          />
+          <Problem error={run.error} shown={(field) => known.has(field)} />
+          <div class="row">
+            <button type="submit" class="primary" disabled={run.busy}>
+              {run.busy ? "Running…" : "Run"}
+            </button>
+          </div>
+        </form>
+      </section>
+      <section class="stack" aria-label="Result">
+        {result && (
+          <>
+            <h2>Result</h2>
+            <Json value={result.value} label="The action's result" />
+          </>
+        )}
+        <h2>The same call</h2>
+        <Tabs
+          label="Language"
+          now={language}
+          set={setLanguage}
+          of={[
+            ["curl", "curl"],
+            ["typescript", "TypeScript"],
+            ["python", "Python"],
+          ]}
+        />
+        <Json value={code} label={`The call in ${language}`} />
+        <div>
+          <Act run={() => copy(code)}>Copy</Act>
+        </div>
+      </section>
+    </div>
+  );
+}
+
+export function snippet(
+  language: string,
+  provider: string,
+  action: string,
+  path: string,
+  body: Record<string, unknown>,
+): string {
+  const json = JSON.stringify(body, null, 2);
+  switch (language) {
+    case "typescript":
+      return `import { createClient } from "@integrations-backend/client";
+
+const client = createClient({ baseUrl: "${location.origin}", token: process.env.TOKEN });
+const { data } = await client.POST("/api/integrations/{providerId}/actions/{action}", {
+  params: { path: { providerId: "${provider}", action: "${action}" } },
+  body: ${json.replaceAll("\n", "\n  ")},
+});
+console.log(data?.result);`;
+    case "python":
+      return `import os
+import requests
+
+answer = requests.post(
+    "${location.origin}${path}",
+    headers={"Authorization": f"Bearer {os.environ['TOKEN']}"},
+    json=${python(body, 1)},
+    timeout=30,
+)
+answer.raise_for_status()
+print(answer.json()["result"])`;
+    default:
+      return `curl ${location.origin}${path} \\
+  -H "Authorization: Bearer $TOKEN" \\
+  -d '${json.replaceAll("'", "'\\''")}'`;
+  }
+}
+
+/** A JSON value as Python writes it. */
+function python(value: unknown, level: number): string {
+  const pad = "    ".repeat(level);
+  const deep = "    ".repeat(level + 1);
+  if (value === null || value === undefined) return "None";
+  if (value === true) return "True";
+  if (value === false) return "False";
+  if (Array.isArray(value))
+    return value.length
+      ? `[\n${value.map((each) => `${deep}${python(each, level + 1)},`).join("\n")}\n${pad}]`
+      : "[]";
+  if (typeof value === "object") {
+    const entries = Object.entries(value);
+    if (!entries.length) return "{}";
+    return `{\n${entries.map(([key, each]) => `${deep}${JSON.stringify(key)}: ${python(each, level + 1)},`).join("\n")}\n${pad}}`;
+  }
+  return JSON.stringify(value);
+}

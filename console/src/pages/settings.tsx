@@ -1,0 +1,398 @@
+/** Tokens, secrets, the audit log, and the API's reference. */
+import { useState } from "preact/hooks";
+import { request } from "../api";
+import { useAction, useLoad, useTitle } from "../hooks";
+import { go, to } from "../router";
+import type { AuditEntry, Page, Token } from "../types";
+import {
+  Badge,
+  Confirm,
+  Copy,
+  Dialog,
+  Field,
+  Head,
+  More,
+  Note,
+  Problem,
+  Tabs,
+  Time,
+  toast,
+  Waiting,
+} from "../ui";
+import { Reference } from "./reference";
+
+const SCOPES: [string, string][] = [
+  ["read", "see everything but secrets"],
+  ["write", "change, run, save"],
+  ["admin", "tokens, audit, export, erasure"],
+];
+
+export default function Settings({ part }: { part: string }) {
+  useTitle("Settings");
+  return (
+    <>
+      <Head title="Settings" />
+      <Tabs
+        label="Settings"
+        now={part}
+        set={(name) => go(to("settings", name), { replace: true })}
+        of={[
+          ["tokens", "API tokens"],
+          ["secrets", "Secrets"],
+          ["audit", "Audit"],
+          ["reference", "API reference"],
+        ]}
+      />
+      {part === "secrets" ? (
+        <Secrets />
+      ) : part === "audit" ? (
+        <Audit />
+      ) : part === "reference" ? (
+        <Reference />
+      ) : (
+        <Tokens />
+      )}
+    </>
+  );
+}
+
+function Tokens() {
+  const list = useLoad(
+    () => request<Page<Token>>("GET", "/api/tokens", undefined, { query: { limit: 100 } }),
+    "tokens",
+  );
+  const [making, setMaking] = useState(false);
+  const [made, setMade] = useState<Token>();
+  return (
+    <section class="stack" aria-label="API tokens">
+      <div class="row between">
+        <p class="soft">What your programs call the API with. A token's text is shown once.</p>
+        <button type="button" class="primary" onClick={() => setMaking(true)}>
+          New token
+        </button>
+      </div>
+      {made?.token && (
+        <Note tone="good">
+          <p>
+            <strong>{made.name}</strong> is made. Copy it now: it is not shown again.
+          </p>
+          <Copy label="Token" value={made.token} />
+          <div>
+            <button type="button" onClick={() => setMade(undefined)}>
+              I have it
+            </button>
+          </div>
+        </Note>
+      )}
+      <Problem error={list.error} retry={() => void list.reload()} />
+      {list.loading && <Waiting />}
+      {list.data && (
+        <div class="table-scroll">
+          <table class="fold">
+            <thead>
+              <tr>
+                <th scope="col">Name</th>
+                <th scope="col">Scopes</th>
+                <th scope="col">Made</th>
+                <th scope="col">Last used</th>
+                <th scope="col">Expires</th>
+                <th scope="col">
+                  <span class="visually-hidden">Revoke</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {list.data.items.map((each) => (
+                <tr key={each.tokenId}>
+                  <td>
+                    <strong>{each.name}</strong>
+                  </td>
+                  <td>{each.scopes.join(", ")}</td>
+                  <td>
+                    <Time at={each.createdAt} />
+                  </td>
+                  <td>
+                    <Time at={each.lastUsedAt} />
+                  </td>
+                  <td>{each.expiresAt ? <Time at={each.expiresAt} /> : "never"}</td>
+                  <td class="actions">
+                    <Confirm
+                      class="plain"
+                      title={`Revoke ${each.name}?`}
+                      text="Programs that use it are refused from now on, within five minutes."
+                      word="Revoke"
+                      done="Revoked"
+                      run={async () => {
+                        await request("DELETE", `/api/tokens/${encodeURIComponent(each.tokenId)}`);
+                        await list.reload();
+                      }}
+                    >
+                      Revoke
+                    </Confirm>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {making && (
+        <NewToken
+          close={() => setMaking(false)}
+          made={async (token) => {
+            setMaking(false);
+            setMade(token);
+            await list.reload();
+          }}
+        />
+      )}
+    </section>
+  );
+}
+
+function NewToken({ close, made }: { close: () => void; made: (token: Token) => Promise<void> }) {
+  const [name, setName] = useState("");
+  const [scopes, setScopes] = useState(["read", "write"]);
+  const [days, setDays] = useState("90");
+  const make = useAction(async () => {
+    const expires = days ? { expiresInDays: Number(days) } : {};
+    await made(await request<Token>("POST", "/api/tokens", { name, scopes, ...expires }));
+  });
+  return (
+    <Dialog title="New token" close={close}>
+      <form
+        class="stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void make.run();
+        }}
+      >
+        <Field label="Name" hint="Which program it is for." error={make.error?.messageFor("name")}>
+          {(attributes) => (
+            <input
+              {...attributes}
+              value={name}
+              placeholder="shop"
+              onInput={(event) => setName(event.currentTarget.value)}
+            />
+          )}
+        </Field>
+        <fieldset>
+          <legend>Scopes</legend>
+          {SCOPES.map(([scope, text]) => (
+            <label class="check" key={scope}>
+              <input
+                type="checkbox"
+                checked={scopes.includes(scope)}
+                onChange={(event) =>
+                  setScopes(
+                    event.currentTarget.checked
+                      ? [...scopes, scope]
+                      : scopes.filter((each) => each !== scope),
+                  )
+                }
+              />
+              {scope} <span class="optional">{text}</span>
+            </label>
+          ))}
+        </fieldset>
+        <Field label="Expires after" error={make.error?.messageFor("expiresInDays")}>
+          {(attributes) => (
+            <select
+              {...attributes}
+              value={days}
+              onChange={(event) => setDays(event.currentTarget.value)}
+            >
+              {["7", "30", "90", "365"].map((each) => (
+                <option key={each} value={each}>
+                  {each} days
+                </option>
+              ))}
+              <option value="">never</option>
+            </select>
+          )}
+        </Field>
+        <Problem
+          error={make.error}
+          shown={(field) => field === "name" || field === "expiresInDays"}
+        />
+        <div class="row end">
+          <button type="submit" class="primary" disabled={make.busy || !name || !scopes.length}>
+            Make it
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+interface SecretName {
+  name: string;
+  updatedAt?: string | null;
+}
+
+function Secrets() {
+  const list = useLoad(
+    () => request<Page<SecretName>>("GET", "/api/secrets", undefined, { query: { limit: 100 } }),
+    "secrets",
+  );
+  const [name, setName] = useState("");
+  const [value, setValue] = useState("");
+  const save = useAction(async () => {
+    await request("PUT", `/api/secrets/${encodeURIComponent(name)}`, { value });
+    setValue("");
+    setName("");
+    toast("Saved");
+    await list.reload();
+  });
+  return (
+    <section class="stack" aria-label="Secrets">
+      <p class="soft">
+        Values for steps' parameters, as <code>{"{{ secrets.NAME }}"}</code>. They are encrypted and
+        never shown.
+      </p>
+      <form
+        class="card stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void save.run();
+        }}
+      >
+        <div class="columns">
+          <Field label="Name" error={save.error?.messageFor("name")}>
+            {(attributes) => (
+              <input
+                {...attributes}
+                class="mono"
+                value={name}
+                placeholder="SHOP_KEY"
+                onInput={(event) => setName(event.currentTarget.value)}
+              />
+            )}
+          </Field>
+          <Field label="Value" error={save.error?.messageFor("value")}>
+            {(attributes) => (
+              <input
+                {...attributes}
+                class="mono"
+                type="password"
+                autocomplete="new-password"
+                value={value}
+                onInput={(event) => setValue(event.currentTarget.value)}
+              />
+            )}
+          </Field>
+        </div>
+        <Problem error={save.error} shown={(field) => field === "name" || field === "value"} />
+        <div>
+          <button type="submit" class="primary" disabled={!name || !value || save.busy}>
+            Save
+          </button>
+        </div>
+      </form>
+      <Problem error={list.error} retry={() => void list.reload()} />
+      {list.loading && <Waiting />}
+      {list.data?.items.length === 0 && <p class="soft">There are none.</p>}
+      {list.data && list.data.items.length > 0 && (
+        <div class="table-scroll">
+          <table class="fold">
+            <thead>
+              <tr>
+                <th scope="col">Name</th>
+                <th scope="col">Changed</th>
+                <th scope="col">
+                  <span class="visually-hidden">Delete</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {list.data.items.map((each) => (
+                <tr key={each.name}>
+                  <td>
+                    <code>{each.name}</code>
+                  </td>
+                  <td>
+                    <Time at={each.updatedAt} />
+                  </td>
+                  <td class="actions">
+                    <Confirm
+                      class="plain"
+                      title={`Delete ${each.name}?`}
+                      text="Steps that use it fail from then on."
+                      word="Delete"
+                      done="Deleted"
+                      run={async () => {
+                        await request("DELETE", `/api/secrets/${encodeURIComponent(each.name)}`);
+                        await list.reload();
+                      }}
+                    >
+                      Delete
+                    </Confirm>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Audit() {
+  const ask = (nextToken?: string | null) =>
+    request<Page<AuditEntry>>("GET", "/api/audit", undefined, { query: { limit: 50, nextToken } });
+  const list = useLoad(() => ask(), "audit");
+  const [more, setMore] = useState<Page<AuditEntry>>();
+  const items = [...(list.data?.items ?? []), ...(more?.items ?? [])];
+  return (
+    <section class="stack" aria-label="Audit">
+      <p class="soft">Who changed what, newest first.</p>
+      <Problem error={list.error} retry={() => void list.reload()} />
+      {list.loading && <Waiting />}
+      {list.data && items.length === 0 && <p class="soft">Nothing was changed yet.</p>}
+      {items.length > 0 && (
+        <div class="table-scroll">
+          <table class="fold">
+            <thead>
+              <tr>
+                <th scope="col">When</th>
+                <th scope="col">Who</th>
+                <th scope="col">What</th>
+                <th scope="col">Outcome</th>
+                <th scope="col">From</th>
+              </tr>
+            </thead>
+            <tbody>
+              {items.map((each) => (
+                <tr key={`${each.at} ${each.requestId} ${each.action}`}>
+                  <td>
+                    <Time at={each.at} />
+                  </td>
+                  <td>
+                    {each.actor.name ?? each.actor.id ?? each.actor.kind}{" "}
+                    <span class="soft small">{each.actor.kind}</span>
+                  </td>
+                  <td>
+                    <code>{each.action}</code> {each.target}
+                  </td>
+                  <td>
+                    <Badge state={each.outcome} />
+                  </td>
+                  <td>{each.sourceIp}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      <More
+        token={more ? more.nextToken : list.data?.nextToken}
+        load={async () => {
+          const page = await ask(more ? more.nextToken : list.data?.nextToken);
+          setMore({ ...page, items: [...(more?.items ?? []), ...page.items] });
+        }}
+      />
+    </section>
+  );
+}
