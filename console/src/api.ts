@@ -72,7 +72,9 @@ export async function request<T>(
   }
   if (!response.ok) {
     const error = await ApiError.from(response);
-    if (error.isUnauthorized && options.token === undefined && mine === generation && !refused) {
+    // API Gateway itself says 403, without a code of ours, where the authorizer knows no such token.
+    const unknown = error.isUnauthorized || error.code === "forbidden";
+    if (unknown && options.token === undefined && mine === generation && !refused) {
       refused = true;
       for (const listen of listeners) listen();
     }

@@ -1,7 +1,7 @@
 /** A form for one of the catalogue's schemas: plain fields, what the API refused beside each. */
 import { useId, useRef, useState } from "preact/hooks";
 import { type Form, formOf, type Schema, sentence } from "./schema";
-import { Field } from "./ui";
+import { Field, Text } from "./ui";
 
 export type Values = Record<string, unknown>;
 
@@ -14,15 +14,22 @@ interface Props<T> {
   errorAt: (path: string) => string | undefined;
 }
 
-/** The fields of an object's schema. `path` is where the object stands in what is sent. */
+/**
+ * The fields of an object's schema.
+ *
+ * `path` is where the object stands in what is sent; with `fold` many optional fields stand behind
+ * a line to open.
+ */
 export function SchemaForm({
   schema,
   path,
   value,
   change,
   errorAt,
+  fold,
 }: {
   schema: Schema;
+  fold?: boolean;
   path: string;
   value: Values;
   change: (value: Values) => void;
@@ -36,6 +43,7 @@ export function SchemaForm({
       value={value}
       change={(next) => change(next ?? {})}
       errorAt={errorAt}
+      fold={fold ?? false}
     />
   );
 }
@@ -55,10 +63,17 @@ export function pathsOf(schema: Schema, path: string): Set<string> {
 
 const FEW = 6;
 
-function Group({ form, path, value, change, errorAt }: Props<Values>) {
+function Group({
+  form,
+  path,
+  value,
+  change,
+  errorAt,
+  fold = false,
+}: Props<Values> & { fold?: boolean }) {
   const required = form.fields.filter(([, each]) => each.required);
   const optional = form.fields.filter(([, each]) => !each.required);
-  const folded = optional.length > FEW || (required.length > 2 && optional.length > 2);
+  const folded = fold && optional.length > FEW;
   const one = ([name, inner]: [string, Form]) => (
     <AnyField
       key={name}
@@ -213,7 +228,7 @@ function Flag({ form, path, value, change, errorAt }: Props<unknown>) {
       {error && <span class="error">{error}</span>}
       {form.hint && (
         <span class="hint" id={`${id}-hint`}>
-          {form.hint}
+          <Text of={form.hint} />
         </span>
       )}
     </div>
@@ -269,7 +284,7 @@ function List({ form, path, value, change, errorAt }: Props<unknown>) {
   return (
     <Field
       label={form.title}
-      hint={[form.hint, "One a line."].filter(Boolean).join(" ")}
+      hint={sentences(form.hint, "One a line.")}
       error={errorAt(path)}
       optional={!form.required}
     >
@@ -301,7 +316,7 @@ function JsonField({ form, path, value, change, errorAt }: Props<unknown>) {
   return (
     <Field
       label={form.title}
-      hint={[form.hint, "As JSON."].filter(Boolean).join(" ")}
+      hint={sentences(form.hint, "As JSON.")}
       error={broken || errorAt(path)}
       optional={!form.required}
     >
@@ -343,7 +358,11 @@ function Variants({ form, path, value, change, errorAt }: Props<unknown>) {
       <legend>
         {form.title} {!form.required && <span class="optional">optional</span>}
       </legend>
-      {form.hint && <span class="soft small">{form.hint}</span>}
+      {form.hint && (
+        <span class="soft small">
+          <Text of={form.hint} />
+        </span>
+      )}
       <Field label={sentence(form.tag)} error={errorAt(path) ?? errorAt(`${path}.${form.tag}`)}>
         {(attributes) => (
           <select
@@ -396,7 +415,11 @@ function Pairs({ form, path, value, change, errorAt }: Props<unknown>) {
       <legend>
         {form.title} {!form.required && <span class="optional">optional</span>}
       </legend>
-      {form.hint && <span class="soft small">{form.hint}</span>}
+      {form.hint && (
+        <span class="soft small">
+          <Text of={form.hint} />
+        </span>
+      )}
       {error && <span class="error-text">{error}</span>}
       {rows.map(([name, held], at) => (
         <div class="row" key={at}>
@@ -457,4 +480,8 @@ function text(typed: string, form: Form): unknown {
 /** Whether a field's text is shown while it is typed. */
 function concealed(hidden: boolean): { type: "password"; autocomplete: string } | { type: "text" } {
   return hidden ? { type: "password", autocomplete: "new-password" } : { type: "text" };
+}
+
+function sentences(first: string, second: string): string {
+  return first ? `${first}${/[.!?]$/.test(first) ? "" : "."} ${second}` : second;
 }

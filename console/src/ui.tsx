@@ -434,11 +434,16 @@ export function Field({
       )}
       {hint && (
         <span class="hint" id={`${id}-hint`}>
-          {hint}
+          {typeof hint === "string" ? <Text of={hint} /> : hint}
         </span>
       )}
     </div>
   );
+}
+
+/** A sentence in which `code` stands between backticks. */
+export function Text({ of }: { of: string }) {
+  return <>{of.split("`").map((part, at) => (at % 2 ? <code key={part}>{part}</code> : part))}</>;
 }
 
 // -- toasts ------------------------------------------------------------------------------------

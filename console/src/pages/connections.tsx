@@ -79,12 +79,10 @@ function Card({ provider, status }: { provider: Provider; status: ProviderStatus
   const account = status?.account ?? connections[0]?.account;
   return (
     <article class="card provider" aria-label={provider.title}>
-      <div class="row between">
-        <div class="row">
-          <Tile title={provider.title} />
-          <h2>{provider.title}</h2>
-        </div>
-        {status && <Badge state={status.status} />}
+      <div class="provider-head">
+        <Tile title={provider.title} />
+        <h2>{provider.title}</h2>
+        <span>{status && <Badge state={status.status} />}</span>
       </div>
       {account ? (
         <Facts

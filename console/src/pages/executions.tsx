@@ -321,7 +321,7 @@ export function ExecutionOf({ id }: { id: string }) {
             ],
             [
               "Event",
-              execution.trigger.eventId ? (
+              execution.trigger.eventId?.startsWith("evt_") ? (
                 <a key="e" href={to("events", execution.trigger.eventId)}>
                   <code>{execution.trigger.eventId}</code>
                 </a>

@@ -157,6 +157,7 @@ function Call({
             key={filled}
             schema={action.params}
             path="params"
+            fold
             value={params}
             change={setParams}
             errorAt={(at) => run.error?.messageFor(at)}

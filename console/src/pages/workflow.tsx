@@ -88,7 +88,9 @@ function SavedWorkflow({ id }: { id: string }) {
           </>
         }
       >
-        <OnOff workflow={workflow} changed={found.reload} />
+        <span class="check">
+          <OnOff workflow={workflow} changed={found.reload} /> On
+        </span>
         <Confirm
           title={`Delete “${workflow.name}”?`}
           text="Its executions stay; no event starts it any more."
@@ -290,63 +292,68 @@ function CataloguePanel({
           />
         )}
       </Field>
-      <h3>Triggers</h3>
-      {triggers.slice(0, words.length ? 50 : 6).map((each) => (
-        <details class="card" key={each.type}>
-          <summary>
-            {each.title} <code>{each.type}</code>
-          </summary>
-          <div class="stack">
-            <Parameters schema={each.filters} />
-            <Json value={each.example} label={`Example of ${each.type}`} />
-            <div>
-              <button
-                type="button"
-                onClick={() =>
-                  put((definition) => {
-                    definition.trigger = { type: each.type };
-                  })
-                }
-              >
-                Use as the trigger
-              </button>
+      <div class="side-list">
+        <h3>Triggers</h3>
+        {triggers.slice(0, words.length ? 50 : 6).map((each) => (
+          <details class="card" key={each.type}>
+            <summary>
+              {each.title} <code>{each.type}</code>
+            </summary>
+            <div class="stack">
+              <Parameters schema={each.filters} />
+              <Json value={each.example} label={`Example of ${each.type}`} />
+              <div>
+                <button
+                  type="button"
+                  onClick={() =>
+                    put((definition) => {
+                      definition.trigger = { type: each.type };
+                    })
+                  }
+                >
+                  Use as the trigger
+                </button>
+              </div>
             </div>
-          </div>
-        </details>
-      ))}
-      <h3>Actions</h3>
-      {actions.slice(0, words.length ? 50 : 10).map((each) => (
-        <details class="card" key={each.full}>
-          <summary>
-            {each.title} <code>{each.full}</code>
-          </summary>
-          <div class="stack">
-            <Parameters schema={each.params} />
-            <div>
-              <button
-                type="button"
-                onClick={() =>
-                  put((definition) => {
-                    const steps = Array.isArray(definition.steps) ? definition.steps : [];
-                    const taken = new Set(steps.map((step: { id?: string }) => step.id));
-                    const base = each.full.split(".")[1] ?? "step";
-                    let id = base;
-                    for (let n = 2; taken.has(id); n++) id = `${base}${n}`;
-                    definition.steps = [...steps, { id, action: each.full, params: each.example }];
-                  })
-                }
-              >
-                Add as a step
-              </button>
+          </details>
+        ))}
+        <h3>Actions</h3>
+        {actions.slice(0, words.length ? 50 : 10).map((each) => (
+          <details class="card" key={each.full}>
+            <summary>
+              {each.title} <code>{each.full}</code>
+            </summary>
+            <div class="stack">
+              <Parameters schema={each.params} />
+              <div>
+                <button
+                  type="button"
+                  onClick={() =>
+                    put((definition) => {
+                      const steps = Array.isArray(definition.steps) ? definition.steps : [];
+                      const taken = new Set(steps.map((step: { id?: string }) => step.id));
+                      const base = each.full.split(".")[1] ?? "step";
+                      let id = base;
+                      for (let n = 2; taken.has(id); n++) id = `${base}${n}`;
+                      definition.steps = [
+                        ...steps,
+                        { id, action: each.full, params: each.example },
+                      ];
+                    })
+                  }
+                >
+                  Add as a step
+                </button>
+              </div>
             </div>
-          </div>
-        </details>
-      ))}
-      {!words.length && (
-        <p class="soft small">
-          Search for more: {actions.length} actions, {triggers.length} triggers.
-        </p>
-      )}
+          </details>
+        ))}
+        {!words.length && (
+          <p class="soft small">
+            Search for more: {actions.length} actions, {triggers.length} triggers.
+          </p>
+        )}
+      </div>
     </div>
   );
 }
