@@ -19,6 +19,8 @@ export interface Webhook {
   url: string;
   verification?: { type?: string } | null;
   rejected?: number | null;
+  received?: number | null;
+  lastReceived?: string | null;
   lastRejection?: { at: string; reason: string } | null;
   lastFailure?: { at: string; reason: string } | null;
 }

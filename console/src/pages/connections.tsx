@@ -340,6 +340,11 @@ function WebhookOf({ webhook }: { webhook: NonNullable<Connection["webhook"]> })
       <Facts
         of={[
           ["Verified by", webhook.verification?.type],
+          ["Deliveries", webhook.received ? String(webhook.received) : undefined],
+          [
+            "Last one",
+            webhook.lastReceived ? <Time key="l" at={webhook.lastReceived} /> : undefined,
+          ],
           ["Refused deliveries", webhook.rejected ? String(webhook.rejected) : undefined],
         ]}
       />
