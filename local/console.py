@@ -33,8 +33,8 @@ PACKAGES = (
 )
 SOURCES = (
     *PACKAGES, ".npmrc", "tsconfig.base.json", "console/index.html", "console/vite.config.ts",
-    "console/tsconfig.json", "console/src", "console/public", "docs/flows", "clients/typescript/src",
-    "local/console.py",
+    "console/tsconfig.json", "console/src", "console/public", "clients/typescript/src",
+    "docs/flows", "local/console.py",
 )  # fmt: skip
 GENERATED = {"schema.ts"}
 
