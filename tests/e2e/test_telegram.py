@@ -201,13 +201,14 @@ def test_an_album_a_place_and_any_other_method_go_out(
     assert calls_of(telegram, token, "setMyCommands")[0].params["commands"] == commands
 
 
-def test_markup_that_does_not_parse_is_sent_as_plain_text_when_asked(
+def test_markup_that_does_not_parse_is_sent_as_plain_text_unless_that_is_unwanted(
     client: Client, telegram: TelegramServer, token: str, bot: dict[str, Any]
 ) -> None:
     broken = {"chatId": CHAT, "text": "1 < 2 <b>bold", "parseMode": "HTML"}
 
-    refused = client.post("/api/integrations/telegram/actions/sendMessage", {"params": broken})
-    fallen_back = client.act("telegram", "sendMessage", {**broken, "parseFallback": True})
+    strict = {"params": {**broken, "parseFallback": False}}
+    refused = client.post("/api/integrations/telegram/actions/sendMessage", strict)
+    fallen_back = client.act("telegram", "sendMessage", broken)
 
     assert "can't parse entities" in problem(refused, 422, "request_rejected")["detail"]
     assert fallen_back["parseFallback"] is True
@@ -426,7 +427,7 @@ def test_several_workflows_on_one_bot_share_one_webhook_that_goes_with_the_last(
     third = client.create_workflow(echo("third"))
 
     (asked,) = calls_of(telegram, token, "setWebhook")
-    assert asked.params["url"] == bot["webhook"]["url"]
+    assert asked.params["url"].partition("?")[0] == bot["webhook"]["url"]
     assert asked.params["url"].startswith(client.platform.url)
     assert asked.params["allowed_updates"] == ["message"]
     assert len(asked.params["secret_token"]) >= 32

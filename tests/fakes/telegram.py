@@ -548,21 +548,7 @@ def _parse(text: str, mode: str) -> None:
     """Refuse what Telegram cannot parse; a rough cut of td's MessageEntity.cpp."""
     match mode.lower():
         case "html":
-            open_tags: list[str] = []
-            for slash, tag in re.findall(r"<(/?)([a-zA-Z-]*)[^>]*>?", text):
-                if not slash and tag.lower() not in {"b", "i", "u", "s", "a", "code", "pre"}:
-                    raise _Refused(
-                        400,
-                        f"Bad Request: can't parse entities: Unsupported start tag {tag!r} "
-                        f"at byte offset {len(text.encode())}",
-                    )
-                if slash and (not open_tags or open_tags.pop() != tag):
-                    raise _Refused(400, "Bad Request: can't parse entities: Unexpected end tag")
-                if not slash:
-                    open_tags.append(tag)
-            if open_tags:
-                said = "Can't find end tag corresponding to start tag"
-                raise _Refused(400, f"Bad Request: can't parse entities: {said} {open_tags[-1]}")
+            _parse_html(text)
         case "markdownv2":
             plain = re.sub(r"\\[\x01-\x7e]", "", text)
             plain = re.sub(r"\*[^*]+\*|_[^_]+_|`[^`]+`|\[[^\]]*\]\([^)]*\)", "", plain)
@@ -572,10 +558,42 @@ def _parse(text: str, mode: str) -> None:
                     f"Bad Request: can't parse entities: Character '{reserved[0]}' is reserved and "
                     "must be escaped with the preceding '\\'",
                 )
-        case "" | "markdown":
+        case "markdown":
+            _parse_markdown(text)
+        case "":
             pass
         case _:
             raise _Refused(400, "Bad Request: unsupported parse_mode")
+
+
+def _parse_html(text: str) -> None:
+    open_tags: list[str] = []
+    for slash, tag in re.findall(r"<(/?)([a-zA-Z-]*)[^>]*>?", text):
+        if not slash and tag.lower() not in {"b", "i", "u", "s", "a", "code", "pre"}:
+            raise _Refused(
+                400,
+                f"Bad Request: can't parse entities: Unsupported start tag {tag!r} "
+                f"at byte offset {len(text.encode())}",
+            )
+        if slash and (not open_tags or open_tags.pop() != tag):
+            raise _Refused(400, "Bad Request: can't parse entities: Unexpected end tag")
+        if not slash:
+            open_tags.append(tag)
+    if open_tags:
+        said = "Can't find end tag corresponding to start tag"
+        raise _Refused(400, f"Bad Request: can't parse entities: {said} {open_tags[-1]}")
+
+
+def _parse_markdown(text: str) -> None:
+    """The same for the older markup."""
+    plain = re.sub(r"\\[_*`\[]", "", text)
+    plain = re.sub(r"\*[^*]+\*|_[^_]+_|`[^`]+`|\[[^\]]*\]\([^)]*\)", "", plain)
+    if opened := re.search(r"[_*`]", plain):
+        raise _Refused(
+            400,
+            "Bad Request: can't parse entities: Can't find end of the entity starting at "
+            f"byte offset {len(plain[: opened.start()].encode())}",
+        )
 
 
 class _Server(ThreadingHTTPServer):

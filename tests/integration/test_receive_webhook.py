@@ -320,7 +320,7 @@ def test_telegrams_deliveries_carry_the_secret_that_we_gave_it(
     backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
     set_up = telegram.webhooks[telegram.token]
     backend.secrets.add(set_up["secret_token"])
-    assert set_up["url"] == saved["webhook"]["url"]
+    assert set_up["url"].partition("?")[0] == saved["webhook"]["url"]
     update = {"update_id": 7, "message": {"message_id": 1}}
     webhook_id = saved["webhook"]["id"]
     assert backend.deliver(webhook_id, update).status == 401

@@ -1010,6 +1010,7 @@ def subscription(target: str = BAKERY, *events: str) -> Subscription:
         url="https://api.example.com/api/webhooks/wh_1",
         secret=SecretStr("s"),
         verify_token=SecretStr("verify-me"),
+        account=Account("1", "Page"),
         target=target,
         events=frozenset(events),
     )
@@ -1074,6 +1075,7 @@ def test_a_callback_that_does_not_answer_is_told_as_facebook_tells_it(world: Wor
         url="http://127.0.0.1:9/x",
         secret=SecretStr("s"),
         verify_token=SecretStr("v"),
+        account=Account("1", "Page"),
         target="",
         events=frozenset({"facebook.comment"}),
     )

@@ -18,7 +18,7 @@ from tools.template import ROOT
 PACKAGE = ROOT / "layers" / "provider" / "integrations"
 FUNCTIONS = sorted((ROOT / "functions").glob("*/app.py"))
 MODULES = sorted(PACKAGE.rglob("*.py"))
-WORDS = {"errors", "models", "signatures", "strict_json"}
+WORDS = {"comparison", "errors", "models", "signatures", "strict_json"}
 SIBLINGS = {"providers", "workflows", "storage"}
 ALLOWED = {
     "functions": {"entry", "services", "workflows"} | WORDS,
@@ -28,6 +28,7 @@ ALLOWED = {
     "workflows": {"workflows"} | WORDS,
     "storage": {"storage"} | WORDS,
     "outbound": {"outbound"} | WORDS,
+    "comparison": set[str](),
     "errors": set[str](),
     "models": set[str](),
     "signatures": {"errors", "models", "strict_json"},

@@ -10,7 +10,7 @@ from aiogram.types import Update
 from pydantic import SecretStr, ValidationError
 
 from integrations.errors import CredentialsRejected, InvalidInput, RequestRejected
-from integrations.models import Delivery, Event, now
+from integrations.models import Account, Delivery, Event, now
 from integrations.outbound.client import Outbound
 from integrations.providers.base import Addresses, Call, Inbound, Subscription
 from integrations.providers.telegram.events import KINDS
@@ -35,13 +35,13 @@ def inbound() -> Inbound[TelegramCredentials]:
     return PROVIDER.inbound
 
 
-def normalize(body: bytes) -> list[Event]:
+def normalize(body: bytes, **query: str) -> list[Event]:
     delivery = Delivery(
         webhook_id="hook1",
         event_id="1",
         received_at=now(),
         headers={"content-type": "application/json"},
-        query={},
+        query=query,
         body=body,
     )
     return inbound().normalize(delivery)
@@ -110,6 +110,89 @@ def test_a_command_in_a_group_is_told_without_the_bots_name() -> None:
     data = event("group_command").data
     assert (data["command"], data["commandBot"], data["args"]) == ("/order", "stand_in_bot", ["42"])
     assert (data["chatTitle"], data["messageThreadId"]) == ("Orders", 5)
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    """A message's facts, as the bot @stand_in_bot is told them."""
+    update = {"update_id": 1, "message": {"message_id": 9, "date": 1, **fields}}
+    (only,) = normalize(json.dumps(update).encode(), bot="stand_in_bot")
+    return dict(only.data)
+
+
+MARK = [{"type": "bot_command", "offset": 0, "length": 6}]
+
+
+@pytest.mark.parametrize(
+    ("text", "marks", "command"),
+    [
+        ("/start", MARK, "/start"),
+        ("/start@stand_in_bot", MARK, "/start"),
+        ("/start@Stand_In_Bot now", MARK, "/start"),
+        ("/start@some_other_bot", MARK, None),
+        ("/start", [{"type": "code", "offset": 0, "length": 6}], None),
+        ("say /start", [{"type": "bot_command", "offset": 4, "length": 6}], None),
+        ("/start", "odd", "/start"),
+    ],
+)
+def test_a_command_is_what_telegram_marks_as_one_to_this_bot(
+    text: str, marks: Any, command: str | None
+) -> None:
+    data = message(text=text, entities=marks)
+    assert data["command"] == command
+    assert (data["text"], bool(data["args"])) == (text, "now" in text)
+
+
+def test_a_command_to_another_bot_starts_nothing() -> None:
+    update = {"message_id": 9, "text": "/start@some_other_bot", "entities": MARK}
+    (told,) = normalize(
+        json.dumps({"update_id": 1, "message": update}).encode(), bot="stand_in_bot"
+    )
+    assert not passes(told, command="/start")
+    assert passes(told, text="/start")
+
+
+def test_the_number_of_a_thread_of_replies_is_no_topic() -> None:
+    assert message(message_thread_id=5)["messageThreadId"] is None
+    assert message(message_thread_id=5, is_topic_message=True)["messageThreadId"] == 5
+
+
+def test_the_first_message_of_a_topic_is_not_what_each_one_answers() -> None:
+    topic = {"message_thread_id": 5, "is_topic_message": True}
+    assert message(**topic, reply_to_message={"message_id": 5})["replyToMessageId"] is None
+    assert message(**topic, reply_to_message={"message_id": 6})["replyToMessageId"] == 6
+    assert message(reply_to_message={"message_id": 5})["replyToMessageId"] == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [("message", "sender_chat"), ("message_reaction", "actor_chat"), ("poll_answer", "voter_chat")],
+)
+def test_a_chat_that_acts_as_itself_is_who_did_it(kind: str, field: str) -> None:
+    nobody = {
+        "id": 1087968824,
+        "is_bot": True,
+        "first_name": "Group",
+        "username": "GroupAnonymousBot",
+    }
+    group = {"id": -100, "type": "supergroup", "title": "Orders"}
+    subject = {"from": nobody, "user": nobody, field: group}
+    (told,) = normalize(json.dumps({"update_id": 1, kind: subject}).encode())
+    assert isinstance(told.data["from"], dict)
+    assert (told.data["from"]["id"], told.data["from"]["firstName"]) == (-100, "Orders")
+    assert not passes(told, fromId=1087968824)
+    assert passes(told, fromId=-100)
+
+
+def test_what_was_forwarded_or_edited_says_so() -> None:
+    assert message(text="x")["isForwarded"] is False
+    assert message(text="x", forward_origin={"type": "user"})["isForwarded"] is True
+    assert message(text="x", edit_date=1795348800)["editDate"] == "2026-11-22T12:00:00.000Z"
+
+
+def test_two_bots_that_count_alike_tell_different_events() -> None:
+    body = b'{"update_id": 1, "message": {}}'
+    ids = {normalize(body, botId=bot)[0].id for bot in ("1", "2", "2")}
+    assert len(ids) == 2
 
 
 def test_a_photo_is_told_with_its_caption_and_its_largest_size() -> None:
@@ -239,6 +322,7 @@ def test_a_channel_is_met_by_its_public_name() -> None:
 def test_text_is_met_in_captions_and_in_any_case() -> None:
     assert passes(event("photo"), text="BROKEN")
     assert passes(event("message"), text="GRÖSSE")
+    assert passes(event("message"), text="gro\u0308sse")
     assert passes(event("inline_query"), text="shoes")
 
 
@@ -290,6 +374,7 @@ def subscription(*events: str, url: str = "https://api.example.com/hook1") -> Su
         url=url,
         secret=SecretStr("s3cret-_token"),
         verify_token=SecretStr("unused"),
+        account=Account("4242", "@stand_in_bot", {"username": "stand_in_bot"}),
         target="",
         events=frozenset(events),
     )
@@ -313,7 +398,7 @@ def test_telegram_is_asked_for_exactly_what_workflows_wait_for(
         subscribe(call, subscription(*events))
 
     assert server.webhooks[TOKEN] == {
-        "url": "https://api.example.com/hook1",
+        "url": "https://api.example.com/hook1?bot=stand_in_bot&botId=4242",
         "secret_token": "s3cret-_token",
         "allowed_updates": ["message", "chat_member"],
         "max_connections": 40,

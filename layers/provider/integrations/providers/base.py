@@ -263,6 +263,7 @@ class Subscription:
         url: Our public URL of the webhook.
         secret: The secret that deliveries must carry.
         verify_token: What the provider sends with its challenge.
+        account: Whose connection it is.
         target: The page, for providers where one connection holds several; else empty.
         events: The trigger types that workflows wait for.
     """
@@ -270,6 +271,7 @@ class Subscription:
     url: str
     secret: SecretStr
     verify_token: SecretStr
+    account: Account
     target: str
     events: frozenset[str]
 

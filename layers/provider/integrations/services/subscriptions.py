@@ -172,7 +172,7 @@ class Subscriptions:
             present = self._connections.get(connection.tenant, connection.provider, connection.name)
         except UnknownConnection:
             return
-        record = json.dumps({"account": connection.account.id, "wanted": wanted}, sort_keys=True)
+        record = json.dumps({"account": _identity(connection), "wanted": wanted}, sort_keys=True)
         self._connections.record_subscription(
             present, record if wanted else None, due_at=self._vault.next_check()
         )
@@ -221,6 +221,7 @@ class Subscriptions:
             url=f"{self._public_url}/api/webhooks/{webhook_id}",
             secret=SecretStr(secret),
             verify_token=SecretStr(verify_token),
+            account=connection.account,
             target=target,
             events=frozenset(events),
         )
@@ -230,8 +231,13 @@ def _subscribed(connection: Connection) -> Wanted:
     if not connection.subscribed:
         return {}
     record = json.loads(connection.subscribed)
-    wanted: Wanted = record["wanted"] if record["account"] == connection.account.id else {}
+    wanted: Wanted = record["wanted"] if record["account"] == _identity(connection) else {}
     return wanted
+
+
+def _identity(connection: Connection) -> list[str]:
+    """Who was subscribed: an account's name is part of it, as its address may say the name."""
+    return [connection.account.id, connection.account.label]
 
 
 def _wait(failure: IntegrationError) -> timedelta:

@@ -6,8 +6,9 @@ https://developers.facebook.com/docs/graph-api/webhooks/reference/page
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, get_args, override
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from integrations import comparison
 from integrations.models import Json
 from integrations.providers.base import Params, Trigger
 from integrations.providers.facebook.grant import ObjectId, PageId
@@ -20,7 +21,14 @@ type Verb = Literal[
 VERBS = frozenset(get_args(Verb.__value__))
 """Every way in which the feed changes."""
 
-type Word = Annotated[str, Field(min_length=1, max_length=500)]
+
+def _visible(word: str) -> str:
+    if not comparison.comparable(word):
+        raise ValueError("must hold something that can be seen")
+    return word
+
+
+type Word = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_visible)]
 
 
 class PageFilters(Params):
@@ -115,10 +123,7 @@ class PostbackFilters(PageFilters):
 
 
 def _contains(text: Json, words: Iterable[str]) -> bool:
-    if not isinstance(text, str):
-        return False
-    folded = text.casefold()
-    return any(word.casefold() in folded for word in words)
+    return isinstance(text, str) and comparison.contains(text, words)
 
 
 def _matches(data: Mapping[str, Json], filters: PageFilters) -> bool:

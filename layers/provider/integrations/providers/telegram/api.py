@@ -253,8 +253,17 @@ def _result(bot: Bot, method: str, response: Response, scope: str) -> Json:
     if not isinstance(body, dict) or not isinstance(body.get("ok"), bool):
         raise _stranger(method, response, scope)
     if body["ok"]:
-        return body.get("result")
+        if body.get("result") is None:
+            raise nonsense(method)
+        result: Json = body["result"]
+        return result
     raise _refusal(bot, method, response, body, scope)
+
+
+def nonsense(method: str) -> ProviderUnavailable:
+    """What an "ok" without the method's result means: that nobody knows what was done."""
+    detail = f"The Bot API server answered {method} with ok, but not with its result"
+    return ProviderUnavailable(detail, outcome_unknown=True)
 
 
 def _stranger(method: str, response: Response, scope: str = "") -> ProviderError:

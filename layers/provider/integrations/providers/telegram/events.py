@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StrictInt
+from pydantic import AfterValidator, ConfigDict, Field, StrictInt
 
-from integrations import strict_json
+from integrations import comparison, strict_json
 from integrations.errors import InvalidInput
 from integrations.models import Delivery, Event, Json, from_epoch, rfc3339
 from integrations.providers.base import NoParams, Params
@@ -45,10 +45,19 @@ class ChatFilters(FromFilters):
     ] = None
 
 
+def _visible(word: str) -> str:
+    if not comparison.comparable(word):
+        raise ValueError("must hold something that can be seen")
+    return word
+
+
 class QueryFilters(FromFilters):
     """What was asked for."""
 
-    text: Annotated[Text | None, Field(description="Only what contains this, in any case")] = None
+    text: Annotated[
+        Annotated[Text, AfterValidator(_visible)] | None,
+        Field(description="Only what contains this, in any case"),
+    ] = None
 
 
 class MessageFilters(QueryFilters, ChatFilters):
@@ -58,7 +67,7 @@ class MessageFilters(QueryFilters, ChatFilters):
         str | None,
         Field(
             pattern=r"^/?[A-Za-z0-9_]{1,32}(@[A-Za-z0-9_]{1,64})?$",
-            description="Only this command, e.g. /start; with @name not those to other bots",
+            description="Only this command, e.g. /start; never one to another bot by name",
         ),
     ] = None
 
@@ -96,7 +105,7 @@ _FILTERS: Mapping[str, Callable[[Mapping[str, Json], Json], bool]] = {
     "from_id": lambda data, wanted: _one_of(as_object(data.get("from")).get("id"), wanted),
     "chat_id": _in_chat,
     "chat_type": lambda data, wanted: _one_of(data.get("chatType"), wanted),
-    "text": lambda data, wanted: str(wanted).casefold() in str(data.get("text") or "").casefold(),
+    "text": lambda data, wanted: comparison.contains(str(data.get("text") or ""), [str(wanted)]),
     "command": _is_command,
     "data": lambda data, wanted: data.get("data") == wanted,
     "data_prefix": lambda data, wanted: str(data.get("data") or "").startswith(str(wanted)),
@@ -132,6 +141,7 @@ _SAID: Json = {
     "chat": _HERE,
     "from": _ANN,
     "text": "/start order 42",
+    "entities": [{"type": "bot_command", "offset": 0, "length": 6}],
 }
 _NEWS: Json = {"message_id": 7, "date": _DATE, "chat": _CHANNEL, "text": "News"}
 _MEMBER: Json = {
@@ -294,25 +304,44 @@ KINDS: Mapping[str, Kind] = {
 _COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?:\s+(.*))?", re.DOTALL)
 _MEDIA = ("document", "video", "animation", "audio", "voice", "video_note", "sticker")
 
+OWN_NAME = "bot"
+"""The webhook's query parameter that says the bot's own username."""
 
-def told(kind: str, update: dict[str, Json]) -> dict[str, Json]:
-    """What templates see of an update: the handy facts flat, all always there, and the whole."""
+OWN_ID = "botId"
+"""The webhook's query parameter that says the bot's own id."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A command at the beginning of a message: ``/name@bot arguments``."""
+
+    name: str
+    bot: str | None
+    arguments: str
+
+
+def describe(kind: str, update: dict[str, Json], own_name: str = "") -> dict[str, Json]:
+    """What templates see of an update: the handy facts flat, all always there, and the whole.
+
+    Args:
+        kind: The update's kind.
+        update: The update.
+        own_name: The bot's username: a command to another bot is none of ours. Empty for unknown.
+    """
     subject = as_object(update.get(kind))
     about = as_object(subject.get("message")) or subject
     boost = as_object(subject.get("boost")) or subject
     chat = as_object(about.get("chat"))
-    person = (
-        as_object(subject.get("from"))
-        or as_object(subject.get("user"))
-        or as_object(as_object(boost.get("source")).get("user"))
-    )
     text = next(
         (said for key in ("text", "caption", "query") if isinstance(said := subject.get(key), str)),
         None,
     )
-    command = _COMMAND.fullmatch(text.strip()) if text else None
-    arguments = (command[3] or "") if command else ""
-    date = subject.get("date")
+    command = _command(subject, text)
+    is_ours = (
+        command is not None
+        and (command.bot or own_name).casefold() == (own_name or command.bot or "").casefold()
+    )
+    arguments = command.arguments if command and is_ours else ""
     return {
         "kind": kind,
         "updateId": update["update_id"],
@@ -321,23 +350,77 @@ def told(kind: str, update: dict[str, Json]) -> dict[str, Json]:
         "chatTitle": chat.get("title"),
         "chatUsername": chat.get("username"),
         "messageId": about.get("message_id"),
-        "messageThreadId": about.get("message_thread_id"),
-        "replyToMessageId": as_object(subject.get("reply_to_message")).get("message_id"),
-        "from": _person(person) if person else None,
+        "messageThreadId": _topic(about),
+        "replyToMessageId": _replied_to(subject),
+        "businessConnectionId": about.get("business_connection_id"),
+        "from": _author(subject, boost),
+        "isForwarded": "forward_origin" in subject,
         "text": text,
-        "command": f"/{command[1]}" if command else None,
-        "commandBot": command[2] if command else None,
+        "command": f"/{command.name}" if command and is_ours else None,
+        "commandBot": command.bot if command else None,
         "args": list(arguments.split()),
         "argsText": arguments,
         "fileId": _file_id(subject),
         "callbackQueryId": subject.get("id") if kind == "callback_query" else None,
         "data": subject.get("data"),
-        "date": _moment(date),
+        "date": _moment(subject.get("date")),
+        "editDate": _moment(subject.get("edit_date")),
         "update": update,
     }
 
 
-def _person(user: Mapping[str, Json]) -> Json:
+def _command(message: Mapping[str, Json], text: str | None) -> _Command | None:
+    """The command that a message begins with.
+
+    Telegram marks it: the same characters in a block of code, or behind other text, are none.
+    """
+    found = _COMMAND.fullmatch(text.strip()) if text else None
+    if found is None:
+        return None
+    marks = message.get("entities" if "text" in message else "caption_entities")
+    if isinstance(marks, list) and not any(
+        mark.get("type") == "bot_command" and mark.get("offset") == 0
+        for mark in map(as_object, marks)
+    ):
+        return None
+    return _Command(found[1], found[2], found[3] or "")
+
+
+def _topic(message: Mapping[str, Json]) -> Json:
+    """The topic that a message is in; the number of a mere thread of replies is none."""
+    return message.get("message_thread_id") if message.get("is_topic_message") is True else None
+
+
+def _replied_to(message: Mapping[str, Json]) -> Json:
+    """The message that this one answers; every message in a topic names the topic's first one."""
+    replied_to = as_object(message.get("reply_to_message")).get("message_id")
+    topic = _topic(message)
+    return None if topic is not None and replied_to == topic else replied_to
+
+
+def _author(subject: Mapping[str, Json], boost: Mapping[str, Json]) -> Json:
+    """Who did it.
+
+    For a chat that acts as itself (an anonymous administrator, a channel in its group) Telegram
+    puts a made-up user beside it, which is nobody.
+    """
+    for name in ("sender_chat", "actor_chat", "voter_chat"):
+        if chat := as_object(subject.get(name)):
+            return {
+                "id": chat.get("id"),
+                "isBot": False,
+                "firstName": chat.get("title"),
+                "lastName": None,
+                "username": chat.get("username"),
+                "languageCode": None,
+            }
+    user = (
+        as_object(subject.get("from"))
+        or as_object(subject.get("user"))
+        or as_object(as_object(boost.get("source")).get("user"))
+    )
+    if not user:
+        return None
     return {
         "id": user.get("id"),
         "isBot": user.get("is_bot"),
@@ -353,8 +436,8 @@ def _file_id(message: Mapping[str, Json]) -> Json:
     sizes = message.get("photo")
     if isinstance(sizes, list) and sizes:
         return as_object(sizes[-1]).get("file_id")
-    held = (as_object(message.get(name)).get("file_id") for name in _MEDIA)
-    return next((file_id for file_id in held if file_id), None)
+    found = (as_object(message.get(name)).get("file_id") for name in _MEDIA)
+    return next((file_id for file_id in found if file_id), None)
 
 
 def _moment(date: Json) -> Json:
@@ -385,4 +468,8 @@ def normalize(delivery: Delivery) -> list[Event]:
         return []
     # A connection is one bot, so the webhook tells the bots apart.
     target = delivery.webhook_id
-    return [Event(f"telegram.{kind}", str(update_id), target, told(kind, update))]
+    # Two bots may count alike, and a connection may change its bot.
+    bot_id = delivery.query.get(OWN_ID)
+    event_id = f"{bot_id}:{update_id}" if bot_id else str(update_id)
+    data = describe(kind, update, delivery.query.get(OWN_NAME, ""))
+    return [Event(f"telegram.{kind}", event_id, target, data)]

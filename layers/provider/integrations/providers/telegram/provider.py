@@ -8,7 +8,7 @@ they add up to.
 
 import re
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
@@ -26,7 +26,14 @@ from integrations.providers.base import (
 )
 from integrations.providers.telegram import api
 from integrations.providers.telegram.actions import ACTIONS
-from integrations.providers.telegram.events import KINDS, matches, normalize, told
+from integrations.providers.telegram.events import (
+    KINDS,
+    OWN_ID,
+    OWN_NAME,
+    describe,
+    matches,
+    normalize,
+)
 
 # -- Credentials -----------------------------------------------------------------------------
 
@@ -104,7 +111,7 @@ TRIGGERS = tuple(
         title=kind.title,
         filters=kind.filters,
         matches=matches,
-        example=told(name, {"update_id": 700000001, name: kind.example}),
+        example=describe(name, {"update_id": 700000001, name: kind.example}),
     )
     for name, kind in KINDS.items()
 )
@@ -113,7 +120,8 @@ TRIGGERS = tuple(
 def subscribe(call: Call[TelegramCredentials], subscription: Subscription) -> None:
     """Have Telegram send what workflows wait for: https://core.telegram.org/bots/api#setwebhook.
 
-    The kinds are named one by one: by default Telegram leaves some out.
+    The kinds are named one by one: by default Telegram leaves some out. The address says who the
+    bot is, so that a command to another bot in the same group is known for what it is.
 
     Raises:
         RequestRejected: Telegram does not take the address (not https, an odd port).
@@ -121,11 +129,15 @@ def subscribe(call: Call[TelegramCredentials], subscription: Subscription) -> No
     """
     kinds = {event.removeprefix("telegram.") for event in subscription.events}
     params: dict[str, Json] = {
-        "url": subscription.url,
+        "url": f"{subscription.url}?{_own(subscription.account)}",
         "secret_token": subscription.secret.get_secret_value(),
         "allowed_updates": [name for name in KINDS if name in kinds],
     }
     api.invoke(api.Bot.of(call), "setWebhook", params)
+
+
+def _own(account: Account) -> str:
+    return urlencode({OWN_NAME: account.details.get("username") or "", OWN_ID: account.id})
 
 
 def unsubscribe(call: Call[TelegramCredentials], subscription: Subscription) -> None:
@@ -138,7 +150,7 @@ def unsubscribe(call: Call[TelegramCredentials], subscription: Subscription) -> 
     """
     bot = api.Bot.of(call)
     present = api.as_object(api.invoke(bot, "getWebhookInfo", {}).result).get("url")
-    if present == subscription.url:
+    if str(present).partition("?")[0] == subscription.url:
         api.invoke(bot, "deleteWebhook", {})
 
 

@@ -34,7 +34,7 @@ class EditMessageText(Existing):
     entities: Entities = None
     link_preview_options: Shape | None = None
     rich_message: Annotated[Shape | None, Field(description="Instead of a text")] = None
-    parse_fallback: ParseFallback = False
+    parse_fallback: ParseFallback = True
 
     @model_validator(mode="after")
     def _has_text(self) -> Self:
@@ -89,7 +89,7 @@ class DeleteMessage(MethodParams):
 
 
 DELETE_MESSAGE = method_action(
-    "deleteMessage", "Delete a message", DeleteMessage, MESSAGE, idempotent=True
+    "deleteMessage", "Delete a message", DeleteMessage, MESSAGE, idempotent=True, returns=""
 )
 
 
@@ -100,7 +100,7 @@ class PinChatMessage(ForBusiness, DeleteMessage):
 
 
 PIN_CHAT_MESSAGE = method_action(
-    "pinChatMessage", "Pin a message", PinChatMessage, MESSAGE, idempotent=True
+    "pinChatMessage", "Pin a message", PinChatMessage, MESSAGE, idempotent=True, returns=""
 )
 
 
@@ -112,7 +112,9 @@ class UnpinChatMessage(ForBusiness):
 
 
 # Without a messageId each repetition would unpin another one.
-UNPIN_CHAT_MESSAGE = method_action("unpinChatMessage", "Unpin a message", UnpinChatMessage, MESSAGE)
+UNPIN_CHAT_MESSAGE = method_action(
+    "unpinChatMessage", "Unpin a message", UnpinChatMessage, MESSAGE, returns=""
+)
 
 
 class AnswerCallbackQuery(MethodParams):
@@ -131,6 +133,7 @@ ANSWER_CALLBACK_QUERY = method_action(
     AnswerCallbackQuery,
     {"callbackQueryId": "4382bfdwdsb323b2d9", "text": "Noted"},
     idempotent=True,
+    returns="",
 )
 
 

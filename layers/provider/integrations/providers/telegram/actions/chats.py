@@ -73,6 +73,7 @@ SET_WEBHOOK = method_action(
     SetWebhook,
     {"url": "https://example.com/telegram", "allowedUpdates": ["message"]},
     idempotent=True,
+    returns="",
 )
 
 
@@ -83,7 +84,7 @@ class DeleteWebhook(MethodParams):
 
 
 DELETE_WEBHOOK = method_action(
-    "deleteWebhook", "Remove the webhook", DeleteWebhook, {}, idempotent=True
+    "deleteWebhook", "Remove the webhook", DeleteWebhook, {}, idempotent=True, returns=""
 )
 
 

@@ -167,7 +167,7 @@ class SendMediaGroup(ToDirectMessages, ForBusiness, Posted):
             "the place of a URL may be taken by an upload",
         ),
     ]
-    parse_fallback: ParseFallback = False
+    parse_fallback: ParseFallback = True
 
 
 SEND_MEDIA_GROUP = method_action(

@@ -48,7 +48,7 @@ class SendMessage(Content):
     link_preview_options: Annotated[
         Shape | None, Field(description='E.g. {"is_disabled": true}')
     ] = None
-    parse_fallback: ParseFallback = False
+    parse_fallback: ParseFallback = True
 
 
 SEND_MESSAGE = method_action(
@@ -59,7 +59,6 @@ SEND_MESSAGE = method_action(
         **CHAT,
         "text": "Order <b>42</b> is <i>paid</i>",
         "parseMode": "HTML",
-        "parseFallback": True,
         "linkPreviewOptions": {"is_disabled": True},
         "replyMarkup": MARKUP,
     },
@@ -169,7 +168,7 @@ class SendPoll(WithKeyboard, ForBusiness, Posted):
     description_parse_mode: ParseMode = None
     description_entities: Entities = None
     media: Shape | None = None
-    parse_fallback: ParseFallback = False
+    parse_fallback: ParseFallback = True
 
 
 SEND_POLL = method_action(
@@ -201,6 +200,7 @@ SEND_CHAT_ACTION = method_action(
     SendChatAction,
     {**CHAT, "action": "typing"},
     idempotent=True,
+    returns="",
 )
 
 

@@ -42,6 +42,30 @@ def _output(noun: str, answer: api.Answer) -> Json:
     return {**ids, noun: result, **answer.notes}
 
 
+_YES_TO_INLINE = frozenset({"editMessageText", "editMessageCaption", "editMessageReplyMarkup"})
+"""Methods that answer with a message, or a yes where it was sent by way of an inline query."""
+
+
+def _is_result(noun: str, answer: api.Answer, *, may_be_yes: bool) -> bool:
+    """Whether a result is what the method answers with: a yes, a message, an album, an object."""
+    result = answer.result
+    if result is True:
+        return not noun or may_be_yes or "unchanged" in answer.notes
+    match noun:
+        case "":
+            return False
+        case "message":
+            return _is_message(result)
+        case "messages":
+            return isinstance(result, list) and bool(result) and all(map(_is_message, result))
+        case _:
+            return isinstance(result, dict)
+
+
+def _is_message(result: Json) -> bool:
+    return isinstance(api.as_object(result).get("message_id"), int)
+
+
 def method_action(
     name: str,
     title: str,
@@ -58,7 +82,7 @@ def method_action(
         title: What it does, in a few words.
         params: The model of its parameters.
         example: Parameters that fit.
-        returns: What a result is called in the output, where it is more than a yes.
+        returns: What a result is called in the output; empty for a method that answers with a yes.
         idempotent: Whether a repetition does no harm.
     """
 
@@ -66,6 +90,8 @@ def method_action(
         request, files = given.request()
         fallback = bool(getattr(given, "parse_fallback", False))
         answer = api.invoke(api.Bot.of(call), name, request, files, parse_fallback=fallback)
+        if not _is_result(returns, answer, may_be_yes=name in _YES_TO_INLINE):
+            raise api.nonsense(name)
         return _output(returns, answer)
 
     return Action(

@@ -33,7 +33,7 @@ class AnyCall(MethodParams):
         str, Field(pattern=r"^[A-Za-z]{1,64}$", description="E.g. setMyCommands", max_length=64)
     ]
     params: Shape = Field(default_factory=dict, description="In Telegram's own names and shapes")
-    parse_fallback: ParseFallback = False
+    parse_fallback: ParseFallback = True
 
 
 def call_method(call: Call[Any], params: AnyCall) -> Json:

@@ -250,7 +250,7 @@ class Captioned(MethodParams):
     ] = None
     parse_mode: ParseMode = None
     caption_entities: Entities = None
-    parse_fallback: ParseFallback = False
+    parse_fallback: ParseFallback = True
 
 
 class Visual(MethodParams):
