@@ -16,7 +16,7 @@ from local import build, digest, ministack, proxy, routes, sam, state
 from local.errors import PlatformError
 from local.paths import STATE, TEMPLATE
 from local.report import Report
-from local.tokens import SCOPES, Tokens
+from local.tokens import ALL_SCOPES, Tokens
 
 TENANT = "dev"
 BUCKET = "deployments"
@@ -201,7 +201,7 @@ class Platform:
             file.write_text(f"ib_{secrets.token_urlsafe(32)}\n", encoding="utf-8")
         token = file.read_text(encoding="utf-8").strip()
         if not self.tokens.holds(token):
-            self.tokens.put(token, tenant=TENANT, name="development", scopes=SCOPES)
+            self.tokens.put(token, tenant=TENANT, name="development", scopes=ALL_SCOPES)
         return token
 
     def _serve(self, running: ExitStack, listener: socket.socket) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.exceptions
 
+from integrations.models import SUBJECT_PREFIX, is_tenant
 from local import ministack, state
 from local.errors import PlatformError
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 SCOPES = ("read", "write")
+"""What a token may do unless more is asked for."""
+
+ALL_SCOPES = (*SCOPES, "admin")
 DAY = 24 * 60 * 60
 
 
@@ -45,14 +49,16 @@ class Tokens:
         Args:
             tenant: Whose data it opens.
             name: What it is for; a tenant's tokens have different names.
-            scopes: `read`, `write` or both.
+            scopes: Of `read`, `write` and `admin`.
             days: How long it is good for; always, when None.
 
         Raises:
-            PlatformError: The tenant has a token of that name, or a scope is unknown.
+            PlatformError: The tenant has a token of that name or is none, or a scope is unknown.
         """
-        if unknown := sorted(set(scopes) - set(SCOPES)):
-            raise PlatformError(f"unknown scope {unknown[0]}: there are {' and '.join(SCOPES)}")
+        if unknown := sorted(set(scopes) - set(ALL_SCOPES)):
+            raise PlatformError(f"unknown scope {unknown[0]}: there are {', '.join(ALL_SCOPES)}")
+        if not is_tenant(tenant) or tenant.startswith(SUBJECT_PREFIX):
+            raise PlatformError(f"{tenant!r} is no name of a tenant")
         if any(item["name"]["S"] == name for item in self.items(tenant)):
             raise PlatformError(f"tenant {tenant} has a token {name}: revoke it first")
         token = f"ib_{secrets.token_urlsafe(32)}"
@@ -162,7 +168,7 @@ def main() -> None:
             print(tokens.create(tenant=tenant, name=name, scopes=scopes, days=days))
         elif command == "revoke":
             tokens.revoke(tenant=tenant, name=name)
-            print(f"{name} is revoked; an authorizer that has seen it forgets it within 5 minutes")
+            print(f"{name} is revoked; an authorizer that has seen it forgets it within a minute")
         else:
             for item in sorted(tokens.items(tenant), key=lambda item: str(item["name"]["S"])):
                 print(line(item))

@@ -114,6 +114,7 @@ class Backend:
         *,
         tenant: str = TENANT,
         scopes: str = "read write",
+        caller: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | Sequence[tuple[str, str]] | str = "",
         headers: Mapping[str, str] | None = None,
         raw: bytes | str | None = None,
@@ -125,6 +126,7 @@ class Backend:
             method, path: Of the request.
             body: A JSON value.
             tenant, scopes: What the authorizer said.
+            caller: What else it said.
             query: Parameters, or the raw query string.
             headers: More headers.
             raw: A body as it is, in place of ``body``; bytes arrive in base64.
@@ -154,7 +156,7 @@ class Backend:
         event["requestContext"] |= {"routeKey": route.key}
         event["requestContext"]["http"] |= {"method": method, "path": path}
         if not route.public:
-            holder = {"tenant": tenant, "scopes": scopes, "name": "test"}
+            holder = {"tenant": tenant, "scopes": scopes, "name": "test", **(caller or {})}
             event["requestContext"]["authorizer"] = {"lambda": holder}
         return self.send(route.function, event, context)
 

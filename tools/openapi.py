@@ -36,6 +36,8 @@ TAGS = {
     "Workflows": "What is to happen when something happens.",
     "Executions": "The runs of workflows.",
     "Webhooks": "Where providers and other systems deliver events.",
+    "Access": "Tokens, connect sessions, the audit log.",
+    "Secrets": "Named secrets for steps, written and never read.",
     "Description": "This document.",
 }
 
@@ -213,6 +215,15 @@ REFUSALS: Mapping[str, tuple[int, ...]] = {
     "get_step_output": (404, 422),
     "retry_execution": (404, 409, 422),
     "cancel_execution": (404, 409, 422),
+    "list_tokens": (422,),
+    "create_token": (400, 413, 422),
+    "delete_token": (404, 422),
+    "create_connect_session": (400, 404, 413, 422),
+    "get_connect_session": (),
+    "list_secrets": (),
+    "save_secret": (400, 413, 422),
+    "delete_secret": (404, 422),
+    "list_audit": (422,),
     "receive_webhook": (401, 404, 413, 503),
     "verify_webhook": (403, 404),
     "complete_oauth": (),
@@ -222,7 +233,7 @@ REFUSALS: Mapping[str, tuple[int, ...]] = {
 
 _BESIDE_ERRORS = {
     400: ["malformed_json"],
-    401: ["unauthorized"],
+    401: ["unauthorized", "invalid_token", "token_expired"],
     403: ["insufficient_scope"],
     404: [],
     413: ["payload_too_large"],

@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, HandshakeId
 from integrations.services.answers import HandshakeAnswer
 
-app = Api()
+app = Api(connect=True)
 
 
 @app.get(
@@ -12,7 +12,10 @@ app = Api()
 )
 def get_oauth_status(handshake_id: HandshakeId) -> HandshakeAnswer:
     """`pending`, `completed` with the metadata, `failed` with the reason, or `expired`."""
-    return wiring.oauth_service().status(app.tenant, handshake_id)
+    session = app.caller.session
+    return wiring.oauth_service().status(
+        app.tenant, handshake_id, session_id=session.session_id if session else None
+    )
 
 
 handler = app.handler

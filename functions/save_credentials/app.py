@@ -8,7 +8,7 @@ from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
 from integrations.services.answers import ConnectionAnswer
 
-app = Api()
+app = Api(connect=True)
 
 
 class SaveRequest(Request):

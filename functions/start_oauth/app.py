@@ -8,7 +8,7 @@ from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
 from integrations.services.answers import StartedAnswer
 
-app = Api()
+app = Api(connect=True)
 
 
 class StartRequest(Request):
@@ -23,8 +23,16 @@ def start_oauth(
     provider_id: ProviderId, body: Annotated[StartRequest | None, Body()] = None
 ) -> StartedAnswer:
     """Send the person to `authUrl`, then ask for the handshake's status."""
-    wish = body or StartRequest()
-    return wiring.oauth_service().start(app.tenant, provider_id, wish.connection, wish.redirect_uri)
+    request = body or StartRequest()
+    session = app.caller.session
+    return wiring.oauth_service().start(
+        app.tenant,
+        provider_id,
+        request.connection,
+        request.redirect_uri,
+        session_id=session.session_id if session else "",
+        browser=app.browser_secret() if session else "",
+    )
 
 
 handler = app.handler

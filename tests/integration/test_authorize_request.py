@@ -17,6 +17,8 @@ from tests.backend import Backend, event
 from tests.fakes.receiver import Received, Receiver, Reply
 
 TOKEN = "ib_Zm9yIHRlc3RzIG9ubHkgbm90IGEgcmVhbCB0b2tlbg"
+UNKNOWN = {"isAuthorized": True, "context": {"problem": "invalid_token"}}
+EXPIRED = {"isAuthorized": True, "context": {"problem": "token_expired"}}
 AUDIENCE = "https://api.example.com"
 
 
@@ -41,8 +43,37 @@ def test_a_token_opens_its_tenant_with_its_scopes(backend: Backend) -> None:
     keep(backend, scopes={"read", "write"})
     assert ask(backend, f"Bearer {TOKEN}") == {
         "isAuthorized": True,
-        "context": {"tenant": "acme", "scopes": "read write", "name": "ci"},
+        "context": {
+            "tenant": "acme",
+            "scopes": "read write",
+            "kind": "token",
+            "id": f"tok_{token_hash(TOKEN)[:24]}",
+            "name": "ci",
+        },
     }
+
+
+def test_the_header_has_no_case(backend: Backend) -> None:
+    keep(backend)
+    held = event("authorize_request", "api_token")
+    held["headers"] = {"Authorization": f"Bearer {TOKEN}"}
+    assert backend.invoke("authorize_request", held)["context"]["tenant"] == "acme"
+
+
+def test_a_use_is_noted_once_an_hour_and_no_outage_keeps_anybody_out(backend: Backend) -> None:
+    keep(backend)
+    backend.aws.fail("UpdateItem", "ThrottlingException", status=400)
+    assert ask(backend, f"Bearer {TOKEN}")["context"]["tenant"] == "acme"
+    backend.aws.recover()
+    backend.aws.calls.clear()
+    for _ in range(3):
+        assert ask(backend, f"Bearer {TOKEN}")["context"]["tenant"] == "acme"
+    (row,) = backend.aws.rows("TokensTable")
+    assert abs(row["lastUsedAt"] - time.time()) < 60
+    assert backend.aws.calls["UpdateItem"] == 1
+    keep(backend, lastUsedAt=int(time.time()) - 3601)
+    ask(backend, f"Bearer {TOKEN}")
+    assert backend.aws.calls["UpdateItem"] == 2
 
 
 @pytest.mark.parametrize("header", [f"bearer {TOKEN}", f"BEARER  {TOKEN} "])
@@ -72,16 +103,20 @@ def test_the_schemes_name_has_no_case(backend: Backend, header: str) -> None:
     ],
     ids=range(15),
 )
-def test_anything_else_is_refused(backend: Backend, header: str | None) -> None:
+def test_anything_else_opens_nothing(backend: Backend, header: str | None) -> None:
     keep(backend)
-    assert ask(backend, header) == {"isAuthorized": False}
+    answer = ask(backend, header)
+    if header is None or not header.partition(" ")[2].strip():
+        assert answer == {"isAuthorized": False}
+    else:
+        assert answer == UNKNOWN
 
 
-def test_an_expired_or_revoked_token_is_refused(backend: Backend) -> None:
+def test_an_expired_or_revoked_token_opens_nothing(backend: Backend) -> None:
     keep(backend, expiresAt=int(time.time()) + 60)
     assert ask(backend, f"Bearer {TOKEN}")["isAuthorized"] is True
     keep(backend, expiresAt=int(time.time()) - 1)
-    assert ask(backend, f"Bearer {TOKEN}") == {"isAuthorized": False}
+    assert ask(backend, f"Bearer {TOKEN}") == EXPIRED
     backend.aws.client.dynamodb(
         "DeleteItem",
         {
@@ -89,7 +124,7 @@ def test_an_expired_or_revoked_token_is_refused(backend: Backend) -> None:
             "Key": {"tokenHash": {"S": token_hash(TOKEN)}},
         },
     )
-    assert ask(backend, f"Bearer {TOKEN}") == {"isAuthorized": False}
+    assert ask(backend, f"Bearer {TOKEN}") == UNKNOWN
 
 
 def test_a_request_without_headers_is_refused(backend: Backend) -> None:
@@ -154,35 +189,135 @@ def issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
 def test_a_jwt_of_the_issuer_opens_the_tenant_it_names(backend: Backend, issuer: Issuer) -> None:
     assert ask(backend, f"Bearer {issuer.token()}") == {
         "isAuthorized": True,
-        "context": {"tenant": "acme", "scopes": "read", "name": "ann"},
+        "context": {
+            "tenant": "acme",
+            "scopes": "read",
+            "kind": "jwt",
+            "id": "ann",
+            "name": "ann",
+        },
     }
 
 
-@pytest.mark.parametrize(
-    ("claims", "tenant"),
-    [
-        ({"tenant": None, "org_id": "org_7"}, "org_7"),
-        ({"tenant": None}, "ann"),
-        ({"tenant": "häßlich"}, "häßlich"),
-    ],
-)
-def test_the_tenant_is_the_first_claim_that_is_there(
-    backend: Backend, issuer: Issuer, claims: dict[str, Any], tenant: str
+def test_one_claim_names_the_tenant(
+    backend: Backend, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = ask(backend, f"Bearer {issuer.token(**claims)}")
-    assert answer["context"]["tenant"] == tenant
+    assert (
+        ask(backend, f"Bearer {issuer.token(tenant='häßlich')}")["context"]["tenant"] == "häßlich"
+    )
+    monkeypatch.setenv("JWT_TENANT_CLAIM", "org_id")
+    authorizer._verifier.clear()
+    token = issuer.token(org_id="org_7", tenant="acme")
+    assert ask(backend, f"Bearer {token}")["context"]["tenant"] == "org_7"
+    assert ask(backend, f"Bearer {issuer.token(tenant='acme')}") == UNKNOWN
 
 
-def test_a_token_without_our_scopes_may_do_both(backend: Backend, issuer: Issuer) -> None:
-    answer = ask(backend, f"Bearer {issuer.token(scope='openid email')}")
-    assert answer["context"]["scopes"] == "read write"
+@pytest.mark.parametrize(
+    "tenant",
+    [
+        None,
+        "",
+        " ",
+        "*",
+        "a#b",
+        "a b",
+        "a\x00",
+        "a\n",
+        "a/b",
+        "sub:ann",
+        "x" * 129,
+        7,
+        True,
+        ["acme"],
+        {},
+    ],
+    ids=repr,
+)
+def test_a_claim_that_names_no_tenant_opens_none(
+    backend: Backend, issuer: Issuer, tenant: Any
+) -> None:
+    assert ask(backend, f"Bearer {issuer.token(tenant=tenant)}") == UNKNOWN
+
+
+def test_a_subjects_tenant_is_nobodys_api_tokens_tenant(
+    backend: Backend, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JWT_TENANT_CLAIM", "sub")
+    keep(backend, tenant="acme")
+    token = issuer.token(sub="acme")
+    assert ask(backend, f"Bearer {token}")["context"]["tenant"] == "sub:acme"
+    assert ask(backend, f"Bearer {TOKEN}")["context"]["tenant"] == "acme"
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        ({"scope": "openid read"}, "read"),
+        ({"scope": "admin write read"}, "admin read write"),
+        ({"scope": ["read", "openid"]}, "read"),
+        ({"scope": ["read write"]}, ""),
+        ({"scope": "openid profile"}, ""),
+        ({"scope": ""}, ""),
+        ({"scope": []}, ""),
+        ({"scope": "read,openid"}, ""),
+        ({"scope": "READ"}, ""),
+        ({"scope": "connect"}, ""),
+        ({"scope": {"read": True}}, ""),
+        ({"scope": True}, ""),
+        ({"scope": None, "scp": "read"}, "read"),
+        ({"scope": None, "scp": ["write"]}, "write"),
+        ({"scope": None, "scp": "openid"}, ""),
+        ({"scope": "openid", "scp": "write"}, ""),
+        ({"scope": None}, "read"),
+    ],
+    ids=repr,
+)
+def test_what_a_claim_does_not_grant_is_not_granted(
+    backend: Backend, issuer: Issuer, claims: dict[str, Any], scopes: str
+) -> None:
+    assert ask(backend, f"Bearer {issuer.token(**claims)}")["context"]["scopes"] == scopes
+
+
+def test_the_scope_claim_and_what_none_means_are_parameters(
+    backend: Backend, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JWT_SCOPE_CLAIM", "permissions")
+    monkeypatch.setenv("JWT_DEFAULT_SCOPES", "read write nonsense")
+    token = issuer.token(scope="admin", permissions=["write"])
+    assert ask(backend, f"Bearer {token}")["context"]["scopes"] == "write"
+    assert (
+        ask(backend, f"Bearer {issuer.token(scope='admin')}")["context"]["scopes"] == "read write"
+    )
+
+
+def test_a_configuration_of_another_issuer_lets_nobody_in(
+    backend: Backend, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = issuer.take
+
+    def other(request: Received) -> Reply:
+        answer = take(request)
+        told = json.loads(answer.body)
+        return Reply(200, json.dumps(told | {"issuer": "https://evil.example"}).encode())
+
+    monkeypatch.setattr(issuer, "take", other)
+    with pytest.raises(IssuerUnavailable, match="another issuer"):
+        ask(backend, f"Bearer {issuer.token()}")
+
+
+def test_a_session_that_is_over_opens_nothing(backend: Backend) -> None:
+    token = "ics_" + TOKEN[3:]
+    row = {"tokenHash": token_hash(token), "sessionTenant": "acme", "name": "connect default"}
+    session = {"scopes": {"connect"}, "providers": {"telegram"}, "connection": "default"}
+    backend.aws.put("TokensTable", item({**row, **session, "expiresAt": int(time.time()) - 1}))
+    assert ask(backend, f"Bearer {token}") == EXPIRED
 
 
 def test_a_jwt_that_is_not_good_is_refused(backend: Backend, issuer: Issuer) -> None:
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     past = int(time.time()) - 120
+    assert ask(backend, f"Bearer {issuer.token(exp=past)}") == EXPIRED
     tokens = [
-        issuer.token(exp=past),
         issuer.token(exp=None),
         issuer.token(nbf=int(time.time()) + 600),
         issuer.token(aud="https://other.example"),
@@ -191,10 +326,7 @@ def test_a_jwt_that_is_not_good_is_refused(backend: Backend, issuer: Issuer) -> 
         issuer.token(sub=None),
         issuer.token(key=other),
         issuer.token(key="a shared secret of thirty-two bytes!", algorithm="HS256"),
-        issuer.token(tenant=["acme"]),
-        issuer.token(tenant={"id": "acme"}),
-        issuer.token(tenant="x" * 129),
-        issuer.token(tenant=True),
+        issuer.token(sub="a\nb"),
         jwt.encode({"sub": "ann"}, "", algorithm="none"),
         issuer.token()[:-4] + "AAAA",
         issuer.token().replace(".", "", 1),
@@ -202,7 +334,7 @@ def test_a_jwt_that_is_not_good_is_refused(backend: Backend, issuer: Issuer) -> 
         "a.b.c",
     ]
     for number, token in enumerate(tokens):
-        assert ask(backend, f"Bearer {token}") == {"isAuthorized": False}, number
+        assert ask(backend, f"Bearer {token}") == UNKNOWN, number
 
 
 def test_the_issuers_keys_are_asked_for_once_and_again_when_they_rotate(
@@ -249,7 +381,7 @@ def test_without_an_issuer_no_jwt_is_taken(
     backend: Backend, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JWT_AUDIENCE", "")
-    assert ask(backend, f"Bearer {issuer.token()}") == {"isAuthorized": False}
+    assert ask(backend, f"Bearer {issuer.token()}") == UNKNOWN
     assert issuer.received == []
 
 
@@ -257,5 +389,5 @@ def test_an_issuer_without_tls_is_for_the_local_platform_alone(
     backend: Backend, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLOW_LOOPBACK", "false")
-    assert ask(backend, f"Bearer {issuer.token()}") == {"isAuthorized": False}
+    assert ask(backend, f"Bearer {issuer.token()}") == UNKNOWN
     assert issuer.received == []

@@ -15,6 +15,9 @@ WITH_BODY = [
     for route in GUARDED
     if route.function
     in {
+        "create_token",
+        "create_connect_session",
+        "save_secret",
         "test_connection",
         "save_credentials",
         "run_action",
@@ -44,6 +47,8 @@ def path_of(route: Route, **parameters: str) -> str:
         "executionId": "exe_9f86d081884c7d659a2feaa0c55ad015",
         "stepId": "rows",
         "handshakeId": "b3Nq0Y4mVxkq2w7J5c8zGQ",
+        "tokenId": "tok_0123456789abcdef01234567",
+        "name": "SHOP_KEY",
     }
     return route.path.format(**{**known, **parameters})
 
@@ -63,20 +68,140 @@ def test_every_function_has_an_example_event(function: str) -> None:
     assert first_event(function)
 
 
-@pytest.mark.parametrize("route", GUARDED, ids=named)
-def test_a_token_needs_the_scope_of_the_method(backend: Backend, route: Route) -> None:
-    wrong, needed = ("write", "read") if route.method == "GET" else ("read", "write")
-    for scopes in (wrong, "", f"{needed}er", "admin"):
+ALL = "read write admin"
+ADMIN = {"list_tokens", "create_token", "delete_token", "list_audit"}
+
+
+def scope_of(route: Route) -> str:
+    if route.function in ADMIN:
+        return "admin"
+    return "read" if route.method == "GET" else "write"
+
+
+@pytest.mark.parametrize(
+    "route", [each for each in GUARDED if each.function != "get_connect_session"], ids=named
+)
+def test_a_token_needs_the_scope_of_the_route(backend: Backend, route: Route) -> None:
+    needed = scope_of(route)
+    others = " ".join(sorted({"read", "write", "admin"} - {needed}))
+    for scopes in (others, "", f"{needed}er", f"{needed},other"):
         answer = backend.call(route.method, path_of(route), {}, scopes=scopes)
         assert (answer.status, answer.code) == (403, "insufficient_scope")
         assert needed in answer.json["detail"]
+    assert not backend.aws.calls
+    assert {each["outcome"] for each in backend.aws.rows("AuditTable")} == {"insufficient_scope"}
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=named)
+@pytest.mark.parametrize(
+    ("problem", "words"), [("invalid_token", "not known"), ("token_expired", "expired")]
+)
+def test_a_token_that_opens_nothing_gets_a_problem_that_a_page_can_read(
+    backend: Backend, route: Route, problem: str, words: str
+) -> None:
+    held = first_event(route.function)
+    held["requestContext"]["authorizer"] = {"lambda": {"problem": problem}}
+    answer = backend.send(route.function, held)
+    assert (answer.status, answer.code) == (401, problem)
+    assert words in answer.json["detail"]
+    assert (
+        'Bearer realm="integrations", error="invalid_token"' in answer.headers["WWW-Authenticate"]
+    )
+    assert not backend.aws.calls
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=named)
+def test_json_is_stored_nowhere_and_sniffed_by_nobody(backend: Backend, route: Route) -> None:
+    for scopes in ("", "read write admin"):
+        answer = backend.call(route.method, path_of(route), scopes=scopes)
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+CONNECT = {
+    "kind": "connect",
+    "id": "tok_0123456789abcdef01234567",
+    "providers": "telegram sheets_oauth",
+    "connection": "shop",
+    "redirectUri": "",
+    "expiresAt": "1795350600.0",
+}
+FOR_SESSIONS = {
+    "test_connection",
+    "save_credentials",
+    "get_credentials",
+    "start_oauth",
+    "get_oauth_status",
+    "get_connect_session",
+}
+
+
+@pytest.mark.parametrize(
+    "route", [each for each in GUARDED if each.function not in FOR_SESSIONS], ids=named
+)
+@pytest.mark.parametrize("scopes", ["connect", "connect read write admin"])
+def test_a_connect_session_is_good_for_no_other_route(
+    backend: Backend, route: Route, scopes: str
+) -> None:
+    answer = backend.call(
+        route.method, path_of(route), {}, scopes=scopes, caller=CONNECT, query="connection=shop"
+    )
+    assert (answer.status, answer.code) == (403, "insufficient_scope")
+    assert not backend.aws.calls
+
+
+def test_a_sessions_request_cannot_name_one_connection_in_its_body_and_use_another(
+    backend: Backend,
+) -> None:
+    for method, body, query in (
+        ("GET", {"connection": "shop"}, "connection=default"),
+        ("GET", None, "connection=shop&connection=default"),
+        ("POST", {"connection": "default", "credentials": {}}, "connection=shop"),
+    ):
+        path = "/api/integrations/telegram/credentials"
+        answer = backend.call(method, path, body, scopes="connect", caller=CONNECT, query=query)
+        assert (answer.status, answer.code) == (403, "insufficient_scope")
+    assert not backend.aws.calls
+
+
+SESSION_ROUTES = [
+    each for each in GUARDED if each.function in FOR_SESSIONS and "{providerId}" in each.path
+]
+
+
+@pytest.mark.parametrize("route", SESSION_ROUTES, ids=named)
+@pytest.mark.parametrize(
+    ("provider", "named_connection"),
+    [("email", "shop"), ("telegram", "default"), ("telegram", None), ("telegram", 7)],
+)
+def test_a_connect_session_is_good_for_its_providers_and_its_name_alone(
+    backend: Backend, route: Route, provider: str, named_connection: Any
+) -> None:
+    body, query = None, ""
+    if route.method == "GET":
+        query = f"connection={named_connection}" if named_connection else ""
+    else:
+        body = {"connection": named_connection} if named_connection else {}
+    answer = backend.call(
+        route.method,
+        path_of(route, providerId=provider),
+        body,
+        scopes="connect",
+        caller=CONNECT,
+        query=query,
+    )
+    assert (answer.status, answer.code) == (403, "insufficient_scope")
     assert not backend.aws.calls
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=named)
 def test_without_an_authorizer_nobody_comes_in(backend: Backend, route: Route) -> None:
     held = first_event(route.function)
-    for authorizer in (None, {}, {"lambda": {}}, {"lambda": {"scopes": "read write"}}):
+    nobody = [
+        {"tenant": name, "scopes": "read write admin"}
+        for name in ("", "*", "a#b", "a\x00", "\ud800", "x" * 129)
+    ]
+    for authorizer in (None, {}, {"lambda": {}}, *({"lambda": each} for each in nobody)):
         held["requestContext"]["authorizer"] = authorizer
         answer = backend.send(route.function, held)
         assert (answer.status, answer.code) == (401, "unauthorized")
@@ -106,14 +231,14 @@ def test_without_an_authorizer_nobody_comes_in(backend: Backend, route: Route) -
     ids=range(15),
 )
 def test_what_is_no_json_is_called_so(backend: Backend, route: Route, text: str) -> None:
-    answer = backend.call(route.method, path_of(route), raw=text)
+    answer = backend.call(route.method, path_of(route), raw=text, scopes=ALL)
     assert (answer.status, answer.code) == (400, "malformed_json")
     assert not backend.aws.calls
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=named)
 def test_what_is_no_text_is_called_so(backend: Backend, route: Route) -> None:
-    answer = backend.call(route.method, path_of(route), raw=b'{"a": "\xff\xfe"}')
+    answer = backend.call(route.method, path_of(route), raw=b'{"a": "\xff\xfe"}', scopes=ALL)
     assert (answer.status, answer.code) == (400, "malformed_json")
 
 
@@ -133,7 +258,7 @@ def test_a_body_over_the_limit_is_too_large(
 ) -> None:
     text = json.dumps({"params": "x" * 6_000_000})
     raw = text.encode() if binary else text
-    answer = backend.call(route.method, path_of(route), raw=raw)
+    answer = backend.call(route.method, path_of(route), raw=raw, scopes=ALL)
     assert (answer.status, answer.code) == (413, "payload_too_large")
     assert not backend.aws.calls
 
@@ -177,11 +302,35 @@ def test_an_id_that_we_never_gave_is_refused_without_asking_the_table(
     assert not backend.aws.calls
 
 
-@pytest.mark.parametrize("route", GUARDED, ids=named)
+WITH_TABLES = [each for each in GUARDED if each.function != "get_connect_session"]
+
+
+@pytest.mark.parametrize("route", WITH_TABLES, ids=named)
 def test_a_table_that_does_not_answer_is_a_failure_of_ours_without_details(
     backend: Backend, route: Route
 ) -> None:
     backend.aws.fail("", "AccessDeniedException", status=400)
+    answer = good_call(backend, route)
+    assert (answer.status, answer.code) == (500, "internal_error")
+    assert "AccessDenied" not in answer.body
+
+
+@pytest.mark.parametrize("route", WITH_TABLES, ids=named)
+@pytest.mark.parametrize(
+    ("code", "status"), [("ThrottlingException", 400), ("ServiceUnavailable", 503)]
+)
+def test_a_table_that_is_busy_asks_for_another_try(
+    backend: Backend, route: Route, code: str, status: int
+) -> None:
+    backend.aws.fail("", code, status=status)
+    answer = good_call(backend, route)
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert answer.headers["Retry-After"] == "5"
+    assert code not in answer.body
+
+
+def good_call(backend: Backend, route: Route) -> Any:
+    """Call a route with what it takes."""
     bodies: dict[str, Any] = {
         "run_action": {"params": {"chatId": 1, "text": "x"}},
         "save_credentials": {
@@ -189,18 +338,19 @@ def test_a_table_that_does_not_answer_is_a_failure_of_ours_without_details(
         },
         "create_workflow": flow(),
         "replace_workflow": flow(),
+        "create_token": {"name": "x", "scopes": ["read"]},
+        "create_connect_session": {"providers": ["telegram"]},
+        "save_secret": {"value": "x"},
     }
     provider = "webhook" if route.function == "save_credentials" else "telegram"
     if route.function == "start_oauth":
         provider = "sheets_oauth"
-    answer = backend.call(
-        route.method, path_of(route, providerId=provider), bodies.get(route.function)
+    return backend.call(
+        route.method,
+        path_of(route, providerId=provider),
+        bodies.get(route.function),
+        scopes="read write admin",
     )
-    if route.function == "list_integrations":
-        assert answer.status == 200
-        return
-    assert (answer.status, answer.code) == (500, "internal_error")
-    assert "AccessDenied" not in answer.body
 
 
 def flow() -> dict[str, Any]:

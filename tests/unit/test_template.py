@@ -149,14 +149,41 @@ def test_who_shows_may_not_decrypt(name: str) -> None:
     assert not {action for action in actions if action.startswith(("kms:", "secretsmanager:"))}
 
 
-def test_the_tokens_are_for_the_authorizer_alone() -> None:
+def test_who_reads_a_tokens_row_is_the_authorizer_alone() -> None:
+    users: dict[str, set[str]] = {}
+    for name, held in permissions().items():
+        for each in held:
+            if "TokensTable" in json.dumps(each.resource):
+                users.setdefault(name, set()).update(_texts(each.action))
+    assert users == {
+        "authorize_request": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        "create_connect_session": {"dynamodb:PutItem"},
+        "create_token": {"dynamodb:PutItem"},
+        "delete_token": {"dynamodb:DeleteItem", "dynamodb:Query"},
+        "list_tokens": {"dynamodb:Query"},
+    }
+
+
+@pytest.mark.parametrize("route", [each for each in routes() if not each.public], ids=str)
+def test_what_needs_a_token_can_be_audited_and_nobody_changes_the_log(route: Any) -> None:
+    actions = {
+        action
+        for each in permissions()[route.function]
+        if each.resource == {"Fn::GetAtt": ["AuditTable", "Arn"]}
+        for action in _texts(each.action)
+    }
+    reading = {"dynamodb:Query"} if route.function == "list_audit" else set()
+    assert actions == {"dynamodb:PutItem"} | reading
+
+
+def test_nobody_reads_a_named_secret_but_the_runner() -> None:
     readers = {
         name
         for name, held in permissions().items()
         for each in held
-        if "TokensTable" in json.dumps(each.resource)
+        if "SecretsTable" in json.dumps(each.resource) and "dynamodb:GetItem" in _texts(each.action)
     }
-    assert readers == {"authorize_request"}
+    assert readers <= {"run_workflow"}
 
 
 # -- Data ------------------------------------------------------------------------------------
@@ -176,7 +203,9 @@ def test_a_table_is_encrypted_restorable_and_kept(name: str) -> None:
     assert on_prod(table["DeletionProtectionEnabled"]) is True
 
 
-@pytest.mark.parametrize("name", ["HandshakesTable", "ExecutionsTable", "TokensTable"])
+@pytest.mark.parametrize(
+    "name", ["HandshakesTable", "ExecutionsTable", "TokensTable", "AuditTable"]
+)
 def test_what_ends_has_a_time_to_live(name: str) -> None:
     assert TABLES[name]["TimeToLiveSpecification"] == {
         "AttributeName": "expiresAt",

@@ -69,10 +69,10 @@ class InvalidRedirect(InvalidInput):
     code = "invalid_redirect_uri"
 
 
-class PayloadTooLarge(IntegrationError):
-    """A body is over the limit that the detail names."""
+class Forbidden(IntegrationError):
+    """The caller may not do this, whatever the request says."""
 
-    code = "payload_too_large"
+    code = "insufficient_scope"
 
 
 class NotFound(IntegrationError):
@@ -147,6 +147,18 @@ class ValueGone(NotFound):
     code = "value_gone"
 
 
+class UnknownToken(NotFound):
+    """The tenant has no API token with this id."""
+
+    code = "unknown_token"
+
+
+class UnknownSecret(NotFound):
+    """The tenant has no secret of this name."""
+
+    code = "unknown_secret"
+
+
 class Conflict(IntegrationError):
     """The request does not fit the state that the thing is in."""
 
@@ -193,6 +205,13 @@ class ChallengeRefused(IntegrationError):
     """A subscription challenge with the wrong mode or token."""
 
     code = "challenge_refused"
+
+
+class ServiceUnavailable(IntegrationError):
+    """What this backend stands on is busy or does not answer; the same request may go well soon."""
+
+    code = "unavailable"
+    retry_after = 5.0
 
 
 # -- What the provider did -------------------------------------------------------------------

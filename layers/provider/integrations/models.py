@@ -12,6 +12,29 @@ type ConnectionStatus = Literal["connected", "disconnected", "expired", "needs_r
 
 DEFAULT_CONNECTION = "default"
 
+MAX_TENANT = 128
+"""Characters of a tenant's name."""
+
+SUBJECT_PREFIX = "sub:"
+"""What the tenant of a JWT's subject begins with; no other tenant does, so that a person who may
+choose a user name cannot choose a tenant."""
+
+_NOT_IN_TENANTS = frozenset('#*/\\"')
+
+
+def is_tenant(name: object) -> bool:
+    """Whether a text can be a tenant's name.
+
+    One to 128 printable characters without blanks, ``#`` (which parts keys), ``*``, ``/``,
+    backslashes and quotes. Control characters and half surrogate pairs are not printable.
+    """
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= MAX_TENANT
+        and name.isprintable()
+        and not any(each.isspace() or each in _NOT_IN_TENANTS for each in name)
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

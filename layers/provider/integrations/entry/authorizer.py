@@ -1,18 +1,27 @@
-"""The Lambda authorizer: an API token or a JWT in, the tenant and the scopes out.
+"""The Lambda authorizer: an API token, a connect session's or a JWT in, the tenant and scopes out.
 
+A token that opens nothing is let through with the reason and without a tenant: API Gateway puts
+CORS headers on a function's answers alone, so only a function's 401 is one that a page can read.
+Without a tenant nothing is served (``entry/caller.py``).
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from integrations.entry import settings, wiring
+from integrations.entry.headers import headers_of
+from integrations.storage.aws import AwsError
 
 if TYPE_CHECKING:
     from integrations.services.jwt import JwtVerifier
+    from integrations.storage.tokens import Token
 
-TOKEN_PREFIX = "ib_"  # noqa: S105 - what tokens begin with, no token
+PREFIXES = ("ib_", "ics_")
+"""What our own tokens begin with: API tokens and those of connect sessions."""
+
 DENIED = {"isAuthorized": False}
 
 _verifier: list[JwtVerifier] = []
@@ -25,39 +34,74 @@ def authorize(event: dict[str, Any], _context: object) -> dict[str, Any]:
         event: An authorizer request of payload format 2.0.
 
     Returns:
-        A simple response; ``context`` holds ``tenant``, ``scopes`` (by spaces) and ``name``.
+        A simple response. ``context`` holds ``tenant``, ``scopes`` (by spaces), ``kind``, ``id``
+        and ``name``, and of a connect session what it is for; or ``problem`` alone.
     """
-    scheme, _, token = (event.get("headers") or {}).get("authorization", "").partition(" ")
+    scheme, _, token = headers_of(event).get("authorization", "").partition(" ")
     token = token.strip()
-    if scheme.lower() != "bearer" or not token:
+    if not token:
         return DENIED
-    if token.startswith(TOKEN_PREFIX):
+    if scheme.lower() != "bearer":
+        return _problem("invalid_token")
+    if token.startswith(PREFIXES):
         return _by_token(token)
     return _by_jwt(token)
 
 
-def _by_token(token: str) -> dict[str, Any]:
-    holder = wiring.tokens().find(token)
-    if holder is None:
-        return DENIED
-    return _allowed(holder.tenant, holder.scopes, holder.name)
+def _by_token(text: str) -> dict[str, Any]:
+    tokens = wiring.tokens()
+    token = tokens.find(text)
+    if token is None:
+        return _problem("invalid_token")
+    if tokens.is_expired(token):
+        return _problem("token_expired")
+    _note_use(token)
+    context: dict[str, Any] = {
+        "tenant": token.tenant,
+        "scopes": " ".join(sorted(token.scopes)),
+        "kind": token.kind,
+        "id": token.token_id,
+        "name": token.name,
+    }
+    if token.kind == "connect":
+        context |= {
+            "providers": " ".join(sorted(token.providers)),
+            "connection": token.connection_name,
+            "redirectUri": token.redirect_uri,
+            "expiresAt": str(token.expires_at.timestamp() if token.expires_at else 0),
+        }
+    return {"isAuthorized": True, "context": context}
+
+
+def _note_use(token: Token) -> None:
+    try:
+        wiring.tokens().note_use(token)
+    except AwsError as failure:  # a date that nobody reads in a hurry is no reason to refuse
+        log = {"level": "WARNING", "message": "use not noted", "error": failure.detail}
+        print(json.dumps(log))  # noqa: T201 - Lambda's JSON log; a logger would cost the cold start
 
 
 def _by_jwt(token: str) -> dict[str, Any]:
-    configured = settings.jwt_issuer()
+    configured = settings.jwt()
     if configured is None:
-        return DENIED
-    from integrations.services.jwt import JwtRefused, JwtVerifier  # noqa: PLC0415 - cold start
+        return _problem("invalid_token")
+    from integrations.services.jwt import JwtRefused, JwtVerifier
 
     if not _verifier:
-        _verifier.append(JwtVerifier(*configured, allow_http=settings.allow_loopback()))
+        _verifier.append(JwtVerifier(configured, allow_http=settings.allow_loopback()))
     try:
         holder = _verifier[0].verify(token)
-    except JwtRefused:
-        return DENIED
-    return _allowed(holder.tenant, holder.scopes, holder.name)
-
-
-def _allowed(tenant: str, scopes: frozenset[str], name: str) -> dict[str, Any]:
-    context = {"tenant": tenant, "scopes": " ".join(sorted(scopes)), "name": name}
+    except JwtRefused as refusal:
+        return _problem(refusal.code)
+    context = {
+        "tenant": holder.tenant,
+        "scopes": " ".join(sorted(holder.scopes)),
+        "kind": "jwt",
+        "id": holder.subject,
+        "name": holder.subject,
+    }
     return {"isAuthorized": True, "context": context}
+
+
+def _problem(code: str) -> dict[str, Any]:
+    return {"isAuthorized": True, "context": {"problem": code}}

@@ -4,11 +4,11 @@ import html
 import json
 import secrets
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from aws_lambda_powertools import Logger
 
-from integrations.entry import settings, wiring
+from integrations.entry import browser, settings, trail, wiring
 from integrations.entry.problem import problem_of
 from integrations.errors import HandshakeRefused, IntegrationError, UnknownProvider
 
@@ -32,11 +32,12 @@ body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 20vh auto; max-width: 28re
 <body>
 <h1>{title}</h1>
 <p>{message}</p>
+<p>{application}</p>
 <p>You can close this window.</p>
 <script nonce="{nonce}">
 const told = {told};
 if (window.opener) {{
-  window.opener.postMessage(told.message, told.origin);
+  for (const origin of told.origins) window.opener.postMessage(told.message, origin);
   window.close();
 }}
 </script>
@@ -64,7 +65,9 @@ def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
     except ValueError:
         query = []
     try:
-        outcome = wiring.oauth_service().complete(provider_id, query)
+        outcome = wiring.oauth_service().complete(
+            provider_id, query, browser=browser.secret_of(event)
+        )
     except (HandshakeRefused, UnknownProvider) as refusal:
         Logger().info("login refused", reason=refusal.detail)
         status = int(problem_of(refusal).status)
@@ -81,6 +84,9 @@ def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
         handshake_id=outcome.handshake_id,
         status=outcome.status,
     )
+    actor = {"kind": "system", "id": outcome.handshake_id, "name": "log-in"}
+    result = "succeeded" if outcome.status == "completed" else outcome.code
+    trail.record(event, outcome.tenant, actor, "log_in", result)
     if outcome.redirect:
         return {"statusCode": 303, "headers": {"Location": outcome.redirect, **HEADERS}, "body": ""}
     title = "Connected" if outcome.status == "completed" else "Not connected"
@@ -88,13 +94,20 @@ def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
     return _page(200, title, outcome.message, told)
 
 
+def _origins() -> list[str]:
+    """Whose pages may have opened the log-in: the application's, and our own connect page."""
+    own = urlsplit(settings.public_url())
+    return [*settings.frontend_urls(), f"{own.scheme}://{own.netloc}"]
+
+
 def _page(status: int, title: str, message: str, told: dict[str, str]) -> dict[str, Any]:
     nonce = secrets.token_urlsafe(16)
     message_out = {"type": "integrations:oauth", **told}
-    script = json.dumps({"message": message_out, "origin": settings.frontend_url() or "null"})
+    script = json.dumps({"message": message_out, "origins": _origins()})
     body = _PAGE.format(
         title=html.escape(title),
         message=html.escape(message),
+        application=html.escape(f"This is about the log-in of {settings.application_name()}."),
         nonce=nonce,
         told=script.replace("<", "\\u003c"),
     )

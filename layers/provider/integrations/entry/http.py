@@ -17,9 +17,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from integrations import strict_json
-from integrations.entry import settings
-from integrations.entry.problem import MAX_BODY_BYTES, Problem, problem_of
-from integrations.errors import FieldError, IntegrationError
+from integrations.entry import browser, settings, trail
+from integrations.entry.caller import Caller, Scope, Session, refusal_of
+from integrations.entry.headers import headers_of
+from integrations.entry.problem import MAX_BODY_BYTES, NEVER_STORED, Problem, problem_of
+from integrations.errors import FieldError, Forbidden, IntegrationError
 from integrations.models import DEFAULT_CONNECTION
 
 MAX_NAME = 64
@@ -33,6 +35,8 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 MAX_ID = 128
 
+TEMPLATE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
+
 ProviderId = Annotated[str, Path(alias="providerId", description="The provider's id.")]
 ActionName = Annotated[str, Path(description="The action's name.")]
 HandshakeId = Annotated[
@@ -43,6 +47,11 @@ WorkflowId = Annotated[
 ]
 ExecutionId = Annotated[
     str, Path(alias="executionId", pattern=ID_PATTERN, description="The execution's id.")
+]
+TokenId = Annotated[str, Path(alias="tokenId", pattern=ID_PATTERN, description="The token's id.")]
+SecretName = Annotated[
+    str,
+    Path(pattern=TEMPLATE_NAME, description="The secret's name, as templates write it."),
 ]
 ConnectionName = Annotated[
     str, Query(pattern=NAME_PATTERN, description="Which of the provider's connections.")
@@ -89,6 +98,8 @@ __all__ = [
     "Query",
     "Request",
     "Response",
+    "SecretName",
+    "TokenId",
     "WorkflowId",
 ]
 
@@ -113,25 +124,58 @@ class Api(APIGatewayHttpResolver):
     ``problem+json``; one log line tells how the request went.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, scope: Scope | None = None, connect: bool = False, public: bool = False
+    ) -> None:
+        """The route's needs.
+
+        Args:
+            scope: What a caller needs; without one ``read`` for GET and ``write`` else.
+            connect: Connect sessions may use the route, for what they are for.
+            public: Nobody needs a token.
+        """
         super().__init__(enable_validation=True, json_body_deserializer=_json)
         self._logger = Logger()
+        self._scope = scope
+        self._connect = connect
+        self._public = public
+        self._cookie: str | None = None
         self.exception_handler(RequestValidationError)(_invalid)
         self.exception_handler(IntegrationError)(_failed)
         self.not_found(_no_route)
 
     @property
+    def caller(self) -> Caller:
+        """Who sent the request: from the authorizer and from nowhere else."""
+        return Caller.of(self.current_event.raw_event)
+
+    @property
     def tenant(self) -> str:
-        """Whose request it is: from the authorizer and from nowhere else."""
-        return str(_holder(self.current_event.raw_event)["tenant"])
+        """Whose request it is."""
+        return self.caller.tenant
+
+    @property
+    def session(self) -> Session:
+        """The caller's connect session, on a route for those alone."""
+        session = self.caller.session
+        if session is None:
+            raise Forbidden("Only a connect session's token has a session")
+        return session
+
+    def browser_secret(self) -> str:
+        """The secret of the caller's browser, which gets it as a cookie with the answer."""
+        secret, self._cookie = browser.secret_and_cookie(self.current_event.raw_event)
+        return secret
 
     def handler(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """What Lambda calls, with an event of payload format 2.0."""
         started = time.monotonic()
         request = event["requestContext"]
         settings.learn_address(event)
+        caller = Caller.of(event)
+        self._cookie = None
         try:
-            refusal = _refusal(event)
+            refusal = self._refusal(caller, event)
             answer = refusal.response() if refusal else self.resolve(event, context)
         except Exception:
             self._logger.exception("unexpected", route=event.get("routeKey"))
@@ -140,46 +184,69 @@ class Api(APIGatewayHttpResolver):
             ).response()
         status = int(answer["statusCode"])
         answer["statusCode"] = status
+        answer["headers"] = NEVER_STORED | (answer.get("headers") or {})
+        if self._cookie:
+            answer["headers"]["Set-Cookie"] = self._cookie
         if status >= HTTPStatus.BAD_REQUEST:
             answer = _with_request_id(answer, request.get("requestId", ""))
         self._logger.info(
             "request",
             route=event.get("routeKey"),
-            tenant=_holder(event).get("tenant"),
+            tenant=caller.tenant,
             status=status,
             ms=round((time.monotonic() - started) * 1000),
             request_id=request.get("requestId"),
         )
+        self._audit(caller, event, answer)
         return answer
 
+    def _audit(self, caller: Caller, event: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """Record a write, one that may have been half done, or a refusal for lack of rights."""
+        status = int(answer["statusCode"])
+        reading = event["requestContext"]["http"]["method"] == "GET"
+        refused = status == HTTPStatus.FORBIDDEN
+        nothing_done = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+        if not caller.tenant or ((reading or nothing_done) and not refused):
+            return
+        outcome = "succeeded"
+        if status >= HTTPStatus.BAD_REQUEST:
+            outcome = str(json.loads(answer["body"])["code"])
+        trail.record(event, caller.tenant, caller.actor, self._action(event), outcome)
 
-def _holder(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    authorizer = event["requestContext"].get("authorizer") or {}
-    holder: Mapping[str, Any] = authorizer.get("lambda") or {}
-    return holder
+    def _action(self, event: Mapping[str, Any]) -> str:
+        """The route's function: its name is what the API calls the action."""
+        return next(
+            (route.func.__name__ for route in self._static_routes + self._dynamic_routes),
+            str(event.get("routeKey")),
+        )
+
+    def _refusal(self, caller: Caller, event: dict[str, Any]) -> Problem | None:
+        """What is wrong with a request before its route is asked. Leaves the body as JSON text."""
+        unread = _prepared(event)
+        if not self._public:
+            method = event["requestContext"]["http"]["method"]
+            scope = self._scope or ("read" if method == "GET" else "write")
+            refusal = refusal_of(caller, event, scope=scope, connect=self._connect)
+            if refusal:
+                return refusal
+        return unread
 
 
-def _refusal(event: dict[str, Any]) -> Problem | None:
-    """What is wrong with a request before its route is asked. Leaves the body as JSON text."""
+def _prepared(event: dict[str, Any]) -> Problem | None:
+    """Make a request's headers and body what the resolver expects; what is wrong with the body."""
     # This API speaks JSON alone; curl, left to itself, would call it a form.
-    event["headers"] = {**(event.get("headers") or {}), "content-type": "application/json"}
+    event["headers"] = {**headers_of(event), "content-type": "application/json"}
     if event.get("isBase64Encoded"):
         raw = base64.b64decode(event.get("body") or "")
         try:
             event |= {"body": raw.decode(), "isBase64Encoded": False}
         except UnicodeDecodeError:
+            event |= {"body": "", "isBase64Encoded": False}
             return Problem(HTTPStatus.BAD_REQUEST, "malformed_json", "The body is not UTF-8 text")
     if len((event.get("body") or "").encode("utf-8", "surrogatepass")) > MAX_BODY_BYTES:
+        event["body"] = ""
         detail = f"The body is over the limit of {MAX_BODY_BYTES} bytes"
         return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", detail)
-    holder = _holder(event)
-    if not holder.get("tenant"):
-        detail = "Authorization: Bearer with an API token or a JWT is needed"
-        return Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail)
-    scope = "read" if event["requestContext"]["http"]["method"] == "GET" else "write"
-    if scope not in str(holder.get("scopes", "")).split():
-        detail = f"This token lacks the scope {scope!r}"
-        return Problem(HTTPStatus.FORBIDDEN, "insufficient_scope", detail)
     return None
 
 

@@ -1,7 +1,7 @@
 """Errors as ``application/problem+json`` (RFC 9457). Standard library only: every route uses it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from math import ceil
@@ -14,6 +14,11 @@ MAX_BODY_BYTES = 6 * 1000 * 1000
 """Lambda takes 6 MB in one invocation; what does not fit gets a 413 instead of a lost request.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
+NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""On every answer of JSON that says nothing else: it is one caller's, and is what it says it is."""
+
+BUSY = "This backend is busy, or what it stands on does not answer; try again in a moment"
+
 MAX_FIELDS = 100
 MAX_FIELD = 200
 """What is told back of mistakes: whatever was sent as a name may be anything, and many."""
@@ -21,7 +26,7 @@ MAX_FIELD = 200
 STATUS: tuple[tuple[type[IntegrationError], HTTPStatus], ...] = (
     (errors.InvalidRedirect, HTTPStatus.BAD_REQUEST),
     (errors.InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (errors.PayloadTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (errors.Forbidden, HTTPStatus.FORBIDDEN),
     (errors.NotFound, HTTPStatus.NOT_FOUND),
     (errors.Conflict, HTTPStatus.CONFLICT),
     (errors.HandshakeRefused, HTTPStatus.BAD_REQUEST),
@@ -31,6 +36,7 @@ STATUS: tuple[tuple[type[IntegrationError], HTTPStatus], ...] = (
     (errors.ProviderTimeout, HTTPStatus.GATEWAY_TIMEOUT),
     (errors.ProviderUnavailable, HTTPStatus.BAD_GATEWAY),
     (errors.ProviderError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.ServiceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.ExpressionError, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 """Which error is which status; the first that fits. What is not here is ours: 500."""
@@ -46,6 +52,7 @@ class Problem:
     fields: Sequence[FieldError] = ()
     more: dict[str, object] = field(default_factory=dict)
     retry_after: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def response(self, request_id: str = "") -> dict[str, Any]:
         """The answer, as payload format 2.0 has it."""
@@ -63,7 +70,7 @@ class Problem:
                 {"field": each.field[:MAX_FIELD], "message": each.message}
                 for each in self.fields[:MAX_FIELDS]
             ]
-        headers = {"Content-Type": "application/problem+json"}
+        headers = {"Content-Type": "application/problem+json", **NEVER_STORED, **self.headers}
         if self.retry_after is not None:
             headers["Retry-After"] = str(ceil(self.retry_after))
         return {
@@ -87,10 +94,13 @@ def problem_of(failure: IntegrationError) -> Problem:
     if isinstance(failure, errors.ProviderError):
         said = {"status": failure.status, "code": failure.provider_code, **failure.data}
         more["provider"] = {name: held for name, held in said.items() if held is not None}
+    detail = failure.detail
+    if isinstance(failure, errors.ServiceUnavailable):
+        detail = BUSY  # what failed within is nobody's business but ours
     return Problem(
         status,
         failure.code,
-        failure.detail,
+        detail,
         failure.errors if isinstance(failure, errors.InvalidInput) else (),
         more,
         getattr(failure, "retry_after", None),

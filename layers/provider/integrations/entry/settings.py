@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
     from integrations.providers.base import Addresses
+    from integrations.services.jwt import JwtSettings
 
 
 def _env(name: str, default: str = "") -> str:
@@ -48,21 +49,47 @@ def public_url() -> str:
     return _env("PUBLIC_BASE_URL", *_own_address).rstrip("/")
 
 
+def frontend_urls() -> tuple[str, ...]:
+    """The origins of the application's own pages, the main one first, without trailing slashes."""
+    listed = _env("FRONTEND_URL").split(",")
+    return tuple(url.strip().rstrip("/") for url in listed if url.strip())
+
+
 def frontend_url() -> str:
-    """Where the application's own pages are, without a trailing slash."""
-    return _env("FRONTEND_URL").rstrip("/")
+    """The main origin of the application's own pages, without a trailing slash."""
+    return next(iter(frontend_urls()), "")
 
 
 def redirect_uris() -> tuple[str, ...]:
     """Where a login may lead in the end."""
-    listed = _env("ALLOWED_REDIRECT_URIS", frontend_url()).split(",")
+    listed = _env("ALLOWED_REDIRECT_URIS", _env("FRONTEND_URL")).split(",")
     return tuple(uri.strip() for uri in listed if uri.strip())
 
 
-def jwt_issuer() -> tuple[str, str] | None:
-    """The OIDC issuer and audience whose JWTs are taken; ``None`` where none is configured."""
+def application_name() -> str:
+    """What the application is called on the pages that people see."""
+    return _env("APPLICATION_NAME", "This application")
+
+
+def platform_tenant() -> str:
+    """The tenant whose admins make tokens and sessions for any tenant; ``""`` for none."""
+    return _env("PLATFORM_TENANT")
+
+
+def jwt() -> JwtSettings | None:
+    """Which JWTs are taken; ``None`` where no issuer is configured."""
     issuer, audience = _env("JWT_ISSUER"), _env("JWT_AUDIENCE")
-    return (issuer, audience) if issuer and audience else None
+    if not issuer or not audience:
+        return None
+    from integrations.services.jwt import JwtSettings
+
+    return JwtSettings(
+        issuer=issuer,
+        audience=audience,
+        tenant_claim=_env("JWT_TENANT_CLAIM", "tenant"),
+        scope_claim=_env("JWT_SCOPE_CLAIM"),
+        default_scopes=frozenset(_env("JWT_DEFAULT_SCOPES").split()),
+    )
 
 
 def console_login() -> tuple[str, str] | None:
@@ -74,11 +101,6 @@ def console_login() -> tuple[str, str] | None:
 def console_token_origin() -> str:
     """Where that issuer's token endpoint is, if not at the issuer's own origin."""
     return _env("CONSOLE_TOKEN_ORIGIN")
-
-
-def platform_tenant() -> str:
-    """Whose the events are that belong to no tenant; a name that no tenant has where nobody's."""
-    return _env("PLATFORM_TENANT", "*")
 
 
 def retention() -> timedelta:

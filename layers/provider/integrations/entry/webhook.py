@@ -10,10 +10,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from integrations.entry import wiring
-from integrations.entry.problem import MAX_BODY_BYTES, Problem, problem_of
-from integrations.errors import IntegrationError
-
-NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+from integrations.entry.headers import headers_of
+from integrations.entry.problem import MAX_BODY_BYTES, NEVER_STORED, Problem, problem_of
+from integrations.errors import IntegrationError, ServiceUnavailable
 
 
 def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -33,13 +32,13 @@ def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
         return problem.response(_request_id(event))
     try:
         receipt = wiring.receiver().receive(
-            _webhook_id(event), event.get("headers") or {}, _query(event), body
+            _webhook_id(event), headers_of(event), _query(event), body
         )
     except IntegrationError as failure:
         return _refused(event, failure)
     return {
         "statusCode": 200,
-        "headers": {"Content-Type": "application/json"},
+        "headers": {"Content-Type": "application/json", **NEVER_STORED},
         "body": json.dumps({"received": True, "eventId": receipt.event_id}),
     }
 
@@ -59,7 +58,7 @@ def verify(event: dict[str, Any], _context: object) -> dict[str, Any]:
         return _refused(event, failure)
     return {
         "statusCode": 200,
-        "headers": {"Content-Type": "text/plain; charset=utf-8", **NO_STORE},
+        "headers": {"Content-Type": "text/plain; charset=utf-8", **NEVER_STORED},
         "body": challenge,
     }
 
@@ -85,6 +84,8 @@ def _request_id(event: dict[str, Any]) -> str:
 
 def _refused(event: dict[str, Any], failure: IntegrationError) -> dict[str, Any]:
     try:
+        if isinstance(failure, ServiceUnavailable):
+            raise failure
         problem = problem_of(failure)
     except IntegrationError as ours:  # AWS does not answer, or a record is damaged
         log = {"level": "ERROR", "message": "not durable", "error": ours.detail}

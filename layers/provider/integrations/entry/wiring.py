@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from integrations.services.executions import ExecutionService
     from integrations.services.oauth import OAuthService
     from integrations.services.ownership import Ownership
+    from integrations.services.redirects import Redirects
     from integrations.services.runner import Runner
+    from integrations.services.secrets import SecretService
     from integrations.services.subscriptions import Subscriptions
+    from integrations.services.tokens import TokenService
     from integrations.services.vault import Vault
     from integrations.services.webhooks import Receiver
     from integrations.services.workflows import WorkflowService
     from integrations.storage.app_secret import AppSecret
+    from integrations.storage.audit import Audit
     from integrations.storage.connections import Connections
     from integrations.storage.events import Events
     from integrations.storage.executions import Executions
@@ -37,9 +41,13 @@ if TYPE_CHECKING:
     from integrations.storage.objects import Objects
     from integrations.storage.pages import Pages
     from integrations.storage.queues import Queue
+    from integrations.storage.secrets import Secrets
     from integrations.storage.tokens import Tokens
     from integrations.storage.webhooks import Webhooks
     from integrations.storage.workflows import Workflows
+
+NOBODY = "*"
+"""A name that no tenant has."""
 
 OUTBOUND_SECONDS = 22.0
 """How long one request to a provider may take: the API's own functions have 29 s for all."""
@@ -93,6 +101,24 @@ def tokens() -> Tokens:
     from integrations.storage.tokens import Tokens  # noqa: PLC0415 - cold start
 
     return Tokens(aws(), settings.resource("TOKENS_TABLE"))
+
+
+@cache
+def audit() -> Audit:
+    """The audit log."""
+    from integrations.storage.audit import Audit
+
+    return Audit(aws(), settings.resource("AUDIT_TABLE"))
+
+
+@cache
+def secrets() -> Secrets:
+    """The Secrets table."""
+    from integrations.storage.envelope import Envelope
+    from integrations.storage.secrets import Secrets
+
+    envelope = Envelope(aws(), settings.resource("KMS_KEY_ID"))
+    return Secrets(aws(), settings.resource("SECRETS_TABLE"), envelope)
 
 
 @cache
@@ -290,6 +316,37 @@ def due_checks() -> DueChecks:
 
 
 @cache
+def redirects() -> Redirects:
+    """Where a browser may be sent in the end."""
+    from integrations.services.redirects import Redirects
+
+    connect_page = f"{settings.public_url()}/connect"
+    return Redirects(settings.frontend_url(), (*settings.redirect_uris(), connect_page))
+
+
+@cache
+def token_service() -> TokenService:
+    """API tokens and connect sessions."""
+    from integrations.services.tokens import TokenService
+
+    return TokenService(
+        tokens(),
+        redirects(),
+        public_url=settings.public_url(),
+        application=settings.application_name(),
+        platform_tenant=settings.platform_tenant(),
+    )
+
+
+@cache
+def secret_service() -> SecretService:
+    """The tenants' named secrets."""
+    from integrations.services.secrets import SecretService
+
+    return SecretService(secrets())
+
+
+@cache
 def oauth_service() -> OAuthService:
     """The OAuth handshakes."""
     from integrations.services.oauth import OAuthService  # noqa: PLC0415 - cold start
@@ -300,8 +357,7 @@ def oauth_service() -> OAuthService:
         connection_saver(),
         vault(),
         public_url=settings.public_url(),
-        frontend_url=settings.frontend_url(),
-        redirect_uris=settings.redirect_uris(),
+        redirects=redirects(),
     )
 
 
@@ -358,7 +414,7 @@ def event_log() -> EventLog:
     """What was received, and what came of it."""
     from integrations.services.events import EventLog  # noqa: PLC0415 - cold start
 
-    return EventLog(events(), platform_tenant=settings.platform_tenant())
+    return EventLog(events(), platform_tenant=settings.platform_tenant() or NOBODY)
 
 
 @cache

@@ -363,3 +363,103 @@ def execution_page(found: list[StoredExecution], next_token: str | None) -> Exec
         for each in found
     ]
     return ExecutionPage(items=items, next_token=next_token)
+
+
+# -- Tokens, sessions, secrets, the audit log ------------------------------------------------
+
+
+class TokenAnswer(Answer):
+    """An API token's record; never the token."""
+
+    token_id: str
+    name: str
+    tenant: str
+    scopes: list[str]
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+class CreatedTokenAnswer(TokenAnswer):
+    """A new API token, in this answer and nowhere else."""
+
+    token: str
+
+
+class TokenPage(Answer):
+    """One page of API tokens."""
+
+    items: list[TokenAnswer]
+    next_token: str | None = None
+
+
+class TokenDeleted(Answer):
+    """What came of a revocation."""
+
+    deleted: Literal[True] = True
+
+
+class SessionCreatedAnswer(Answer):
+    """A new connect session: its token, in this answer alone, and its page."""
+
+    token: str
+    connect_url: str
+    expires_at: datetime
+
+
+class SessionAnswer(Answer):
+    """What a connect session is for."""
+
+    application: str
+    providers: list[str]
+    connection: str
+    redirect_uri: str | None = None
+    expires_at: datetime
+
+
+class SecretAnswer(Answer):
+    """A named secret; never its value."""
+
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class SecretPage(Answer):
+    """All the tenant's named secrets."""
+
+    items: list[SecretAnswer]
+    next_token: str | None = None
+
+
+class SecretDeleted(Answer):
+    """What came of a removal."""
+
+    deleted: Literal[True] = True
+
+
+class ActorAnswer(Answer):
+    """Who did something."""
+
+    kind: Literal["token", "jwt", "connect", "system"]
+    id: str
+    name: str
+
+
+class AuditAnswer(Answer):
+    """One entry of the audit log."""
+
+    at: datetime
+    actor: ActorAnswer
+    source_ip: str
+    action: str
+    target: str
+    outcome: str
+    request_id: str
+
+
+class AuditPage(Answer):
+    """One page of the audit log, newest first."""
+
+    items: list[AuditAnswer]
+    next_token: str | None = None

@@ -4,21 +4,30 @@ https://openid.net/specs/openid-connect-discovery-1_0.html, RFC 7519, RFC 8725
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import jwt
 
 from integrations.errors import IntegrationError
+from integrations.models import SUBJECT_PREFIX, is_tenant
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 """Asymmetric ones only: with these a public key can never be taken for a shared secret."""
 
-SCOPES = frozenset({"read", "write"})
+SCOPES = frozenset({"read", "write", "admin"})
+"""What a JWT can grant; what it names beside these grants nothing."""
+
+SCOPE_CLAIMS = ("scope", "scp")
+"""Where scopes are looked for unless one claim is configured (RFC 8693, and what Entra and Okta
+write): the first that is there says it all."""
+
+SUBJECT = "sub"
 LEEWAY_SECONDS = 60
-MAX_TENANT = 128
 TIMEOUT_SECONDS = 5
 
 KEYS_SECONDS = 300
@@ -32,7 +41,13 @@ makes key names up cannot make us flood the issuer."""
 class JwtRefused(IntegrationError):
     """The token is not one that this stack takes."""
 
-    code = "jwt_refused"
+    code = "invalid_token"
+
+
+class JwtExpired(JwtRefused):
+    """The token was good once."""
+
+    code = "token_expired"
 
 
 class IssuerUnavailable(IntegrationError):
@@ -44,31 +59,45 @@ class IssuerUnavailable(IntegrationError):
     code = "issuer_unavailable"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JwtSettings:
+    """Which JWTs are taken, and how they are read.
+
+    Attributes:
+        issuer: The issuer's URL, exactly as in its tokens.
+        audience: What ``aud`` must hold.
+        tenant_claim: The one claim that names the tenant. ``sub`` gives each subject a tenant of
+            its own, in a name space of its own.
+        scope_claim: The one claim that names scopes; ``""`` for the first of ``SCOPE_CLAIMS``.
+        default_scopes: What a token without any scope claim may do.
+    """
+
+    issuer: str
+    audience: str
+    tenant_claim: str = "tenant"
+    scope_claim: str = ""
+    default_scopes: frozenset[str] = frozenset({"read"})
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who holds a token and what it allows."""
 
     tenant: str
-    name: str
+    subject: str
     scopes: frozenset[str]
 
 
 class JwtVerifier:
     """Verifies tokens of one issuer for one audience.
 
-    The tenant is the claim ``tenant``, else ``org_id``, else the subject itself; so a token of a
-    single user opens that user's own tenant. Scopes are those of ``scope``; a token that names none
-    of ours may do both.
-
     Args:
-        issuer: The issuer's URL, exactly as in its tokens.
-        audience: What ``aud`` must hold.
+        settings: Which tokens are taken.
         allow_http: Whether the issuer may be reached without TLS (the local platform).
     """
 
-    def __init__(self, issuer: str, audience: str, *, allow_http: bool = False) -> None:
-        self._issuer = issuer
-        self._audience = audience
+    def __init__(self, settings: JwtSettings, *, allow_http: bool = False) -> None:
+        self._settings = settings
         self._allow_http = allow_http
         self._keys: jwt.PyJWKClient | None = None
 
@@ -76,8 +105,9 @@ class JwtVerifier:
         """The token's holder.
 
         Raises:
-            JwtRefused: It is malformed, expired, of another issuer or audience, or not signed by
-                one of the issuer's keys.
+            JwtExpired: Its time is over.
+            JwtRefused: It is malformed, of another issuer or audience, not signed by one of the
+                issuer's keys, or names no tenant.
             IssuerUnavailable: The keys cannot be had.
         """
         try:
@@ -86,30 +116,59 @@ class JwtVerifier:
                 token,
                 key.key,
                 algorithms=ALGORITHMS,
-                audience=self._audience,
-                issuer=self._issuer,
+                audience=self._settings.audience,
+                issuer=self._settings.issuer,
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
         except jwt.PyJWKClientConnectionError:
             raise IssuerUnavailable("The issuer's keys cannot be had") from None
+        except jwt.ExpiredSignatureError:
+            raise JwtExpired("The token has expired") from None
         except (jwt.PyJWTError, ValueError) as refusal:
             raise JwtRefused(f"The token is refused: {type(refusal).__name__}") from None
-        granted = str(claims.get("scope", "")).split()
-        scopes = SCOPES.intersection(granted) or SCOPES
-        tenant = claims.get("tenant") or claims.get("org_id") or claims["sub"]
-        if not isinstance(tenant, str) or not 0 < len(tenant) <= MAX_TENANT:
-            raise JwtRefused("The tenant of the token is no text of 1 to 128 characters")
-        return Holder(tenant, str(claims["sub"]), frozenset(scopes))
+        subject = claims[SUBJECT]
+        if not isinstance(subject, str) or not subject.isprintable():
+            raise JwtRefused("The token's subject is no printable text")
+        return Holder(self._tenant(claims), subject, self._scopes(claims))
+
+    def _tenant(self, claims: Mapping[str, Any]) -> str:
+        """The tenant that the one configured claim names; an empty claim names none."""
+        claim = self._settings.tenant_claim
+        tenant = claims.get(claim)
+        if isinstance(tenant, str) and tenant and claim == SUBJECT:
+            tenant = f"{SUBJECT_PREFIX}{tenant}"
+        elif isinstance(tenant, str) and tenant.startswith(SUBJECT_PREFIX):
+            tenant = None
+        if not isinstance(tenant, str) or not is_tenant(tenant):
+            raise JwtRefused(f"The claim {claim!r} of the token names no tenant")
+        return tenant
+
+    def _scopes(self, claims: Mapping[str, Any]) -> frozenset[str]:
+        """What the token grants: of the scopes that its claim names, those that there are."""
+        names = (self._settings.scope_claim,) if self._settings.scope_claim else SCOPE_CLAIMS
+        named = next((claims[name] for name in names if name in claims), None)
+        if named is None and not any(name in claims for name in names):
+            return self._settings.default_scopes & SCOPES
+        if isinstance(named, str):
+            return SCOPES.intersection(named.split(" "))
+        if isinstance(named, list):
+            return SCOPES.intersection(each for each in named if isinstance(each, str))
+        return frozenset()
 
     def _client(self) -> jwt.PyJWKClient:
         if self._keys is None:
-            url = self._checked(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+            url = self._checked(
+                f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration"
+            )
             try:
                 with urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - checked above
-                    keys_url = str(json.load(answer)["jwks_uri"])
+                    configuration = json.load(answer)
+                    issuer, keys_url = configuration["issuer"], str(configuration["jwks_uri"])
             except (OSError, HTTPException, ValueError, LookupError, TypeError):
                 raise IssuerUnavailable("The issuer's configuration cannot be had") from None
+            if issuer != self._settings.issuer:  # OpenID Connect Discovery 1.0, section 4.3
+                raise IssuerUnavailable("The issuer's configuration is another issuer's")
             keys_url = self._checked(keys_url)
             # Its cache of single keys (cache_keys) would never forget one.
             self._keys = jwt.PyJWKClient(

@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from integrations.errors import (
     HandshakeRefused,
     IntegrationError,
-    InvalidRedirect,
     ProviderError,
     UnknownConnection,
+    UnknownHandshake,
     VersionConflict,
 )
 from integrations.models import now
@@ -28,6 +28,7 @@ from integrations.providers.base import Provider
 from integrations.services.answers import HandshakeAnswer, HandshakeError, StartedAnswer
 from integrations.services.connections.reading import ConnectionReader
 from integrations.services.connections.saving import ConnectionSaver
+from integrations.services.redirects import Redirects
 from integrations.services.vault import Vault
 from integrations.storage.aws import AwsError
 from integrations.storage.envelope import EnvelopeBroken
@@ -35,7 +36,6 @@ from integrations.storage.handshakes import LIFETIME, Handshake, Handshakes
 
 _log = logging.getLogger(__name__)
 
-MAX_REDIRECT = 2048
 MAX_STATE = 256
 """No state of ours is as long; a table's key could not be longer than its own limit."""
 
@@ -50,13 +50,17 @@ class Outcome:
     """How a callback ended, for the page or the redirect that the browser gets.
 
     Attributes:
+        code: Why it failed, for programs; ``""`` where it did not.
         redirect: Where the browser goes; ``None`` for the page that closes itself.
     """
 
     handshake_id: str
+    tenant: str
     provider: str
+    connection_name: str
     status: Literal["completed", "failed"]
     message: str
+    code: str
     redirect: str | None = None
 
 
@@ -69,8 +73,7 @@ class OAuthService:
         saver: Stores it.
         vault: The stack's OAuth clients and the way out.
         public_url: Where this backend answers; the callback's address derives from it alone.
-        frontend_url: What a relative ``redirectUri`` is relative to.
-        redirect_uris: Where a login may lead in the end: these, and what is below them.
+        redirects: Where a login may lead in the end.
         clock: The present moment.
     """
 
@@ -82,8 +85,7 @@ class OAuthService:
         vault: Vault,
         *,
         public_url: str,
-        frontend_url: str,
-        redirect_uris: Sequence[str],
+        redirects: Redirects,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._handshakes = handshakes
@@ -91,16 +93,30 @@ class OAuthService:
         self._saver = saver
         self._vault = vault
         self._public_url = public_url
-        self._frontend_url = frontend_url
-        self._redirect_uris = tuple(redirect_uris)
+        self._redirects = redirects
         self._clock = clock
 
     # -- begin -------------------------------------------------------------------------------
 
     def start(
-        self, tenant: str, provider_id: str, connection: str, redirect_uri: str | None
+        self,
+        tenant: str,
+        provider_id: str,
+        connection: str,
+        redirect_uri: str | None,
+        *,
+        session_id: str = "",
+        browser: str = "",
     ) -> StartedAnswer:
         """Begin a handshake.
+
+        Args:
+            tenant: For whom.
+            provider_id: At which provider.
+            connection: The name of the connection that it makes.
+            redirect_uri: Where the browser goes in the end; ``None`` for a page that closes itself.
+            session_id: The connect session that it is begun in.
+            browser: The secret of the one browser that may end it; ``""`` where any may.
 
         Raises:
             UnknownProvider: There is none with this id.
@@ -110,7 +126,7 @@ class OAuthService:
         provider = registry.get(provider_id)
         app = self._vault.app(provider)
         assert provider.oauth is not None  # noqa: S101 - app() has looked
-        redirect = self._allowed(redirect_uri) if redirect_uri else None
+        redirect = self._redirects.allowed(redirect_uri) if redirect_uri else None
         handshake = Handshake(
             handshake_id=secrets.token_urlsafe(16),
             tenant=tenant,
@@ -119,10 +135,11 @@ class OAuthService:
             deadline=self._clock() + LIFETIME,
             callback_url=f"{self._public_url}/api/integrations/oauth/callback/{provider_id}",
             redirect_uri=redirect,
+            session_id=session_id,
         )
         state = f"{handshake.handshake_id}.{secrets.token_urlsafe(32)}"
         verifier = secrets.token_urlsafe(48)
-        self._handshakes.begin(handshake, state, verifier)
+        self._handshakes.begin(handshake, state, verifier, browser)
         auth_url = provider.oauth.authorization_url(
             app, self._vault.addresses, handshake.callback_url, state, _challenge(verifier)
         )
@@ -132,45 +149,19 @@ class OAuthService:
             expires_at=handshake.deadline,
         )
 
-    def _allowed(self, redirect_uri: str) -> str:
-        """The redirect, checked as a browser would read it.
-
-        Raises:
-            InvalidRedirect: It is not on the allow-list, or browsers disagree about what it is.
-        """
-        suspicious = any(ch in "\\#" or ch.isspace() or not ch.isprintable() for ch in redirect_uri)
-        if suspicious or not redirect_uri.isascii() or len(redirect_uri) > MAX_REDIRECT:
-            raise InvalidRedirect("redirectUri holds characters that a plain URL has not")
-        uri = redirect_uri
-        if uri.startswith("/") and not uri.startswith("//"):
-            uri = f"{self._frontend_url}{uri}"
-        try:
-            parts = urlsplit(uri)
-            origin = (parts.scheme, parts.hostname, parts.port)
-        except ValueError:
-            raise InvalidRedirect("redirectUri is not a URL") from None
-        if parts.scheme not in ("http", "https") or "@" in parts.netloc:
-            raise InvalidRedirect("redirectUri must be a plain http or https URL")
-        segments = parts.path.replace("%2e", ".").replace("%2E", ".").split("/")
-        if ".." in segments:
-            raise InvalidRedirect("redirectUri must not climb with '..'")
-        for allowed in self._redirect_uris:
-            known = urlsplit(allowed)
-            base = known.path.rstrip("/")
-            below = parts.path == base or parts.path.startswith(f"{base}/")
-            if origin == (known.scheme, known.hostname, known.port) and below:
-                return uri
-        raise InvalidRedirect("redirectUri is not on this stack's allow-list (AllowedRedirectUris)")
-
     # -- look --------------------------------------------------------------------------------
 
-    def status(self, tenant: str, handshake_id: str) -> HandshakeAnswer:
-        """How far a handshake of this tenant is.
+    def status(
+        self, tenant: str, handshake_id: str, *, session_id: str | None = None
+    ) -> HandshakeAnswer:
+        """How far a handshake of this tenant is; with ``session_id`` one of that session alone.
 
         Raises:
-            UnknownHandshake: There is none, or it is another tenant's.
+            UnknownHandshake: There is none, or it is another tenant's or session's.
         """
         handshake = self._handshakes.get(tenant, handshake_id)
+        if session_id is not None and handshake.session_id != session_id:
+            raise UnknownHandshake(f"There is no handshake {handshake_id!r}")
         match handshake.status:
             case "completed":
                 try:
@@ -203,12 +194,15 @@ class OAuthService:
 
     # -- end ---------------------------------------------------------------------------------
 
-    def complete(self, provider_id: str, parameters: Sequence[tuple[str, str]]) -> Outcome:
+    def complete(
+        self, provider_id: str, parameters: Sequence[tuple[str, str]], *, browser: str = ""
+    ) -> Outcome:
         """End a handshake with what the provider sent the browser back with.
 
         Args:
             provider_id: From the path.
             parameters: The query, decoded, in order.
+            browser: The secret that this browser holds; ``""`` for none.
 
         Returns:
             How it ended; a failure after the state was taken is an outcome, not an error.
@@ -227,15 +221,15 @@ class OAuthService:
         handshake_id, _, random = state.partition(".")
         if not handshake_id or not random or len(state) > MAX_STATE:
             raise HandshakeRefused("The state is missing; start again")
-        handshake, verifier = self._handshakes.consume(handshake_id, provider_id, state)
+        handshake, verifier = self._handshakes.consume(handshake_id, provider_id, state, browser)
         try:
             message = self._exchange(provider, handshake, verifier, given)
         except Exception as failure:  # noqa: BLE001 - a person waits, and gets a reason
             code, reason = _told(failure)
             self._handshakes.fail(handshake, code, reason)
-            return self._outcome(handshake, "failed", reason)
+            return self._outcome(handshake, "failed", reason, code)
         self._handshakes.complete(handshake)
-        return self._outcome(handshake, "completed", message)
+        return self._outcome(handshake, "completed", message, "")
 
     def _exchange(
         self, provider: Provider, handshake: Handshake, verifier: str, given: dict[str, str]
@@ -277,14 +271,27 @@ class OAuthService:
         return verified.message
 
     def _outcome(
-        self, handshake: Handshake, status: Literal["completed", "failed"], message: str
+        self,
+        handshake: Handshake,
+        status: Literal["completed", "failed"],
+        message: str,
+        code: str,
     ) -> Outcome:
         redirect = None
         if handshake.redirect_uri:
             query = urlencode({"handshakeId": handshake.handshake_id, "status": status})
             joint = "&" if "?" in handshake.redirect_uri else "?"
             redirect = f"{handshake.redirect_uri}{joint}{query}"
-        return Outcome(handshake.handshake_id, handshake.provider, status, message, redirect)
+        return Outcome(
+            handshake.handshake_id,
+            handshake.tenant,
+            handshake.provider,
+            handshake.connection,
+            status,
+            message,
+            code,
+            redirect,
+        )
 
 
 class LoginFailed(ProviderError):

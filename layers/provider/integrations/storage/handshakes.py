@@ -30,6 +30,7 @@ class Handshake:
             with the code.
         taken_at: When the callback began its work.
         error: ``{"code", "message"}`` of a failed one.
+        session_id: The connect session that it was begun in; ``""`` where it was in none.
     """
 
     handshake_id: str
@@ -42,6 +43,7 @@ class Handshake:
     redirect_uri: str | None = None
     taken_at: datetime | None = None
     error: Mapping[str, str] | None = None
+    session_id: str = ""
 
     @property
     def context(self) -> dict[str, str]:
@@ -69,8 +71,17 @@ class Handshakes:
         self._envelope = envelope
         self._clock = clock
 
-    def begin(self, handshake: Handshake, state: str, code_verifier: str) -> None:
-        """Keep a new handshake: the state by its hash, the verifier sealed."""
+    def begin(
+        self, handshake: Handshake, state: str, code_verifier: str, browser: str = ""
+    ) -> None:
+        """Store a new handshake: the state by its hash, the verifier sealed.
+
+        Args:
+            handshake: Its public part.
+            state: What the provider gives back.
+            code_verifier: PKCE's.
+            browser: The secret of the one browser that may end it; ``""`` where any may.
+        """
         sealed = self._envelope.seal(code_verifier.encode(), handshake.context)
         attributes_: dict[str, Attribute] = {
             "handshakeId": handshake.handshake_id,
@@ -81,6 +92,8 @@ class Handshakes:
             "redirectUri": handshake.redirect_uri,
             "callbackUrl": handshake.callback_url,
             "stateHash": _hash(state),
+            "browserHash": _hash(browser) if browser else None,
+            "sessionId": handshake.session_id or None,
             "deadline": handshake.deadline.timestamp(),
             "expiresAt": int((handshake.deadline + KEPT).timestamp()),
         }
@@ -114,15 +127,17 @@ class Handshakes:
             raise UnknownHandshake(detail)
         return _handshake(held)
 
-    def consume(self, handshake_id: str, provider: str, state: str) -> tuple[Handshake, str]:
+    def consume(
+        self, handshake_id: str, provider: str, state: str, browser: str = ""
+    ) -> tuple[Handshake, str]:
         """Take a pending handshake for its one callback.
 
         Returns:
             The handshake, and its PKCE verifier.
 
         Raises:
-            HandshakeRefused: The state is unknown, of another provider, expired, or used before
-                (also by a callback at this very moment: one wins).
+            HandshakeRefused: The state is unknown, of another provider, expired, used before (also
+                by a callback at this very moment: one wins), or of another browser.
         """
         try:
             answer = self._aws.dynamodb(
@@ -134,16 +149,22 @@ class Handshakes:
                         {"status": "exchanging", "takenAt": self._clock().timestamp()},
                         condition=(
                             "stateHash = :state AND provider = :provider AND #status = :pending "
-                            "AND deadline > :takenAt"
+                            "AND deadline > :takenAt "
+                            "AND (attribute_not_exists(browserHash) OR browserHash = :browser)"
                         ),
-                        values={"pending": "pending", "state": _hash(state), "provider": provider},
+                        values={
+                            "pending": "pending",
+                            "state": _hash(state),
+                            "provider": provider,
+                            "browser": _hash(browser),
+                        },
                     ),
                     "ReturnValues": "ALL_NEW",
                     "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
                 },
             )
         except ConditionFailed:
-            raise HandshakeRefused(self._why(handshake_id, provider, state)) from None
+            raise HandshakeRefused(self._why(handshake_id, provider, state, browser)) from None
         held = attributes(answer["Attributes"])
         handshake = _handshake(held)
         sealed = Sealed.of(held)
@@ -173,7 +194,7 @@ class Handshakes:
             ),
         )
 
-    def _why(self, handshake_id: str, provider: str, state: str) -> str:
+    def _why(self, handshake_id: str, provider: str, state: str, browser: str) -> str:
         answer = self._aws.dynamodb(
             "GetItem",
             {
@@ -188,6 +209,8 @@ class Handshakes:
         foreign = held.get("provider") != provider
         if foreign or not hmac.compare_digest(held.get("stateHash") or "", _hash(state)):
             return "This login is not known here; start again"
+        if "browserHash" in held and held["browserHash"] != _hash(browser):
+            return "This login was begun in another browser; go on there, or start again here"
         return "This login has expired; start again"
 
 
@@ -203,8 +226,9 @@ def _handshake(held: Mapping[str, Any]) -> Handshake:
         redirect_uri=held.get("redirectUri"),
         taken_at=from_epoch(held["takenAt"]) if "takenAt" in held else None,
         error=json.loads(held["error"]) if held.get("error") else None,
+        session_id=held.get("sessionId", ""),
     )
 
 
 def _hash(state: str) -> str:
-    return hashlib.sha256(state.encode()).hexdigest()
+    return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()

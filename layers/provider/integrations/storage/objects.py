@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Final
 
 from integrations.errors import ValueGone
-from integrations.storage.aws import Aws, AwsError
+from integrations.storage.aws import Aws, AwsError, AwsUnavailable
 
 _GONE: Final = frozenset({"NoSuchKey", "404"})
 
@@ -56,6 +57,8 @@ def s3_failures(operation: str) -> Iterator[None]:
     except ClientError as refusal:
         error = refusal.response.get("Error", {})
         code, message = error.get("Code", "Unknown"), error.get("Message", "")
-        raise AwsError(operation, code, message) from None
+        status = refusal.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        busy = status >= HTTPStatus.INTERNAL_SERVER_ERROR or code == "SlowDown"
+        raise (AwsUnavailable if busy else AwsError)(operation, code, message) from None
     except BotoCoreError as failure:
-        raise AwsError(operation, type(failure).__name__, "S3 is unreachable") from None
+        raise AwsUnavailable(operation, type(failure).__name__, "S3 is unreachable") from None

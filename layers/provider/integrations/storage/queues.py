@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from integrations.models import Json
-from integrations.storage.aws import Aws, AwsError
+from integrations.storage.aws import Aws, AwsUnavailable
 from integrations.storage.objects import s3_failures
 
 INLINE_BYTES = 128 * 1024
@@ -59,7 +59,7 @@ class Queue:
         """Send messages, ten to a call.
 
         Raises:
-            AwsError: Some were not taken; those that were may be sent again.
+            AwsUnavailable: Some were not taken; those that were may be sent again.
         """
         batch: list[dict[str, Any]] = []
         size = 0
@@ -78,7 +78,9 @@ class Queue:
         answer = self._aws.sqs("SendMessageBatch", {"QueueUrl": self._url, "Entries": entries})
         failed = answer.get("Failed") or []
         if failed:
-            raise AwsError("SendMessageBatch", failed[0]["Code"], failed[0].get("Message", ""))
+            raise AwsUnavailable(
+                "SendMessageBatch", failed[0]["Code"], failed[0].get("Message", "")
+            )
 
     def _entry(self, message: Message) -> dict[str, Any]:
         text = json.dumps(dict(message.body), separators=(",", ":"))

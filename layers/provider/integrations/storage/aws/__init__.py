@@ -1,7 +1,7 @@
 """The way to AWS: signing, sending, DynamoDB's attributes, its updates and pages."""
 
 from integrations.storage.aws.attributes import Attribute, attributes, item, value
-from integrations.storage.aws.client import ATTEMPTS, Aws, AwsError, ConditionFailed
+from integrations.storage.aws.client import ATTEMPTS, Aws, AwsError, AwsUnavailable, ConditionFailed
 from integrations.storage.aws.pages import pages, rows
 from integrations.storage.aws.sigv4 import AwsCredentials
 from integrations.storage.aws.updates import update
@@ -12,6 +12,7 @@ __all__ = [
     "Aws",
     "AwsCredentials",
     "AwsError",
+    "AwsUnavailable",
     "ConditionFailed",
     "attributes",
     "item",

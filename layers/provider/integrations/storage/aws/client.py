@@ -13,9 +13,10 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any, ClassVar
 
-from integrations.errors import IntegrationError
+from integrations.errors import IntegrationError, ServiceUnavailable
 from integrations.storage.aws.sigv4 import AwsCredentials, signed
 from integrations.storage.aws.transport import FAILURES, Transport, roots
 
@@ -41,6 +42,12 @@ class AwsError(IntegrationError):
     def __init__(self, operation: str, aws_code: str, message: str) -> None:
         super().__init__(f"{operation}: {aws_code}: {message}")
         self.aws_code = aws_code
+
+
+class AwsUnavailable(AwsError, ServiceUnavailable):
+    """AWS is busy, throttles, or does not answer, after ``ATTEMPTS`` tries."""
+
+    code: ClassVar[str] = "unavailable"
 
 
 class ConditionFailed(AwsError):
@@ -126,7 +133,7 @@ class Aws:
         url = self._endpoint_url or f"https://{service}.{self._region}.amazonaws.com"
         body = json.dumps(payload, separators=(",", ":"), default=_base64).encode()
         operation = target.rpartition(".")[2]
-        error = AwsError(operation, "Unreachable", "no answer")
+        error: AwsError = AwsUnavailable(operation, "Unreachable", "no answer")
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
@@ -145,13 +152,15 @@ class Aws:
             try:
                 status, answer = self._transport.post(url, headers, body)
             except FAILURES as failure:
-                error = AwsError(operation, type(failure).__name__, f"{service} is unreachable")
+                error = AwsUnavailable(
+                    operation, type(failure).__name__, f"{service} is unreachable"
+                )
                 continue
             if status == 200:  # noqa: PLR2004 - HTTP's OK
                 result: dict[str, Any] = json.loads(answer) if answer else {}
                 return result
             error = _error(operation, status, answer)
-            if status < 500 and error.aws_code not in _THROTTLED:  # noqa: PLR2004 - HTTP's 5xx
+            if not isinstance(error, AwsUnavailable):  # noqa: PLR2004 - HTTP's 5xx
                 break
         raise error
 
@@ -162,7 +171,9 @@ def _error(operation: str, status: int, answer: bytes) -> AwsError:
         code = str(body.get("__type") or body.get("code") or status).rpartition("#")[2]
         message = str(body.get("message") or body.get("Message") or "")
     except (ValueError, AttributeError):
-        return AwsError(operation, str(status), "not a JSON answer")
+        body, code, message = {}, str(status), "not a JSON answer"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _THROTTLED:
+        return AwsUnavailable(operation, code, message)
     if code != "ConditionalCheckFailedException":
         return AwsError(operation, code, message)
     failed = ConditionFailed(operation, code, message)

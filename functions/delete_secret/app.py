@@ -1,0 +1,16 @@
+"""DELETE /api/secrets/{name}: remove a secret."""
+
+from integrations.entry import wiring
+from integrations.entry.http import Api, SecretName
+from integrations.services.answers import SecretDeleted
+
+app = Api()
+
+
+@app.delete("/api/secrets/<name>", summary="Remove a secret", tags=["Secrets"])
+def delete_secret(name: SecretName) -> SecretDeleted:
+    """A step that names it fails from now on."""
+    return wiring.secret_service().delete(app.tenant, name)
+
+
+handler = app.handler

@@ -1,0 +1,16 @@
+"""DELETE /api/tokens/{tokenId}: revoke an API token."""
+
+from integrations.entry import wiring
+from integrations.entry.http import Api, TokenId
+from integrations.services.answers import TokenDeleted
+
+app = Api(scope="admin")
+
+
+@app.delete("/api/tokens/<tokenId>", summary="Revoke an API token", tags=["Access"])
+def delete_token(token_id: TokenId) -> TokenDeleted:
+    """A token that was used a moment ago may open the API for one more minute."""
+    return wiring.token_service().delete(app.tenant, token_id)
+
+
+handler = app.handler
