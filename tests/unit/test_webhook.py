@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 import standardwebhooks
@@ -245,12 +245,77 @@ def test_json_is_sent_signed_and_the_signature_verifies(
     assert standardwebhooks.Webhook(SECRET).verify(got.body, dict(got.headers)) == {"text": "grüß"}
 
 
+def test_what_goes_elsewhere_is_not_signed(make_call: MakeCall, receiver: Receiver) -> None:
+    # Whoever chooses the URL would otherwise get messages that the saved place takes for ours.
+    saved = {"secret": SECRET, "outboundUrl": "https://other.example.com/in"}
+    for call in (make_call(**saved), make_call(secret=SECRET)):
+        send(call, url=receiver.url("/in"), json={})
+        assert "webhook-id" in receiver.last.headers
+        assert "webhook-signature" not in receiver.last.headers
+
+
+@pytest.mark.parametrize(
+    "url", ["https://x:abc/", "https://x:99999/", "https://x:0/", "https://[x/"]
+)
+@pytest.mark.parametrize("field", ["url", "outboundUrl"])
+def test_a_url_with_a_port_that_is_none_is_refused(url: str, field: str) -> None:
+    model, given_ = (Send, {}) if field == "url" else (WebhookCredentials, {"url": URL})
+    with pytest.raises(ValidationError, match=r"must be a URL|must be an http"):
+        model.model_validate(given_ | {field: url})
+
+
+def test_a_body_nested_deeper_than_anybody_reads_is_refused_before_it_is_sent(
+    make_call: MakeCall, receiver: Receiver
+) -> None:
+    deep: Json = 1
+    for _ in range(65):
+        deep = [deep]
+    with pytest.raises(InvalidParams, match="deeper than 64"):
+        send(make_call(), url=receiver.url(), json=deep)
+    assert not receiver.deliveries()
+
+
+ECHOED = 'Bearer 5ecret"tökén/+5'
+
+
+@pytest.mark.parametrize(
+    ("content_type", "repeated"),
+    [
+        ("application/json", json.dumps({"headers": {"Authorization": ECHOED}}).encode()),
+        ("application/json", json.dumps([ECHOED], ensure_ascii=False).encode()),
+        ("application/json", json.dumps({ECHOED: 1}).encode().replace(b"5", b"\\u0035")),
+        ("application/json", json.dumps([ECHOED.partition(" ")[2]]).encode()),
+        ("application/json", json.dumps([b64encode(ECHOED.encode()).decode()]).encode()),
+        ("text/plain", ECHOED.encode()),
+        ("text/plain; charset=latin-1", ECHOED.encode("latin-1")),
+        ("text/html", b"<p>" + quote(ECHOED).encode()),
+        ("text/plain", b"x" * (api.MAX_BODY - 9) + ECHOED.encode()),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_secret_that_the_receiver_repeats_is_masked(
+    content_type: str, repeated: bytes, status: int, make_call: MakeCall, receiver: Receiver
+) -> None:
+    saved = {"outboundUrl": receiver.url("/a"), "secret": SECRET}
+    headers = {"content-type": content_type, "location": f"/?s={SECRET}", "x-request-id": SECRET}
+    receiver.reply(Reply(status=status, body=repeated, headers=headers))
+    if status == 200:
+        call = make_call(**saved)
+        said = json.dumps(send(call, headers={"X-Api-Key": ECHOED}, json={}))
+    else:
+        with pytest.raises(RequestRejected) as refusal:
+            send(make_call(**saved), headers={"Authorization": ECHOED}, json={})
+        said = str(refusal.value)
+    for secret in ("5ecret", b64encode(ECHOED.encode()).decode()[:20], SECRET):
+        assert secret not in said
+
+
 def test_a_repetition_carries_the_same_id_and_other_steps_do_not(
     make_call: MakeCall,
     receiver: Receiver,
 ) -> None:
     for key in ("exec-1:step", "exec-1:step", "exec-2:step", None, None):
-        send(make_call(secret=SECRET, key=key), url=receiver.url(), json={})
+        send(make_call(secret=SECRET, key=key, outboundUrl=receiver.url()), json={})
     counts = receiver.deliveries()
     assert sorted(counts.values()) == [1, 1, 1, 2]
     assert all("." not in message_id for message_id in counts)

@@ -1,6 +1,7 @@
 """What a webhook can do: send one request."""
 
 import json
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -12,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from integrations import strict_json
 from integrations.errors import (
     FieldError,
     InvalidParams,
@@ -21,6 +23,7 @@ from integrations.providers.base import (
     Call,
     Params,
 )
+from integrations.providers.masking import Masking
 from integrations.providers.webhook.api import (
     MAX_URL,
     SHOWN_HEADERS,
@@ -44,6 +47,9 @@ def _is_base64(value: str | None) -> str | None:
     except ValueError:
         raise ValueError("must be base64") from None
     return value
+
+
+_SECRET_NAME = re.compile(r"auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
 
 
 type _Scalar = str | int | float | bool | None
@@ -95,6 +101,7 @@ class Send(Params):
     def content(self) -> tuple[bytes | None, str | None]:
         """The body's bytes and its content type."""
         if "json_body" in self.model_fields_set:
+            strict_json.check_depth(self.json_body)
             text = json.dumps(self.json_body, ensure_ascii=False, allow_nan=False)
             return text.encode(), "application/json"
         if self.form is not None:
@@ -117,10 +124,11 @@ def _pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def send(call: Call[WebhookCredentials], params: Send) -> Json:
-    """Send one request; with a secret it is signed by Standard Webhooks.
+    """Send one request; to the outbound URL's origin it is signed by Standard Webhooks.
 
-    A repetition carries the same ``webhook-id``, by which receivers recognise it. Redirects are
-    not followed: a webhook's URL is where it says it is.
+    Outbound headers and the secret's signature go to that origin alone, and what an answer repeats
+    of them is masked. A repetition carries the same ``webhook-id``, by which receivers recognise
+    it. Redirects are not followed: a webhook's URL is where it says it is.
 
     Returns:
         ``{"status", "headers", "body", "truncated"?}``; the body is JSON where it is JSON.
@@ -139,7 +147,10 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
     try:
         body, content_type = params.content()
     except ValueError:
-        detail = "The body holds half a Unicode character, or a number that JSON does not have"
+        detail = (
+            "The body holds half a Unicode character or a number that JSON does not have, or is "
+            f"nested deeper than {strict_json.MAX_DEPTH} levels"
+        )
         raise InvalidParams(detail, [FieldError("body", detail)]) from None
     if body is not None and len(body) > MAX_SENT:
         detail = f"The body has {len(body)} bytes; {MAX_SENT} are allowed"
@@ -147,11 +158,14 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
     own: dict[str, str] = {"Integrations-Hops": str(call.hops + 1)}
     if content_type:
         own["Content-Type"] = content_type
+    signing = None
+    # Secrets are for the saved place alone: anywhere else they would be somebody's to use.
     if credentials.outbound_url and origin_of(url) == origin_of(credentials.outbound_url):
+        signing = credentials.secret
         own |= {
             name: value.get_secret_value() for name, value in credentials.outbound_headers.items()
         }
-    own |= message_headers(credentials.secret, call.idempotency_key, body or b"")
+    own |= message_headers(signing, call.idempotency_key, body or b"")
     scheme, host, port = origin_of(url)
     scope = f"origin {scheme}://{host}:{port}"
     call.check_pause(scope)
@@ -163,16 +177,26 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
         headers=merged(own, params.headers),
         read_timeout=params.timeout_seconds,
     )
-    masked = [value.get_secret_value() for value in credentials.outbound_headers.values()]
-    raise_for(answer, scope, masked)
-    shown, truncated = shown_body(answer)
+    masking = Masking(_secrets_sent(credentials, params.headers))
+    raise_for(answer, scope, masking)
+    shown, truncated = shown_body(answer, masking)
     result: dict[str, Json] = {
         "status": answer.status,
         "headers": {
-            name.lower(): value
+            name.lower(): masking.text(value)
             for name, value in answer.headers.items()
             if name.lower() in SHOWN_HEADERS
         },
         "body": shown,
     }
     return result | {"truncated": True} if truncated else result
+
+
+def _secrets_sent(credentials: WebhookCredentials, headers: Mapping[str, str]) -> list[str]:
+    """What a request holds that no answer may repeat: the connection's secrets and a step's."""
+    own = [credentials.secret, credentials.inbound_secret, credentials.verify_token]
+    return [
+        *(value.get_secret_value() for value in own if value is not None),
+        *(value.get_secret_value() for value in credentials.outbound_headers.values()),
+        *(value for name, value in headers.items() if _SECRET_NAME.search(name)),
+    ]

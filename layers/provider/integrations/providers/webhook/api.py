@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -25,6 +26,7 @@ from integrations.models import Json
 from integrations.providers.base import (
     Response,
 )
+from integrations.providers.masking import Masking
 from integrations.providers.webhook.bodies import read_json, read_text
 
 MAX_URL = 2048
@@ -32,8 +34,12 @@ MAX_URL = 2048
 
 def is_url(value: str) -> str:
     """Let an http or https URL without a user through, as pydantic's validators do."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", value):
+    try:
+        parts = urlsplit(value)
+        well_formed = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError("must be a URL with a host and, at most, a port up to 65535") from None
+    if parts.scheme not in {"http", "https"} or not well_formed or re.search(r"\s", value):
         raise ValueError("must be an http or https URL")
     if "@" in parts.netloc:
         raise ValueError("must not hold a user name or a password")
@@ -72,7 +78,8 @@ SET_BY_US = frozenset({
 })  # fmt: skip
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _TEXT = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}")
-_TRY_LATER = frozenset({408, 425})
+_TRY_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
+_LONGEST_SECRET = 8192
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
@@ -114,42 +121,40 @@ def message_headers(secret: SecretStr | None, key: str | None, body: bytes) -> d
     return signatures.sign_standard_webhook(secret.get_secret_value(), message_id, timestamp, body)
 
 
-def raise_for(answer: Response, scope: str, masked: list[str]) -> None:
+def raise_for(answer: Response, scope: str, masking: Masking) -> None:
     """Raise for every status but 2xx; a receiver's limit is that of its origin."""
     status = answer.status
-    if 200 <= status < 300:  # noqa: PLR2004
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return
     from integrations.outbound.retry_after import retry_after  # noqa: PLC0415 - loaded by now
 
-    said = answer.text[: _MAX_DETAIL * 4]
-    for value in masked:
-        # A receiver may repeat what it was sent.
-        said = said.replace(value, "…") if value else said
-    said = " ".join(said.split())[:_MAX_DETAIL]
+    # A receiver may repeat what it was sent.
+    said = " ".join(masking.text(answer.text[:MAX_BODY]).split())[:_MAX_DETAIL]
     detail = f"The receiver answered {status}" + (f": {said}" if said else "")
-    if 300 <= status < 400:  # noqa: PLR2004
+    if status < HTTPStatus.BAD_REQUEST:
         detail = f"The receiver answered with a redirect ({status}); redirects are not followed"
         raise RequestRejected(detail, status=status)
     wait = retry_after(answer.headers)
-    if status == 429:  # noqa: PLR2004
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         raise RateLimited(detail, scope=scope, status=status, retry_after=wait)
-    if status >= 500 or status in _TRY_LATER:  # noqa: PLR2004
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _TRY_LATER:
         raise ProviderUnavailable(detail, status=status, retry_after=wait, outcome_unknown=True)
     raise RequestRejected(detail, status=status)
 
 
-def shown_body(answer: Response) -> tuple[Json, bool]:
-    """An answer's body as a step sees it, and whether it was cut."""
-    content = answer.content
+def shown_body(answer: Response, masking: Masking) -> tuple[Json, bool]:
+    """An answer's body as a step sees it, without secrets, and whether it was cut."""
+    # A little more than is shown, so that no secret is cut in two before it is looked for.
+    content = masking.content(answer.content[: MAX_BODY + _LONGEST_SECRET])
     if not content:
         return None, False
     content_type = answer.headers.get("content-type", "")
-    if len(content) <= MAX_BODY:
+    cut = len(answer.content) > MAX_BODY
+    if not cut:
         try:
             # Whatever its type: "17" is a number here.
-            return strict_json.read(content), False
+            return masking.json(strict_json.read(content)), False
         except strict_json.NotJson:
             with suppress(ValueError):
-                return read_json(content, content_type), False
-    cut = len(content) > MAX_BODY
-    return read_text(content[:MAX_BODY], content_type, cut=cut), cut
+                return masking.json(read_json(content, content_type)), False
+    return masking.json(read_text(content[:MAX_BODY], content_type, cut=cut)), cut
