@@ -153,7 +153,7 @@ def test_the_security_follows_the_port_unless_it_is_given(
         ({"user": None}, "go together"),
         ({"pass": None}, "go together"),
         ({"auth": "xoauth2"}, "accessToken"),
-        ({"accessToken": TOKEN, "user": None, "from": USER}, "xoauth2 needs"),
+        ({"accessToken": TOKEN, "user": None, "from": USER}, "is required for xoauth2"),
         ({"user": "apikey"}, "from is required"),
         ({"user": None, "pass": None}, "from is required"),
         ({"from": "nobody"}, "not an e-mail address"),
@@ -720,7 +720,10 @@ def test_joiners_belong_to_names(name: str) -> None:
             {"attachments": [{"fileName": "a", "contentBase64": "", "contentType": "x\r\ny/z"}]},
             "media type",
         ),
-        ({"attachments": [{"fileName": "a", "contentBase64": "", "cid": "logo"}]}, "needs html"),
+        (
+            {"attachments": [{"fileName": "a", "contentBase64": "", "cid": "logo"}]},
+            "where an attachment has a cid",
+        ),
         (
             {"html": "x", "attachments": [{"fileName": "a", "contentBase64": "", "cid": "<x>"}]},
             "pattern",

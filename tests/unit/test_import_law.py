@@ -18,7 +18,7 @@ from tools.template import ROOT
 PACKAGE = ROOT / "layers" / "provider" / "integrations"
 FUNCTIONS = sorted((ROOT / "functions").glob("*/app.py"))
 MODULES = sorted(PACKAGE.rglob("*.py"))
-WORDS = {"comparison", "errors", "models", "signatures", "strict_json"}
+WORDS = {"comparison", "errors", "mistakes", "models", "signatures", "strict_json"}
 SIBLINGS = {"providers", "workflows", "storage"}
 ALLOWED = {
     "functions": {"entry", "services", "workflows"} | WORDS,
@@ -30,6 +30,7 @@ ALLOWED = {
     "outbound": {"outbound"} | WORDS,
     "comparison": set[str](),
     "errors": set[str](),
+    "mistakes": {"errors"},
     "models": set[str](),
     "signatures": {"errors", "models", "strict_json"},
     "strict_json": {"models"},

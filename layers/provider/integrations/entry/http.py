@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from integrations import strict_json
+from integrations import mistakes, strict_json
 from integrations.entry import browser, settings, trail
 from integrations.entry.caller import Caller, Scope, Session, refusal_of
 from integrations.entry.headers import headers_of
@@ -140,7 +140,7 @@ class Api(APIGatewayHttpResolver):
         self._connect = connect
         self._public = public
         self._cookie: str | None = None
-        self.exception_handler(RequestValidationError)(_invalid)
+        self.exception_handler(RequestValidationError)(self._invalid)
         self.exception_handler(IntegrationError)(_failed)
         self.not_found(_no_route)
 
@@ -199,6 +199,28 @@ class Api(APIGatewayHttpResolver):
         )
         self._audit(caller, event, answer)
         return answer
+
+    def _invalid(self, invalid: RequestValidationError) -> Response[str]:
+        errors = invalid.errors()
+        if any(error["type"] == "json_invalid" for error in errors):
+            place = next(error for error in errors if error["type"] == "json_invalid")
+            reason = (place.get("ctx") or {}).get("error", "it does not parse")
+            detail = f"The body is not JSON: {reason}"
+            return _powertools(Problem(HTTPStatus.BAD_REQUEST, "malformed_json", detail))
+        fields = _fields(errors, self._sent())
+        names = ", ".join(list(dict.fromkeys(field.field for field in fields))[:MAX_NAMES])
+        return _powertools(
+            Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "invalid_input",
+                f"Not as expected: {names}",
+                fields,
+            )
+        )
+
+    def _sent(self) -> object:
+        """The body as it was sent, for the places of the mistakes in it."""
+        return _json(self.current_event.body) if self.current_event.body else None
 
     def _audit(self, caller: Caller, event: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         """Record a write, one that may have been half done, or a refusal for lack of rights."""
@@ -264,31 +286,19 @@ def _failed(failure: IntegrationError) -> Response[str]:
     return _powertools(problem_of(failure))
 
 
-def _invalid(invalid: RequestValidationError) -> Response[str]:
-    errors = invalid.errors()
-    if any(error["type"] == "json_invalid" for error in errors):
-        place = next(error for error in errors if error["type"] == "json_invalid")
-        reason = (place.get("ctx") or {}).get("error", "it does not parse")
-        detail = f"The body is not JSON: {reason}"
-        return _powertools(Problem(HTTPStatus.BAD_REQUEST, "malformed_json", detail))
-    fields = [FieldError(_place(error["loc"]), _message(error)) for error in errors]
-    names = ", ".join(list(dict.fromkeys(field.field for field in fields))[:MAX_NAMES])
-    return _powertools(
-        Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", f"Not as expected: {names}", fields
-        )
-    )
-
-
-def _place(loc: tuple[str | int, ...]) -> str:
-    parts = [str(part)[:MAX_NAME] for part in loc if part not in ("path", "query")]
-    return ".".join(parts[1:] if parts[0] == "body" and len(parts) > 1 else parts)
-
-
-def _message(error: Mapping[str, Any]) -> str:
-    if error["loc"] == ("body",):
-        return "A JSON object is expected"
-    return str(error.get("msg") or error["type"])
+def _fields(errors: Sequence[Any], body: object) -> list[FieldError]:
+    """Every mistake with its place: in the body, or the parameter's name."""
+    found = []
+    for error in errors:
+        where, *rest = error["loc"]
+        if where != "body":
+            sent = {str(part): None for part in rest}
+            found += mistakes.field_errors([{**error, "loc": rest}], sent)
+        elif rest:
+            found += mistakes.field_errors([{**error, "loc": rest}], body)
+        else:
+            found.append(FieldError("body", "A JSON object is expected"))
+    return list(dict.fromkeys(found))
 
 
 def _no_route(_: Exception) -> Response[str]:

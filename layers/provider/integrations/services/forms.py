@@ -1,10 +1,13 @@
 """The catalogue's forms, filled in: credentials and parameters as a provider's own models."""
 
+import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from integrations import mistakes
 from integrations.errors import FieldError, InvalidInput, InvalidParams
 from integrations.models import Json
 from integrations.providers.base import Action, Credentials, Params, Provider
@@ -26,39 +29,66 @@ def credentials_of(provider: Provider, given: Mapping[str, Json]) -> Credentials
         return provider.credentials.model_validate(given)
     except ValidationError as invalid:
         detail = f"These are not credentials of {provider.id}"
-        raise InvalidInput(detail, field_errors(invalid, "credentials", given)) from None
+        raise InvalidInput(
+            detail, mistakes_in(invalid, provider.credentials, given, "credentials")
+        ) from None
 
 
-def params_of(provider_id: str, action: Action, given: Mapping[str, Json]) -> Params:
+def params_of(
+    provider_id: str, action: Action, given: Mapping[str, Json], *, rendered: bool = False
+) -> Params:
     """An action's parameters as its form has them.
+
+    Args:
+        provider_id: Whose action it is.
+        action: The action.
+        given: The parameters.
+        rendered: Whether templates made them. A lone ``{{ … }}`` keeps its type; where a text is
+            wanted, true, a number or null then becomes what it is in a text.
 
     Raises:
         InvalidParams: They do not fit; each field is named.
     """
     try:
-        return action.params.model_validate(given)
+        return _validated(action.params, given, rendered=rendered)
     except ValidationError as invalid:
         detail = f"The parameters of {provider_id}.{action.name} do not fit"
-        raise InvalidParams(detail, field_errors(invalid, "params", given)) from None
+        raise InvalidParams(detail, mistakes_in(invalid, action.params, given, "params")) from None
 
 
-def field_errors(invalid: ValidationError, root: str, given: object) -> list[FieldError]:
-    """A pydantic error as our own: dotted places, each mistake once, no input echoed."""
-    errors = invalid.errors(include_url=False, include_input=False, include_context=False)
-    found = [FieldError(".".join([root, *_place(e["loc"], given)]), e["msg"]) for e in errors]
-    return list(dict.fromkeys(found))
+def _validated(model: type[Params], given: Mapping[str, Json], *, rendered: bool) -> Params:
+    try:
+        return model.model_validate(given)
+    except ValidationError as invalid:
+        if not rendered:
+            raise
+        errors = invalid.errors(include_url=False, include_input=False)
+        paths = [mistakes.path(error, given) for error in errors if error["type"] == "string_type"]
+        if not paths:
+            raise
+        texts: Any = copy.deepcopy(dict(given))
+        for path in paths:
+            _write_as_text(texts, path)
+        return model.model_validate(texts)
 
 
-def _place(loc: tuple[int | str, ...], given: object) -> list[str]:
-    """The way to a mistake in what was given; pydantic's own names for a union's members go."""
-    parts: list[str] = []
-    here = given
-    for depth, part in enumerate(loc):
-        if isinstance(here, Mapping) and (part in here or depth == 0 or part == loc[-1]):
-            here = here.get(part)
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            here = here[part]
-        else:
-            continue
-        parts.append(str(part)[:64])
-    return parts
+def _write_as_text(value: Any, path: Sequence[str | int]) -> None:
+    """Replace a true, a number or a null in a value by its text; leave lists and objects."""
+    *way, last = path or [""]
+    for part in way:
+        value = value[part]
+    if path and isinstance(value[last], bool | int | float | None):
+        value[last] = "" if value[last] is None else json.dumps(value[last])
+
+
+def names_of(model: type[BaseModel]) -> list[str]:
+    """The fields of a model, as a sender names them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def mistakes_in(
+    invalid: ValidationError, model: type[BaseModel], given: object, root: str
+) -> list[FieldError]:
+    """What is wrong with what was given for a model; nothing that was given is repeated."""
+    errors = invalid.errors(include_url=False, include_input=False)
+    return mistakes.field_errors(errors, given, root=root, known=names_of(model))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 from integrations.errors import (
     Conflict,
     IntegrationError,
-    InvalidParams,
     ProviderUnavailable,
     UnknownExecution,
     UnknownWorkflow,
@@ -188,19 +187,12 @@ class Runner:
             over.set()
 
     def _perform(self, tenant: str, call: StepCall) -> Json:
-        from pydantic import ValidationError  # noqa: PLC0415 - cold start
-
-        from integrations.providers import registry  # noqa: PLC0415 - cold start
+        from integrations.providers import registry
+        from integrations.services.forms import params_of
 
         provider_id, _, name = call.action.partition(".")
         action = registry.get(provider_id).action(name)
-        try:
-            params = action.params.model_validate(call.params)
-        except ValidationError as invalid:
-            from integrations.services.forms import field_errors  # noqa: PLC0415
-
-            detail = f"The parameters of {call.action} do not fit"
-            raise InvalidParams(detail, field_errors(invalid, "params", call.params)) from None
+        params = params_of(provider_id, action, call.params, rendered=True)
         try:
             result: Json = self._vault().use(
                 tenant,

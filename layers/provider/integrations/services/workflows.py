@@ -23,9 +23,9 @@ from integrations.errors import (
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.providers import registry
-from integrations.providers.base import Action, Trigger
+from integrations.providers.base import Action, Params, Trigger
 from integrations.services.answers import WorkflowAnswer, WorkflowDeleted, WorkflowPage
-from integrations.services.forms import field_errors
+from integrations.services.forms import mistakes_in
 from integrations.services.subscriptions import Subscriptions
 from integrations.services.triggers import (
     GENERIC,
@@ -412,12 +412,9 @@ class ProviderCatalogue:
         return None
 
 
-def _mistakes(model: type[Any], given: Mapping[str, Json]) -> list[FieldError]:
+def _mistakes(model: type[Params], given: Mapping[str, Json]) -> list[FieldError]:
     try:
         model.model_validate(given)
     except ValidationError as invalid:
-        return [
-            FieldError(error.field.partition(".")[2], error.message)
-            for error in field_errors(invalid, "params", given)
-        ]
+        return mistakes_in(invalid, model, given, "")
     return []

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Protocol, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
-from pydantic_core import ErrorDetails
 
+from integrations import mistakes
 from integrations.errors import ExpressionError, FieldError, InvalidInput, InvalidWorkflow
 from integrations.models import DEFAULT_CONNECTION, Json
 from integrations.workflows import expressions
@@ -216,7 +216,8 @@ def check(raw: Json, catalogue: Catalogue) -> Workflow:
     try:
         workflow = Workflow.model_validate(raw)
     except ValidationError as error:
-        errors.extend(_from_pydantic(each) for each in error.errors(include_url=False))
+        said = error.errors(include_url=False, include_input=False)
+        errors.extend(mistakes.field_errors(said, raw, known=Workflow.model_fields))
     # The rest looks at what was sent, so that a wrong name does not hide a wrong parameter.
     errors.extend(_trigger_errors(raw.get("trigger"), catalogue))
     errors.extend(_steps_errors(raw.get("steps"), catalogue))
@@ -269,21 +270,6 @@ def _without_nulls(raw: dict[str, Json]) -> dict[str, Json]:
     if isinstance(steps, list):
         cleaned["steps"] = [present(step) for step in steps]
     return cleaned
-
-
-def _from_pydantic(error: ErrorDetails) -> FieldError:
-    place = ""
-    for part in error["loc"]:
-        place += f"[{part}]" if isinstance(part, int) else f".{part}"
-    message = _MESSAGES.get(error["type"]) or error["msg"].removeprefix("Value error, ")
-    return FieldError(place.removeprefix("."), message)
-
-
-_MESSAGES: Final[Mapping[str, str]] = {
-    "missing": "is required",
-    "extra_forbidden": "is not a known field",
-    "string_pattern_mismatch": "has characters that are not allowed here, or too many or too few",
-}
 
 
 def _trigger_errors(trigger: Json, catalogue: Catalogue) -> Iterator[FieldError]:

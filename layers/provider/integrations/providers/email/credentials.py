@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from integrations import mistakes
 from integrations.errors import (
     ProviderNotConfigured,
 )
@@ -138,14 +139,19 @@ class EmailCredentials(Credentials):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.mechanism == "xoauth2" and not (self.user and self.access_token):
-            raise ValueError("xoauth2 needs user and accessToken")
+            missing = "user" if not self.user else "accessToken"
+            raise mistakes.at((missing, "is required for xoauth2"))
         if self.mechanism == "login" and bool(self.user) != bool(self.password):
-            raise ValueError("user and pass go together; leave both out where no login is needed")
+            missing = "pass" if self.user else "user"
+            told = "user and pass go together; leave both out where no login is needed"
+            raise mistakes.at((missing, told))
         if not self.from_:
             try:
                 is_mailbox(self.user or "")
             except ValueError:
-                raise ValueError("from is required where user is not an e-mail address") from None
+                raise mistakes.at(
+                    ("from", "is required where user is not an e-mail address")
+                ) from None
         return self
 
 
@@ -174,8 +180,9 @@ def from_settings(settings: Mapping[str, str]) -> StackEmailCredentials | None:
         return None
     try:
         return StackEmailCredentials.model_validate({k: v for k, v in given.items() if v})
-    except ValidationError as mistakes:
-        first = mistakes.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        detail = f"The stack's SMTP settings do not fit: {place} {first['msg']}".replace("  ", " ")
+    except ValidationError as invalid:
+        said = invalid.errors(include_input=False, include_url=False)
+        first = mistakes.field_errors(said, given)[0]
+        place = f"smtp{first.field.title()}" if first.field else ""
+        detail = f"The stack's SMTP settings do not fit: {place} {first.message}".replace("  ", " ")
         raise ProviderNotConfigured(detail) from None

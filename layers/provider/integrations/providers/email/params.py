@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from integrations import mistakes
 from integrations.providers.base import Params
 from integrations.providers.email.addresses import CONTROL, are_mailboxes, is_mailbox, mailboxes
 from integrations.providers.email.media_types import media_type_of
@@ -97,11 +98,11 @@ class Attachment(BaseModel):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.content_type and not _MEDIA_TYPE.fullmatch(self.content_type):
-            raise ValueError("contentType must be a media type such as image/png")
+            raise mistakes.at(("contentType", "must be a media type such as image/png"))
         try:
             b64decode(self.content_base64, validate=True)
         except ValueError:
-            raise ValueError("contentBase64 must be base64") from None
+            raise mistakes.at(("contentBase64", "must be base64")) from None
         return self
 
     @property
@@ -158,11 +159,12 @@ class SendEmail(Params):
     def _fits(self) -> Self:
         count = len(self.recipients)
         if not 1 <= count <= MAX_RECIPIENTS:
-            raise ValueError(f"to, cc and bcc must name 1 to {MAX_RECIPIENTS} recipients")
+            told = f"to, cc and bcc must name 1 to {MAX_RECIPIENTS} recipients"
+            raise mistakes.at(("to", told))
         if self.text is None and self.html is None and not self.attachments:
-            raise ValueError("text or html is required")
+            raise mistakes.at(("text", "or html is required"))
         if self.html is None and any(attachment.cid for attachment in self.attachments):
-            raise ValueError("an attachment with a cid needs html that shows it")
+            raise mistakes.at(("html", "is required where an attachment has a cid"))
         if sum(len(one.content_base64) for one in self.attachments) * 3 // 4 > MAX_ATTACHMENTS:
             raise ValueError(
                 f"attachments must not have more than {MAX_ATTACHMENTS} bytes together"
@@ -170,7 +172,7 @@ class SendEmail(Params):
         for name, value in self.headers.items():
             lower = name.lower()
             if not _HEADER.fullmatch(name):
-                raise ValueError("headers holds a name that is not the name of a header")
+                raise mistakes.at(("headers", "holds a name that is not the name of a header"))
             if lower in SET_BY_US or lower.startswith(("content-", "resent-")):
                 raise ValueError(f"headers.{name} has a parameter of its own, or is set by us")
             if CONTROL.search(value) or len(value) > 2000:  # noqa: PLR2004

@@ -12,8 +12,9 @@ from pydantic import (
     Field,
     model_validator,
 )
+from pydantic.alias_generators import to_camel
 
-from integrations import strict_json
+from integrations import mistakes, strict_json
 from integrations.errors import (
     FieldError,
     InvalidParams,
@@ -90,12 +91,15 @@ class Send(Params):
     def _fits(self) -> Self:
         bodies = self.model_fields_set & {"json_body", "form", "body", "body_base64"}
         if len(bodies) > 1:
-            raise ValueError("only one of json, form, body and bodyBase64 can be the body")
+            shown = "only one of json, form, body and bodyBase64 can be the body"
+            raise mistakes.at(
+                *((to_camel(name.removesuffix("_body")), shown) for name in sorted(bodies))
+            )
         if bodies and self.method in {"GET", "HEAD"}:
-            raise ValueError(f"{self.method} has no body")
+            raise mistakes.at(("method", f"{self.method} has no body"))
         problems = header_problems(self.headers, "headers")
         if problems:
-            raise ValueError("; ".join(problems))
+            raise mistakes.at(*problems)
         return self
 
     def content(self) -> tuple[bytes | None, str | None]:

@@ -83,18 +83,18 @@ _LONGEST_SECRET = 8192
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
-def header_problems(headers: Mapping[str, str], field: str) -> list[str]:
+def header_problems(headers: Mapping[str, str], field: str) -> list[tuple[str, str]]:
     """What is wrong with headers that a user gave; ``field`` is where they stand."""
-    problems = []
+    problems: list[tuple[str, str]] = []
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            problems.append(f"{field} holds a name that is not the name of a header")
+            problems.append((field, "holds a name that is not the name of a header"))
         elif name.lower() in SET_BY_US:
-            problems.append(f"{field}.{name} is set by the connection itself")
+            problems.append((f"{field}.{name}", "is set by the connection itself"))
         elif not _TEXT.fullmatch(value):
-            problems.append(f"{field}.{name} holds characters that a header must not hold")
+            problems.append((f"{field}.{name}", "holds characters that a header must not hold"))
     if len({name.lower() for name in headers}) < len(headers):
-        problems.append(f"{field} holds a name twice")
+        problems.append((field, "holds a name twice"))
     return problems
 
 

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from integrations import signatures
+from integrations import mistakes, signatures
 from integrations.models import Json
 from integrations.providers.base import (
     Credentials,
@@ -132,20 +132,20 @@ class WebhookCredentials(Credentials):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        problems = [f"{error.field} {error.message}" for error in signatures.check(dict(self.rule))]
+        problems = [(error.field, error.message) for error in signatures.check(dict(self.rule))]
         if not problems:
             if self.verify_secret and self.rule["type"] == "none":
-                problems.append("verifySecret does not go with verification.type none")
+                problems.append(("verifySecret", "does not go with verification.type none"))
             held = self.inbound_secret
             problem = signatures.check_secret(self.rule, held.get_secret_value() if held else "")
             if problem:
-                problems.append(f"secret {problem}")
+                problems.append(("secret", problem))
         problems += header_problems(
             {name: value.get_secret_value() for name, value in self.outbound_headers.items()},
             "outboundHeaders",
         )
         if self.outbound_headers and not self.outbound_url:
-            problems.append("outboundHeaders needs an outboundUrl")
+            problems.append(("outboundHeaders", "needs an outboundUrl"))
         if problems:
-            raise ValueError("; ".join(problems))
+            raise mistakes.at(*problems)
         return self

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from integrations import mistakes
 from integrations.models import Json
 from integrations.providers.base import Action, Call
 from integrations.providers.facebook.actions.params import (
@@ -111,8 +112,7 @@ class ReplyToCommentParams(CommentParams):
     def _holds_something(self) -> Self:
         attachments = (self.attachment_url, self.attachment_id, self.attachment_share_url)
         if self.message is None and not any(attachments):
-            message = "needs a message or an attachment"
-            raise ValueError(message)
+            raise mistakes.at(("message", "needs a message or an attachment"))
         if sum(attachment is not None for attachment in attachments) > 1:
             message = "takes one attachment"
             raise ValueError(message)

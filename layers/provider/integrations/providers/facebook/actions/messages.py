@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from integrations import mistakes
 from integrations.errors import RequestRejected
 from integrations.models import Json
 from integrations.providers.base import Action, Call, Params
@@ -45,8 +46,7 @@ class Attachment(Params):
     def _one_source(self) -> Self:
         given = (self.url, self.attachment_id, self.payload)
         if sum(one is not None for one in given) != 1:
-            message = "needs one of url, attachmentId and payload"
-            raise ValueError(message)
+            raise mistakes.at(("url", "needs one of url, attachmentId and payload"))
         return self
 
     def as_graph(self) -> dict[str, Any]:
@@ -75,8 +75,7 @@ class QuickReply(Params):
     @model_validator(mode="after")
     def _titled(self) -> Self:
         if self.content_type == "text" and self.title is None:
-            message = "needs a title"
-            raise ValueError(message)
+            raise mistakes.at(("title", "needs a title"))
         return self
 
     def as_graph(self) -> dict[str, Any]:
@@ -100,8 +99,7 @@ class MessageParams(PageParams):
     @model_validator(mode="after")
     def _one_content(self) -> Self:
         if (self.text is None) == (self.attachment is None):
-            message = "needs either text or an attachment"
-            raise ValueError(message)
+            raise mistakes.at(("text", "needs either text or an attachment"))
         return self
 
     def message(self) -> dict[str, Any]:
@@ -173,8 +171,7 @@ class SendMessageParams(MessageParams):
     @model_validator(mode="after")
     def _tagged(self) -> Self:
         if (self.messaging_type == "MESSAGE_TAG") != (self.tag is not None):
-            message = "needs a tag with messagingType MESSAGE_TAG, and only then"
-            raise ValueError(message)
+            raise mistakes.at(("tag", "needs a tag with messagingType MESSAGE_TAG, and only then"))
         return self
 
 

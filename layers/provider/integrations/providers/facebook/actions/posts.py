@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from integrations import mistakes
 from integrations.models import Json
 from integrations.providers.base import Action, Call
 from integrations.providers.facebook.actions.params import (
@@ -129,8 +130,7 @@ class CreatePostParams(_Publication):
     @model_validator(mode="after")
     def _holds_something(self) -> Self:
         if self.message is None and self.link is None and not self.media_ids:
-            message = "needs a message, a link or mediaIds"
-            raise ValueError(message)
+            raise mistakes.at(("message", "needs a message, a link or mediaIds"))
         return self
 
 
@@ -165,8 +165,7 @@ class CreatePhotoPostParams(_Publication):
     @model_validator(mode="after")
     def _one_photo(self) -> Self:
         if (self.url is None) == (self.content_base64 is None):
-            message = "needs either url or contentBase64"
-            raise ValueError(message)
+            raise mistakes.at(("url", "needs either url or contentBase64"))
         if self.content_base64 is not None:
             self.content()
         return self

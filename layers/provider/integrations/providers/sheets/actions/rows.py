@@ -11,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from integrations import mistakes
 from integrations.errors import FieldError, InvalidParams
 from integrations.models import Json
 from integrations.providers.base import Action, Call
@@ -56,7 +57,8 @@ class Finding(InTable, Reading):
     @model_validator(mode="after")
     def _one_header(self) -> Self:
         if self.range is not None and "header_row" in self.model_fields_set:
-            raise ValueError("headerRow does not go with range, whose first row is the header")
+            told = "does not go with range, whose first row is the header"
+            raise mistakes.at(("headerRow", told))
         return self
 
 
@@ -370,9 +372,9 @@ class DeleteRows(OnSpreadsheet):
     @model_validator(mode="after")
     def _either(self) -> Self:
         if (self.rows is None) == (self.start_row is None):
-            raise ValueError("say either rows or startRow (and endRow)")
+            raise mistakes.at(("rows", "say either rows or startRow (and endRow)"))
         if self.end_row is not None and (self.start_row or self.end_row + 1) > self.end_row:
-            raise ValueError("endRow goes with startRow and is not before it")
+            raise mistakes.at(("endRow", "goes with startRow and is not before it"))
         return self
 
     def spans(self) -> list[tuple[int, int]]:

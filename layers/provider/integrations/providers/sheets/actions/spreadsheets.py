@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from integrations import mistakes
 from integrations.errors import InvalidParams
 from integrations.models import Json
 from integrations.providers.base import Action, Call, Params
@@ -265,7 +266,8 @@ class Request(OnSpreadsheet):
     def _named(self) -> Self:
         for index, request in enumerate(self.requests):
             if len(request) != 1:
-                raise ValueError(f"requests.{index} must hold exactly one request, by its name")
+                told = "must hold exactly one request, by its name"
+                raise mistakes.at((f"requests[{index}]", told))
         return self
 
 

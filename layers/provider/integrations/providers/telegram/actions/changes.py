@@ -10,6 +10,7 @@ from pydantic import (
     model_validator,
 )
 
+from integrations import mistakes
 from integrations.providers.telegram.actions.method import MARKUP, MESSAGE, method_action
 from integrations.providers.telegram.actions.params import (
     Captioned,
@@ -39,8 +40,7 @@ class EditMessageText(Existing):
     @model_validator(mode="after")
     def _has_text(self) -> Self:
         if (self.text is None) == (self.rich_message is None):
-            message = "needs either text or richMessage"
-            raise ValueError(message)
+            raise mistakes.at(("text", "needs either text or richMessage"))
         return self
 
 

@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from integrations import mistakes
 from integrations.errors import FieldError, InvalidParams
 from integrations.models import Json
 from integrations.providers.base import Params
@@ -279,8 +280,7 @@ class Existing(MethodParams):
     def _is_addressed(self) -> Self:
         in_chat = self.chat_id is not None and self.message_id is not None
         if not in_chat and self.inline_message_id is None:
-            message = "needs chatId and messageId, or inlineMessageId"
-            raise ValueError(message)
+            raise mistakes.at(("chatId", "needs chatId and messageId, or inlineMessageId"))
         return self
 
 
@@ -334,8 +334,6 @@ def _upload_or_same(value: object, place: str) -> object:
     try:
         return Upload.model_validate(value)
     except ValidationError as error:
-        mistakes = [
-            FieldError(".".join((place, *map(str, mistake["loc"]))), mistake["msg"])
-            for mistake in error.errors(include_input=False, include_url=False)
-        ]
-        raise InvalidParams(f"The upload at {place} is malformed", mistakes) from None
+        said = error.errors(include_input=False, include_url=False)
+        wrong = mistakes.field_errors(said, value, root=place)
+        raise InvalidParams(f"The upload at {place} is malformed", wrong) from None
