@@ -387,6 +387,10 @@ class FakeGoogle:
         """Answer the next requests of this kind (its beginning) with these, one after another."""
         self._failures.setdefault(kind, []).extend(failures)
 
+    def forget_failures(self) -> None:
+        """Answer rightly from now on."""
+        self._failures.clear()
+
     def end_access_tokens(self) -> None:
         """Make every access token invalid."""
         self.access_tokens.clear()

@@ -42,6 +42,11 @@ def is_same(one: str, other: str) -> bool:
     return one == other or comparable(one) == comparable(other)
 
 
+def is_composed_same(one: str, other: str) -> bool:
+    """Whether two texts have the same characters, composed or not: for keys, which keep cases."""
+    return one == other or unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
+
+
 def contains(text: str, words: Iterable[str]) -> bool:
     """Whether one of the words stands in a text; a word of invisible marks alone stands in none."""
     whole = comparable(text)

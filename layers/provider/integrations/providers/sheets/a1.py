@@ -6,6 +6,8 @@ https://developers.google.com/workspace/sheets/api/guides/concepts#cell
 import re
 import unicodedata
 
+from integrations.comparison import is_same
+
 _PLAIN_TAB = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _START = re.compile(r"\$?([A-Za-z]{0,3})\$?([0-9]*)")
 
@@ -73,6 +75,12 @@ def start(text: str) -> tuple[str, int, int]:
     for letter in letters:
         index = index * 26 + ord(letter) - ord("A") + 1
     return tab, max(index - 1, 0), int(row or 1)
+
+
+def agree(cells: str | None, sheet: str | None) -> bool:
+    """Whether a range and a tab's title mean the same tab, as far as both name one."""
+    tab, mark, _ = (cells or "").rpartition("!")
+    return not mark or sheet is None or is_same(unquoted(tab), sheet)
 
 
 def unquoted(tab: str) -> str:

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Literal, Protocol, Self
 from urllib.parse import quote
 
+from integrations.comparison import comparable
 from integrations.errors import (
     CredentialsRejected,
     FieldError,
@@ -113,6 +114,7 @@ def send(
     *,
     query: Mapping[str, Json | Sequence[str]] | None = None,
     body: Json = None,
+    expects: str | None = None,
     blame: str = "range",
     hint: str | None = None,
 ) -> dict[str, Any]:
@@ -124,6 +126,7 @@ def send(
         path: Behind ``/v4/spreadsheets``, already percent-encoded.
         query: Query parameters; ``None`` leaves one out, a list repeats it.
         body: The JSON body.
+        expects: What Google's answer has, whatever else: one without it is nonsense.
         blame: The parameter that is wrong where Google cannot make sense of the range.
         hint: What would help where the permission is missing; to share the sheet by default.
 
@@ -169,7 +172,10 @@ def send(
         raise ProviderUnavailable(
             nonsense.detail, outcome_unknown=method != "GET", status=response.status
         ) from None
-    return reply if isinstance(reply, dict) else {}
+    if not isinstance(reply, dict) or (expects is not None and expects not in reply):
+        detail = "Google Sheets answered with success, but not with what was asked for"
+        raise ProviderUnavailable(detail, outcome_unknown=method != "GET", status=response.status)
+    return reply
 
 
 def _pairs(query: Mapping[str, Json | Sequence[str]]) -> list[tuple[str, str]]:
@@ -325,15 +331,16 @@ class Spreadsheet:
         *,
         query: Mapping[str, Json | Sequence[str]] | None = None,
         body: Json = None,
+        expects: str | None = None,
         blame: str = "range",
     ) -> dict[str, Any]:
         """Send a request whose path begins with this spreadsheet; see ``send``."""
         whole = f"/{quote(self.id, safe='')}{path}"
-        return send(self.call, method, whole, query=query, body=body, blame=blame)
+        return send(self.call, method, whole, query=query, body=body, expects=expects, blame=blame)
 
     def read(self, place: str, query: Mapping[str, Json], blame: str = "range") -> dict[str, Any]:
         """The value range of a range."""
-        return self.send("GET", _values(place), query=query, blame=blame)
+        return self.send("GET", _values(place), query=query, expects="range", blame=blame)
 
     def write(
         self,
@@ -350,6 +357,7 @@ class Spreadsheet:
             _values(place),
             query={"valueInputOption": value_input},
             body={"majorDimension": dimension, "values": [list(line) for line in values]},
+            expects="updatedRange",
             blame=blame,
         )
 
@@ -368,6 +376,7 @@ class Spreadsheet:
             f"{_values(place)}:append",
             query={"valueInputOption": value_input, "insertDataOption": insert_data},
             body={"majorDimension": "ROWS", "values": [list(row) for row in rows]},
+            expects="updates",
             blame=blame,
         )
         done = dict(reply.get("updates") or {})
@@ -379,12 +388,12 @@ class Spreadsheet:
 
     def clear(self, place: str) -> dict[str, Any]:
         """Empty the cells of a range."""
-        return self.send("POST", f"{_values(place)}:clear", body={})
+        return self.send("POST", f"{_values(place)}:clear", body={}, expects="clearedRange")
 
     def tabs(self) -> list[dict[str, Any]]:
         """The properties of each tab, in their order."""
         query = {"fields": "sheets.properties"}
-        reply = self.send("GET", query=query, blame="spreadsheetId")
+        reply = self.send("GET", query=query, expects="sheets", blame="spreadsheetId")
         return [dict(sheet.get("properties") or {}) for sheet in reply.get("sheets") or ()]
 
     def tab(self, title: str | None) -> dict[str, Any]:
@@ -397,7 +406,7 @@ class Spreadsheet:
         shown = [tab for tab in found if not tab.get("hidden")]
         if title is None and shown:
             return shown[0]
-        for alike in (str, str.casefold):
+        for alike in (str, comparable):
             for tab in found:
                 if alike(str(tab.get("title"))) == alike(str(title)):
                     return tab
@@ -407,7 +416,9 @@ class Spreadsheet:
     def change(self, *requests: Json) -> list[dict[str, Any]]:
         """Carry out structural changes, all of them or none; give each one's reply."""
         body: Json = {"requests": list(requests)}
-        reply = self.send("POST", ":batchUpdate", body=body, blame="requests")
+        reply = self.send(
+            "POST", ":batchUpdate", body=body, expects="spreadsheetId", blame="requests"
+        )
         return [dict(one) for one in reply.get("replies") or ()]
 
 

@@ -85,7 +85,7 @@ def verify(call: Call[SheetsCredentials]) -> Verified[SheetsCredentials]:
     if given.spreadsheet_id is not None:
         query = {"fields": "spreadsheetId,properties.title"}
         opened = Spreadsheet(call, given.spreadsheet_id).send(
-            "GET", query=query, blame="spreadsheetId"
+            "GET", query=query, expects="spreadsheetId", blame="spreadsheetId"
         )
         title = str((opened.get("properties") or {}).get("title", ""))
         details |= {"spreadsheetId": given.spreadsheet_id, "spreadsheetTitle": title}

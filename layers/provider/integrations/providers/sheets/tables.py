@@ -3,9 +3,10 @@
 Sheets knows cells only; what a header is, is decided here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from integrations.comparison import is_composed_same, is_same
 from integrations.errors import FieldError, InvalidParams
 from integrations.models import Json
 from integrations.providers.sheets import a1
@@ -39,12 +40,12 @@ def place(cells: str, sheet: str | None) -> str:
     """The range ``cells``, in the tab ``sheet`` where that is given apart.
 
     Raises:
-        InvalidParams: The range names a tab as well.
+        InvalidParams: The range names another tab.
     """
-    if sheet is None:
+    if not a1.agree(cells, sheet):
+        raise wrong("sheet", f"the range {cells} is in another tab")
+    if sheet is None or "!" in cells:
         return cells
-    if "!" in cells:
-        raise wrong("sheet", f"the range {cells} names its tab already")
     return f"{a1.quoted(sheet)}!{cells}"
 
 
@@ -89,15 +90,41 @@ class Header:
         """An object as a row; ``null``, which changes nothing, where it does not say."""
         return [values.get(name) for name in self.names]
 
+    def named[V](self, values: Mapping[str, V]) -> dict[str, V]:
+        """The same values under the header's own names; names that no column has stay.
+
+        ``e-mail`` means the column ``E-Mail`` where no other column could be meant. A name that is
+        written as the header has it goes first.
+        """
+        found: dict[str, V] = {}
+        for name, value in values.items():
+            own = column_of(name, self.names) or name
+            # Of two that mean one column, the one that is not written so names none.
+            found[name if own != name and own in {*values, *found} else own] = value
+        return found
+
     def lacks(self, values: Iterable[str]) -> list[str]:
         """The names among ``values`` that no column has."""
         return [name for name in dict.fromkeys(values) if name not in self.names]
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The columns, for an error's text."""
         if not self.names:
             return f"row {self.row} is empty, so there is no header; addMissingColumns writes one"
         return f"the header in row {self.row} has: {', '.join(self.names)}"
+
+
+def column_of(name: str, names: Collection[str]) -> str | None:
+    """The column that a person means by a name; ``None`` where there is none, or several.
+
+    Args:
+        name: What was written.
+        names: The columns' names, each of them once.
+    """
+    if name in names:
+        return name
+    alike = [each for each in names if is_same(each, name)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _column_names(header: Sequence[Cell], width: int, offset: int) -> list[str]:
@@ -176,26 +203,31 @@ def fitted(
     Raises:
         InvalidParams: An object names columns that the header lacks, or a row is too long for it.
     """
-    objects = {field: row for field, row in rows.items() if isinstance(row, dict)}
     if not header_row:
-        for field in objects:
-            raise wrong(field, "an object needs a header, and headerRow 0 says that there is none")
+        for field, row in rows.items():
+            if isinstance(row, dict):
+                detail = "an object needs a header, and headerRow 0 says that there is none"
+                raise wrong(field, detail)
         tab = a1.quoted(sheet) if sheet else ""
         return Header(tab, 0, 0, ()), [list(row) for row in rows.values()]
     header = read_header(spreadsheet, sheet, header_row)
+    rows = {
+        field: header.named(row) if isinstance(row, dict) else row for field, row in rows.items()
+    }
+    objects = {field: row for field, row in rows.items() if isinstance(row, dict)}
     missing = header.lacks(name for row in objects.values() for name in row)
     if missing and add_missing:
         header = widened(spreadsheet, header, missing)
-    told = header.told()
+    columns = header.describe()
     errors = [
-        FieldError(f"{field}.{name}", f"no column has this name; {told}")
+        FieldError(f"{field}.{name}", f"no column has this name; {columns}")
         for field, row in objects.items()
         for name in header.lacks(row)
     ]
     found = [header.line(row) if isinstance(row, dict) else list(row) for row in rows.values()]
     if header.names:
         errors += [
-            FieldError(field, f"has {len(line)} cells, which is more than the columns; {told}")
+            FieldError(field, f"has {len(line)} cells, which is more than the columns; {columns}")
             for field, line in zip(rows, found, strict=True)
             if len(line) > len(header.names)
         ]
@@ -228,15 +260,22 @@ class Table:
             name: cells[index] if index < len(cells) else "" for index, name in self.names.items()
         }
 
-    def where(self, wanted: Mapping[str, Cell]) -> list[tuple[int, list[Cell]]]:
-        """The rows whose columns hold what is wanted; a column that there is not holds nothing."""
+    def where(
+        self, wanted: Mapping[str, Cell], *, exactly: bool = False
+    ) -> list[tuple[int, list[Cell]]]:
+        """The rows whose columns hold what is wanted; a column that there is not holds nothing.
+
+        Texts are compared as Sheets compares them itself, in any case, and composed or not;
+        ``exactly`` keeps cases apart, for the keys of rows that are written over.
+        """
+        same = is_composed_same if exactly else is_same
         index_of = {name: index for index, name in self.names.items()}
         conditions = [(index_of.get(name, -1), text(value)) for name, value in wanted.items()]
         return [
             (number, cells)
             for number, cells in self.rows
             if all(
-                (text(cells[index]) if 0 <= index < len(cells) else "") == value
+                same(text(cells[index]) if 0 <= index < len(cells) else "", value)
                 for index, value in conditions
             )
         ]

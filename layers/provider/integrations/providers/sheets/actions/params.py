@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainValidator,
+    ValidationInfo,
     WithJsonSchema,
 )
 
@@ -115,6 +116,24 @@ Tab = Annotated[
 ]
 
 
+def _sheet_of_range(sheet: str | None, info: ValidationInfo) -> str | None:
+    if not a1.agree(info.data.get("range"), sheet):
+        raise ValueError(f"the range {info.data['range']} is in another tab")
+    return sheet
+
+
+def _range_of_sheet(cells: str | None, info: ValidationInfo) -> str | None:
+    if not a1.agree(cells, info.data.get("sheet")):
+        raise ValueError(f"is in another tab than the sheet {info.data['sheet']}")
+    return cells
+
+
+SheetOfRange = Annotated[
+    Tab | None,
+    AfterValidator(_sheet_of_range),
+    Field(description="The tab, where the range does not name it"),
+]
+RangeOfSheet = Annotated[Range | None, AfterValidator(_range_of_sheet)]
 RowNumber = Annotated[int, Field(ge=1, le=10_000_000)]
 
 

@@ -18,7 +18,7 @@ from integrations.providers.sheets.actions.params import (
     OnSpreadsheet,
     Range,
     Reading,
-    Tab,
+    SheetOfRange,
     Writing,
 )
 from integrations.providers.sheets.api import (
@@ -35,7 +35,7 @@ class ReadRange(OnSpreadsheet, Reading):
     """Which cells to read."""
 
     range: Range
-    sheet: Tab | None = Field(None, description="The tab, where the range does not name it")
+    sheet: SheetOfRange = None
     major_dimension: Dimension = "ROWS"
 
 
@@ -83,7 +83,9 @@ def batch_read(call: Call[Any], params: BatchRead) -> Json:
         "ranges": list(params.ranges),
     }
     spreadsheet = Spreadsheet.of(call, params.spreadsheet_id)
-    reply = spreadsheet.send("GET", "/values:batchGet", query=query, blame="ranges")
+    reply = spreadsheet.send(
+        "GET", "/values:batchGet", query=query, expects="spreadsheetId", blame="ranges"
+    )
     found = reply.get("valueRanges") or ()
     return {"ranges": [_cells_read(one, params.major_dimension) for one in found]}
 
@@ -102,7 +104,7 @@ class UpdateRange(OnSpreadsheet, Writing):
     """The cells to write, and where."""
 
     range: Range
-    sheet: Tab | None = Field(None, description="The tab, where the range does not name it")
+    sheet: SheetOfRange = None
     values: Annotated[list[list[CellValue]], Field(min_length=1)] = Field(
         description="Rows of cells; null changes nothing"
     )
@@ -163,6 +165,7 @@ def batch_update(call: Call[Any], params: BatchUpdate) -> Json:
         "POST",
         "/values:batchUpdate",
         body={"valueInputOption": params.value_input, "data": data},
+        expects="spreadsheetId",
         blame="data",
     )
 
@@ -188,7 +191,7 @@ class ClearRange(OnSpreadsheet):
     """The cells to clear."""
 
     range: Range
-    sheet: Tab | None = Field(None, description="The tab, where the range does not name it")
+    sheet: SheetOfRange = None
 
 
 def clear_range(call: Call[Any], params: ClearRange) -> Json:
@@ -223,7 +226,9 @@ def batch_clear(call: Call[Any], params: BatchClear) -> Json:
     """
     spreadsheet = Spreadsheet.of(call, params.spreadsheet_id)
     body: Json = {"ranges": list(params.ranges)}
-    return spreadsheet.send("POST", "/values:batchClear", body=body, blame="ranges")
+    return spreadsheet.send(
+        "POST", "/values:batchClear", body=body, expects="spreadsheetId", blame="ranges"
+    )
 
 
 BATCH_CLEAR = Action(

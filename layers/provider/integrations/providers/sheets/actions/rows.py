@@ -6,10 +6,7 @@ https://developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheet
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from integrations import mistakes
 from integrations.errors import FieldError, InvalidParams
@@ -21,7 +18,7 @@ from integrations.providers.sheets.actions.params import (
     InTable,
     IntoTable,
     OnSpreadsheet,
-    Range,
+    RangeOfSheet,
     Reading,
     Row,
     RowNumber,
@@ -39,6 +36,7 @@ from integrations.providers.sheets.tables import (
     WHOLE_FIRST_TAB,
     Line,
     Table,
+    column_of,
     fitted,
     place,
     read_table,
@@ -50,7 +48,7 @@ from integrations.providers.sheets.tables import (
 class Finding(InTable, Reading):
     """Where rows are looked for."""
 
-    range: Range | None = Field(
+    range: RangeOfSheet = Field(
         None, description="Where the table is, header included; instead of headerRow"
     )
 
@@ -92,6 +90,7 @@ def _found(
         asked = a1.quoted(params.sheet) if params.sheet else WHOLE_FIRST_TAB
         table = read_table(spreadsheet, asked, params.header_row, params.options())
     names = table.names.values()
+    wanted = {column_of(name, names) or name: value for name, value in wanted.items()}
     unknown = [name for name in wanted if name not in names]
     if unknown and names:
         errors = [FieldError(f"filter.{name}", "no column has this name") for name in unknown]
@@ -155,7 +154,7 @@ FIND_ROW = Action(
 class Appending(IntoTable):
     """Where rows are appended."""
 
-    range: Range | None = Field(
+    range: RangeOfSheet = Field(
         None, description="Where Google looks for the table; then arrays alone, and no header"
     )
     insert_data: Literal["INSERT_ROWS", "OVERWRITE"] = Field(
@@ -163,10 +162,27 @@ class Appending(IntoTable):
     )
 
 
+def _fits_header(row: Line, info: ValidationInfo) -> Line:
+    """Let through an object only where there is a header."""
+    if not isinstance(row, dict):
+        return row
+    if info.data.get("range") is not None:
+        raise ValueError("an object needs a header: say sheet and headerRow, not range")
+    if info.data.get("header_row") == 0:
+        raise ValueError("an object needs a header, and headerRow 0 says that there is none")
+    return row
+
+
+def _fit_header(rows: list[Line], info: ValidationInfo) -> list[Line]:
+    return [_fits_header(row, info) for row in rows]
+
+
 class AppendRow(Appending):
     """The row to append."""
 
-    values: Row = Field(description="Cells in the columns' order, or column name → cell")
+    values: Annotated[Row, AfterValidator(_fits_header)] = Field(
+        description="Cells in the columns' order, or column name → cell"
+    )
 
 
 def append_row(call: Call[Any], params: AppendRow) -> Json:
@@ -196,7 +212,7 @@ APPEND_ROW = Action(
 class AppendRows(Appending):
     """The rows to append."""
 
-    rows: Annotated[list[Row], Field(min_length=1, max_length=50_000)]
+    rows: Annotated[list[Row], Field(min_length=1, max_length=50_000), AfterValidator(_fit_header)]
 
 
 def append_rows(call: Call[Any], params: AppendRows) -> Json:
@@ -243,13 +259,22 @@ def _appended(call: Call[Any], params: Appending, rows: Mapping[str, Line]) -> J
     )
 
 
+def _has_key(values: dict[str, Cell], info: ValidationInfo) -> dict[str, Cell]:
+    key = str(info.data.get("key_column", "")).strip()
+    if key and not text(values.get(column_of(key, values) or key)):
+        raise ValueError(f"the key column {key} needs a value")
+    return values
+
+
 class UpsertRow(InTable, Writing):
     """The row to update or to append."""
 
     key_column: Annotated[str, Field(min_length=1)] = Field(
         description="The column whose value tells the row"
     )
-    values: RowObject = Field(description="Column name → cell, the key column's included")
+    values: Annotated[RowObject, AfterValidator(_has_key)] = Field(
+        description="Column name → cell, the key column's included"
+    )
     add_missing_columns: bool = Field(
         default=False, description="Adds a column for each name that the header lacks"
     )
@@ -265,36 +290,35 @@ def upsert_row(call: Call[Any], params: UpsertRow) -> Json:
         ``{action: "updated"|"inserted", rowNumber, updatedRange, …}``.
     """
     spreadsheet = Spreadsheet.of(call, params.spreadsheet_id)
-    key = params.key_column.strip()
-    wanted = params.values.get(key)
-    if not text(wanted):
-        raise wrong("values", f"the key column {key} needs a value")
     asked = a1.quoted(params.sheet) if params.sheet else WHOLE_FIRST_TAB
     table = read_table(spreadsheet, asked, params.header_row, NATIVE)
     header = table.header
-    missing = header.lacks(params.values)
+    given = header.named(params.values)
+    key = params.key_column.strip()
+    key = column_of(key, header.names) or column_of(key, given) or key
+    missing = header.lacks(given)
     if missing and params.add_missing_columns:
         header = widened(spreadsheet, header, missing)
     elif missing:
         errors = [
             FieldError(
                 "keyColumn" if name == key else f"values.{name}",
-                f"no column is called {name}; {header.told()}",
+                f"no column is called {name}; {header.describe()}",
             )
             for name in missing
         ]
         raise InvalidParams(f"{errors[0].field}: {errors[0].message}", errors)
-    if found := table.where({key: wanted}):
+    if found := table.where({key: given.get(key)}, exactly=True):
         number = found[0][0]
         # The key stays as it is: writing "5" over 5 would make text of a number.
-        line = header.line({**params.values, key: None})
+        line = header.line({**given, key: None})
         done = spreadsheet.write(
             header.cells(number, len(line)), [line], value_input=params.value_input, blame="sheet"
         )
         return {"action": "updated", "rowNumber": number, **done}
     done = spreadsheet.append(
         header.anchor(),
-        [header.line(params.values)],
+        [header.line(given)],
         value_input=params.value_input,
         insert_data="INSERT_ROWS",
         blame="sheet",
@@ -321,7 +345,7 @@ class UpdateRow(IntoTable):
     """The row to write over."""
 
     row: RowNumber = Field(description="The row's number")
-    values: Row = Field(
+    values: Annotated[Row, AfterValidator(_fits_header)] = Field(
         description="Cells in the columns' order, or column name → cell; null changes nothing"
     )
 

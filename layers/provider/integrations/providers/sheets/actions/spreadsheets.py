@@ -50,7 +50,13 @@ def get_spreadsheet(call: Call[Any], params: GetSpreadsheet) -> Json:
         "includeGridData": True if params.include_grid_data else None,
         "ranges": list(params.ranges),
     }
-    return Spreadsheet.of(call, params.spreadsheet_id).send("GET", query=query, blame="ranges")
+    return Spreadsheet.of(call, params.spreadsheet_id).send(
+        "GET",
+        query=query,
+        # What a mask of somebody's own leaves may be nothing.
+        expects=None if params.fields else "spreadsheetId",
+        blame="ranges",
+    )
 
 
 GET_SPREADSHEET = Action(
@@ -127,6 +133,7 @@ def create_spreadsheet(call: Call[Any], params: CreateSpreadsheet) -> Json:
         "",
         query={"fields": _SPREADSHEET_FIELDS},
         body=body,
+        expects="spreadsheetId",
         blame="title",
         hint=(
             f"{call.credentials.who} may not create files (a service account has no storage of "
@@ -278,7 +285,11 @@ def request(call: Call[Any], params: Request) -> Json:
     """
     requests: list[Any] = [dict(one) for one in params.requests]
     return Spreadsheet.of(call, params.spreadsheet_id).send(
-        "POST", ":batchUpdate", body={"requests": requests}, blame="requests"
+        "POST",
+        ":batchUpdate",
+        body={"requests": requests},
+        expects="spreadsheetId",
+        blame="requests",
     )
 
 
