@@ -220,6 +220,15 @@ class Backend:
         """Run what waits in the executions queue, whatever its delay."""
         return self.consume("run_workflow", self.aws.take("ExecutionsQueue", most), context=context)
 
+    def run_jobs(self, rounds: int = 1000, *, context: LambdaContext | None = None) -> None:
+        """Carry jobs on until none waits, whatever their delay."""
+        for _ in range(rounds):
+            messages = self.aws.take("JobsQueue", 1)
+            if not messages:
+                return
+            assert self.consume("run_job", messages, context=context) == []
+        raise AssertionError("the jobs do not end")
+
     def drain(self, rounds: int = 100, pace: float = 0.0) -> None:
         """Let the consumers work until both queues are empty."""
         for _ in range(rounds):

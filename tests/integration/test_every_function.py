@@ -25,6 +25,8 @@ WITH_BODY = [
         "create_workflow",
         "replace_workflow",
         "start_workflow",
+        "replay_events",
+        "retry_executions",
     }
 ]
 CASES = [
@@ -46,6 +48,8 @@ def path_of(route: Route, **parameters: str) -> str:
         "workflowId": "wf_0123456789abcdef0123",
         "executionId": "exe_9f86d081884c7d659a2feaa0c55ad015",
         "stepId": "rows",
+        "eventId": "evt_0a4d55a8d778e5022fab701977c5d840",
+        "jobId": "job_3f2c1d0e9b8a47c6a5b4c3d2e1f0a9b8",
         "handshakeId": "b3Nq0Y4mVxkq2w7J5c8zGQ",
         "tokenId": "tok_0123456789abcdef01234567",
         "name": "SHOP_KEY",

@@ -267,6 +267,7 @@ def consumers() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
 def test_each_queue_waits_six_times_its_consumers_time() -> None:
     assert {folder(function) for _, function, _ in consumers()} == {
         "dispatch_event",
+        "run_job",
         "run_workflow",
     }
     for _, function, source in consumers():

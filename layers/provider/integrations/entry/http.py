@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from integrations import mistakes, strict_json
@@ -48,6 +48,8 @@ WorkflowId = Annotated[
 ExecutionId = Annotated[
     str, Path(alias="executionId", pattern=ID_PATTERN, description="The execution's id.")
 ]
+EventId = Annotated[str, Path(alias="eventId", pattern=ID_PATTERN, description="The event's id.")]
+JobId = Annotated[str, Path(alias="jobId", pattern=ID_PATTERN, description="The job's id.")]
 TokenId = Annotated[str, Path(alias="tokenId", pattern=ID_PATTERN, description="The token's id.")]
 SecretName = Annotated[
     str,
@@ -87,9 +89,11 @@ __all__ = [
     "Api",
     "Body",
     "ConnectionName",
+    "EventId",
     "ExecutionId",
     "HandshakeId",
     "IdempotencyKey",
+    "JobId",
     "Limit",
     "Moment",
     "NextToken",
@@ -101,6 +105,7 @@ __all__ = [
     "SecretName",
     "TokenId",
     "WorkflowId",
+    "WorkflowsChoice",
 ]
 
 
@@ -114,6 +119,14 @@ class Request(BaseModel):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
+    )
+
+
+class WorkflowsChoice(Request):
+    """Which workflows get an event; left out, whoever waits for it."""
+
+    workflow_ids: list[Annotated[str, Field(pattern=ID_PATTERN)]] | None = Field(
+        None, min_length=1, max_length=20
     )
 
 

@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from integrations.entry import wiring
+from integrations.errors import UnknownJob
 from integrations.services.dispatch import NoTimeLeft, Received
 from integrations.services.runner import Runner
 from integrations.storage.aws import AwsError
@@ -20,6 +21,9 @@ from integrations.storage.queues import Queue
 RUN_RESERVE = timedelta(seconds=35)
 """With less time than this left, a runner takes up no further message of its batch."""
 
+
+RECEIVES_BEFORE_A_JOB_IS = 5
+"""How often a message may come, over half a minute, before its job's row."""
 
 LONGEST_BACKOFF = 300
 """Seconds until a message that failed often comes back."""
@@ -60,6 +64,28 @@ def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             Logger().exception("not run", message_id=record["messageId"])
             failed.append(record["messageId"])
     _back_off(wiring.executions_queue(), event, failed)
+    return _failures(failed)
+
+
+def run_job(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Carry jobs on, one after the other."""
+
+    def time_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    failed = []
+    for record in event["Records"]:
+        try:
+            message = wiring.jobs_queue().load(record["body"])
+            wiring.job_service().run(str(message["tenant"]), str(message["jobId"]), time_left)
+        except UnknownJob:
+            # Its row is written after its message: in a moment, or whoever did it died between.
+            if int(record["attributes"]["ApproximateReceiveCount"]) < RECEIVES_BEFORE_A_JOB_IS:
+                failed.append(record["messageId"])
+        except Exception:  # noqa: BLE001 - one message must not take others along
+            Logger().exception("not carried on", message_id=record["messageId"])
+            failed.append(record["messageId"])
+    _back_off(wiring.jobs_queue(), event, failed)
     return _failures(failed)
 
 

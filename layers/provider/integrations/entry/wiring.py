@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from integrations.services.dispatch import Dispatcher
     from integrations.services.events import EventLog
     from integrations.services.executions import ExecutionService
+    from integrations.services.jobs import JobService
     from integrations.services.oauth import OAuthService
     from integrations.services.ownership import Ownership
     from integrations.services.redirects import Redirects
+    from integrations.services.replay import ReplayService
     from integrations.services.runner import Runner
     from integrations.services.secrets import SecretService
     from integrations.services.subscriptions import Subscriptions
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from integrations.storage.events import Events
     from integrations.storage.executions import Executions
     from integrations.storage.handshakes import Handshakes
+    from integrations.storage.jobs import Jobs
     from integrations.storage.objects import Objects
     from integrations.storage.pages import Pages
     from integrations.storage.queues import Queue
@@ -183,6 +186,14 @@ def events() -> Events:
 
 
 @cache
+def jobs() -> Jobs:
+    """The Jobs table."""
+    from integrations.storage.jobs import Jobs  # noqa: PLC0415 - cold start
+
+    return Jobs(aws(), settings.resource("JOBS_TABLE"))
+
+
+@cache
 def pages() -> Pages:
     """The Pages table."""
     from integrations.storage.pages import Pages  # noqa: PLC0415 - cold start
@@ -222,6 +233,14 @@ def objects() -> Objects:
     from integrations.storage.objects import Objects  # noqa: PLC0415 - cold start
 
     return Objects(aws(), settings.resource("PAYLOADS_BUCKET"))
+
+
+@cache
+def jobs_queue() -> Queue:
+    """Jobs on their way to a process that carries them on."""
+    from integrations.storage.queues import Queue  # noqa: PLC0415 - cold start
+
+    return Queue(aws(), settings.resource("JOBS_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET"))
 
 
 # -- the services ----------------------------------------------------------------------------
@@ -366,7 +385,13 @@ def receiver() -> Receiver:
     """The reception of webhooks."""
     from integrations.services.webhooks import Receiver  # noqa: PLC0415 - cold start
 
-    return Receiver(webhooks(), app_secret(), events_queue())
+    return Receiver(
+        webhooks(),
+        app_secret(),
+        events_queue(),
+        events,
+        platform_tenant=settings.platform_tenant() or NOBODY,
+    )
 
 
 @cache
@@ -415,6 +440,28 @@ def event_log() -> EventLog:
     from integrations.services.events import EventLog  # noqa: PLC0415 - cold start
 
     return EventLog(events(), platform_tenant=settings.platform_tenant() or NOBODY)
+
+
+@cache
+def job_service() -> JobService:
+    """What runs in the background."""
+    from integrations.services.jobs import JobService  # noqa: PLC0415 - cold start
+
+    steps = {
+        "replay_events": lambda: replay_service().replay_step,
+        "retry_executions": lambda: replay_service().retry_step,
+    }
+    return JobService(jobs(), jobs_queue(), steps)
+
+
+@cache
+def replay_service() -> ReplayService:
+    """Events and executions once more."""
+    from integrations.services.replay import ReplayService  # noqa: PLC0415 - cold start
+
+    return ReplayService(
+        event_log(), workflows(), events_queue(), execution_service(), job_service()
+    )
 
 
 @cache

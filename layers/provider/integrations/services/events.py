@@ -20,6 +20,19 @@ from integrations.storage.events import (
 )
 from integrations.storage.workflows import StoredWorkflow
 
+__all__ = [
+    "EventFilter",
+    "EventLog",
+    "Incoming",
+    "Outcome",
+    "event_json",
+    "events_of",
+    "read_again",
+    "replay_id",
+    "share_id",
+    "start_id",
+]
+
 UNMATCHED = "No enabled workflow waits for it"
 MAX_TYPES = 10
 

@@ -5,19 +5,35 @@ Nothing heavy may be imported here: this is what providers wait for, and what is
 
 import hashlib
 import hmac
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from integrations import signatures
 from integrations.errors import ChallengeRefused, SignatureRefused, UnknownWebhook
 from integrations.models import now
 from integrations.providers import registry
 from integrations.services.deliveries import QueuedDelivery
+from integrations.services.sampling import Sampler
 from integrations.storage.app_secret import AppSecret
+from integrations.storage.aws import AwsError
 from integrations.storage.queues import Queue
 from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
+
+if TYPE_CHECKING:
+    from integrations.storage.events import Events
+
+_log = logging.getLogger(__name__)
+
+REFUSALS_AT_ONCE = 10
+REFUSAL_SECONDS = 30.0
+"""Of what one webhook refuses, one process writes so many at once, then one in so many seconds."""
+
+REFUSED_BYTES = 4096
+"""How much is kept of a body that was refused."""
 
 HOPS_HEADER = "integrations-hops"
 """How many executions led to a delivery, where one of our own webhook.send made it."""
@@ -39,6 +55,8 @@ class Receiver:
         webhooks: The Webhooks table.
         app_secret: For the stack's shared webhooks.
         events: Where accepted deliveries go.
+        log: The Events table, for some of what is refused; made on first use.
+        platform_tenant: Under whose name stands what a shared webhook refuses.
         clock: The present moment.
     """
 
@@ -47,13 +65,18 @@ class Receiver:
         webhooks: Webhooks,
         app_secret: AppSecret,
         events: Queue,
+        log: "Callable[[], Events]",
         *,
+        platform_tenant: str,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._webhooks = webhooks
         self._app_secret = app_secret
         self._events = events
+        self._log = log
+        self._platform_tenant = platform_tenant
         self._clock = clock
+        self._refused = Sampler(REFUSALS_AT_ONCE, REFUSAL_SECONDS)
 
     def receive(
         self,
@@ -83,14 +106,12 @@ class Receiver:
                 webhook.verification, secrets.secret, headers, body, moment.timestamp(), query
             )
         except SignatureRefused as refusal:
-            if not shared:
-                self._webhooks.record_rejections(webhook_id, refusal.detail, 1)
+            self._record_refusal(webhook, refusal.detail, headers, query, body)
             raise
         event_id = _event_id(
             webhook_id, signatures.delivery_id(webhook.verification, headers, body)
         )
-        secret_headers = signatures.secret_headers(webhook.verification)
-        secret_parameters = signatures.secret_parameters(webhook.verification)
+        shown_headers, shown_query = _without_secrets(webhook, headers, query)
         queued = QueuedDelivery(
             webhook_id=webhook_id,
             tenant=webhook.tenant,
@@ -98,8 +119,8 @@ class Receiver:
             connection_name=webhook.connection,
             event_id=event_id,
             received_at=moment,
-            headers={n: h for n, h in headers.items() if n not in secret_headers},
-            query={n: h for n, h in query.items() if n not in secret_parameters},
+            headers=shown_headers,
+            query=shown_query,
             body=body,
             shared=shared,
             verification=str(webhook.verification.get("type", "none")),
@@ -121,15 +142,63 @@ class Receiver:
         given = {
             name: query.get(meta, query.get(name, "")) for name, meta in _CHALLENGE_NAMES.items()
         }
-        _, secrets = self._find(webhook_id)
-        if given["mode"] != "subscribe":
-            raise ChallengeRefused("mode must be 'subscribe'")
+        webhook, secrets = self._find(webhook_id)
+        refusal = None
         known = secrets.verify_token.encode()
-        if not known or not hmac.compare_digest(
+        if given["mode"] != "subscribe":
+            refusal = "mode must be 'subscribe'"
+        elif not known or not hmac.compare_digest(
             given["token"].encode("utf-8", "surrogatepass"), known
         ):
-            raise ChallengeRefused("The token is wrong")
+            refusal = "The token is wrong"
+        if refusal:
+            self._record_refusal(webhook, f"A subscription challenge: {refusal}", {}, {}, b"")
+            raise ChallengeRefused(refusal)
         return given["challenge"]
+
+    def _record_refusal(
+        self,
+        webhook: Webhook,
+        reason: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str],
+        body: bytes,
+    ) -> None:
+        """Write some of what is refused: anybody may send it, and a write for each has a price."""
+        count = self._refused.take(webhook.webhook_id)
+        if not count:
+            return
+        from integrations.storage.events import LoggedEvent, Payload  # noqa: PLC0415 - cold start
+
+        shown_headers, shown_query = _without_secrets(webhook, headers, query)
+        event = LoggedEvent(
+            event_id=f"evt_{uuid.uuid4().hex}",
+            tenant=webhook.tenant or self._platform_tenant,
+            webhook_id=webhook.webhook_id,
+            provider=webhook.provider,
+            connection_name=webhook.connection,
+            received_at=self._clock(),
+            outcome="refused",
+            reason=reason,
+            size=len(body),
+            verification={
+                "type": webhook.verification.get("type", "none"),
+                "verified": False,
+                "reason": reason,
+            },
+            payload=Payload(
+                headers=shown_headers,
+                query=shown_query,
+                body=body[:REFUSED_BYTES],
+                body_truncated=len(body) > REFUSED_BYTES,
+            ),
+        )
+        try:
+            if webhook.tenant:
+                self._webhooks.record_rejections(webhook.webhook_id, reason, count)
+            self._log().record(event)
+        except AwsError as failure:  # whatever becomes of the record, it is refused
+            _log.warning("a refusal was not recorded: %s", failure.detail)
 
     def _find(self, webhook_id: str) -> tuple[Webhook, WebhookSecrets]:
         shared = registry.shared_webhooks().get(webhook_id)
@@ -147,6 +216,18 @@ class Receiver:
             verification=shared.verification,
         )
         return webhook, WebhookSecrets(secret, shared.verify_token_of(app_secret))
+
+
+def _without_secrets(
+    webhook: Webhook, headers: Mapping[str, str], query: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What may be kept of a delivery's headers and query."""
+    secret_headers = signatures.secret_headers(webhook.verification)
+    secret_parameters = signatures.secret_parameters(webhook.verification)
+    return (
+        {name: each for name, each in headers.items() if name not in secret_headers},
+        {name: each for name, each in query.items() if name not in secret_parameters},
+    )
 
 
 def _event_id(webhook_id: str, delivery_id: str | None) -> str:

@@ -1,0 +1,16 @@
+"""POST /api/jobs/{jobId}/cancel: stop a job."""
+
+from integrations.entry import wiring
+from integrations.entry.http import Api, JobId
+from integrations.services.event_answers import JobAnswer, job_answer
+
+app = Api()
+
+
+@app.post("/api/jobs/<jobId>/cancel", summary="Cancel a job", tags=["Jobs"])
+def cancel_job(job_id: JobId) -> JobAnswer:
+    """It stops after the step that it is in; what it has done stays done."""
+    return job_answer(wiring.job_service().cancel(app.tenant, job_id))
+
+
+handler = app.handler

@@ -1,0 +1,16 @@
+"""GET /api/jobs/{jobId}: how far a job is."""
+
+from integrations.entry import wiring
+from integrations.entry.http import Api, JobId
+from integrations.services.event_answers import JobAnswer, job_answer
+
+app = Api()
+
+
+@app.get("/api/jobs/<jobId>", summary="Get a job", tags=["Jobs"])
+def get_job(job_id: JobId) -> JobAnswer:
+    """Its state, and how many of its things are done."""
+    return job_answer(wiring.job_service().get(app.tenant, job_id))
+
+
+handler = app.handler

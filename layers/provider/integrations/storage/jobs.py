@@ -1,0 +1,190 @@
+"""Jobs: what takes longer than a request, carried on from where the last process stopped."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+
+from integrations.errors import UnknownJob
+from integrations.models import Json, from_epoch, now, rfc3339
+from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item, update
+from integrations.storage.paging import decode_token, encode_token
+
+type JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+FINISHED = ("succeeded", "failed", "cancelled")
+RETENTION = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job.
+
+    Attributes:
+        kind: What it does.
+        params: With what.
+        cursor: How far it has come; its kind alone understands it.
+        total: How many things it is about; ``None`` where that is not known (yet).
+        done, failed: How many of them went well, and how many did not.
+        error: Why it stopped, or why the last thing failed.
+        revision: Counts the writes; each write names the one that it replaces.
+        due_at: When a process must have taken it up, or it is sent again.
+    """
+
+    tenant: str
+    job_id: str
+    kind: str
+    status: JobStatus
+    params: Mapping[str, Json]
+    cursor: Mapping[str, Json]
+    created_at: datetime
+    total: int | None = None
+    done: int = 0
+    failed: int = 0
+    error: str | None = None
+    finished_at: datetime | None = None
+    revision: int = 0
+    due_at: datetime | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status in FINISHED
+
+
+class Jobs:
+    """The Jobs table."""
+
+    def __init__(self, aws: Aws, table: str, *, clock: Callable[[], datetime] = now) -> None:
+        self._aws = aws
+        self._table = table
+        self._clock = clock
+
+    def create(self, job: Job) -> bool:
+        """Write a new job, once. Returns whether it is new."""
+        held: dict[str, Attribute] = {
+            "tenant": job.tenant,
+            "jobId": job.job_id,
+            "createdKey": f"{rfc3339(job.created_at)}#{job.job_id}",
+            "kind": job.kind,
+            "params": _text(job.params),
+            "revision": 0,
+            "expiresAt": int((job.created_at + RETENTION).timestamp()),
+            **_changing(job),
+        }
+        try:
+            self._aws.dynamodb(
+                "PutItem",
+                {
+                    "TableName": self._table,
+                    "Item": item(held),
+                    "ConditionExpression": "attribute_not_exists(tenant)",
+                },
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    def get(self, tenant: str, job_id: str) -> Job:
+        """A job of this tenant.
+
+        Raises:
+            UnknownJob: There is none with this id.
+        """
+        answer = self._aws.dynamodb(
+            "GetItem",
+            {
+                "TableName": self._table,
+                "Key": item({"tenant": tenant, "jobId": job_id}),
+                "ConsistentRead": True,
+            },
+        )
+        if "Item" not in answer:
+            raise UnknownJob(f"There is no job {job_id!r}")
+        return _job(attributes(answer["Item"]))
+
+    def save(self, job: Job) -> Job | None:
+        """Write how far a job has come.
+
+        Returns:
+            The job as it was written; ``None`` where somebody else wrote in between.
+        """
+        revision = job.revision + 1
+        try:
+            self._aws.dynamodb(
+                "UpdateItem",
+                update(
+                    self._table,
+                    {"tenant": job.tenant, "jobId": job.job_id},
+                    {**_changing(job), "revision": revision},
+                    condition="#revision = :was",
+                    values={"was": job.revision},
+                ),
+            )
+        except ConditionFailed:
+            return None
+        return replace(job, revision=revision)
+
+    def page(
+        self, tenant: str, *, limit: int, next_token: str | None
+    ) -> tuple[list[Job], str | None]:
+        """One page of the tenant's jobs, newest first, and the token of the next one.
+
+        Raises:
+            InvalidInput: The token is not one of ours.
+        """
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": "newest",
+            "KeyConditionExpression": "tenant = :tenant",
+            "ExpressionAttributeValues": item({":tenant": tenant}),
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        if next_token:
+            key = decode_token(next_token, "id", "key")
+            query["ExclusiveStartKey"] = item(
+                {"tenant": tenant, "jobId": key["id"], "createdKey": key["key"]}
+            )
+        page = self._aws.dynamodb("Query", query)
+        last = attributes(page.get("LastEvaluatedKey", {}))
+        token = encode_token({"id": last["jobId"], "key": last["createdKey"]}) if last else None
+        return [_job(attributes(held)) for held in page["Items"]], token
+
+
+def _changing(job: Job) -> dict[str, Attribute]:
+    return {
+        "status": job.status,
+        "cursor": _text(job.cursor),
+        "total": job.total,
+        "done": job.done,
+        "failed": job.failed,
+        "error": job.error,
+        "finishedAt": job.finished_at.timestamp() if job.finished_at else None,
+        "dueAt": job.due_at.timestamp() if job.due_at else None,
+    }
+
+
+def _text(document: Mapping[str, Json]) -> str:
+    return json.dumps(dict(document), ensure_ascii=False, separators=(",", ":"))
+
+
+def _job(held: Mapping[str, Any]) -> Job:
+    finished_at, due_at = held.get("finishedAt"), held.get("dueAt")
+    return Job(
+        tenant=held["tenant"],
+        job_id=held["jobId"],
+        kind=held["kind"],
+        status=cast("JobStatus", held["status"]),
+        params=json.loads(held.get("params", "{}")),
+        cursor=json.loads(held.get("cursor", "{}")),
+        created_at=datetime.fromisoformat(held["createdKey"].partition("#")[0]),
+        total=held.get("total"),
+        done=held.get("done", 0),
+        failed=held.get("failed", 0),
+        error=held.get("error"),
+        finished_at=from_epoch(finished_at) if finished_at is not None else None,
+        revision=held.get("revision", 0),
+        due_at=from_epoch(due_at) if due_at is not None else None,
+    )

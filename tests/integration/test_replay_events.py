@@ -1,0 +1,153 @@
+"""POST /api/events/replay: many, as a job."""
+
+from typing import Any
+
+import pytest
+
+from integrations.services import replay
+from tests.backend import Backend, LambdaContext
+from tests.fakes.telegram import TelegramServer
+from tests.integration.test_create_workflow import flow
+from tests.integration.test_list_events import listed
+
+
+@pytest.fixture(autouse=True)
+def _ready(backend: Backend, telegram: TelegramServer) -> None:
+    hook = {"url": "https://example.com/hooks/orders"}
+    bot = {"botToken": telegram.token}
+    backend.begin_with(("telegram", bot, "default"), ("webhook", hook, "default"))
+
+
+def begin(backend: Backend, **body: Any) -> Any:
+    answer = backend.call("POST", "/api/events/replay", {"filter": {}} | body)
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def job(backend: Backend, job_id: str) -> Any:
+    answer = backend.call("GET", f"/api/jobs/{job_id}")
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def receive(backend: Backend, count: int) -> None:
+    for number in range(count):
+        assert backend.deliver("orders", {"id": number}).status == 200
+    while backend.aws.sent("EventsQueue"):
+        assert backend.dispatch() == []
+
+
+def test_all_that_a_filter_finds_is_replayed_once_each(backend: Backend) -> None:
+    receive(backend, 7)
+    backend.create_workflow(flow())
+    begun = begin(backend, filter={"outcome": "unmatched", "webhookId": "orders"})
+    assert (begun["kind"], begun["status"]) == ("replay_events", "queued")
+    assert (begun["total"], begun["done"]) == (None, 0)
+    backend.run_jobs()
+    backend.drain()
+    ended = job(backend, begun["jobId"])
+    assert (ended["status"], ended["total"], ended["done"]) == ("succeeded", 7, 7)
+    assert ended["finishedAt"]
+    bodies = sorted(each["trigger"]["data"]["body"]["id"] for each in backend.executions())
+    assert bodies == list(range(7))
+    assert len(listed(backend, outcome="dispatched")) == 7
+
+
+def test_a_second_run_leaves_the_replays_of_the_first_alone(backend: Backend) -> None:
+    receive(backend, 3)
+    backend.create_workflow(flow())
+    for _ in range(2):
+        begin(backend)
+        backend.run_jobs()
+        backend.drain()
+    assert len(backend.executions()) == 6
+
+
+@pytest.mark.parametrize("operation", ["SendMessageBatch", "UpdateItem"])
+@pytest.mark.parametrize("died", ["before", "after"])
+def test_killed_anywhere_each_is_replayed_exactly_once(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, operation: str, died: str
+) -> None:
+    monkeypatch.setattr(replay, "PAGE", 2)
+    receive(backend, 7)
+    backend.create_workflow(flow())
+    begun = begin(backend)
+    messages = backend.aws.take("JobsQueue")
+    for attempt in range(30):
+        where = "" if operation == "SendMessageBatch" else begun["jobId"]
+        backend.aws.fail(
+            operation, "InternalError", status=500, times=4, done=died == "after", where=where
+        )
+        failed = backend.consume("run_job", messages, receives=attempt + 1)
+        backend.aws.recover()
+        if not failed:
+            break
+        # It was let live for one step more each time.
+        alive = backend.consume("run_job", messages, context=LambdaContext(seconds=20.5))
+        assert alive == []
+        messages = backend.aws.take("JobsQueue") or messages
+    backend.run_jobs()
+    backend.drain()
+    ended = job(backend, begun["jobId"])
+    assert (ended["status"], ended["total"], ended["done"]) == ("succeeded", 7, 7)
+    bodies = sorted(each["trigger"]["data"]["body"]["id"] for each in backend.executions())
+    assert bodies == list(range(7))
+
+
+def test_a_rate_is_kept_by_waiting(backend: Backend) -> None:
+    receive(backend, 5)
+    begin(backend, perMinute=12)
+    waits = []
+    while messages := backend.aws.take("JobsQueue", 1):
+        waits.append(messages[0].delay)
+        assert backend.consume("run_job", messages) == []
+    assert waits == [1, 10, 10], "two in ten seconds are twelve in a minute"
+    assert len(backend.aws.sent("EventsQueue")) == 5
+
+
+def test_too_many_are_refused_before_the_first(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "MAX_REPLAYED", 3)
+    receive(backend, 4)
+    begun = begin(backend)
+    backend.run_jobs()
+    ended = job(backend, begun["jobId"])
+    assert (ended["status"], ended["done"]) == ("failed", 0)
+    assert "more than 3" in ended["error"]
+    assert backend.aws.sent("EventsQueue") == []
+
+
+def test_nothing_found_is_done_at_once(backend: Backend) -> None:
+    begun = begin(backend)
+    backend.run_jobs()
+    ended = job(backend, begun["jobId"])
+    assert (ended["status"], ended["total"]) == ("succeeded", 0)
+
+
+def test_what_comes_later_is_not_replayed(backend: Backend) -> None:
+    receive(backend, 1)
+    begun = begin(backend)
+    receive(backend, 2)
+    backend.run_jobs()
+    assert job(backend, begun["jobId"])["done"] == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"filter": {"outcome": "refused"}},
+        {"filter": {"outcome": "lost"}},
+        {"filter": {"since": "yesterday"}},
+        {"filter": None},
+        {},
+        {"filter": {}, "perMinute": 0},
+        {"filter": {}, "workflowIds": ["wf_00000000000000000000"]},
+        {"filter": {}, "more": 1},
+    ],
+)
+def test_what_is_no_replay_is_refused(backend: Backend, body: Any) -> None:
+    answer = backend.call("POST", "/api/events/replay", body)
+    assert answer.status == 422
+    assert backend.aws.rows("JobsTable") == []
+    assert backend.aws.sent("JobsQueue") == []

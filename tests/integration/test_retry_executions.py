@@ -1,0 +1,93 @@
+"""POST /api/executions/retry: many, as a job."""
+
+from typing import Any
+
+import pytest
+
+from integrations.services import replay
+from tests.backend import Backend
+from tests.fakes.telegram import TelegramServer
+from tests.integration.test_create_workflow import flow
+from tests.integration.test_replay_events import job
+from tests.integration.test_run_workflow import say, started
+
+
+@pytest.fixture(autouse=True)
+def _ready(backend: Backend, telegram: TelegramServer) -> None:
+    backend.begin_with(("telegram", {"botToken": telegram.token}, "default"))
+
+
+def begin(backend: Backend, **chosen: Any) -> Any:
+    answer = backend.call("POST", "/api/executions/retry", {"filter": chosen})
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def mend(backend: Backend, execution_id: str) -> str:
+    """Put a right workflow in the place of one that failed."""
+    workflow_id: str = backend.execution(execution_id)["workflowId"]
+    right = flow(trigger={"type": "manual"}, steps=[say("right")])
+    answer = backend.call("PUT", f"/api/workflows/{workflow_id}", right)
+    assert answer.status == 200, answer
+    return workflow_id
+
+
+def test_all_failed_executions_go_on_and_no_others(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "RETRY_PAGE", 2)
+    good = started(backend, say("x"))
+    bad = [started(backend, say("{{ trigger.no.such }}")) for _ in range(5)]
+    backend.drain()
+    for each in bad[:4]:
+        mend(backend, each)
+    begun = begin(backend)
+    assert begun["kind"] == "retry_executions"
+    backend.run_jobs()
+    backend.drain()
+    assert job(backend, begun["jobId"])["done"] == 5
+    states = [backend.execution(each)["status"] for each in [good, *bad]]
+    assert states == ["succeeded"] * 5 + ["failed"]
+    assert backend.execution(good)["retryCount"] == 0
+
+
+def test_the_filter_is_kept(backend: Backend) -> None:
+    one, other = (started(backend, say("{{ trigger.no.such }}")) for _ in range(2))
+    backend.drain()
+    workflow_id = mend(backend, one)
+    mend(backend, other)
+    begin(backend, workflowId=workflow_id)
+    backend.run_jobs()
+    backend.drain()
+    assert backend.execution(one)["status"] == "succeeded"
+    assert backend.execution(other)["status"] == "failed"
+    begin(backend, until="2020-01-01T00:00:00Z")
+    backend.run_jobs()
+    assert backend.execution(other)["status"] == "failed"
+
+
+def test_what_cannot_go_on_is_counted_and_told(backend: Backend) -> None:
+    bad = started(backend, say("{{ trigger.no.such }}"))
+    backend.drain()
+    workflow_id = backend.execution(bad)["workflowId"]
+    assert backend.call("DELETE", f"/api/workflows/{workflow_id}").status == 200
+    begun = begin(backend)
+    backend.run_jobs()
+    ended = job(backend, begun["jobId"])
+    assert (ended["status"], ended["done"], ended["failed"]) == ("succeeded", 0, 1)
+    assert bad in ended["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"filter": {"workflowId": "wf_00000000000000000000"}},
+        {"filter": {"workflowId": "a b"}},
+        {"filter": {"status": "succeeded"}},
+        {"filter": {"since": 7000000000000000}},
+    ],
+)
+def test_what_is_no_choice_is_refused(backend: Backend, body: Any) -> None:
+    assert backend.call("POST", "/api/executions/retry", body).status == 422
+    assert backend.aws.rows("JobsTable") == []
