@@ -249,7 +249,7 @@ def test_what_is_no_text_is_called_so(backend: Backend, route: Route) -> None:
 @pytest.mark.parametrize("route", WITH_BODY, ids=named)
 @pytest.mark.parametrize("body", [[], "text", 1, True, [{"params": {}}]], ids=repr)
 def test_a_body_that_is_no_object_is_refused(backend: Backend, route: Route, body: Any) -> None:
-    answer = backend.call(route.method, path_of(route), body)
+    answer = backend.call(route.method, path_of(route), body, scopes=ALL)
     assert answer.status == 422
     assert answer.fields
     assert not backend.aws.calls

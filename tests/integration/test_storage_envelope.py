@@ -100,3 +100,45 @@ def test_a_row_without_all_its_parts_holds_no_secret() -> None:
     assert Sealed.of(parts) == Sealed(b"c", b"n", b"d", "k")
     for name in parts:
         assert Sealed.of({n: held for n, held in parts.items() if n != name}) is None
+
+
+def test_an_older_ciphertext_that_is_put_back_does_not_open(envelope: Envelope) -> None:
+    older, newer = envelope.seal(b"one", CONTEXT, "1"), envelope.seal(b"two", CONTEXT, "2")
+    assert (envelope.open(older, CONTEXT, "1"), envelope.open(newer, CONTEXT, "2")) == (
+        b"one",
+        b"two",
+    )
+    for version in ("2", "", "11"):
+        with pytest.raises(EnvelopeBroken):
+            envelope.open(older, CONTEXT, version)
+
+
+def test_what_was_sealed_without_a_version_opens_until_it_is_written_again(
+    envelope: Envelope,
+) -> None:
+    earlier = envelope.seal(SECRET, CONTEXT)
+    assert Sealed.of(dict(earlier.attributes())) == earlier
+    assert envelope.open(earlier, CONTEXT, "7") == SECRET
+    later = envelope.seal(SECRET, CONTEXT, "8")
+    assert Sealed.of(dict(later.attributes())) == later
+    with pytest.raises(EnvelopeBroken):
+        envelope.open(replace(later, versioned=False), CONTEXT, "8")
+
+
+def test_keys_that_are_too_old_leave_the_memory_with_the_next_use(
+    envelope: Envelope, clock: Clock
+) -> None:
+    first, second = envelope.seal(SECRET, CONTEXT), envelope.seal(SECRET, CONTEXT)
+    envelope.open(first, CONTEXT)
+    assert len(envelope._keys) == 1
+    clock.seconds += 61
+    envelope.open(second, CONTEXT)
+    assert [name for name, _ in envelope._keys] == [second.data_key]
+
+
+@pytest.mark.parametrize("part", ["data_key", "nonce", "ciphertext"])
+@pytest.mark.parametrize("damage", [b"", b"x"])
+def test_any_damage_is_called_so(envelope: Envelope, part: str, damage: bytes) -> None:
+    sealed = replace(envelope.seal(SECRET, CONTEXT, "1"), **{part: damage})
+    with pytest.raises((EnvelopeBroken, AwsError)):
+        envelope.open(sealed, CONTEXT, "1")

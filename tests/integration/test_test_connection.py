@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from integrations.storage.aws import item
 from tests.backend import Answer, Backend, body_of
 from tests.fakes.google import FakeGoogle
 from tests.fakes.telegram import Failure, TelegramServer, bad_gateway, too_many
@@ -149,3 +150,42 @@ def test_a_service_account_is_tested_at_google(backend: Backend, google_server: 
     forget()
     answer = backend.call("POST", "/api/integrations/sheets/test", body)
     assert (answer.json["success"], answer.json["code"]) == (False, "credentials_rejected")
+
+
+# -- What cannot be read ---------------------------------------------------------------------
+
+
+def put_back(backend: Backend, table: str, row: dict[str, Any], **changes: Any) -> None:
+    backend.aws.put(table, item({**row, **changes}))
+
+
+def test_an_older_ciphertext_that_is_put_back_asks_to_be_saved_again(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    (older,) = backend.aws.rows("ConnectionsTable")
+    backend.save("telegram", {"botToken": telegram.token})
+    (newer,) = backend.aws.rows("ConnectionsTable")
+    sealed = ("ciphertext", "nonce", "dataKey", "keyId")
+    put_back(backend, "ConnectionsTable", newer, **{name: older[name] for name in sealed})
+    tested = backend.call("POST", "/api/integrations/telegram/test", {})
+    assert (tested.status, tested.json["success"]) == (200, False)
+    assert tested.json["code"] == "credentials_unreadable"
+    assert "save them again" in tested.json["message"]
+    body = {"params": {"chatId": 1, "text": "x"}}
+    used = backend.call("POST", "/api/integrations/telegram/actions/sendMessage", body)
+    assert (used.status, used.code) == (422, "credentials_unreadable")
+    status = backend.call("GET", "/api/integrations/status").json["telegram"]
+    assert (status["status"], status["lastError"]["code"]) == ("error", "credentials_unreadable")
+    backend.save("telegram", {"botToken": telegram.token})
+    assert backend.call("POST", "/api/integrations/telegram/test", {}).json["success"] is True
+
+
+def test_credentials_that_are_of_the_form_no_more_can_be_removed(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    (row,) = backend.aws.rows("ConnectionsTable")
+    put_back(backend, "ConnectionsTable", row, ciphertext=b"damaged")
+    assert backend.call("DELETE", "/api/integrations/telegram/credentials").status == 200
+    assert backend.aws.rows("ConnectionsTable") == []

@@ -249,6 +249,12 @@ class CredentialsRejected(ProviderError):
     code = "credentials_rejected"
 
 
+class CredentialsUnreadable(CredentialsRejected):
+    """What is stored does not decrypt, or is not of the provider's form any more: save it again."""
+
+    code = "credentials_unreadable"
+
+
 class PermissionMissing(ProviderError):
     """The credentials are good but may not do this. Permanent until somebody grants it."""
 

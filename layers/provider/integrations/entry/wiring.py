@@ -55,8 +55,8 @@ NOBODY = "*"
 OUTBOUND_SECONDS = 22.0
 """How long one request to a provider may take: the API's own functions have 29 s for all."""
 
-WEBHOOK_KEY_SECONDS = 3600
-"""How long a webhook's data key stays in memory; its record is read anew each minute."""
+WEBHOOK_KEY_SECONDS = 300
+"""How long a webhook's data key is used again; its record is read anew each minute."""
 
 
 def forget() -> None:

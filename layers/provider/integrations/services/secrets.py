@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import SecretStr
 
-from integrations.errors import FieldError, InvalidInput
+from integrations.errors import FieldError, InvalidInput, UnknownSecret
 from integrations.services.answers import SecretAnswer, SecretDeleted, SecretPage
+from integrations.storage.envelope import EnvelopeBroken
 from integrations.storage.secrets import Secrets
 
 MAX_SECRETS = 100
@@ -66,6 +67,13 @@ class SecretService:
         Whoever uses them masks them in all that is stored, logged or answered afterwards.
 
         Raises:
-            UnknownSecret: One of them does not exist (any more).
+            UnknownSecret: One of them does not exist (any more), or cannot be read.
         """
-        return {name: SecretStr(self._secrets.open(tenant, name)) for name in sorted(set(names))}
+        return {name: self._value(tenant, name) for name in sorted(set(names))}
+
+    def _value(self, tenant: str, name: str) -> SecretStr:
+        try:
+            return SecretStr(self._secrets.open(tenant, name))
+        except EnvelopeBroken:
+            detail = f"The secret {name!r} cannot be read; save it again"
+            raise UnknownSecret(detail) from None

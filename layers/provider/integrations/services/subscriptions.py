@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from integrations.errors import (
+    CredentialsUnreadable,
     IntegrationError,
     InvalidInput,
     ProviderError,
@@ -30,6 +31,7 @@ from integrations.services.triggers import target_of, trigger_key
 from integrations.services.vault import CHECK_EVERY, Vault
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.connections import Connection, Connections
+from integrations.storage.envelope import EnvelopeBroken
 from integrations.storage.pages import Pages
 from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import Workflows
@@ -214,7 +216,11 @@ class Subscriptions:
             verify_token = shared.verify_token_of(app_secret)
         else:
             webhook = self._webhooks.get(connection.webhook_id or "")
-            secrets = self._webhooks.secrets(webhook)
+            try:
+                secrets = self._webhooks.secrets(webhook)
+            except EnvelopeBroken:
+                detail = "The secrets of the webhook cannot be read; save its connection again"
+                raise CredentialsUnreadable(detail) from None
             webhook_id, secret = webhook.webhook_id, secrets.secret
             verify_token = secrets.verify_token
         return Subscription(

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from integrations.errors import (
     ConnectionPaused,
     CredentialsRejected,
+    CredentialsUnreadable,
     NeedsReauthentication,
     ProviderError,
     ProviderNotConfigured,
@@ -25,6 +26,7 @@ from integrations.providers import registry
 from integrations.providers.base import Addresses, Call, Credentials, Http, OAuthApp, Provider
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.connections import Connection, Connections
+from integrations.storage.envelope import EnvelopeBroken
 
 REFRESH_BEFORE = timedelta(minutes=5)
 """A token that lives no longer than this is refreshed before it is used."""
@@ -232,7 +234,7 @@ class Vault:
         """The same for the daily check: refreshed where they end within ``CHECK_AHEAD``."""
         provider = registry.get(provider_id)
         connection = self._connections.get_sealed(tenant, provider_id, name)
-        return self._refreshed(self._opened(provider, connection), ahead=CHECK_AHEAD)
+        return self._refreshed(self.opened(provider, connection), ahead=CHECK_AHEAD)
 
     def record_refusal(self, opened: Opened, refusal: ProviderError) -> bool:
         """Keep that the provider refuses these credentials.
@@ -303,7 +305,7 @@ class Vault:
             connection = self._connections.get_sealed(tenant, provider_id, name)
         except UnknownConnection:
             return self._stack_default(provider, name)
-        return self._opened(provider, connection)
+        return self.opened(provider, connection)
 
     def _stack_default(self, provider: Provider, name: str) -> Opened:
         if provider.stack_credentials and name == DEFAULT_CONNECTION:
@@ -313,8 +315,24 @@ class Vault:
         detail = f"There is no {provider.id} connection named {name!r}"
         raise UnknownConnection(detail)
 
-    def _opened(self, provider: Provider, connection: Connection) -> Opened:
-        credentials = provider.credentials.model_validate(self._connections.open(connection))
+    def opened(self, provider: Provider, connection: Connection) -> Opened:
+        """The credentials of a connection that was read with them, as they are stored.
+
+        Raises:
+            CredentialsUnreadable: They do not decrypt, or are not of the provider's form any more;
+                the record says so from then on.
+        """
+        try:
+            credentials = provider.credentials.model_validate(self._connections.open(connection))
+        except (EnvelopeBroken, ValidationError):
+            name = connection.name
+            detail = (
+                f"The stored credentials of the {provider.id} connection {name!r} cannot be read; "
+                "save them again"
+            )
+            code = CredentialsUnreadable.code
+            self._connections.record_error(connection, code, detail, status="error")
+            raise CredentialsUnreadable(detail) from None
         return Opened(provider, credentials, connection)
 
     def _lasts(self, opened: Opened, margin: timedelta = timedelta(0)) -> bool:
@@ -352,7 +370,7 @@ class Vault:
             connection = self._connections.get_sealed(
                 connection.tenant, connection.provider, connection.name
             )
-            opened = self._opened(provider, connection)
+            opened = self.opened(provider, connection)
             if connection.version != version and self._lasts(opened):
                 return opened
             if connection.status == "needs_reauth":

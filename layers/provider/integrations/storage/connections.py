@@ -145,7 +145,7 @@ class Connections:
         if connection.sealed is None:
             detail = f"{connection.key} holds no credentials"
             raise UnknownConnection(detail)
-        plain = self._envelope.open(connection.sealed, connection.context)
+        plain = self._envelope.open(connection.sealed, connection.context, str(connection.version))
         credentials: dict[str, Json] = json.loads(plain)
         return credentials
 
@@ -204,10 +204,13 @@ class Connections:
         Raises:
             VersionConflict: Somebody else wrote in between.
         """
-        sealed = self._envelope.seal(json.dumps(credentials).encode(), connection.context)
+        version = (replaces or 0) + 1
+        sealed = self._envelope.seal(
+            json.dumps(credentials).encode(), connection.context, str(version)
+        )
         written = replace(
             connection,
-            version=(replaces or 0) + 1,
+            version=version,
             updated_at=self._clock(),
             lease_until=None,
             paused_until=None,

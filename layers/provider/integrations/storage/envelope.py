@@ -1,7 +1,8 @@
 """Envelope encryption: a data key of KMS per write, AES-256-GCM around the secret.
 
 The context (tenant, provider, connection …) is KMS's encryption context and GCM's associated data
-at once, so a ciphertext that is moved to another row does not decrypt.
+at once, so a ciphertext that is moved to another row does not decrypt. What is replaced in its row
+is bound to the row's version as well, so an older ciphertext that is put back does not decrypt.
 https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#enveloping
 """
 
@@ -14,10 +15,15 @@ from dataclasses import dataclass
 from typing import Self
 
 from integrations.errors import IntegrationError
-from integrations.storage.aws import Attribute, Aws
+from integrations.storage.aws import Attribute, Aws, AwsError
 
 NONCE_BYTES = 12
-KEYS_HELD = 1024
+CACHED_KEYS = 1024
+
+_BROKEN = "The stored secret does not decrypt in this place"
+_NOT_OF_THIS_PLACE = ("InvalidCiphertextException", "IncorrectKeyException")
+"""How KMS refuses a data key that was made with another context, or is damaged.
+https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html"""
 
 
 class EnvelopeBroken(IntegrationError):
@@ -28,12 +34,18 @@ class EnvelopeBroken(IntegrationError):
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A secret at rest. None of its parts is secret."""
+    """A secret at rest. None of its parts is secret.
+
+    Attributes:
+        versioned: It is bound to its record's version. Records of before that was so are not, until
+            they are written again.
+    """
 
     ciphertext: bytes
     nonce: bytes
     data_key: bytes
     key_id: str
+    versioned: bool = False
 
     def attributes(self) -> dict[str, Attribute]:
         """The parts as a table's attributes."""
@@ -42,6 +54,7 @@ class Sealed:
             "nonce": self.nonce,
             "dataKey": self.data_key,
             "keyId": self.key_id,
+            "versioned": self.versioned or None,
         }
 
     @classmethod
@@ -54,7 +67,8 @@ class Sealed:
                 "dataKey": bytes(data_key),
                 "keyId": str(key_id),
             }:
-                return cls(ciphertext, nonce, data_key, key_id)
+                versioned = attributes.get("versioned") is True
+                return cls(ciphertext, nonce, data_key, key_id, versioned)
         return None
 
 
@@ -64,8 +78,8 @@ class Envelope:
     Args:
         aws: The way to KMS.
         key_id: The KMS key that new secrets are sealed under.
-        max_age: Seconds that an opened data key may stay in memory; each write has its own data
-            key, so a cached one is never another version's.
+        max_age: Seconds that an opened data key is used again; the next use of any drops those that
+            are older. Each write has its own, so a cached one is never another version's.
         clock: Monotonic seconds.
     """
 
@@ -83,8 +97,15 @@ class Envelope:
         self._clock = clock
         self._keys: dict[tuple[bytes, bytes], tuple[float, bytes]] = {}
 
-    def seal(self, secret: bytes, context: Mapping[str, str]) -> Sealed:
-        """Encrypt ``secret`` under a new data key, bound to ``context``."""
+    def seal(self, secret: bytes, context: Mapping[str, str], version: str = "") -> Sealed:
+        """Encrypt ``secret`` under a new data key.
+
+        Args:
+            secret: The plain bytes.
+            context: What it is bound to, at KMS and in the ciphertext.
+            version: The version of the record that it is written in; ``""`` for a record that is
+                written once.
+        """
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - cold start
 
         key = self._aws.kms(
@@ -94,49 +115,58 @@ class Envelope:
         nonce = secrets.token_bytes(NONCE_BYTES)
         plain_key = base64.b64decode(key["Plaintext"])
         return Sealed(
-            ciphertext=AESGCM(plain_key).encrypt(nonce, secret, _associated_data(context)),
+            ciphertext=AESGCM(plain_key).encrypt(nonce, secret, _associated_data(context, version)),
             nonce=nonce,
             data_key=base64.b64decode(key["CiphertextBlob"]),
             key_id=str(key["KeyId"]),
+            versioned=bool(version),
         )
 
-    def open(self, sealed: Sealed, context: Mapping[str, str]) -> bytes:
-        """Decrypt what was sealed with the same ``context``.
+    def open(self, sealed: Sealed, context: Mapping[str, str], version: str = "") -> bytes:
+        """Decrypt what was sealed with the same context and version.
 
         Raises:
-            EnvelopeBroken: It was sealed with another context, or is damaged.
+            EnvelopeBroken: It was sealed with another context or version, or is damaged.
             AwsError: KMS does not give the data key.
         """
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - cold start
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - likewise
 
-        associated = _associated_data(context)
+        associated = _associated_data(context, version if sealed.versioned else "")
         try:
             return AESGCM(self._data_key(sealed, context, associated)).decrypt(
                 sealed.nonce, sealed.ciphertext, associated
             )
-        except InvalidTag:
-            detail = "The stored secret does not decrypt in this place"
-            raise EnvelopeBroken(detail) from None
+        except (InvalidTag, ValueError):  # a nonce or a key of another length
+            raise EnvelopeBroken(_BROKEN) from None
 
     def _data_key(self, sealed: Sealed, context: Mapping[str, str], associated: bytes) -> bytes:
-        held = self._keys.get((sealed.data_key, associated))
-        if held and self._clock() < held[0]:
-            return held[1]
-        answer = self._aws.kms(
-            "Decrypt",
-            {
-                "CiphertextBlob": sealed.data_key,
-                "KeyId": sealed.key_id,
-                "EncryptionContext": dict(context),
-            },
-        )
+        moment = self._clock()
+        for name in [name for name, (ends, _) in self._keys.items() if ends <= moment]:
+            del self._keys[name]
+        cached = self._keys.get((sealed.data_key, associated))
+        if cached:
+            return cached[1]
+        try:
+            answer = self._aws.kms(
+                "Decrypt",
+                {
+                    "CiphertextBlob": sealed.data_key,
+                    "KeyId": sealed.key_id,
+                    "EncryptionContext": dict(context),
+                },
+            )
+        except AwsError as refusal:
+            if refusal.aws_code in _NOT_OF_THIS_PLACE:
+                raise EnvelopeBroken(_BROKEN) from None
+            raise
         key = base64.b64decode(answer["Plaintext"])
-        if len(self._keys) >= KEYS_HELD:
+        if len(self._keys) >= CACHED_KEYS:
             self._keys.clear()
-        self._keys[sealed.data_key, associated] = (self._clock() + self._max_age, key)
+        self._keys[sealed.data_key, associated] = (moment + self._max_age, key)
         return key
 
 
-def _associated_data(context: Mapping[str, str]) -> bytes:
-    return json.dumps(dict(context), sort_keys=True, separators=(",", ":")).encode()
+def _associated_data(context: Mapping[str, str], version: str) -> bytes:
+    bound = dict(context) | ({"version": version} if version else {})
+    return json.dumps(bound, sort_keys=True, separators=(",", ":")).encode()

@@ -46,8 +46,8 @@ class Secrets:
 
     def save(self, tenant: str, name: str, value: str) -> NamedSecret:
         """Create or replace a secret."""
-        sealed = self._envelope.seal(value.encode(), _context(tenant, name))
         moment = self._clock().timestamp()
+        sealed = self._envelope.seal(value.encode(), _context(tenant, name), repr(moment))
         written: dict[str, Attribute] = {"updatedAt": moment, **sealed.attributes()}
         key: dict[str, Attribute] = {"tenant": tenant, "name": name}
         request = update(self._table, key, written)
@@ -100,10 +100,12 @@ class Secrets:
                 "ConsistentRead": True,
             },
         )
-        sealed = Sealed.of(attributes(answer["Item"])) if "Item" in answer else None
+        row = attributes(answer.get("Item", {}))
+        sealed = Sealed.of(row)
         if sealed is None:
             raise _unknown(name)
-        return self._envelope.open(sealed, _context(tenant, name)).decode()
+        version = repr(float(row["updatedAt"]))
+        return self._envelope.open(sealed, _context(tenant, name), version).decode()
 
 
 def _context(tenant: str, name: str) -> dict[str, str]:

@@ -28,6 +28,7 @@ class Webhook:
 
     Attributes:
         verification: How deliveries are verified (``integrations.signatures``); no secret in it.
+        secrets_version: Which write of the secrets this is; they open with it alone.
         rejected: How many deliveries were refused.
         last_rejection: Why the last one was, and when.
         last_failure: Why the last accepted delivery could not be understood, and when.
@@ -41,6 +42,7 @@ class Webhook:
     connection: str
     verification: Mapping[str, Json]
     sealed: Sealed | None = field(default=None, repr=False)
+    secrets_version: str = ""
     rejected: int = 0
     last_rejection: tuple[datetime, str] | None = None
     last_failure: tuple[datetime, str] | None = None
@@ -99,7 +101,9 @@ class Webhooks:
         """The webhook's secrets, decrypted."""
         if webhook.sealed is None:
             return WebhookSecrets("", "")
-        held = json.loads(self._envelope.open(webhook.sealed, webhook.context))
+        held = json.loads(
+            self._envelope.open(webhook.sealed, webhook.context, webhook.secrets_version)
+        )
         return WebhookSecrets(held["secret"], held["verifyToken"])
 
     def receive(self, webhook_id: str) -> tuple[Webhook, WebhookSecrets]:
@@ -108,14 +112,16 @@ class Webhooks:
         Raises:
             UnknownWebhook: There is none.
         """
-        held = self._cache.get(webhook_id)
-        if held and self._monotonic() < held[0]:
-            return held[1], held[2]
+        moment = self._monotonic()
+        for name in [name for name, (ends, *_) in self._cache.items() if ends <= moment]:
+            del self._cache[name]  # secrets that nobody uses are not left in memory
+        if cached := self._cache.get(webhook_id):
+            return cached[1], cached[2]
         webhook = self.get(webhook_id)
         secrets = self.secrets(webhook)
         if len(self._cache) >= CACHE_SIZE:
             self._cache.clear()
-        self._cache[webhook_id] = (self._monotonic() + CACHE_SECONDS, webhook, secrets)
+        self._cache[webhook_id] = (moment + CACHE_SECONDS, webhook, secrets)
         return webhook, secrets
 
     def save(self, webhook: Webhook, secrets: WebhookSecrets) -> None:
@@ -125,12 +131,14 @@ class Webhooks:
             WebhookIdTaken: Another connection holds the id.
         """
         plain = json.dumps({"secret": secrets.secret, "verifyToken": secrets.verify_token})
-        sealed = self._envelope.seal(plain.encode(), webhook.context)
+        version = repr(self._clock().timestamp())
+        sealed = self._envelope.seal(plain.encode(), webhook.context, version)
         written: dict[str, Attribute] = {
             "tenant": webhook.tenant,
             "provider": webhook.provider,
             "connection": webhook.connection,
             "verification": json.dumps(dict(webhook.verification)),
+            "secretsVersion": version,
             **sealed.attributes(),
         }
         try:
@@ -227,6 +235,7 @@ def _webhook(held: Mapping[str, Any]) -> Webhook:
         connection=held["connection"],
         verification=json.loads(held["verification"]),
         sealed=Sealed.of(held),
+        secrets_version=held.get("secretsVersion", ""),
         rejected=held.get("rejected", 0),
         last_rejection=_note(held.get("lastRejection")),
         last_failure=_note(held.get("lastFailure")),

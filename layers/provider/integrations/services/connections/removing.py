@@ -78,9 +78,7 @@ class ConnectionRemover:
             return False, f"Removed here; not revoked, as {sharing} uses the same account"
         if provider.revoke:
             try:
-                credentials = provider.credentials.model_validate(
-                    self._connections.open(connection)
-                )
+                credentials = self._vault.opened(provider, connection).credentials
                 provider.revoke(self._vault.call(provider, credentials))
             except IntegrationError as failure:
                 failures.append(failure)

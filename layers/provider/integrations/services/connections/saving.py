@@ -23,6 +23,7 @@ from integrations.services.ownership import Ownership
 from integrations.services.subscriptions import Subscriptions
 from integrations.services.vault import Opened, Vault
 from integrations.storage.connections import Connection, Connections
+from integrations.storage.envelope import EnvelopeBroken
 from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
 
 
@@ -151,6 +152,8 @@ class ConnectionSaver:
                 held = self._webhooks.secrets(self._webhooks.get(held_id))
             except UnknownWebhook:
                 held_id = None
+            except EnvelopeBroken:
+                held = WebhookSecrets("", "")  # what cannot be read is replaced
         webhook = Webhook(
             webhook_id=endpoint.webhook_id or held_id or secrets.token_urlsafe(24),
             tenant=tenant,
@@ -169,7 +172,7 @@ class ConnectionSaver:
         if winner is None or winner.webhook_id != webhook.webhook_id:
             self._webhooks.delete(webhook)
             return
-        kept = provider.credentials.model_validate(self._connections.open(winner))
+        kept = self._vault.opened(provider, winner).credentials
         its_webhook, its_secrets = self._webhook(winner.tenant, provider, winner.name, kept, winner)
         if its_webhook:
             self._webhooks.save(its_webhook, its_secrets)
