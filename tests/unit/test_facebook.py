@@ -26,7 +26,7 @@ from integrations.errors import (
 from integrations.models import Account, Json, now
 from integrations.outbound.client import Outbound
 from integrations.providers import registry
-from integrations.providers.base import Addresses, Call, OAuthApp, Subscription
+from integrations.providers.base import Action, Addresses, Call, OAuthApp, Subscription
 from integrations.providers.facebook.api import appsecret_proof, camel, harmless
 from integrations.providers.facebook.faults import AppRefused, Usage, fault, usage
 from integrations.providers.facebook.provider import PROVIDER, FacebookCredentials
@@ -900,6 +900,28 @@ def test_what_facebook_limits_is_the_page_or_the_app(world: World, code: int, sc
         run(call, "createPost", {"message": "hi"})
     assert info.value.scope == (page if scope else "")
     assert asked == [page]
+
+
+@pytest.mark.parametrize("action", PROVIDER.actions, ids=lambda each: each.name)
+@pytest.mark.parametrize("body", ["{}", "[]", "null", '"ok"', '{"data": {}}'])
+def test_a_success_without_what_was_asked_for_is_none(
+    world: World, action: Action, body: str
+) -> None:
+    if action.name == "call" and body.startswith("{"):
+        return  # nobody knows what any other edge answers
+    call = world.connected()
+    world.facebook.answer(body, content_type="application/json", times=5)
+    with pytest.raises(ProviderUnavailable) as caught:
+        action.run(call, action.params.model_validate(action.example))
+    writes = not action.name.startswith(("get", "list", "call"))
+    assert caught.value.outcome_unknown == writes
+
+
+@pytest.mark.parametrize("body", ["{}", '{"data": []}', "[]"])
+def test_a_test_that_learns_nothing_is_no_success(world: World, body: str) -> None:
+    world.facebook.answer(body, content_type="application/json", times=9)
+    with pytest.raises(ProviderUnavailable):
+        PROVIDER.verify(world.call())
 
 
 def test_a_full_counter_on_a_good_answer_is_no_error(world: World) -> None:

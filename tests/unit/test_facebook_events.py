@@ -197,6 +197,70 @@ def test_one_reaction_of_each_person_is_one_event() -> None:
     assert len(ids) == 2
 
 
+PHOTO = {"item": "photo", "comment_id": ..., "parent_id": ...}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({**PHOTO, "photo_id": "1"}, {**PHOTO, "photo_id": "2"}),
+        ({**PHOTO, "published": 0}, {**PHOTO, "published": 1}),
+        ({**PHOTO, "item": "video", "video_id": "1"}, {**PHOTO, "item": "video", "video_id": "2"}),
+        ({"verb": "edited", "message": "a"}, {"verb": "edited", "message": "b"}),
+        ({"verb": "edited", "edited_time": "1"}, {"verb": "edited", "edited_time": "2"}),
+        ({"verb": "edited", "photo": "https://x/1.jpg"}, {"verb": "edited", "photo": "https://x/2.jpg"}),
+        ({"item": "reaction"}, {"item": "reaction", "reaction_type": "wow"}),
+        ({"item": "reaction", "created_time": 1}, {"item": "reaction", "created_time": 2}),
+        ({"item": "reaction", "from": ..., "created_time": 1},
+         {"item": "reaction", "from": ..., "created_time": 2}),
+        ({"item": "reaction", "verb": "add"}, {"item": "reaction", "verb": "remove"}),
+        ({"item": "reaction"}, {"item": "reaction", "comment_id": ...}),
+        ({"verb": "hide"}, {"verb": "unhide"}),
+    ],
+)  # fmt: skip
+def test_what_differs_has_another_id_and_a_redelivery_the_same(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    first, second = told(feed(**one)), told(feed(**other))
+    assert len({event.id for event in first + second}) == 2
+    again = feed(**one)
+    again["entry"][0]["time"] = 1
+    assert [event.id for event in told(again)] == [event.id for event in first]
+
+
+def test_an_edit_whose_picture_is_signed_anew_is_the_same_edit() -> None:
+    ids = {
+        told(feed(verb="edited", photo=f"https://cdn.example/1.jpg?oh={signature}"))[0].id
+        for signature in ("a", "b")
+    }
+    assert len(ids) == 1
+
+
+def test_a_draft_starts_nothing_unless_it_is_wanted() -> None:
+    (draft,) = told(feed(**PHOTO, published=0))
+    assert draft.data["isPublished"] is False
+    assert not fires("facebook.post", draft.data)
+    assert fires("facebook.post", draft.data, includeUnpublished=True)
+    (post,) = told(feed(**PHOTO, published=1))
+    assert fires("facebook.post", post.data)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "message"),
+    [
+        ("café", "Un cafe\u0301, s'il vous plaît"),
+        ("indirim", "İNDİRİM!"),
+        ("❤", "❤\ufe0f so good"),
+        ("straße", "STRASSE"),
+    ],
+)
+def test_a_keyword_is_met_however_it_is_written(keyword: str, message: str) -> None:
+    (comment,) = told(feed(message=message))
+    assert fires("facebook.comment", comment.data, keyword=keyword)
+    assert fires("facebook.comment", comment.data, keywords=["nothing", keyword.upper()])
+    assert not fires("facebook.comment", comment.data, keyword="something else")
+
+
 def test_a_missing_author_is_tolerated() -> None:
     (event,) = told(feed(**{"from": ...}, message=...))
     assert event.data["from"] is None

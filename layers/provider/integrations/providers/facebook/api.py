@@ -220,14 +220,35 @@ def listing(body: Mapping[str, Json]) -> tuple[list[Json], str | None]:
     """An edge's items, and the cursor of those that follow; ``None`` at the end.
 
     https://developers.facebook.com/docs/graph-api/results
+
+    Raises:
+        ProviderUnavailable: It is no list.
     """
-    data = body.get("data")
-    items = data if isinstance(data, list) else []
+    items = body.get("data")
+    if not isinstance(items, list):
+        raise nonsense()
     match body.get("paging"):
         # The last page has a cursor too, but no ``next``.
         case {"next": str(), "cursors": {"after": str(after)}}:
             return items, after
     return items, None
+
+
+def nonsense(*, writes: bool = False) -> ProviderUnavailable:
+    """What a success without what was asked for means: of a write, that its outcome is unknown."""
+    detail = "Facebook answered with success, but not with what was asked for"
+    return ProviderUnavailable(detail, outcome_unknown=writes)
+
+
+def identified(body: dict[str, Json]) -> dict[str, Json]:
+    """A node, which always has an id.
+
+    Raises:
+        ProviderUnavailable: It has none.
+    """
+    if text(body.get("id")) is None:
+        raise nonsense()
+    return body
 
 
 def harmless(value: Json) -> Json:

@@ -40,13 +40,13 @@ def normalize(delivery: Delivery) -> list[Event]:
         return []
     events: dict[str, Event] = {}
     for entry in _dicts(entries):
-        for event in _told(entry):
+        for event in _events_of(entry):
             events.setdefault(event.id, event)
     return list(events.values())
 
 
-def _told(entry: Mapping[str, Any]) -> Iterator[Event]:
-    """What one entry tells: its changes of the feed, and its messages."""
+def _events_of(entry: Mapping[str, Any]) -> Iterator[Event]:
+    """The events of one entry: its changes of the feed, and its messages."""
     page_id = text(entry.get("id"))
     if page_id is None:
         return
@@ -57,12 +57,14 @@ def _told(entry: Mapping[str, Any]) -> Iterator[Event]:
             and isinstance(value, dict)
             and text(value.get("verb")) in VERBS
         ):
-            tell = _FEED.get(str(value.get("item")), _nothing)
-            if event := tell(page_id, value):
+            read = _FEED.get(str(value.get("item")), _nothing)
+            if event := read(page_id, value):
                 yield event
-    for told in _dicts(entry.get("messaging")):
-        for kind, tell in _MESSAGING.items():
-            if isinstance(told.get(kind), dict) and (event := tell(page_id, told)):
+    for message_event in _dicts(entry.get("messaging")):
+        for kind, read in _MESSAGING.items():
+            if isinstance(message_event.get(kind), dict) and (
+                event := read(page_id, message_event)
+            ):
                 yield event
 
 
@@ -96,6 +98,7 @@ def _post(page_id: str, value: dict[str, Json]) -> Event | None:
     data = _feed(page_id, value) | {
         "message": text(value.get("message")),
         "link": text(value.get("link")),
+        "isPublished": value.get("published") not in {0, "0"},
         "permalink": _permalink(value),
         "attachmentUrl": text(value.get("photo")) or text(value.get("video")),
     }
@@ -105,24 +108,23 @@ def _post(page_id: str, value: dict[str, Json]) -> Event | None:
 def _reaction(page_id: str, value: dict[str, Json]) -> Event | None:
     on = text(value.get("comment_id")) or text(value.get("post_id"))
     data = _feed(page_id, value)
-    match data["from"]:
-        case {"id": str(who)} if on is not None:
-            pass
-        case _:
-            # Nobody did it to nothing: it could not be told from the next one.
-            return None
+    author, at = data["from"], value.get("created_time")
+    who = author.get("id") if isinstance(author, dict) else None
+    if on is None or (who is None and at is None):
+        # Nobody did it to nothing, or nobody knows when: it could not be told from the next one.
+        return None
     kind = text(value.get("reaction_type")) or "like"
-    parts = ("reaction", page_id, on, who, kind, value.get("verb"), value.get("created_time"))
+    parts = ("reaction", page_id, on, who, kind, value.get("verb"), at)
     data |= {"commentId": text(value.get("comment_id")), "reactionType": kind}
     return Event("facebook.reaction", ":".join(map(str, parts)), page_id, data)
 
 
-def _message(page_id: str, told: dict[str, Json]) -> Event | None:
-    message = told["message"]
+def _message(page_id: str, message_event: dict[str, Json]) -> Event | None:
+    message = message_event["message"]
     mid = text(message.get("mid")) if isinstance(message, dict) else None
     if not isinstance(message, dict) or mid is None:
         return None
-    data = _messaging(page_id, told) | {
+    data = _messaging(page_id, message_event) | {
         "mid": mid,
         "text": text(message.get("text")),
         "attachments": [
@@ -136,14 +138,14 @@ def _message(page_id: str, told: dict[str, Json]) -> Event | None:
     return Event("facebook.message", f"message:{page_id}:{mid}", page_id, data)
 
 
-def _postback(page_id: str, told: dict[str, Json]) -> Event | None:
-    postback = told["postback"]
-    data = _messaging(page_id, told)
+def _postback(page_id: str, message_event: dict[str, Json]) -> Event | None:
+    postback = message_event["postback"]
+    data = _messaging(page_id, message_event)
     if not isinstance(postback, dict) or data["senderId"] is None:
         return None
     mid, payload = text(postback.get("mid")), text(postback.get("payload"))
     # Older subscriptions send no mid; nobody presses one button twice in a millisecond.
-    same = mid or f"{data['senderId']}:{told.get('timestamp')}:{payload}"
+    same = mid or f"{data['senderId']}:{message_event.get('timestamp')}:{payload}"
     data |= {
         "mid": mid,
         "title": text(postback.get("title")),
@@ -184,34 +186,42 @@ def _feed(page_id: str, value: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def _messaging(page_id: str, told: Mapping[str, Json]) -> dict[str, Json]:
+def _messaging(page_id: str, message_event: Mapping[str, Json]) -> dict[str, Json]:
     """What all of Messenger's events have."""
-    sender, recipient = _inner(told, "sender", "id"), _inner(told, "recipient", "id")
+    sender, recipient = (
+        _inner(message_event, "sender", "id"),
+        _inner(message_event, "recipient", "id"),
+    )
     return {
         "pageId": page_id,
         "senderId": sender,
         "recipientId": recipient,
         "from": {"id": sender, "name": None},
         "isOwn": sender == page_id,
-        "createdTime": _time(told.get("timestamp")),
-        "raw": dict(told),
+        "createdTime": _time(message_event.get("timestamp")),
+        "raw": dict(message_event),
     }
 
 
 def _event_id(kind: str, page_id: str, object_id: str, value: Mapping[str, Json]) -> str:
-    """The same for each telling of one change.
+    """The same for each delivery of one change, and another for each other change.
 
-    A thing is added and removed once; all else can happen again, so its time counts. The time of
-    the notification does not: a redelivery has another.
+    A thing is added and removed once, but for the photos and videos of one post, and a draft that
+    is published later. All else can happen again, so its times count; the time of the notification
+    does not: a redelivery has another.
     """
     verb = str(value.get("verb"))
     parts = [kind, page_id, object_id, verb]
+    distinguishing = ("photo_id", "video_id", "published")
+    parts += [f"{name}={value[name]}" for name in distinguishing if value.get(name, 1) != 1]
     if verb not in {"add", "remove"}:
-        parts.append(str(value.get("created_time")))
+        parts += [str(value.get("created_time")), str(value.get("edited_time") or "")]
     if verb in {"edit", "edited", "update"}:
-        # Facebook repeats the comment's own time here: only the text tells two edits apart.
-        text = f"{value.get('message')}{value.get('photo')}{value.get('video')}"
-        parts.append(sha256(text.encode()).hexdigest()[:16])
+        # Facebook repeats the comment's own time here: only what it says tells two edits apart. The
+        # addresses of its pictures are signed anew each time.
+        pictures = (str(value.get(name)).partition("?")[0] for name in ("photo", "video"))
+        content = "\n".join((str(value.get("message")), *pictures))
+        parts.append(sha256(content.encode()).hexdigest()[:16])
     return ":".join(parts)
 
 

@@ -23,7 +23,15 @@ from integrations.errors import (
 )
 from integrations.models import Account, Json, now, rfc3339
 from integrations.providers.base import Call, Credentials, OAuthApp, Verified
-from integrations.providers.facebook.api import Graph, harmless, moment, text, texts
+from integrations.providers.facebook.api import (
+    Graph,
+    harmless,
+    identified,
+    moment,
+    nonsense,
+    text,
+    texts,
+)
 from integrations.providers.facebook.faults import AppRefused
 
 MAX_PAGES = 500
@@ -178,7 +186,7 @@ def _inspect(graph: Graph, token: SecretStr, dead: type[CredentialsRejected]) ->
         case dict(facts):
             pass
         case _:
-            facts = {}
+            raise nonsense()
     owner = text(facts.get("app_id"))
     if owner is not None and owner != graph.app.client_id:
         name = text(facts.get("application")) or "another app"
@@ -205,7 +213,7 @@ def _dead(error: Json, dead: type[CredentialsRejected]) -> CredentialsRejected:
 
 
 def _own_page(graph: Graph, token: SecretStr) -> tuple[PageGrant, ...]:
-    page = graph.get("me", token, {"fields": "id,name"})
+    page = identified(graph.get("me", token, {"fields": "id,name"}))
     return (PageGrant(id=str(page["id"]), name=str(page.get("name", "")), access_token=token),)
 
 

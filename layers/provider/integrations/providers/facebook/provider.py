@@ -30,7 +30,7 @@ from integrations.providers.base import (
     Verified,
 )
 from integrations.providers.facebook.actions import ACTIONS
-from integrations.providers.facebook.api import Graph, listing, text, texts
+from integrations.providers.facebook.api import Graph, identified, listing, text, texts
 from integrations.providers.facebook.events import normalize
 from integrations.providers.facebook.grant import (
     Grant,
@@ -98,7 +98,7 @@ def verify(call: Call[FacebookCredentials]) -> Verified[FacebookCredentials]:
     graph = graph_of(call)
     blank = {name: field.default for name, field in Grant.model_fields.items()}
     if given.access_token is None:
-        app = graph.get(given.app_id, graph.app_token, {"fields": "id,name"})
+        app = identified(graph.get(given.app_id, graph.app_token, {"fields": "id,name"}))
         name = text(app.get("name")) or given.app_id
         return Verified(
             account=Account(given.app_id, name, {"appId": given.app_id, "pages": []}),

@@ -76,6 +76,20 @@ class WordFilters(FeedFilters):
         return super().passes(data) and (not words or _contains(data.get("message"), words))
 
 
+class PostFilters(WordFilters):
+    """Filters of ``facebook.post``."""
+
+    include_unpublished: bool = Field(
+        default=False, description="Also drafts, planned posts and advertisements."
+    )
+
+    @override
+    def passes(self, data: Mapping[str, Json]) -> bool:
+        return super().passes(data) and (
+            self.include_unpublished or data.get("isPublished") is not False
+        )
+
+
 class CommentFilters(WordFilters):
     """Filters of ``facebook.comment``."""
 
@@ -195,7 +209,7 @@ TRIGGERS = (
     Trigger(
         type="facebook.post",
         title="Something is posted on the page",
-        filters=WordFilters,
+        filters=PostFilters,
         matches=_matches,
         example={
             **_WHO,
@@ -204,6 +218,7 @@ TRIGGERS = (
             "verb": "add",
             "message": "I loved the cake!",
             "link": None,
+            "isPublished": True,
             "permalink": None,
             "attachmentUrl": None,
         },

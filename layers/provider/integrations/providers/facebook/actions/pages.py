@@ -13,10 +13,12 @@ from integrations.providers.facebook.actions.params import (
     FieldList,
     PageParams,
     answer,
+    done,
     listed,
     read,
     write,
 )
+from integrations.providers.facebook.api import identified
 from integrations.providers.facebook.grant import (
     Grant,
     graph_of,
@@ -44,7 +46,7 @@ def list_pages(call: Call[Grant], params: ListPagesParams) -> Json:
     if grant.token_type == "PAGE":  # noqa: S105
         page = page_of(grant, None)
         body = graph.get(page.id, page.access_token, {"fields": "id,name,category"})
-        return {"items": [answer(body)]}
+        return {"items": [answer(identified(body))]}
     # "fields" also keeps Facebook from sending the pages' tokens.
     fields = {"fields": "id,name,category,tasks", "limit": params.limit, "after": params.after}
     return listed(graph.get("me/accounts", user_token(grant), fields))
@@ -121,7 +123,7 @@ SUBSCRIBE_PAGE = Action(
 def unsubscribe_page(call: Call[Grant], params: PageParams) -> Json:
     """Stop a page's webhooks to the app."""
     page = page_of(call.credentials, params.page_id)
-    return answer(graph_of(call).delete(f"{page.id}/subscribed_apps", page.access_token))
+    return done(graph_of(call).delete(f"{page.id}/subscribed_apps", page.access_token))
 
 
 UNSUBSCRIBE_PAGE = Action(

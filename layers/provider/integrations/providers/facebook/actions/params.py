@@ -12,7 +12,7 @@ from pydantic import Field
 
 from integrations.models import Json
 from integrations.providers.base import Call, Params
-from integrations.providers.facebook.api import camel, harmless, listing
+from integrations.providers.facebook.api import camel, harmless, identified, listing, nonsense
 from integrations.providers.facebook.grant import (
     Grant,
     PageId,
@@ -56,6 +56,20 @@ def answer(body: Mapping[str, Json]) -> Json:
     return camel(found)
 
 
+_DONE = frozenset({"id", "post_id", "message_id", "recipient_id"})
+
+
+def done(body: Mapping[str, Json]) -> Json:
+    """What a write answers with: the id of what was made, or that it was done.
+
+    Raises:
+        ProviderUnavailable: Facebook says neither; the outcome is unknown.
+    """
+    if not _DONE & body.keys() and body.get("success") not in (True, "true"):
+        raise nonsense(writes=True)
+    return answer(body)
+
+
 def listed(body: Mapping[str, Json]) -> Json:
     """A list's answer: ``{items, after?}``."""
     items, after = listing(body)
@@ -66,7 +80,8 @@ def listed(body: Mapping[str, Json]) -> Json:
 def read(call: Call[Grant], page_id: str | None, object_id: str, fields: Iterable[str]) -> Json:
     """One node, read as the page."""
     token = page_of(call.credentials, page_id, object_id).access_token
-    return answer(graph_of(call).get(object_id, token, {"fields": ",".join(fields)}))
+    body = graph_of(call).get(object_id, token, {"fields": ",".join(fields)})
+    return answer(identified(body))
 
 
 def write(
@@ -74,13 +89,13 @@ def write(
 ) -> Json:
     """One change to an object, made as the page."""
     token = page_of(call.credentials, page_id, object_id).access_token
-    return answer(graph_of(call).post(f"{object_id}{edge}", token, fields))
+    return done(graph_of(call).post(f"{object_id}{edge}", token, fields))
 
 
 def remove(call: Call[Grant], page_id: str | None, object_id: str) -> Json:
     """Delete an object, as the page."""
     token = page_of(call.credentials, page_id, object_id).access_token
-    return answer(graph_of(call).delete(object_id, token))
+    return done(graph_of(call).delete(object_id, token))
 
 
 COMMENT: dict[str, Json] = {"commentId": "122100000000000001_987654321"}

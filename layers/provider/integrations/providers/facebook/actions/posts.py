@@ -18,7 +18,7 @@ from integrations.providers.facebook.actions.params import (
     FieldList,
     ListParams,
     PageParams,
-    answer,
+    done,
     listed,
     read,
     remove,
@@ -196,7 +196,7 @@ def create_photo_post(call: Call[Grant], params: CreatePhotoPostParams) -> Json:
         files = {"source": (params.file_name, params.content(), content_type)}
     graph = graph_of(call)
     sending = fields | params.publication()
-    return answer(graph.post(f"{page.id}/photos", page.access_token, sending, files))
+    return done(graph.post(f"{page.id}/photos", page.access_token, sending, files))
 
 
 CREATE_PHOTO_POST = Action(
