@@ -1,5 +1,6 @@
 """POST /api/integrations/{providerId}/actions/{action}."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from tests.backend import Answer, Backend, body_of
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.google import FakeGoogle
 from tests.fakes.receiver import Receiver, Reply
+from tests.fakes.smtp import MailServer
 from tests.fakes.telegram import Failure, TelegramServer, bad_gateway, refusal, too_many
 
 
@@ -238,3 +240,54 @@ def test_a_page_replies_to_a_comment(backend: Backend, facebook: FacebookStandIn
     )
     assert answer.status == 200, answer
     assert any(each["message"] == "2 EUR" for each in facebook.comments.values())
+
+
+# -- A mailbox with OAuth --------------------------------------------------------------------
+
+MAIL = {"to": "ann@example.com", "subject": "Hello", "text": "Hi!"}
+
+
+def token(value: str, **more: Any) -> Reply:
+    body = json.dumps({"access_token": value, "expires_in": 60, **more}).encode()
+    return Reply(body=body, headers={"content-type": "application/json"})
+
+
+def test_a_mailboxs_token_is_renewed_when_it_is_used(backend: Backend) -> None:
+    tokens = {"shop@example.com": "a-1"}
+    with MailServer("none", tokens=tokens) as server, Receiver() as issuer:
+        issuer.reply(token("a-1", refresh_token="r-2"), token("a-2"))
+        backend.save(
+            "email",
+            {
+                "host": "127.0.0.1",
+                "port": server.port,
+                "user": "shop@example.com",
+                "refreshToken": "r-1",
+                "clientId": "app",
+                "tokenUrl": issuer.url("/token"),
+                "secure": "none",
+            },
+        )
+        tokens["shop@example.com"] = "a-2"
+        answer = act(backend, "sendEmail", MAIL, provider="email")
+        assert answer.status == 200, answer.json
+        assert answer.json["result"]["accepted"] == ["ann@example.com"]
+        # The refresh token that came with the first access token was used for the second.
+        assert [b"r-1" in each.body for each in issuer.received] == [True, False]
+        gone = Reply(status=400, body=b'{"error": "invalid_grant"}')
+        issuer.reply(gone)
+        refused = act(backend, "sendEmail", MAIL, provider="email")
+        assert (refused.status, refused.code) == (422, "needs_reauth")
+    shown = backend.call("GET", "/api/integrations/email/credentials").json
+    assert shown["status"] == "needs_reauth"
+
+
+def test_a_wrong_password_is_told_in_the_servers_words_and_asked_once(backend: Backend) -> None:
+    users = {"shop@example.com": "right"}
+    with MailServer("none", users=users) as server:
+        given = {"host": "127.0.0.1", "port": server.port, "secure": "none"}
+        backend.save("email", given | {"user": "shop@example.com", "pass": "right"})
+        users["shop@example.com"] = "other"
+        refused = act(backend, "sendEmail", MAIL, provider="email")
+        assert "535" in refused.json["detail"]
+        assert len([each for each in server.attempts if not each[2]]) == 1

@@ -338,6 +338,7 @@ class Provider:
         expires_at: When the credentials at hand stop working unless refreshed; ``None`` for never.
         refresh: Makes fresh credentials of old ones. Raises ``NeedsReauthentication`` where only
             a person can help, ``ProviderUnavailable`` where it is worth another try.
+        can_refresh: Whether these credentials can be refreshed; ``None`` where all can.
         revoke: Revokes the credentials at the provider; idempotent.
         stack_credentials: The stack's app-level secrets → the credentials for tenants that have
             none of their own; ``None`` where the stack has none either.
@@ -354,6 +355,7 @@ class Provider:
     oauth: OAuth | None = None
     expires_at: Callable[[Any], datetime | None] | None = None
     refresh: Callable[[Call[Any]], Credentials] | None = None
+    can_refresh: Callable[[Any], bool] | None = None
     revoke: Callable[[Call[Any]], None] | None = None
     stack_credentials: Callable[[Mapping[str, str]], Credentials | None] | None = None
 

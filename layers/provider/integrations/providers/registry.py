@@ -46,7 +46,7 @@ ENTRIES: Mapping[str, Entry] = {
     "facebook_oauth": Entry(
         "facebook.login", "facebook", refreshable=True, shared_webhook="facebook.app_webhook"
     ),
-    "email": Entry("email.provider"),
+    "email": Entry("email.provider", refreshable=True),
     "webhook": Entry("webhook.provider"),
 }
 """Provider id → what is known of it. A new provider is a module, or a package of modules, and one

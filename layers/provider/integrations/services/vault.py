@@ -292,11 +292,7 @@ class Vault:
             raise ConnectionPaused(detail, scope=scope, retry_after=wait)
 
     def _is_final(self, opened: Opened, refusal: CredentialsRejected) -> bool:
-        return (
-            opened.provider.refresh is None
-            or opened.connection is None
-            or isinstance(refusal, NeedsReauthentication)
-        )
+        return not _can_refresh(opened) or isinstance(refusal, NeedsReauthentication)
 
     def _found(self, tenant: str, provider_id: str, name: str) -> Opened:
         """The credentials as they are kept."""
@@ -353,7 +349,7 @@ class Vault:
             refused: The provider does not take them, whatever their time says.
         """
         provider, connection = opened.provider, opened.connection
-        if provider.refresh is None or connection is None:
+        if connection is None or not _can_refresh(opened):
             return opened
         if not refused and self._lasts(opened, ahead):
             return opened
@@ -421,6 +417,13 @@ class Vault:
     def next_check(self, *, soon: bool = False) -> datetime:
         """When the schedule should look again: tomorrow, or ``soon`` where nothing was learnt."""
         return self._clock() + (CHECK_SOON if soon else CHECK_EVERY)
+
+
+def _can_refresh(opened: Opened) -> bool:
+    provider = opened.provider
+    if provider.refresh is None or opened.connection is None:
+        return False
+    return provider.can_refresh is None or provider.can_refresh(opened.credentials)
 
 
 def _reason(connection: Connection) -> str:

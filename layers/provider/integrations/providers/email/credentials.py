@@ -4,9 +4,11 @@ import re
 from collections.abc import Mapping
 from email.headerregistry import Address
 from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BeforeValidator,
     Field,
     SecretStr,
@@ -24,6 +26,12 @@ from integrations.providers.email.addresses import is_mailbox, mailboxes
 
 _DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _TLS_PORTS = frozenset({465, 2465})
+_TOKEN_URLS = {
+    "smtp.gmail.com": "https://oauth2.googleapis.com/token",
+    "smtp.office365.com": "https://login.microsoftonline.com/common/oauth2/v2.0/token",
+    "smtp-mail.outlook.com": "https://login.microsoftonline.com/common/oauth2/v2.0/token",
+}
+
 type Security = Literal["tls", "starttls", "none"]
 
 
@@ -42,6 +50,15 @@ def _is_host(value: str) -> str:
     return value
 
 
+def _is_token_url(value: str | None) -> str | None:
+    parts = urlsplit(value or "")
+    # The guard refuses this machine everywhere but on the local platform.
+    local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1"}
+    if value is not None and not (local or (parts.scheme == "https" and parts.hostname)):
+        raise ValueError("must be an https address")
+    return value
+
+
 def _is_domain(value: str | None) -> str | None:
     if value is not None and not _DOMAIN.fullmatch(to_ascii(value)):
         raise ValueError("must be a domain, such as mail.example.com")
@@ -49,7 +66,27 @@ def _is_domain(value: str | None) -> str | None:
 
 
 class EmailCredentials(Credentials):
-    """A mail server and an account there."""
+    """A mail server and an account there: with a password, or with OAuth 2.0 (XOAUTH2).
+
+    With OAuth, give ``user``, ``clientId``, ``clientSecret`` and ``refreshToken``; access tokens
+    are got and renewed with them. An ``accessToken`` alone works too, for the hour that it lives.
+
+    Gmail: in a project of the Google Cloud console, make an OAuth client of the type "Web
+    application" (https://console.cloud.google.com/auth/clients), set the consent screen to "In
+    production" (a refresh token of a project in testing ends after seven days), and let the
+    mailbox's owner agree to the scope ``https://mail.google.com/`` with ``access_type=offline`` and
+    ``prompt=consent``; the code is exchanged at ``https://oauth2.googleapis.com/token``. Server
+    ``smtp.gmail.com``, port 465 or 587.
+
+    Microsoft 365 and Outlook.com: register an application in Microsoft Entra
+    (https://entra.microsoft.com), add the delegated permissions ``SMTP.Send`` of Office 365
+    Exchange Online and ``offline_access``, make a client secret, and let the mailbox's owner agree
+    to the scope ``https://outlook.office.com/SMTP.Send offline_access``; the code is exchanged at
+    ``https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token``, which is ``tokenUrl`` where
+    the app is for one tenant. Authenticated SMTP must be on for the mailbox
+    (https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission).
+    Server ``smtp.office365.com`` (``smtp-mail.outlook.com`` for Outlook.com), port 587.
+    """
 
     sender_is_fixed: ClassVar[bool] = False
 
@@ -80,9 +117,55 @@ class EmailCredentials(Credentials):
             max_length=8192,
         ),
     ] = None
+    refresh_token: Annotated[
+        SecretStr | None,
+        Field(
+            title="Refresh token",
+            description="Renews the access token; needs a client ID.",
+            max_length=8192,
+        ),
+    ] = None
+    client_id: Annotated[
+        str | None,
+        Field(
+            title="Client ID",
+            description="Of the app that the refresh token was given to.",
+            max_length=512,
+        ),
+    ] = None
+    client_secret: Annotated[
+        SecretStr | None,
+        Field(title="Client secret", description="Of that app, if it has one.", max_length=512),
+    ] = None
+    token_url: Annotated[
+        str | None,
+        Field(
+            title="Token address",
+            description="Where the issuer renews tokens; known for Gmail, Microsoft 365 and "
+            "Outlook.com.",
+            max_length=2048,
+        ),
+        BeforeValidator(lambda value: value or None),
+        AfterValidator(_is_token_url),
+    ] = None
+    scope: Annotated[
+        str | None,
+        Field(
+            title="Scope",
+            description="Sent with each renewal; empty for that of the refresh token.",
+            max_length=1024,
+        ),
+    ] = None
+    expires_at: Annotated[
+        AwareDatetime | None,
+        Field(
+            title="Access token's end",
+            description="Set by each renewal; give it only with an access token that you have got.",
+        ),
+    ] = None
     auth: Annotated[
         Literal["login", "xoauth2"] | None,
-        Field(title="Login", description="Empty: xoauth2 where there is an access token."),
+        Field(title="Login", description="Empty: xoauth2 where there is a token."),
     ] = None
     from_: Annotated[
         str | None,
@@ -129,7 +212,16 @@ class EmailCredentials(Credentials):
     @property
     def mechanism(self) -> Literal["login", "xoauth2"]:
         """How to log in."""
-        return self.auth or ("xoauth2" if self.access_token else "login")
+        return self.auth or ("xoauth2" if self._has_token else "login")
+
+    @property
+    def _has_token(self) -> bool:
+        return bool(self.access_token or self.refresh_token)
+
+    @property
+    def token_address(self) -> str | None:
+        """Where access tokens are renewed."""
+        return self.token_url or _TOKEN_URLS.get(self.host.lower())
 
     @property
     def sender(self) -> Address:
@@ -138,9 +230,13 @@ class EmailCredentials(Credentials):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.mechanism == "xoauth2" and not (self.user and self.access_token):
-            missing = "user" if not self.user else "accessToken"
-            raise mistakes.at((missing, "is required for xoauth2"))
+        if self.mechanism == "xoauth2" and not (self.user and self._has_token):
+            if not self.user:
+                raise mistakes.at(("user", "is required for xoauth2"))
+            raise mistakes.at(("accessToken", "is required for xoauth2, or a refreshToken"))
+        if self.refresh_token and not (self.client_id and self.token_address):
+            missing = "tokenUrl" if self.client_id else "clientId"
+            raise mistakes.at((missing, "is required with a refreshToken"))
         if self.mechanism == "login" and bool(self.user) != bool(self.password):
             missing = "pass" if self.user else "user"
             told = "user and pass go together; leave both out where no login is needed"

@@ -8,8 +8,11 @@ The account is in ``credentials``, the conversation in ``api``, what a message i
 ``params``, how it is written in ``message``.
 """
 
-from integrations.models import Account, Json
+from dataclasses import replace
+
+from integrations.models import Account, Json, now
 from integrations.providers.base import Action, Call, Provider, Verified
+from integrations.providers.email import login
 from integrations.providers.email.actions import send_email
 from integrations.providers.email.api import conversation
 from integrations.providers.email.credentials import EmailCredentials, from_settings
@@ -25,6 +28,10 @@ def verify(call: Call[EmailCredentials]) -> Verified[EmailCredentials]:
         RequestRejected: It cannot be used as the credentials say (no TLS, no login, certificate).
         ProviderUnavailable: It cannot be reached, or asks to come back later.
     """
+    renewed = None
+    if call.credentials.refresh_token and not _is_fresh(call.credentials):
+        renewed = login.refresh(call)
+        call = replace(call, credentials=renewed)
     credentials = call.credentials
     with conversation(call) as (smtp, _):
         smtp.command("NOOP")
@@ -42,7 +49,12 @@ def verify(call: Call[EmailCredentials]) -> Verified[EmailCredentials]:
     )
     who = f" as {credentials.user}" if credentials.user else " without a login"
     message = f"Connected to {credentials.host}{who}, sending from {sender.addr_spec}"
-    return Verified(account=account, message=message)
+    return Verified(account=account, message=message, credentials=renewed)
+
+
+def _is_fresh(credentials: EmailCredentials) -> bool:
+    ends = credentials.expires_at
+    return credentials.access_token is not None and (ends is None or ends > now())
 
 
 PROVIDER = Provider(
@@ -65,5 +77,8 @@ PROVIDER = Provider(
             },
         ),
     ),
+    expires_at=login.expires_at,
+    refresh=login.refresh,
+    can_refresh=login.can_refresh,
     stack_credentials=from_settings,
 )
