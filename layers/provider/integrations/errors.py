@@ -141,8 +141,14 @@ class UnknownStep(NotFound):
     code = "unknown_step"
 
 
+class UnknownFile(NotFound):
+    """The tenant has no file with this id, or its time is up."""
+
+    code = "unknown_file"
+
+
 class ValueGone(NotFound):
-    """A trigger, an output or a file is no longer stored."""
+    """A trigger or an output is no longer stored."""
 
     code = "value_gone"
 

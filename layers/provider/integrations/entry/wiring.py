@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from integrations.storage.connections import Connections
     from integrations.storage.events import Events
     from integrations.storage.executions import Executions
+    from integrations.storage.files import Files
     from integrations.storage.handshakes import Handshakes
     from integrations.storage.jobs import Jobs
     from integrations.storage.objects import Objects
@@ -243,6 +244,14 @@ def jobs_queue() -> Queue:
     return Queue(aws(), settings.resource("JOBS_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET"))
 
 
+@cache
+def files() -> Files:
+    """The files that steps hand on."""
+    from integrations.storage.files import Files
+
+    return Files(objects())
+
+
 # -- the services ----------------------------------------------------------------------------
 
 
@@ -422,7 +431,7 @@ def execution_service() -> ExecutionService:
     from integrations.services.executions import ExecutionService  # noqa: PLC0415 - cold start
 
     return ExecutionService(
-        executions(), workflows(), executions_queue(), objects(), events=event_log
+        executions(), workflows(), executions_queue(), objects(), files(), events=event_log
     )
 
 
@@ -431,7 +440,7 @@ def runner() -> Runner:
     """The running of executions."""
     from integrations.services.runner import Runner  # noqa: PLC0415 - cold start
 
-    return Runner(executions(), workflows(), execution_service(), vault)
+    return Runner(executions(), workflows(), execution_service(), vault, files())
 
 
 @cache

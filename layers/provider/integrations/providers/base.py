@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic.alias_generators import to_camel
@@ -145,6 +145,10 @@ class Http(Protocol):
         ...
 
 
+MAX_ANSWERED_FILE: Final = 4 * 1024 * 1024
+"""A file in an answer: as base64 it must fit the 6 MB that a Lambda answers with."""
+
+
 def _goes_on(scope: str) -> None:
     """Let everything through."""
     del scope
@@ -163,6 +167,8 @@ class Call[C: Credentials]:
             headers and ids that let a receiver recognise a repeat (``webhook-id``, ``Message-ID``).
         hops: How many executions led to this one (loop protection of ``webhook.send``).
         allow_loopback: True on the local platform alone; for what does not go through ``http``.
+        max_file: The most bytes of a file in the result. A workflow stores files apart and takes
+            large ones; an action that is run by itself hands its file on in its answer.
         check_pause: Asked before a request, with the scope of the limit that the request counts
             against (see ``RateLimited``): raises ``ConnectionPaused`` where the provider asked for
             patience there. What rests as a whole is not called at all.
@@ -175,6 +181,7 @@ class Call[C: Credentials]:
     idempotency_key: str | None = None
     hops: int = 0
     allow_loopback: bool = False
+    max_file: int = MAX_ANSWERED_FILE
     check_pause: Callable[[str], None] = _goes_on
 
 

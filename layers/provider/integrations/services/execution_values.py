@@ -6,6 +6,7 @@ from typing import Final, Protocol, cast
 
 from integrations.errors import NotFound, UnknownExecution, ValueGone
 from integrations.models import Event, Json
+from integrations.services.files import LARGE_BASE64, StepFiles
 from integrations.storage import journal
 from integrations.storage.executions import Executions, StoredExecution
 from integrations.storage.objects import Objects
@@ -32,6 +33,7 @@ class ExecutionValues:
 
     Args:
         executions, objects: The table and the bucket.
+        files: Takes the files out of an event that are too large for a template.
         events: The event log, made on first use.
         execution: Whose values.
     """
@@ -40,11 +42,13 @@ class ExecutionValues:
         self,
         executions: Executions,
         objects: Objects,
+        files: StepFiles,
         events: Callable[[], Events] | None,
         execution: StoredExecution,
     ) -> None:
         self._executions = executions
         self._objects = objects
+        self._files = files
         self._events = events
         self._execution = execution
 
@@ -84,7 +88,7 @@ class ExecutionValues:
             event = self._events().event(self._execution.tenant, event_id, int(index))
         except NotFound:
             raise ValueGone("Its event is no longer stored") from None
-        return cast("Json", event.data)
+        return self._files.stored(cast("Json", event.data), over=LARGE_BASE64)
 
     def _path(self, name: str) -> str:
         tenant = hashlib.sha256(self._execution.tenant.encode()).hexdigest()[:32]

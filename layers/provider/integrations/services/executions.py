@@ -15,7 +15,9 @@ from integrations.errors import (
 )
 from integrations.models import Json, now, rfc3339
 from integrations.services.execution_values import Events, ExecutionValues, event_key
+from integrations.services.files import StepFiles
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
+from integrations.storage.files import Files
 from integrations.storage.objects import Objects
 from integrations.storage.paging import decode_token, encode_token
 from integrations.storage.queues import Message, Queue
@@ -92,6 +94,7 @@ class ExecutionService:
         executions, workflows: The tables.
         queue: Where executions wait for a runner.
         objects: The bucket for large values.
+        files: The files that steps hand on.
         events: The event log, made on first use; ``None`` where there is none.
         clock: The present moment.
     """
@@ -102,6 +105,7 @@ class ExecutionService:
         workflows: Workflows,
         queue: Queue,
         objects: Objects,
+        files: Files,
         *,
         events: Callable[[], Events] | None = None,
         clock: Callable[[], datetime] = now,
@@ -110,12 +114,14 @@ class ExecutionService:
         self._workflows = workflows
         self._queue = queue
         self._objects = objects
+        self._files = files
         self._events = events
         self.clock = clock
 
     def values(self, execution: StoredExecution) -> ExecutionValues:
         """Where the large values of an execution are."""
-        return ExecutionValues(self._executions, self._objects, self._events, execution)
+        files = StepFiles(self._files, execution.tenant)
+        return ExecutionValues(self._executions, self._objects, files, self._events, execution)
 
     # -- starting ----------------------------------------------------------------------------
 
@@ -275,12 +281,10 @@ class ExecutionService:
         stored = self._executions.get(tenant, execution_id)
         state = cast("Execution", stored.state)
         trigger = state["trigger"]
-        if trigger["stored"] and trigger["stored"]["bytes"] <= SHOWN_TRIGGER_BYTES:
+        if trigger["stored"]:
             with suppress(ValueGone):  # the event's time is up before the execution's
-                trigger["data"] = self._trigger_data(stored)
-        elif trigger["stored"] and trigger["data"] is None:
-            length = trigger["stored"]["bytes"]
-            trigger["data"] = {"truncated": True, "bytes": length, "preview": ""}
+                text = encoded(data := self._trigger_data(stored))
+                trigger["data"] = data if len(text) <= SHOWN_TRIGGER_BYTES else mark(text)
         return state
 
     def step_output(

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -22,8 +23,10 @@ from integrations.services.executions import (
     message_of,
     stored_from,
 )
+from integrations.services.files import MAX_FILES_BYTES, StepFiles
 from integrations.storage.aws import AwsError
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
+from integrations.storage.files import Files
 from integrations.storage.workflows import Workflows
 from integrations.workflows import engine, lifecycle
 from integrations.workflows.outcomes import OutOfTime, RetryAfter, StepCall
@@ -57,6 +60,7 @@ class Runner:
         executions, workflows: The tables.
         service: Knows where executions' values are, and the queue.
         vault: The use of credentials.
+        files: The files that steps hand on.
     """
 
     def __init__(
@@ -65,11 +69,13 @@ class Runner:
         workflows: Workflows,
         service: ExecutionService,
         vault: "Callable[[], Vault]",
+        files: Files,
     ) -> None:
         self._executions = executions
         self._workflows = workflows
         self._service = service
         self._vault = vault
+        self._files = files
         self._clock = service.clock
 
     def run(self, tenant: str, execution_id: str, time_left: timedelta) -> None:
@@ -192,13 +198,15 @@ class Runner:
 
         provider_id, _, name = call.action.partition(".")
         action = registry.get(provider_id).action(name)
-        params = params_of(provider_id, action, call.params, rendered=True)
+        files = StepFiles(self._files, tenant)
         try:
+            given = files.fetched(call.params)
+            params = params_of(provider_id, action, given, rendered=True)
             result: Json = self._vault().use(
                 tenant,
                 provider_id,
                 call.connection,
-                lambda outward: action.run(outward, params),
+                lambda outward: action.run(replace(outward, max_file=MAX_FILES_BYTES), params),
                 idempotency_key=call.idempotency_key,
                 hops=call.hops,
             )
@@ -210,7 +218,11 @@ class Runner:
         except Exception:
             _log.exception("%s failed in an unforeseen way", call.action)
             raise
-        return result
+        try:
+            return files.stored(result)
+        except AwsError as failure:
+            detail = f"The step's file could not be stored: {failure.aws_code}"
+            raise ProviderUnavailable(detail, outcome_unknown=True) from failure
 
     # -- after a crash -----------------------------------------------------------------------
 

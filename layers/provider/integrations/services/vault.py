@@ -118,9 +118,7 @@ class Vault:
         hops: int = 0,
     ) -> Call[Any]:
         """What a provider's function is given; ``connection`` knows which of its calls rest."""
-        check = {"check_pause": partial(self._check_pause, connection)} if connection else {}
-        return Call(
-            **check,
+        call = Call(
             credentials=credentials,
             http=self._http(),
             addresses=self._addresses,
@@ -129,6 +127,9 @@ class Vault:
             hops=hops,
             allow_loopback=self._allow_loopback,
         )
+        if connection is None:
+            return call
+        return replace(call, check_pause=partial(self._check_pause, connection))
 
     def app(self, provider: Provider) -> OAuthApp:
         """The stack's OAuth client at a provider.

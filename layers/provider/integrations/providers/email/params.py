@@ -19,7 +19,7 @@ from integrations.providers.email.addresses import CONTROL, are_mailboxes, is_ma
 from integrations.providers.email.media_types import media_type_of
 
 MAX_RECIPIENTS = 100
-MAX_ATTACHMENTS = 15 * 1024 * 1024
+MAX_ATTACHMENTS = 25 * 1024 * 1024
 """Bytes of all attachments together; base64 makes them a third more on the way."""
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,76}")
 SET_BY_US = frozenset({

@@ -29,9 +29,6 @@ from integrations.providers.base import Call, Http, Response
 type Part = tuple[str, bytes, str]
 """A file of a multipart body: its name, its bytes, its content type."""
 
-MAX_DOWNLOAD = 4 * 1024 * 1024
-"""The most that `download` hands on: as base64 it must fit a Lambda's answer of 6 MB."""
-
 _GATEWAY_TIMEOUT = 504
 _LONGEST_DESCRIPTION = 500
 _SHORTEST_SECRET = 8
@@ -162,7 +159,7 @@ def invoke(
                 raise
 
 
-def download(bot: Bot, path: str) -> Response:
+def download(bot: Bot, path: str, limit: int) -> Response:
     """The content of a file, by the ``file_path`` that getFile gave.
 
     https://core.telegram.org/bots/api#file
@@ -170,7 +167,7 @@ def download(bot: Bot, path: str) -> Response:
     Raises:
         RequestRejected: The path does not lead to a file of the server (a self-hosted server in
             ``--local`` mode names paths of its own disk), the link is no longer valid, or the file
-            is over `MAX_DOWNLOAD`.
+            has more than ``limit`` bytes.
         ProviderUnavailable: The server is down.
     """
     if path.startswith("/") or ".." in path.split("/"):
@@ -178,11 +175,11 @@ def download(bot: Bot, path: str) -> Response:
         raise RequestRejected(detail)
     url = f"{bot.server}/file/bot{bot.token}/{quote(path)}"
     try:
-        response = bot.http.request("GET", url, max_bytes=MAX_DOWNLOAD)
+        response = bot.http.request("GET", url, max_bytes=limit)
     except ProviderUnavailable as failure:
         if failure.provider_code != "answer_too_large":
             raise
-        raise RequestRejected(too_large()) from None
+        raise RequestRejected(too_large(limit)) from None
     if response.status == 404:  # noqa: PLR2004 - HTTP's Not Found
         detail = (
             "Telegram has no such file any more: a link is valid for an hour, ask getFile again"
@@ -193,10 +190,10 @@ def download(bot: Bot, path: str) -> Response:
     return response
 
 
-def too_large(size: int | None = None) -> str:
-    """What to say about a file that is over `MAX_DOWNLOAD`."""
+def too_large(limit: int, size: int | None = None) -> str:
+    """What to say about a file that is over ``limit`` bytes."""
     actual = "" if size is None else f" of {size / 2**20:.1f} MB"
-    return f"The file{actual} is larger than the {MAX_DOWNLOAD // 2**20} MB that can be handed on"
+    return f"The file{actual} is larger than the {limit // 2**20} MB that can be handed on"
 
 
 def as_object(value: Json) -> dict[str, Json]:

@@ -21,13 +21,18 @@ from integrations.errors import (
 )
 from integrations.models import Json
 from integrations.providers.base import (
+    MAX_ANSWERED_FILE,
     Call,
     Params,
 )
+from integrations.providers.files import FileContent
 from integrations.providers.masking import Masking
 from integrations.providers.webhook.api import (
+    MAX_BODY,
     MAX_URL,
+    MAX_WHOLE_BODY,
     SHOWN_HEADERS,
+    answered_file,
     header_problems,
     is_url,
     merged,
@@ -39,6 +44,7 @@ from integrations.providers.webhook.api import (
 from integrations.providers.webhook.credentials import WebhookCredentials
 
 MAX_SENT = 1024 * 1024
+MAX_SENT_FILE = 50 * 1024 * 1024
 """Bytes of a body that is sent."""
 
 
@@ -85,13 +91,17 @@ class Send(Params):
         Field(description="A body of bytes, in base64."),
         AfterValidator(_is_base64),
     ] = None
+    file: Annotated[
+        FileContent | None,
+        Field(description="A body of a file's bytes, of the file's own type."),
+    ] = None
     timeout_seconds: Annotated[float, Field(ge=1, le=30)] = 15.0
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        bodies = self.model_fields_set & {"json_body", "form", "body", "body_base64"}
+        bodies = self.model_fields_set & {"json_body", "form", "body", "body_base64", "file"}
         if len(bodies) > 1:
-            shown = "only one of json, form, body and bodyBase64 can be the body"
+            shown = "only one of json, form, body, bodyBase64 and file can be the body"
             raise mistakes.at(
                 *((to_camel(name.removesuffix("_body")), shown) for name in sorted(bodies))
             )
@@ -115,6 +125,8 @@ class Send(Params):
             return self.body.encode(), "text/plain; charset=utf-8"
         if self.body_base64 is not None:
             return b64decode(self.body_base64), "application/octet-stream"
+        if self.file is not None:
+            return self.file.content(), self.file.content_type
         return None, None
 
 
@@ -135,7 +147,8 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
     it. Redirects are not followed: a webhook's URL is where it says it is.
 
     Returns:
-        ``{"status", "headers", "body", "truncated"?}``; the body is JSON where it is JSON.
+        ``{"status", "headers", "body", "truncated"?}``; the body is JSON where it is JSON. In a
+        workflow what is neither JSON nor short text is a ``file`` as well.
 
     Raises:
         InvalidParams: There is no URL, or the body is too large.
@@ -156,8 +169,9 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
             f"nested deeper than {strict_json.MAX_DEPTH} levels"
         )
         raise InvalidParams(detail, [FieldError("body", detail)]) from None
-    if body is not None and len(body) > MAX_SENT:
-        detail = f"The body has {len(body)} bytes; {MAX_SENT} are allowed"
+    most = MAX_SENT if params.file is None else MAX_SENT_FILE
+    if body is not None and len(body) > most:
+        detail = f"The body has {len(body)} bytes; {most} are allowed"
         raise InvalidParams(detail, [FieldError("body", detail)])
     own: dict[str, str] = {"Integrations-Hops": str(call.hops + 1)}
     if content_type:
@@ -183,7 +197,8 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
     )
     masking = Masking(_secrets_sent(credentials, params.headers))
     raise_for(answer, scope, masking)
-    shown, truncated = shown_body(answer, masking)
+    in_workflow = call.max_file > MAX_ANSWERED_FILE
+    shown, truncated = shown_body(answer, masking, MAX_WHOLE_BODY if in_workflow else MAX_BODY)
     result: dict[str, Json] = {
         "status": answer.status,
         "headers": {
@@ -193,6 +208,10 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
         },
         "body": shown,
     }
+    if in_workflow and (truncated or (isinstance(shown, dict) and shown.keys() == {"base64"})):
+        result["file"] = answered_file(answer, masking, url)
+        if not truncated:
+            result["body"] = None
     return result | {"truncated": True} if truncated else result
 
 

@@ -7,10 +7,11 @@ import hashlib
 import re
 import secrets
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     SecretStr,
@@ -27,7 +28,7 @@ from integrations.providers.base import (
     Response,
 )
 from integrations.providers.masking import Masking
-from integrations.providers.webhook.bodies import read_json, read_text
+from integrations.providers.webhook.bodies import media_type, read_json, read_text
 
 MAX_URL = 2048
 
@@ -47,6 +48,12 @@ def is_url(value: str) -> str:
 
 
 MAX_BODY = 64 * 1024
+MAX_WHOLE_BODY = 8 * 1024 * 1024
+"""How much JSON of an answer a step sees; what is not JSON is shown to ``MAX_BODY``."""
+
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
+_UNFIT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]")
+
 """Bytes of an answer's body that a step's output holds."""
 _MAX_DETAIL = 300
 SHOWN_HEADERS = frozenset({
@@ -142,15 +149,29 @@ def raise_for(answer: Response, scope: str, masking: Masking) -> None:
     raise RequestRejected(detail, status=status)
 
 
-def shown_body(answer: Response, masking: Masking) -> tuple[Json, bool]:
-    """An answer's body as a step sees it, without secrets, and whether it was cut."""
+def answered_file(answer: Response, masking: Masking, url: str) -> Json:
+    """An answer's body as a file, without secrets, named by the end of the URL that gave it."""
+    kind = media_type(answer.headers.get("content-type", "")) or "application/octet-stream"
+    name = unquote(urlsplit(url).path.rpartition("/")[2]) or "answer"
+    return {
+        "fileName": _UNFIT_IN_NAMES.sub("_", name)[:255],
+        "contentType": kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream",
+        "contentBase64": b64encode(masking.content(answer.content)).decode(),
+    }
+
+
+def shown_body(answer: Response, masking: Masking, limit: int = MAX_BODY) -> tuple[Json, bool]:
+    """An answer's body as a step sees it, without secrets, and whether it was cut.
+
+    JSON is seen whole up to ``limit`` bytes, text up to ``MAX_BODY``.
+    """
     # A little more than is shown, so that no secret is cut in two before it is looked for.
-    content = masking.content(answer.content[: MAX_BODY + _LONGEST_SECRET])
+    content = masking.content(answer.content[: limit + _LONGEST_SECRET])
     if not content:
         return None, False
     content_type = answer.headers.get("content-type", "")
     cut = len(answer.content) > MAX_BODY
-    if not cut:
+    if len(answer.content) <= limit:
         try:
             # Whatever its type: "17" is a number here.
             return masking.json(strict_json.read(content)), False

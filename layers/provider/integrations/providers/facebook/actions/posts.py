@@ -30,6 +30,7 @@ from integrations.providers.facebook.grant import (
     graph_of,
     page_of,
 )
+from integrations.providers.files import FileContent
 
 _POST_FIELDS = (
     *("id", "message", "story", "from", "created_time", "updated_time", "permalink_url"),
@@ -159,14 +160,17 @@ class CreatePhotoPostParams(_Publication):
     )
     content_base64: str | None = Field(default=None, description="The photo itself, in base64.")
     file_name: str = Field(default="photo.jpg", min_length=1, max_length=255)
+    file: FileContent | None = Field(
+        default=None, description="The photo as a file of another step."
+    )
     caption: str | None = Field(default=None, max_length=63206)
     alt_text: str | None = Field(default=None, max_length=1000)
 
     @model_validator(mode="after")
     def _one_photo(self) -> Self:
-        if (self.url is None) == (self.content_base64 is None):
-            raise mistakes.at(("url", "needs either url or contentBase64"))
-        if self.content_base64 is not None:
+        if [self.url, self.content_base64, self.file].count(None) != 2:  # noqa: PLR2004 - one of three
+            raise mistakes.at(("url", "needs one of url, contentBase64 and file"))
+        if self.url is None:
             self.content()
         return self
 
@@ -177,6 +181,8 @@ class CreatePhotoPostParams(_Publication):
             ValueError: They are not base64.
         """
         try:
+            if self.file:
+                return self.file.content()
             return b64decode(self.content_base64 or "", validate=True)
         except (NotBase64, ValueError):
             message = "contentBase64 is not base64"
@@ -191,9 +197,10 @@ def create_photo_post(call: Call[Grant], params: CreatePhotoPostParams) -> Json:
     page = page_of(call.credentials, params.page_id)
     fields = {"url": params.url, "caption": params.caption, "alt_text_custom": params.alt_text}
     files = None
-    if params.content_base64 is not None:
-        content_type = guess_type(params.file_name)[0] or "application/octet-stream"
-        files = {"source": (params.file_name, params.content(), content_type)}
+    if params.url is None:
+        name = params.file.file_name if params.file else params.file_name
+        content_type = guess_type(name)[0] or "application/octet-stream"
+        files = {"source": (name, params.content(), content_type)}
     graph = graph_of(call)
     sending = fields | params.publication()
     return done(graph.post(f"{page.id}/photos", page.access_token, sending, files))

@@ -17,6 +17,9 @@ from integrations.providers.telegram import api
 from integrations.providers.telegram.actions.method import method_action
 from integrations.providers.telegram.actions.params import MethodParams, Text
 
+MAX_SERVED = 20 * 1024 * 1024
+"""What Telegram serves to bots."""
+
 
 class GetFile(MethodParams):
     """Takes what https://core.telegram.org/bots/api#getfile takes."""
@@ -39,19 +42,22 @@ def download_file(call: Call[Any], params: GetFile) -> Json:
 
     Returns:
         ``{"fileId", "size", "file": {"fileName", "contentType", "contentBase64"}}``; ``file`` may
-        be given as it is to whatever takes an upload.
+        be given as it is to whatever takes an upload. In a workflow it is a reference,
+        ``{"id", "name", "mediaType", "size"}``, and the bytes wait apart.
 
     Raises:
-        RequestRejected: There is no such file, or it is over 4 MB.
+        RequestRejected: There is no such file, or it is too large: over 4 MB, or
+            in a workflow over Telegram's 20 MB.
     """
     found = api.invoke(api.Bot.of(call), "getFile", {"file_id": params.file_id}).result
     path = found.get("file_path") if isinstance(found, dict) else None
     size = found.get("file_size") if isinstance(found, dict) else None
-    if isinstance(size, int) and size > api.MAX_DOWNLOAD:
-        raise RequestRejected(api.too_large(size))
+    limit = min(call.max_file, MAX_SERVED)
+    if isinstance(size, int) and size > limit:
+        raise RequestRejected(api.too_large(limit, size))
     if not isinstance(path, str) or not path:
         raise RequestRejected("Telegram names no path for this file: bots get files up to 20 MB")
-    response = api.download(api.Bot.of(call), path)
+    response = api.download(api.Bot.of(call), path, limit)
     name = path.rpartition("/")[2]
     # Telegram serves everything as application/octet-stream; the name knows better.
     file: dict[str, Json] = {
@@ -64,7 +70,7 @@ def download_file(call: Call[Any], params: GetFile) -> Json:
 
 DOWNLOAD_FILE = Action(
     name="downloadFile",
-    title="Fetch a file that the bot was sent (up to 4 MB)",
+    title="Fetch a file that the bot was sent (up to 20 MB)",
     params=GetFile,
     run=download_file,
     example={"fileId": "BQACAgIAAxkBAAIBamYm"},

@@ -1,0 +1,50 @@
+"""Files: bytes that steps hand on, by an id, under their tenant's own prefix."""
+
+import hashlib
+import re
+from typing import Final
+
+from integrations.errors import UnknownFile, ValueGone
+from integrations.storage.objects import Objects
+
+_ID: Final = re.compile(r"file_[0-9a-f]{32}")
+
+
+def is_file_id(value: object) -> bool:
+    """Whether something looks like the id of a file."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+class Files:
+    """The files of all tenants; they go with the bucket's expiry.
+
+    Args:
+        objects: The bucket.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def put(self, tenant: str, content: bytes) -> str:
+        """Store a file; the same content has the same id."""
+        file_id = f"file_{hashlib.sha256(content).hexdigest()[:32]}"
+        self._objects.put(_key(tenant, file_id), content)
+        return file_id
+
+    def get(self, tenant: str, file_id: str) -> bytes:
+        """The content of a file of this tenant.
+
+        Raises:
+            UnknownFile: The tenant has none with this id, or its time is up.
+        """
+        detail = f"There is no file {file_id[:64]!r} (any more)"
+        if not is_file_id(file_id):
+            raise UnknownFile(detail)
+        try:
+            return self._objects.get(_key(tenant, file_id))
+        except ValueGone:
+            raise UnknownFile(detail) from None
+
+
+def _key(tenant: str, file_id: str) -> str:
+    return f"files/{hashlib.sha256(tenant.encode()).hexdigest()[:32]}/{file_id}"

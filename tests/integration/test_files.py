@@ -1,0 +1,236 @@
+"""Files on their way from one step to the next, byte for byte, under their tenant's prefix."""
+
+import base64
+import json
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.backend import Backend
+from tests.fakes.receiver import Receiver, Reply
+from tests.fakes.smtp import MailServer
+from tests.fakes.telegram import TelegramServer
+from tests.integration.test_run_workflow import started
+
+
+@pytest.fixture(autouse=True)
+def _ready(backend: Backend, telegram: TelegramServer, receiver: Receiver) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    url = "https://example.com/hooks/orders"
+    backend.save("webhook", {"url": url, "outboundUrl": receiver.url("/in")})
+
+
+def content(megabytes: float) -> bytes:
+    return Random(4).randbytes(round(megabytes * 2**20))  # noqa: S311 - the same each time
+
+
+def download(file_id: str = "{{ trigger.fileId }}") -> dict[str, Any]:
+    return {"id": "dl", "action": "telegram.downloadFile", "params": {"fileId": file_id}}
+
+
+def upload(document: Any = "{{ steps.dl.output.file }}") -> dict[str, Any]:
+    params = {"chatId": 42, "document": document}
+    return {"id": "up", "action": "telegram.sendDocument", "params": params}
+
+
+def post(file: Any = "{{ steps.dl.output.file }}") -> dict[str, Any]:
+    return {"id": "post", "action": "webhook.send", "params": {"file": file}}
+
+
+def run(backend: Backend, *steps: Any, tenant: str = "acme", **given: Any) -> Any:
+    execution_id = started(backend, *steps, given=given)
+    backend.drain()
+    return backend.execution(execution_id, tenant=tenant)
+
+
+@pytest.mark.parametrize("megabytes", [0.1, 15])
+def test_a_file_goes_from_telegram_to_telegram_and_a_webhook(
+    backend: Backend, telegram: TelegramServer, receiver: Receiver, megabytes: float
+) -> None:
+    sent = content(megabytes)
+    file_id = telegram.add_file(sent, "photos/cat.png")
+    execution = run(backend, download(), upload(), post(), fileId=file_id)
+    assert execution["status"] == "succeeded", execution["error"]
+    reference = execution["steps"][0]["output"]["file"]
+    assert reference.keys() == {"id", "name", "mediaType", "size"}
+    assert (reference["name"], reference["mediaType"]) == ("cat.png", "image/png")
+    assert reference["size"] == len(sent)
+    assert execution["steps"][1]["input"]["document"] == reference
+    uploaded = telegram.last.files["document"]
+    assert (uploaded.name, uploaded.content) == ("cat.png", sent)
+    assert receiver.received[0].body == sent
+    assert receiver.received[0].headers["content-type"] == "image/png"
+    (key,) = backend.aws.objects()
+    assert key.startswith("files/")
+    assert "acme" not in key
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"file": "{{ steps.dl.output.file }}"},
+        {"file": "{{ steps.dl.output.file }}", "fileName": "other.png"},
+    ],
+    ids=["as it is", "under another name"],
+)
+def test_a_file_may_stand_in_an_object_of_its_own(
+    backend: Backend, telegram: TelegramServer, document: Any
+) -> None:
+    file_id = telegram.add_file(b"cat", "photos/cat.png")
+    execution = run(backend, download(), upload(document), fileId=file_id)
+    assert execution["status"] == "succeeded", execution["error"]
+    uploaded = telegram.last.files["document"]
+    assert uploaded.content == b"cat"
+    assert uploaded.name == document.get("fileName", "cat.png")
+
+
+def test_what_telegram_does_not_serve_fails_the_step(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    file_id = telegram.add_file(content(20.5))
+    execution = run(backend, download(), upload(), fileId=file_id)
+    assert execution["error"]["code"] == "request_rejected"
+    assert backend.aws.objects() == {}
+
+
+def reference_of(backend: Backend, telegram: TelegramServer) -> Any:
+    file_id = telegram.add_file(b"secret plans", "documents/plans.txt")
+    return run(backend, download(), fileId=file_id)["steps"][0]["output"]["file"]
+
+
+def test_another_tenants_file_is_not_there(
+    backend: Backend, telegram: TelegramServer, receiver: Receiver
+) -> None:
+    reference = reference_of(backend, telegram)
+    url = "https://example.com/hooks/theirs"
+    backend.save("webhook", {"url": url, "outboundUrl": receiver.url("/in")}, tenant="other")
+    definition = {"name": "x", "trigger": {"type": "manual"}, "steps": [post("{{ trigger.file }}")]}
+    workflow = backend.create_workflow(definition, tenant="other")
+    path = f"/api/workflows/{workflow['workflowId']}/run"
+    answer = backend.call("POST", path, {"input": {"file": reference}}, tenant="other")
+    backend.drain()
+    execution = backend.execution(answer.json["executionId"], tenant="other")
+    assert execution["error"]["code"] == "unknown_file"
+    assert receiver.received == []
+
+
+def test_a_file_that_is_gone_fails_the_step_before_anything_is_sent(
+    backend: Backend, telegram: TelegramServer, receiver: Receiver
+) -> None:
+    reference = reference_of(backend, telegram)
+    (key,) = backend.aws.objects()
+    backend.aws.client.s3.delete_object(Bucket=backend.aws.names["PayloadsBucket"], Key=key)
+    execution = run(backend, post("{{ trigger.file }}"), file=reference)
+    assert execution["error"]["code"] == "unknown_file"
+    assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"size": 51 * 2**20}, {"size": "1"}], ids=["51 MB", "no number"]
+)
+def test_a_file_over_the_limit_is_refused_by_its_name(
+    backend: Backend, telegram: TelegramServer, receiver: Receiver, changes: Any
+) -> None:
+    reference = reference_of(backend, telegram) | changes
+    execution = run(backend, post("{{ trigger.file }}"), file=reference)
+    assert execution["error"]["code"] == "invalid_params"
+    assert "file: " in execution["error"]["message"]
+    assert receiver.received == []
+
+
+def test_a_bucket_that_does_not_answer_is_tried_again(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    file_id = telegram.add_file(b"cat", "photos/cat.png")
+    backend.aws.fail_payloads()
+    step = download() | {"retry": {"maxAttempts": 3, "backoffSeconds": 0.1}}
+    execution_id = started(backend, step, given={"fileId": file_id})
+    backend.run()
+    assert backend.execution(execution_id)["status"] == "retrying"
+    backend.aws.recover()
+    backend.drain(pace=0.1)
+    assert backend.execution(execution_id)["status"] == "succeeded"
+
+
+def test_an_answer_that_is_a_file_goes_on_as_one(
+    backend: Backend, telegram: TelegramServer, receiver: Receiver
+) -> None:
+    picture = content(0.3)
+    receiver.reply(Reply(200, picture, {"content-type": "image/png"}))
+    get = {"id": "dl", "action": "webhook.send", "params": {"method": "GET"}}
+    execution = run(backend, get, upload())
+    assert execution["status"] == "succeeded", execution["error"]
+    uploaded = telegram.last.files["document"]
+    assert (uploaded.name, uploaded.content) == ("in", picture)
+    assert uploaded.content_type == "image/png"
+
+
+def test_a_long_answer_of_json_is_seen_whole(backend: Backend, receiver: Receiver) -> None:
+    rows = [{"id": number, "name": f"row {number}"} for number in range(20_000)]
+    receiver.reply(Reply(200, json.dumps(rows).encode(), {"content-type": "application/json"}))
+    get = {"id": "dl", "action": "webhook.send", "params": {"method": "GET"}}
+    last = {
+        "id": "last",
+        "action": "webhook.send",
+        "params": {"json": "{{ steps.dl.output.body[-1] }}"},
+    }
+    execution = run(backend, get, last)
+    assert execution["status"] == "succeeded", execution["error"]
+    assert receiver.received[1].json() == rows[-1]
+
+
+def test_a_file_in_a_delivery_goes_on(backend: Backend, telegram: TelegramServer) -> None:
+    picture = content(0.5)
+    boundary = "frontier"
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="photo"; filename="cat.png"\r\n'
+        "Content-Type: image/png\r\n\r\n"
+    )
+    body = head.encode() + picture + f"\r\n--{boundary}--\r\n".encode()
+    hook = {"url": "https://example.com/pictures", "verification": {"type": "none"}}
+    saved = backend.save("webhook", hook, "pictures")
+    steps = [upload("{{ trigger.body.photo }}")]
+    trigger = {"type": "webhook", "webhookId": saved["webhook"]["id"]}
+    backend.create_workflow({"name": "pictures", "trigger": trigger, "steps": steps})
+    kind = {"content-type": f"multipart/form-data; boundary={boundary}"}
+    assert backend.deliver(saved["webhook"]["id"], body, kind).status == 200
+    backend.drain()
+    (execution,) = backend.executions()
+    assert execution["status"] == "succeeded", execution["error"]
+    assert telegram.last.files["document"].content == picture
+    assert execution["trigger"]["data"]["body"]["photo"]["size"] == len(picture)
+
+
+def test_run_by_itself_an_action_answers_with_its_file(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    file_id = telegram.add_file(b"cat", "photos/cat.png")
+    path = "/api/integrations/telegram/actions/downloadFile"
+    answer = backend.call("POST", path, {"params": {"fileId": file_id}})
+    assert base64.b64decode(answer.json["result"]["file"]["contentBase64"]) == b"cat"
+    large = telegram.add_file(content(5))
+    refused = backend.call("POST", path, {"params": {"fileId": large}})
+    assert (refused.status, refused.code) == (422, "request_rejected")
+    assert "4 MB" in refused.json["detail"]
+
+
+def test_a_file_goes_into_a_mail(backend: Backend, telegram: TelegramServer) -> None:
+    sent = content(15)
+    file_id = telegram.add_file(sent, "documents/report.pdf")
+    with MailServer("none") as server:
+        address = {"host": "127.0.0.1", "port": server.port, "secure": "none"}
+        backend.save("email", address | {"from": "shop@example.com"})
+        params = {
+            "to": "ann@example.com",
+            "subject": "Report",
+            "text": "Here it is",
+            "attachments": ["{{ steps.dl.output.file }}"],
+        }
+        mail = {"id": "mail", "action": "email.sendEmail", "params": params}
+        execution = run(backend, download(), mail, fileId=file_id)
+        assert execution["status"] == "succeeded", execution["error"]
+        (attached,) = server.mails[0].message.iter_attachments()
+        assert attached.get_filename() == "report.pdf"
+        assert attached.get_content_type() == "application/pdf"
+        assert attached.get_content() == sent
