@@ -15,6 +15,7 @@ def schedules(aws: FakeAws) -> Schedules:
         group=aws.names["ScheduleGroup"],
         role_arn=aws.names["ScheduleRole.Arn"],
         target_arn=aws.names["EventsQueue.Arn"],
+        dead_letters_arn=aws.names["SchedulesDeadLetterQueue.Arn"],
     )
 
 
@@ -26,6 +27,8 @@ def test_a_schedule_sends_the_workflow_to_the_events_queue(
     assert made["ScheduleExpression"] == "cron(0 8 ? * MON-FRI *)"
     assert made["ScheduleExpressionTimezone"] == "Europe/Berlin"
     assert made["Target"]["Arn"] == aws.names["EventsQueue.Arn"]
+    letters = aws.names["SchedulesDeadLetterQueue.Arn"]
+    assert made["Target"]["DeadLetterConfig"] == {"Arn": letters}
     assert json.loads(made["Target"]["Input"])["schedule"] == {
         "tenant": "acme",
         "workflowId": "wf_1",

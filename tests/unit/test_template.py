@@ -286,7 +286,62 @@ def test_each_queue_has_a_dead_letter_queue_with_an_alarm() -> None:
             assert target in alarms, name
         assert queue["MessageRetentionPeriod"] == 1_209_600
         assert queue["SqsManagedSseEnabled"] is True
-    assert set(QUEUES) == letters | {name for name, q in QUEUES.items() if "RedrivePolicy" in q}
+    served = {name for name, queue in QUEUES.items() if "RedrivePolicy" in queue}
+    assert set(QUEUES) == letters | served | {"SchedulesDeadLetterQueue"}
+
+
+def test_no_queue_takes_what_comes_unencrypted() -> None:
+    (policy,) = resources("AWS::SQS::QueuePolicy").values()
+    assert [each["Ref"] for each in policy["Queues"]] == list(QUEUES)
+
+
+# -- Alarms ----------------------------------------------------------------------------------
+
+ALARMS = resources("AWS::CloudWatch::Alarm")
+RUNBOOKS = ROOT / "docs" / "runbooks"
+
+
+def page_of(alarm: str) -> str:
+    """``EventsAgeAlarm`` → ``events-age.md``."""
+    words = re.sub(r"(?<!^)(?=[A-Z])", "-", alarm.removesuffix("Alarm")).lower()
+    return f"{words}.md"
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarm_tells_when_it_begins_and_ends_and_has_a_runbook(name: str) -> None:
+    alarm = ALARMS[name]
+    assert alarm["AlarmActions"] == alarm["OKActions"]
+    assert alarm["TreatMissingData"] == "notBreaching"
+    text = (RUNBOOKS / page_of(name)).read_text(encoding="utf-8")
+    assert name in text
+    for heading in ("## What it means", "## See it", "## What to do", "## When it is over"):
+        assert heading in text, heading
+
+
+def test_no_runbook_is_left_over() -> None:
+    about_alarms = {page_of(name) for name in ALARMS}
+    others = {
+        "README.md",
+        "noisy-tenant.md",
+        "provider-down.md",
+        "region-loss.md",
+        "rollback.md",
+        "throttling.md",
+    }
+    assert {path.name for path in RUNBOOKS.iterdir()} == about_alarms | others
+
+
+def test_the_dashboard_is_json_and_asks_for_what_exists() -> None:
+    (dashboard,) = resources("AWS::CloudWatch::Dashboard").values()
+    text = dashboard["DashboardBody"]["Fn::Sub"]
+    names = set(re.findall(r"\$\{([A-Za-z]+)(?:\.\w+)?\}", text))
+    assert names <= set(template()["Resources"]), "it names what the stack has"
+    body = json.loads(re.sub(r"\$\{[^}]+\}", "name", text))
+    titles = [
+        each["properties"].get("title") for each in body["widgets"] if each["type"] == "metric"
+    ]
+    assert all(titles)
+    assert len(titles) == len(set(titles))
 
 
 def test_payloads_outlive_the_messages_that_point_to_them() -> None:

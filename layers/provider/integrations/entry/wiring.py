@@ -414,6 +414,7 @@ def workflow_service() -> WorkflowService:
         group=settings.resource("SCHEDULE_GROUP"),
         role_arn=settings.resource("SCHEDULE_ROLE_ARN"),
         target_arn=settings.resource("EVENTS_QUEUE_ARN"),
+        dead_letters_arn=settings.resource("SCHEDULES_DEAD_LETTER_QUEUE_ARN"),
     )
     return WorkflowService(
         workflows(),

@@ -17,13 +17,17 @@ class Schedules:
         group: The schedule group's name.
         role_arn: The role that Scheduler takes on to send.
         target_arn: The queue that it sends to.
+        dead_letters_arn: The queue for what it could not send in a day.
     """
 
-    def __init__(self, aws: Aws, *, group: str, role_arn: str, target_arn: str) -> None:
+    def __init__(
+        self, aws: Aws, *, group: str, role_arn: str, target_arn: str, dead_letters_arn: str
+    ) -> None:
         self._aws = aws
         self._group = group
         self._role_arn = role_arn
         self._target_arn = target_arn
+        self._dead_letters_arn = dead_letters_arn
 
     def put(self, tenant: str, workflow_id: str, expression: str, timezone: str) -> None:
         """Create or replace a workflow's schedule; idempotent.
@@ -47,6 +51,7 @@ class Schedules:
                 "Arn": self._target_arn,
                 "RoleArn": self._role_arn,
                 "Input": json.dumps(message),
+                "DeadLetterConfig": {"Arn": self._dead_letters_arn},
                 "RetryPolicy": {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400},
             },
         }
