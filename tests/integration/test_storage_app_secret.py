@@ -22,5 +22,5 @@ def test_the_template_makes_it_valid_json_with_every_name(aws: FakeAws) -> None:
     assert set(values) == {
         *(f"google{part}" for part in ("ClientId", "ClientSecret")),
         *(f"facebook{part}" for part in ("AppId", "AppSecret", "VerifyToken")),
-        *(f"smtp{part}" for part in ("Host", "Port", "User", "Pass", "From")),
+        *(f"smtp{part}" for part in ("Host", "Port", "User", "Pass", "From", "Tenants")),
     }

@@ -179,8 +179,8 @@ def test_the_names_are_those_of_the_api_and_no_secret_shows() -> None:
 
 
 def test_the_stacks_settings_make_credentials_where_there_are_any() -> None:
-    assert from_settings({}) is None
-    assert from_settings({"smtpHost": "", "smtpPort": "587"}) is None
+    assert from_settings({}, "acme") is None
+    assert from_settings({"smtpHost": "", "smtpPort": "587"}, "acme") is None
     made = from_settings(
         {
             "smtpHost": HOST,
@@ -188,7 +188,8 @@ def test_the_stacks_settings_make_credentials_where_there_are_any() -> None:
             "smtpUser": "apikey",
             "smtpPass": PASSWORD,
             "smtpFrom": "Shop <shop@example.com>",
-        }
+        },
+        "acme",
     )
     assert made is not None
     assert (made.port, made.security, made.user) == (465, "tls", "apikey")
@@ -203,7 +204,7 @@ def test_the_stacks_settings_make_credentials_where_there_are_any() -> None:
 def test_wrong_stack_settings_are_the_stacks_mistake(wrong: dict[str, str]) -> None:
     settings = {"smtpHost": HOST, "smtpUser": "apikey", "smtpPass": PASSWORD, "smtpFrom": USER}
     with pytest.raises(ProviderNotConfigured) as refusal:
-        from_settings(settings | wrong)
+        from_settings(settings | wrong, "acme")
     assert "5ecret" not in refusal.value.detail
 
 
@@ -624,13 +625,35 @@ def test_the_sender_can_be_chosen_on_a_connection_of_ones_own(server: MailServer
 
 
 def test_nobody_chooses_the_sender_of_the_stacks_mail_server(plain: MailServer) -> None:
-    settings = {"smtpHost": HOST, "smtpPort": str(plain.port), "smtpFrom": USER}
-    made = from_settings(settings | {"smtpSecure": "none"})
+    sender = f"The stack <{USER}>"
+    settings = {"smtpHost": HOST, "smtpPort": str(plain.port), "smtpFrom": sender}
+    made = from_settings(settings | {"smtpSecure": "none"}, "acme")
     assert made is not None
     caller = Call(credentials=made, http=Outbound(), addresses=Addresses(), allow_loopback=True)
     with pytest.raises(InvalidParams, match="alone"):
         send(caller, **{"from": "boss@example.com"})
-    assert sent(plain, caller, **{"from": f"Other name <{USER}>"}).sender == USER
+    for chosen in ({"from": f"Other name <{USER}>"}, {"from": USER}, {}):
+        mail = sent(plain, caller, **chosen)
+        assert mail.sender == USER
+        assert mail.message["From"] == sender
+
+
+@pytest.mark.parametrize(
+    ("named", "tenant", "may"),
+    [
+        ("", "acme", True),
+        ("acme", "acme", True),
+        (" beta , acme,", "acme", True),
+        ("beta", "acme", False),
+        ("acme2, ACME", "acme", False),
+        (" , ", "acme", True),
+    ],
+)
+def test_the_stack_may_name_the_tenants_of_its_mail_server(
+    named: str, tenant: str, *, may: bool
+) -> None:
+    settings = {"smtpHost": HOST, "smtpFrom": USER, "smtpTenants": named}
+    assert (from_settings(settings, tenant) is not None) == may
 
 
 def test_international_addresses_go_by_smtputf8(server: MailServer) -> None:

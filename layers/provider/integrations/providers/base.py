@@ -347,7 +347,7 @@ class Provider:
             a person can help, ``ProviderUnavailable`` where it is worth another try.
         can_refresh: Whether these credentials can be refreshed; ``None`` where all can.
         revoke: Revokes the credentials at the provider; idempotent.
-        stack_credentials: The stack's app-level secrets → the credentials for tenants that have
+        stack_credentials: The stack's app-level secrets and a tenant → its credentials where it has
             none of their own; ``None`` where the stack has none either.
     """
 
@@ -364,7 +364,7 @@ class Provider:
     refresh: Callable[[Call[Any]], Credentials] | None = None
     can_refresh: Callable[[Any], bool] | None = None
     revoke: Callable[[Call[Any]], None] | None = None
-    stack_credentials: Callable[[Mapping[str, str]], Credentials | None] | None = None
+    stack_credentials: Callable[[Mapping[str, str], str], Credentials | None] | None = None
 
     @cached_property
     def _actions(self) -> Mapping[str, Action]:

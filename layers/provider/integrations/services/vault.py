@@ -301,12 +301,12 @@ class Vault:
         try:
             connection = self._connections.get_sealed(tenant, provider_id, name)
         except UnknownConnection:
-            return self._stack_default(provider, name)
+            return self._stack_default(provider, tenant, name)
         return self.opened(provider, connection)
 
-    def _stack_default(self, provider: Provider, name: str) -> Opened:
+    def _stack_default(self, provider: Provider, tenant: str, name: str) -> Opened:
         if provider.stack_credentials and name == DEFAULT_CONNECTION:
-            credentials = provider.stack_credentials(self._app_secret.values())
+            credentials = provider.stack_credentials(self._app_secret.values(), tenant)
             if credentials:
                 return Opened(provider, credentials, None)
         detail = f"There is no {provider.id} connection named {name!r}"

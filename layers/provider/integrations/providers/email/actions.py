@@ -34,9 +34,12 @@ def send_email(call: Call[EmailCredentials], params: SendEmail) -> Json:
     """
     credentials = call.credentials
     sender = mailboxes(params.from_)[0] if params.from_ else credentials.sender
-    if credentials.sender_is_fixed and sender.addr_spec != credentials.sender.addr_spec:
-        detail = f"This connection sends from {credentials.sender.addr_spec} alone"
-        raise InvalidParams(detail, [FieldError("from", detail)])
+    if credentials.sender_is_fixed:
+        if sender.addr_spec != credentials.sender.addr_spec:
+            detail = f"This connection sends from {credentials.sender.addr_spec} alone"
+            raise InvalidParams(detail, [FieldError("from", detail)])
+        # Its name is the stack's too: under another one, tenants would write as each other.
+        sender = credentials.sender
     message_id = _new_message_id(call.idempotency_key, sender)
     try:
         content = compose(params, sender, message_id).as_bytes()

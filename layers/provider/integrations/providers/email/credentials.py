@@ -257,22 +257,25 @@ class StackEmailCredentials(EmailCredentials):
     sender_is_fixed: ClassVar[bool] = True
 
 
-def from_settings(settings: Mapping[str, str]) -> StackEmailCredentials | None:
+def from_settings(settings: Mapping[str, str], tenant: str) -> StackEmailCredentials | None:
     """The stack's default SMTP settings, for tenants that have none of their own.
 
     Args:
         settings: ``smtpHost``, ``smtpPort``, ``smtpUser``, ``smtpPass``, ``smtpFrom`` and
-            ``smtpSecure``; an empty one counts as missing.
+            ``smtpSecure``; an empty one counts as missing. ``smtpTenants`` names the tenants that
+            may use them, parted by commas; all, where it is empty.
+        tenant: Who asks.
 
     Returns:
-        ``None`` where the stack has no ``smtpHost``.
+        ``None`` where the stack has no ``smtpHost``, or has it for others.
 
     Raises:
         ProviderNotConfigured: They do not fit; the detail says which.
     """
     names = ("host", "port", "user", "pass", "from", "secure")
     given = {name: str(settings.get(f"smtp{name.title()}") or "").strip() for name in names}
-    if not given["host"]:
+    named = {name.strip() for name in str(settings.get("smtpTenants") or "").split(",")} - {""}
+    if not given["host"] or (named and tenant not in named):
         return None
     try:
         return StackEmailCredentials.model_validate({k: v for k, v in given.items() if v})
