@@ -26,7 +26,7 @@ def start_workflow(
     """The execution as it was queued; the same `Idempotency-Key` starts it once."""
     given = body.input if body else {}
     state = wiring.execution_service().start(
-        app.tenant, workflow_id, given, idempotency_key=idempotency_key
+        app.tenant, workflow_id, given, idempotency_key=idempotency_key, hops=app.hops
     )
     return execution_answer(state)
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from integrations.entry import wiring
+from integrations.services import workflows
 from integrations.services.subscriptions import Subscriptions
 from tests.backend import Answer, Backend, body_of
 from tests.fakes.facebook import FacebookStandIn
@@ -283,3 +285,33 @@ def test_a_bots_webhook_is_listened_to_by_its_own_triggers(
     trigger = {"type": "webhook", "webhookId": shown["webhook"]["id"]}
     told = mistakes(create(backend, flow(trigger=trigger)))
     assert "telegram" in told["trigger.webhookId"]
+
+
+# -- What may be bound -----------------------------------------------------------------------
+
+
+def test_a_trigger_has_its_fill_of_workflows(
+    backend: Backend, ready: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflows, "MAX_PER_TRIGGER", 2)
+    made = [backend.create_workflow(flow())["workflowId"] for _ in range(2)]
+    answer = backend.call("POST", "/api/workflows", flow())
+    assert (answer.status, answer.code) == (422, "invalid_workflow")
+    assert "2 enabled workflows" in answer.fields["trigger"]
+    backend.create_workflow(flow(enabled=False))
+    path = f"/api/workflows/{made[0]}"
+    assert backend.call("PUT", path, flow(name="Changed")).status == 200
+
+
+def test_what_needs_somebody_first_is_not_bound(backend: Backend, ready: TelegramServer) -> None:
+    connections = wiring.connections()
+    bot = connections.get("acme", "telegram", "default")
+    connections.record_error(bot, "needs_reauth", "Revoked", status="needs_reauth")
+    definition = flow(trigger={"type": "telegram.message"}, steps=[])
+    definition["steps"] = [
+        {"id": "out", "action": "webhook.send", "params": {"url": "https://example.com/x"}}
+    ]
+    answer = backend.call("POST", "/api/workflows", definition)
+    assert answer.status == 422
+    assert "needs_reauth" in answer.fields["trigger.connection"]
+    assert backend.call("POST", "/api/workflows", definition | {"enabled": False}).status == 200

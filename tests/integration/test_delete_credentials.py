@@ -23,7 +23,9 @@ def test_a_deleted_connection_leaves_nothing_behind(
     answer = delete(backend)
     assert (answer.status, answer.json["deleted"]) == (200, True)
     assert backend.aws.rows("ConnectionsTable") == []
-    assert backend.aws.rows("WebhooksTable") == []
+    (left,) = backend.aws.rows("WebhooksTable")
+    assert left["releasedAt"]
+    assert "ciphertext" not in left, "the id stays the tenant's, and nothing else"
     assert backend.call("GET", PATH).status == 404
     status = backend.call("GET", "/api/integrations/status").json
     assert status["telegram"]["status"] == "disconnected"
@@ -83,10 +85,13 @@ def test_a_connection_that_only_a_trigger_uses_stays_too(
     assert backend.deliver("orders", {}).status == 200
 
 
-def test_a_deleted_webhooks_id_is_free(backend: Backend) -> None:
+def test_a_deleted_webhooks_id_is_free_for_its_tenant_alone(backend: Backend) -> None:
     backend.save("webhook", HOOK)
-    assert backend.call("DELETE", "/api/integrations/webhook/credentials").status == 200
-    backend.save("webhook", HOOK, tenant="other")
+    path = "/api/integrations/webhook/credentials"
+    assert backend.call("DELETE", path).status == 200
+    answer = backend.call("POST", path, {"credentials": dict(HOOK)}, tenant="other")
+    assert (answer.status, answer.code) == (409, "webhook_id_taken")
+    backend.save("webhook", HOOK)
 
 
 def test_a_provider_that_is_down_does_not_keep_anybody_from_leaving(

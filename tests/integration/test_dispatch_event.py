@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from integrations.services.dispatch import MAX_HOPS
+from integrations.services.lineage import MAX_HOPS
 from integrations.workflows import lifecycle
 from tests.backend import Backend, event
 from tests.fakes.facebook import FacebookStandIn, sign

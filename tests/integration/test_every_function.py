@@ -343,6 +343,8 @@ def good_call(backend: Backend, route: Route) -> Any:
         "create_workflow": flow(),
         "replace_workflow": flow(),
         "create_token": {"name": "x", "scopes": ["read"]},
+        "replay_events": {"filter": {}},
+        "retry_executions": {"filter": {}},
         "create_connect_session": {"providers": ["telegram"]},
         "save_secret": {"value": "x"},
     }

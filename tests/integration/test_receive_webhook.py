@@ -406,7 +406,45 @@ def test_hostile_queries_do_no_harm(backend: Backend) -> None:
         taken(backend.deliver("orders", BODY, {}, query))
 
 
-def test_our_own_repeated_hops_header_is_kept_for_dispatch(backend: Backend) -> None:
+def test_what_an_execution_of_ours_sends_is_known_by_its_proof(backend: Backend) -> None:
     hook(backend)
-    taken(backend.deliver("orders", BODY, {"Integrations-Hops": "3"}))
-    assert queued(backend)["headers"]["integrations-hops"] == "3"
+    header = wiring.lineage().header(3, "step_1")
+    taken(backend.deliver("orders", BODY, {"Integrations-Hops": header}))
+    message = queued(backend)
+    assert message["hops"] == 3
+    assert "integrations-hops" not in message["headers"]
+
+
+@pytest.mark.parametrize("forged", ["999", "3;step_1;", "3;step_1;0000", "9;x", ";;", "3", "ß;a;b"])
+def test_what_a_sender_makes_up_is_no_proof(backend: Backend, forged: str) -> None:
+    hook(backend)
+    wiring.lineage().header(3, "step_1")
+    taken(backend.deliver("orders", BODY, {"Integrations-Hops": forged}))
+    assert "hops" not in queued(backend)
+
+
+def test_a_flood_of_refusals_costs_few_writes(backend: Backend) -> None:
+    hook(backend, verifySecret=True)
+    for _ in range(40):
+        assert backend.deliver("orders", BODY).status == 401
+    assert backend.aws.calls["PutItem"] == backend.aws.calls["UpdateItem"] == 10
+
+
+def test_a_challenge_with_a_wrong_token_is_counted(backend: Backend) -> None:
+    hook(backend, verifySecret=True)
+    wrong = {"hub.mode": "subscribe", "hub.verify_token": "guess", "hub.challenge": "1"}
+    assert backend.call("GET", "/api/webhooks/orders", query=wrong).status == 403
+    shown = backend.call("GET", "/api/integrations/webhook/credentials").json["webhook"]
+    assert shown["rejected"] == 1
+    assert "challenge" in shown["lastRejection"]["reason"]
+
+
+def test_svix_names_of_the_headers_are_understood(backend: Backend) -> None:
+    hook(backend, {"type": "standard-webhooks"})
+    proof = {name.replace("webhook-", "svix-"): each for name, each in standard().items()}
+    first = taken(backend.deliver("orders", BODY, proof))
+    assert taken(backend.deliver("orders", BODY, proof)) == first
+    kept = backend.aws.sent("EventsQueue")[0].json()["headers"]
+    assert "svix-signature" not in kept
+    wrong = {**proof, "svix-signature": "v1,AAAA"}
+    assert backend.deliver("orders", BODY, wrong).status == 401

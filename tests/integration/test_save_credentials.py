@@ -163,11 +163,18 @@ def test_a_webhook_id_that_another_holds_is_a_conflict_and_nothing_is_kept(
     assert (row["tenant"], row["connection"]) == ("acme", "default")
 
 
-def test_a_webhook_that_gets_another_id_frees_the_old_one(backend: Backend) -> None:
+def living(backend: Backend) -> list[str]:
+    """The ids of the webhooks that take something."""
+    rows = backend.aws.rows("WebhooksTable")
+    return [row["webhookId"] for row in rows if "releasedAt" not in row]
+
+
+def test_a_webhook_that_gets_another_id_lets_the_old_one_go(backend: Backend) -> None:
     backend.save("webhook", HOOK)
     backend.save("webhook", HOOK | {"url": "https://example.com/hooks/invoices"})
-    assert [row["webhookId"] for row in backend.aws.rows("WebhooksTable")] == ["invoices"]
-    backend.save("webhook", HOOK, tenant="other")
+    assert living(backend) == ["invoices"]
+    backend.save("webhook", HOOK, "again")
+    assert sorted(living(backend)) == ["invoices", "orders"]
 
 
 @pytest.mark.parametrize("webhook_id", ["facebook", "Facebook", "verify", "webhooks"])
@@ -412,7 +419,7 @@ def test_a_first_save_that_comes_second_leaves_the_webhook_of_the_other(
     mine = {"url": f"https://example.com/hooks/{webhook_id}", "secret": "another-secret"}
     answer = save(backend, mine | {"verifySecret": True}, "webhook")
     assert (answer.status, answer.code) == (409, "version_conflict")
-    assert [row["webhookId"] for row in backend.aws.rows("WebhooksTable")] == ["orders"]
+    assert living(backend) == ["orders"]
     assert backend.deliver("orders", {}, {"X-Webhook-Secret": HOOK["secret"]}).status == 200
     assert backend.deliver("orders", {}, {"X-Webhook-Secret": "another-secret"}).status == 401
 
@@ -477,3 +484,39 @@ def test_a_subscription_that_fails_does_not_lose_good_credentials(
 def test_no_model_of_a_row_shows_what_it_sealed() -> None:
     assert "sealed" not in repr(Connection.__dataclass_fields__["tenant"])
     assert not Connection.__dataclass_fields__["sealed"].repr
+
+
+# -- Names that are let go -------------------------------------------------------------------
+
+
+def webhook_of(name: str) -> dict[str, str]:
+    return {"url": f"https://example.com/hooks/{name}"}
+
+
+def test_a_webhooks_id_that_a_workflow_waits_for_cannot_be_let_go(backend: Backend) -> None:
+    backend.save("webhook", webhook_of("first"))
+    trigger = {"type": "webhook", "webhookId": "first"}
+    steps = [{"id": "out", "action": "webhook.send", "params": {"url": "https://example.com/x"}}]
+    made = backend.create_workflow({"name": "Waits", "trigger": trigger, "steps": steps})
+    body = {"credentials": webhook_of("second")}
+    answer = backend.call("POST", "/api/integrations/webhook/credentials", body)
+    assert (answer.status, answer.code) == (409, "connection_in_use")
+    assert made["workflowId"] in answer.json["detail"]
+    assert backend.deliver("first", {}).status == 200
+    assert backend.deliver("second", {}).status == 404
+    assert backend.call("DELETE", f"/api/workflows/{made['workflowId']}").status == 200
+    assert backend.call("POST", "/api/integrations/webhook/credentials", body).status == 200
+
+
+def test_an_id_that_was_let_go_is_never_another_tenants(backend: Backend) -> None:
+    backend.save("webhook", webhook_of("first"))
+    backend.save("webhook", webhook_of("second"))
+    claim = {"credentials": webhook_of("first")}
+    path = "/api/integrations/webhook/credentials"
+    answer = backend.call("POST", path, claim, tenant="other")
+    assert (answer.status, answer.code) == (409, "webhook_id_taken")
+    # A sender that still uses it reaches nobody, and a receiver that knew it nobody else.
+    assert backend.deliver("first", {}).status in {200, 404}
+    for message in backend.aws.sent("EventsQueue"):
+        assert message.json()["tenant"] == "acme"
+    assert backend.call("POST", path, claim | {"connection": "again"}).status == 200

@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from integrations.entry import wiring
+from integrations.services.lineage import MAX_HOPS
 from tests.backend import Answer, Backend, noise
+from tests.fakes.receiver import Receiver
 from tests.fakes.telegram import TelegramServer
 from tests.integration.test_create_workflow import flow, step
 
@@ -135,7 +138,7 @@ def test_an_endless_key_is_refused(backend: Backend, workflow_id: str) -> None:
 def test_a_queue_that_does_not_answer_loses_no_run(backend: Backend, workflow_id: str) -> None:
     backend.aws.fail("SendMessage", "ServiceUnavailable", status=503)
     key = {"Idempotency-Key": "order-42"}
-    assert start(backend, workflow_id, headers=key).status == 500
+    assert start(backend, workflow_id, headers=key).status == 503
     backend.aws.recover()
     assert start(backend, workflow_id, headers=key).status == 200
     backend.drain()
@@ -149,3 +152,30 @@ def test_a_template_on_what_was_not_given_fails_visibly(backend: Backend, workfl
     assert execution["status"] == "failed"
     assert execution["error"]["code"] == "expression_error"
     assert execution["error"]["step"] == step()["id"]
+
+
+# -- What leads to what ----------------------------------------------------------------------
+
+
+def test_a_start_by_a_step_of_ours_is_counted_and_ends(backend: Backend) -> None:
+    made = backend.create_workflow(flow(trigger={"type": "manual"}))
+    path = f"/api/workflows/{made['workflowId']}/run"
+    for hops, status in ((MAX_HOPS, "queued"), (MAX_HOPS + 1, "failed")):
+        header = {"Integrations-Hops": wiring.lineage().header(hops, "step_1")}
+        answer = backend.call("POST", path, {"input": {}}, headers=header)
+        assert (answer.status, answer.json["status"]) == (200, status)
+    assert answer.json["error"]["code"] == "cycle_detected"
+    forged = {"Integrations-Hops": "999"}
+    answer = backend.call("POST", path, {"input": {}}, headers=forged)
+    assert answer.json["status"] == "queued"
+
+
+def test_what_a_step_sends_proves_how_many_led_to_it(backend: Backend, receiver: Receiver) -> None:
+    backend.save("webhook", {"url": "https://example.com/hooks/out", "outboundUrl": receiver.url()})
+    steps = [{"id": "out", "action": "webhook.send", "params": {"json": {"a": 1}}}]
+    made = backend.create_workflow(flow(trigger={"type": "manual"}, steps=steps))
+    path = f"/api/workflows/{made['workflowId']}/run"
+    header = {"Integrations-Hops": wiring.lineage().header(2, "step_1")}
+    assert backend.call("POST", path, {"input": {}}, headers=header).status == 200
+    backend.drain()
+    assert wiring.lineage().hops_of(receiver.last.headers["integrations-hops"]) == 3

@@ -62,7 +62,7 @@ def test_a_taken_id_stays_its_owners(webhooks: Webhooks, part: str) -> None:
     with pytest.raises(WebhookIdTaken, match="already taken"):
         webhooks.save(webhook(**{part: "other"}), WebhookSecrets("theirs", "theirs"))
     assert webhooks.secrets(webhooks.get("orders")) == SECRETS
-    webhooks.delete(webhook(**{part: "other"}))
+    webhooks.release(webhook(**{part: "other"}))
     assert webhooks.get("orders").tenant == "acme"
 
 
@@ -76,13 +76,31 @@ def test_its_owner_replaces_it_and_the_counters_stay(webhooks: Webhooks) -> None
     assert webhooks.secrets(read).secret == "new"
 
 
-def test_a_deleted_id_is_free_again(webhooks: Webhooks) -> None:
+def test_an_id_that_was_let_go_stays_its_tenants(aws: FakeAws, webhooks: Webhooks) -> None:
     webhooks.save(webhook(), SECRETS)
-    webhooks.delete(webhook())
+    webhooks.release(webhook())
     with pytest.raises(UnknownWebhook):
         webhooks.get("orders")
-    webhooks.save(webhook(tenant="other"), SECRETS)
-    assert webhooks.get("orders").tenant == "other"
+    assert "ciphertext" not in aws.rows("WebhooksTable")[0]
+    with pytest.raises(WebhookIdTaken):
+        webhooks.save(webhook(tenant="other"), SECRETS)
+    webhooks.save(webhook(connection="another"), SECRETS)
+    assert webhooks.get("orders").connection == "another"
+    with pytest.raises(WebhookIdTaken):
+        webhooks.save(webhook(), SECRETS)
+
+
+def test_the_stacks_own_key_is_made_once_and_is_no_webhook(
+    aws: FakeAws, webhooks: Webhooks, seconds: Seconds
+) -> None:
+    assert webhooks.own_key() is None
+    key = webhooks.make_own_key()
+    assert len(key) == 32
+    seconds.passed += 10_000
+    assert webhooks.own_key() == webhooks.make_own_key() == key
+    assert key not in [row["ciphertext"] for row in aws.rows("WebhooksTable")]
+    with pytest.raises(UnknownWebhook):
+        webhooks.get("*")
 
 
 def test_rejections_are_counted_with_the_last_reason(webhooks: Webhooks) -> None:

@@ -62,6 +62,7 @@ def make_call() -> MakeCall:
             addresses=Addresses(),
             idempotency_key=key,
             hops=hops,
+            lineage=(lambda: f"{hops + 1};proof") if hops else None,
             allow_loopback=loopback,
         )
 
@@ -241,7 +242,7 @@ def test_json_is_sent_signed_and_the_signature_verifies(
     assert (got.method, got.path, got.query["a"], got.query["q"]) == ("POST", "/in", "1", "ü")
     assert got.headers["content-type"] == "application/json"
     assert got.headers["x-a"] == "b"
-    assert got.headers["integrations-hops"] == "3"
+    assert got.headers["integrations-hops"] == "3;proof"
     assert standardwebhooks.Webhook(SECRET).verify(got.body, dict(got.headers)) == {"text": "grüß"}
 
 

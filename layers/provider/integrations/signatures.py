@@ -74,12 +74,16 @@ _SECRET_HEADERS = frozenset({
     "cookie",
     "proxy-authorization",
     "stripe-signature",
+    "svix-signature",
     "webhook-signature",
     "x-hub-signature",
     "x-hub-signature-256",
     "x-telegram-bot-api-secret-token",
     "x-webhook-secret",
 })  # fmt: skip
+_SVIX = "svix"
+"""How the headers of Standard Webhooks begin at Svix, where they come from (Clerk, Resend …)."""
+
 _DELIVERY_HEADERS = ("webhook-id", "x-github-delivery", "idempotency-key")
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
@@ -184,13 +188,15 @@ def _verify_hub(claim: _Claim) -> None:
 
 
 def _verify_standard(claim: _Claim) -> None:
-    message_id = _required(claim.headers, "webhook-id")
-    timestamp = _required(claim.headers, "webhook-timestamp")
-    given = _required(claim.headers, "webhook-signature")
+    svix = "svix-id" in claim.headers and "webhook-id" not in claim.headers
+    prefix = _SVIX if svix else "webhook"
+    message_id = _required(claim.headers, f"{prefix}-id")
+    timestamp = _required(claim.headers, f"{prefix}-timestamp")
+    given = _required(claim.headers, f"{prefix}-signature")
     if "." in message_id:
         # The dots part what is signed: an id with one could claim some of the body as its own.
         raise SignatureRefused("The header webhook-id must not hold a full stop")
-    _check_age("webhook-timestamp", timestamp, claim)
+    _check_age(f"{prefix}-timestamp", timestamp, claim)
     content = _standard_content(message_id, timestamp, claim.body)
     expected = [_standard_signature(key, content) for key in _standard_keys(claim.secret)]
     # Every pair is compared, so that the time does not tell which one fitted.
@@ -262,7 +268,7 @@ def delivery_id(verification: Verification, headers: Headers, body: bytes) -> st
         case "github":
             names: tuple[str, ...] = ("x-github-delivery",)
         case "standard-webhooks":
-            names = ("webhook-id",)
+            names = ("webhook-id", "svix-id")
         case _:
             own = _string(verification, "deliveryHeader", "").lower()
             names = (own,) if own else _DELIVERY_HEADERS

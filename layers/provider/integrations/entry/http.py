@@ -17,12 +17,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from integrations import mistakes, strict_json
-from integrations.entry import browser, settings, trail
+from integrations.entry import browser, settings, trail, wiring
 from integrations.entry.caller import Caller, Scope, Session, refusal_of
 from integrations.entry.headers import headers_of
 from integrations.entry.problem import MAX_BODY_BYTES, NEVER_STORED, Problem, problem_of
 from integrations.errors import FieldError, Forbidden, IntegrationError
 from integrations.models import DEFAULT_CONNECTION
+from integrations.services.lineage import HEADER
 
 MAX_NAME = 64
 """Characters of a field's name that are told back: whatever was sent as one may be anything."""
@@ -179,6 +180,13 @@ class Api(APIGatewayHttpResolver):
         """The secret of the caller's browser, which gets it as a cookie with the answer."""
         secret, self._cookie = browser.secret_and_cookie(self.current_event.raw_event)
         return secret
+
+    @property
+    def hops(self) -> int:
+        """How many executions of ours led to this request, where it proves that."""
+        headers = self.current_event.raw_event.get("headers") or {}
+        header = headers.get(HEADER.lower())
+        return wiring.lineage().hops_of(header) if header else 0
 
     def handler(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """What Lambda calls, with an event of payload format 2.0."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from integrations.services.events import EventLog
     from integrations.services.executions import ExecutionService
     from integrations.services.jobs import JobService
+    from integrations.services.lineage import Lineage
     from integrations.services.oauth import OAuthService
     from integrations.services.ownership import Ownership
     from integrations.services.redirects import Redirects
@@ -261,8 +262,21 @@ def vault() -> Vault:
     from integrations.services.vault import Vault  # noqa: PLC0415 - cold start
 
     return Vault(
-        connections(), app_secret(), addresses(), http, allow_loopback=settings.allow_loopback()
+        connections(),
+        app_secret(),
+        addresses(),
+        http,
+        lineage=lineage(),
+        allow_loopback=settings.allow_loopback(),
     )
+
+
+@cache
+def lineage() -> Lineage:
+    """How many executions led to one another."""
+    from integrations.services.lineage import Lineage  # noqa: PLC0415 - cold start
+
+    return Lineage(webhooks().own_key, webhooks().make_own_key)
 
 
 @cache
@@ -313,7 +327,13 @@ def connection_saver() -> ConnectionSaver:
     from integrations.services.connections.saving import ConnectionSaver
 
     return ConnectionSaver(
-        connections(), webhooks(), vault(), subscriptions(), ownership(), connection_reader()
+        connections(),
+        webhooks(),
+        workflows(),
+        vault(),
+        subscriptions(),
+        ownership(),
+        connection_reader(),
     )
 
 
@@ -399,6 +419,7 @@ def receiver() -> Receiver:
         app_secret(),
         events_queue(),
         events,
+        lineage(),
         platform_tenant=settings.platform_tenant() or NOBODY,
     )
 

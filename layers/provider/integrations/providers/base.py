@@ -166,6 +166,7 @@ class Call[C: Credentials]:
         idempotency_key: The same for each repetition of one step of one execution; for the
             headers and ids that let a receiver recognise a repeat (``webhook-id``, ``Message-ID``).
         hops: How many executions led to this one (loop protection of ``webhook.send``).
+        lineage: Gives the proof of that, for the header ``Integrations-Hops``.
         allow_loopback: True on the local platform alone; for what does not go through ``http``.
         max_file: The most bytes of a file in the result. A workflow stores files apart and takes
             large ones; an action that is run by itself hands its file on in its answer.
@@ -180,6 +181,7 @@ class Call[C: Credentials]:
     app: OAuthApp | None = None
     idempotency_key: str | None = None
     hops: int = 0
+    lineage: Callable[[], str] | None = None
     allow_loopback: bool = False
     max_file: int = MAX_ANSWERED_FILE
     check_pause: Callable[[str], None] = _goes_on

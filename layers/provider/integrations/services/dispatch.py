@@ -22,6 +22,7 @@ from integrations.errors import (
 )
 from integrations.models import Event, Json, now
 from integrations.providers import registry
+from integrations.services import lineage
 from integrations.services.deliveries import QueuedDelivery
 from integrations.services.events import (
     EventLog,
@@ -32,6 +33,7 @@ from integrations.services.events import (
     share_id,
 )
 from integrations.services.executions import ExecutionService, Launch
+from integrations.services.lineage import CycleDetected
 from integrations.services.sampling import Sampler
 from integrations.services.triggers import SCHEDULE_KEY, filters_of, trigger_key
 from integrations.storage.aws import AwsError
@@ -41,17 +43,16 @@ from integrations.storage.queues import Message, Queue
 from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import StoredWorkflow, WaitingWorkflow, Workflows
 from integrations.workflows import lifecycle
+from integrations.workflows.expressions import Budget
 
 if TYPE_CHECKING:
     from integrations.workflows.records import TriggerDefinition
 
 _log = logging.getLogger(__name__)
 
-MAX_HOPS = 8
-"""How many executions may lead to one another through webhooks before it is called a cycle."""
-
 MATCHING_SECONDS = 1.0
-"""How long the filters of all workflows together may take for one event."""
+MATCHING_STEPS = 400_000
+"""What the filters of all workflows together may take for one delivery."""
 
 RESERVE_SECONDS = 8.0
 """With less time than this left, nothing more of a batch is begun: it comes again."""
@@ -65,12 +66,6 @@ RECEIVED_SECONDS = 60.0
 WRITERS = 8
 CHUNK = 64
 """How many executions are created side by side, and between two looks at the clock."""
-
-
-class CycleDetected(InvalidInput):
-    """Workflows trigger each other, or one itself, without end."""
-
-    code = "cycle_detected"
 
 
 class NoTimeLeft(IntegrationError):
@@ -300,10 +295,10 @@ class Dispatcher:
         self._start(logged, work, events=incoming.events)
 
     def _outcomes(self, incoming: Incoming, work: "_Batch") -> list[WorkflowOutcome]:
-        """What comes of it at each workflow; one measure of time for all their filters."""
-        until = self._monotonic() + MATCHING_SECONDS
+        """What comes of it at each workflow; one budget for the filters of all of them."""
+        budget = Budget(steps=MATCHING_STEPS, seconds=MATCHING_SECONDS)
         return [
-            self._outcome(workflow, incoming, index, until)
+            self._outcome(workflow, incoming, index, budget)
             for index, event in enumerate(incoming.events)
             for workflow in self._waiting(incoming, event, work)
         ]
@@ -325,7 +320,7 @@ class Dispatcher:
         return [each for each in waiting if (each.tenant, each.trigger_connection) in held_by]
 
     def _outcome(
-        self, workflow: WaitingWorkflow, incoming: Incoming, index: int, until: float
+        self, workflow: WaitingWorkflow, incoming: Incoming, index: int, budget: Budget
     ) -> WorkflowOutcome:
         event = incoming.events[index]
         outcome = WorkflowOutcome(
@@ -337,17 +332,16 @@ class Dispatcher:
         )
         once: str | None = None
         try:
-            if incoming.hops > MAX_HOPS:
-                reason = f"{incoming.hops} executions led to this one: a workflow triggers itself"
-                raise CycleDetected(reason)  # noqa: TRY301
+            if cycle := lineage.check(incoming.hops):
+                raise cycle  # noqa: TRY301
             if event.type not in UNFILTERED:
-                refusal = self._refusal(workflow, event, until)
+                refusal = self._refusal(workflow, event, budget)
                 if refusal:
                     return replace(outcome, outcome="filtered", reason=refusal)
                 if incoming.replay_of is None:  # what is asked for expressly happens again
                     definition = cast("TriggerDefinition", workflow.trigger)
                     data = cast("Json", event.data)
-                    once = lifecycle.once_key(definition, data, clock=self._clock)
+                    once = lifecycle.once_key(definition, data, clock=self._clock, budget=budget)
         except (ExpressionError, CycleDetected) as broken:
             outcome = replace(
                 outcome, outcome="failed", reason=broken.detail, error_code=broken.code
@@ -356,7 +350,7 @@ class Dispatcher:
         execution_id = lifecycle.execution_id(workflow.workflow_id, identity, once)
         return replace(outcome, execution_id=execution_id, once_key=once)
 
-    def _refusal(self, workflow: WaitingWorkflow, event: Event, until: float) -> str | None:
+    def _refusal(self, workflow: WaitingWorkflow, event: Event, budget: Budget) -> str | None:
         """Why an event does not start a workflow that waits for its like; ``None``: it does."""
         kind = workflow.trigger.get("type")
         if kind == "manual":
@@ -366,13 +360,10 @@ class Dispatcher:
         matches, filters = filters_of(workflow.trigger)
         if not matches(event.data, filters):
             return "It is not what the trigger's own fields ask for"
-        if self._monotonic() > until:
-            raise ExpressionError(
-                "trigger.filter: the filters of all workflows that wait for this event took more "
-                f"than {MATCHING_SECONDS:.0f} s together"
-            )
         definition = cast("TriggerDefinition", workflow.trigger)
-        if lifecycle.passes_filter(definition, cast("Json", event.data), clock=self._clock):
+        if lifecycle.passes_filter(
+            definition, cast("Json", event.data), clock=self._clock, budget=budget
+        ):
             return None
         return "The filter is false"
 

@@ -14,6 +14,7 @@ from integrations.errors import (
     ValueGone,
 )
 from integrations.models import Json, now, rfc3339
+from integrations.services import lineage
 from integrations.services.execution_values import Events, ExecutionValues, event_key
 from integrations.services.files import StepFiles
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
@@ -126,7 +127,13 @@ class ExecutionService:
     # -- starting ----------------------------------------------------------------------------
 
     def start(
-        self, tenant: str, workflow_id: str, given: Json, *, idempotency_key: str | None = None
+        self,
+        tenant: str,
+        workflow_id: str,
+        given: Json,
+        *,
+        idempotency_key: str | None = None,
+        hops: int = 0,
     ) -> Execution:
         """Run a workflow now, with ``given`` as its trigger; also a disabled one.
 
@@ -135,6 +142,7 @@ class ExecutionService:
             workflow_id: Which.
             given: What templates see as ``trigger``.
             idempotency_key: The same key starts the workflow once.
+            hops: How many executions led to this start, proven.
 
         Raises:
             UnknownWorkflow: There is none with this id.
@@ -142,8 +150,8 @@ class ExecutionService:
         """
         workflow = self._workflows.get(tenant, workflow_id)
         event_id = f"manual:{idempotency_key or uuid.uuid4().hex}"
-        launch = Launch(workflow, event_id, given)
-        message = self.launch(launch)
+        launch = Launch(workflow, event_id, given, hops=hops)
+        message = self.launch(launch, failure=lineage.check(hops))
         if idempotency_key:
             stored = self._executions.get(tenant, self._id(launch))
             if self._trigger_data(stored) != storable(given):

@@ -24,6 +24,7 @@ from integrations.errors import (
 from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.providers import registry
 from integrations.providers.base import Addresses, Call, Credentials, Http, OAuthApp, Provider
+from integrations.services.lineage import Lineage
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.envelope import EnvelopeBroken
@@ -94,6 +95,7 @@ class Vault:
         addresses: Addresses,
         http: Callable[[], Http],
         *,
+        lineage: Lineage | None = None,
         allow_loopback: bool = False,
         clock: Callable[[], datetime] = now,
         sleep: Callable[[float], None] = time.sleep,
@@ -102,6 +104,7 @@ class Vault:
         self._app_secret = app_secret
         self._addresses = addresses
         self._http = http
+        self._lineage = lineage
         self._allow_loopback = allow_loopback
         self._clock = clock
         self._sleep = sleep
@@ -125,6 +128,9 @@ class Vault:
             app=self.app(provider) if provider.oauth else None,
             idempotency_key=idempotency_key,
             hops=hops,
+            lineage=partial(self._lineage.header, hops + 1, idempotency_key)
+            if self._lineage and idempotency_key
+            else None,
             allow_loopback=self._allow_loopback,
         )
         if connection is None:

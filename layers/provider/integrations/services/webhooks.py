@@ -17,6 +17,7 @@ from integrations.errors import ChallengeRefused, SignatureRefused, UnknownWebho
 from integrations.models import now
 from integrations.providers import registry
 from integrations.services.deliveries import QueuedDelivery
+from integrations.services.lineage import HEADER, Lineage
 from integrations.services.sampling import Sampler
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.aws import AwsError
@@ -35,9 +36,7 @@ REFUSAL_SECONDS = 30.0
 REFUSED_BYTES = 4096
 """How much is kept of a body that was refused."""
 
-HOPS_HEADER = "integrations-hops"
-"""How many executions led to a delivery, where one of our own webhook.send made it."""
-
+_HOPS = HEADER.lower()
 _CHALLENGE_NAMES = {"mode": "hub.mode", "token": "hub.verify_token", "challenge": "hub.challenge"}
 
 
@@ -56,6 +55,7 @@ class Receiver:
         app_secret: For the stack's shared webhooks.
         events: Where accepted deliveries go.
         log: The Events table, for some of what is refused; made on first use.
+        lineage: Knows deliveries that executions of ours have sent.
         platform_tenant: Under whose name stands what a shared webhook refuses.
         clock: The present moment.
     """
@@ -66,6 +66,7 @@ class Receiver:
         app_secret: AppSecret,
         events: Queue,
         log: "Callable[[], Events]",
+        lineage: Lineage,
         *,
         platform_tenant: str,
         clock: Callable[[], datetime] = now,
@@ -74,6 +75,7 @@ class Receiver:
         self._app_secret = app_secret
         self._events = events
         self._log = log
+        self._lineage = lineage
         self._platform_tenant = platform_tenant
         self._clock = clock
         self._refused = Sampler(REFUSALS_AT_ONCE, REFUSAL_SECONDS)
@@ -124,6 +126,7 @@ class Receiver:
             body=body,
             shared=shared,
             verification=str(webhook.verification.get("type", "none")),
+            hops=self._lineage.hops_of(headers.get(_HOPS, "")),
         )
         self._events.send(queued.to_message())
         return Receipt(event_id)
@@ -225,7 +228,11 @@ def _without_secrets(
     secret_headers = signatures.secret_headers(webhook.verification)
     secret_parameters = signatures.secret_parameters(webhook.verification)
     return (
-        {name: each for name, each in headers.items() if name not in secret_headers},
+        {
+            name: each
+            for name, each in headers.items()
+            if name not in secret_headers and name != _HOPS
+        },
         {name: each for name, each in query.items() if name not in secret_parameters},
     )
 

@@ -55,6 +55,10 @@ class _Bound:
     webhook_id: str | None = None
 
 
+MAX_PER_TRIGGER = 100
+"""How many enabled workflows of a tenant may wait for the same events."""
+
+
 class WorkflowService:
     """The use cases of workflows; see each method.
 
@@ -166,6 +170,7 @@ class WorkflowService:
             bound = self._bind(tenant, trigger, held)
         except InvalidWorkflow as unbound:
             raise InvalidWorkflow(unbound.detail, [*unbound.errors, *mistakes]) from None
+        self._check_bound(tenant, workflow_id, bound, stored)
         if mistakes:
             raise InvalidWorkflow("Steps name connections that do not exist", mistakes)
         enabled = bool(stored.get("enabled", True))
@@ -205,6 +210,36 @@ class WorkflowService:
         if earlier:
             self._let_go(earlier, keeps_schedule=schedule is not None and enabled)
         return self._answer(workflow, failure)
+
+    def _check_bound(
+        self, tenant: str, workflow_id: str, bound: _Bound, stored: Mapping[str, Any]
+    ) -> None:
+        """Whether events can come and are not too many workflows' already.
+
+        Raises:
+            InvalidWorkflow: The connection needs somebody first, or the trigger has its fill.
+        """
+        connection = bound.connection
+        if not stored.get("enabled", True):
+            return
+        if connection and connection.status != "connected":
+            raise _unbound(
+                "trigger.connection",
+                f"The {connection.provider} connection {connection.name!r} is {connection.status}: "
+                "connect it again first",
+            )
+        if connection and bound.key:
+            waiting = [
+                each
+                for each in self._workflows.triggered_by(bound.key)
+                if each.tenant == tenant and each.workflow_id != workflow_id
+            ]
+            if len(waiting) >= MAX_PER_TRIGGER:
+                raise _unbound(
+                    "trigger",
+                    f"{MAX_PER_TRIGGER} enabled workflows wait for these events already; "
+                    "that is the most there may be",
+                )
 
     def _put_schedule(self, tenant: str, workflow_id: str, schedule: Schedule) -> None:
         try:

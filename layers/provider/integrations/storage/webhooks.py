@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from secrets import token_bytes
 from typing import Any
 
 from integrations.errors import UnknownWebhook, WebhookIdTaken
@@ -15,6 +16,9 @@ from integrations.storage.envelope import Envelope, Sealed
 
 CACHE_SECONDS = 60
 CACHE_SIZE = 1024
+OWN_KEY = "*"
+OWN_KEY_SECONDS = 3600
+_OWN_KEY_CONTEXT = {"tenant": "*", "webhook": OWN_KEY}
 MAX_ID = 128
 
 
@@ -81,6 +85,7 @@ class Webhooks:
         self._clock = clock
         self._monotonic = monotonic
         self._cache: dict[str, tuple[float, Webhook, WebhookSecrets]] = {}
+        self._own_key: tuple[float, bytes] | None = None
 
     def get(self, webhook_id: str) -> Webhook:
         """A webhook by its id.
@@ -93,9 +98,10 @@ class Webhooks:
         answer = self._aws.dynamodb(
             "GetItem", {"TableName": self._table, "Key": item({"webhookId": webhook_id})}
         )
-        if "Item" not in answer:
+        row = attributes(answer.get("Item", {}))
+        if "provider" not in row or "releasedAt" in row:
             raise UnknownWebhook(f"There is no webhook {webhook_id!r}")
-        return _webhook(attributes(answer["Item"]))
+        return _webhook(row)
 
     def secrets(self, webhook: Webhook) -> WebhookSecrets:
         """The webhook's secrets, decrypted."""
@@ -124,11 +130,65 @@ class Webhooks:
         self._cache[webhook_id] = (moment + CACHE_SECONDS, webhook, secrets)
         return webhook, secrets
 
+    def make_own_key(self) -> bytes:
+        """The stack's own key, made where there is none yet."""
+        key = self.own_key()
+        while key is None:
+            self._write_own_key(token_bytes(32))
+            key = self.own_key()
+        return key
+
+    def own_key(self) -> bytes | None:
+        """The stack's own key, by which it knows its own requests again.
+
+        It has a row here, under a name that no webhook can have.
+
+        Returns:
+            32 random bytes; ``None`` where there is none yet.
+        """
+        cached = self._own_key
+        if cached and self._monotonic() < cached[0]:
+            return cached[1]
+        key = self._read_own_key()
+        if key is not None:
+            self._own_key = (self._monotonic() + OWN_KEY_SECONDS, key)
+        return key
+
+    def _read_own_key(self) -> bytes | None:
+        answer = self._aws.dynamodb(
+            "GetItem",
+            {
+                "TableName": self._table,
+                "Key": item({"webhookId": OWN_KEY}),
+                "ConsistentRead": True,
+            },
+        )
+        sealed = Sealed.of(attributes(answer["Item"])) if "Item" in answer else None
+        return self._envelope.open(sealed, _OWN_KEY_CONTEXT) if sealed else None
+
+    def _write_own_key(self, key: bytes) -> None:
+        sealed = self._envelope.seal(key, _OWN_KEY_CONTEXT)
+        try:
+            self._aws.dynamodb(
+                "UpdateItem",
+                update(
+                    self._table,
+                    {"webhookId": OWN_KEY},
+                    dict(sealed.attributes()),
+                    condition="attribute_not_exists(webhookId)",
+                ),
+            )
+        except ConditionFailed:
+            return  # another process was quicker; its key counts
+
     def save(self, webhook: Webhook, secrets: WebhookSecrets) -> None:
         """Create or replace a webhook of this connection.
 
+        An id that was let go is free for its tenant alone, for ever: whoever sends to it still,
+        sends to that tenant.
+
         Raises:
-            WebhookIdTaken: Another connection holds the id.
+            WebhookIdTaken: Another connection holds the id, or another tenant has had it.
         """
         plain = json.dumps({"secret": secrets.secret, "verifyToken": secrets.verify_token})
         version = repr(self._clock().timestamp())
@@ -147,44 +207,46 @@ class Webhooks:
                 update(
                     self._table,
                     {"webhookId": webhook.webhook_id},
-                    written,
-                    condition=f"attribute_not_exists(webhookId) OR ({_OWN})",
+                    {**written, "releasedAt": None},
+                    condition=(
+                        f"attribute_not_exists(webhookId) OR ({_OWN}) OR "
+                        "(#tenant = :tenant AND attribute_exists(#releasedAt))"
+                    ),
                 ),
             )
         except ConditionFailed:
             detail = f"The webhook id {webhook.webhook_id!r} is already taken; choose another"
             raise WebhookIdTaken(detail) from None
 
-    def delete(self, webhook: Webhook) -> None:
-        """Remove a webhook of this connection; nothing happens where it is gone or another's."""
+    def release(self, webhook: Webhook) -> None:
+        """Let this connection's webhook go: it takes nothing more, its id stays the tenant's.
+
+        Nothing happens where it is another connection's.
+        """
+        sealed = ("ciphertext", "nonce", "dataKey", "keyId")
         try:
             self._aws.dynamodb(
-                "DeleteItem",
-                {
-                    "TableName": self._table,
-                    "Key": item({"webhookId": webhook.webhook_id}),
-                    "ConditionExpression": _OWN,
-                    "ExpressionAttributeNames": {
-                        "#tenant": "tenant",
-                        "#provider": "provider",
-                        "#connection": "connection",
+                "UpdateItem",
+                update(
+                    self._table,
+                    {"webhookId": webhook.webhook_id},
+                    {"releasedAt": self._clock().timestamp()},
+                    remove=sealed,
+                    condition=_OWN,
+                    values={
+                        "tenant": webhook.tenant,
+                        "provider": webhook.provider,
+                        "connection": webhook.connection,
                     },
-                    "ExpressionAttributeValues": item(
-                        {
-                            ":tenant": webhook.tenant,
-                            ":provider": webhook.provider,
-                            ":connection": webhook.connection,
-                        }
-                    ),
-                },
+                ),
             )
         except ConditionFailed:
             return
 
-    def delete_of(self, connection: Connection) -> None:
-        """Remove the webhook of a connection, where it has one of its own."""
+    def release_of(self, connection: Connection) -> None:
+        """Let the webhook of a connection go, where it has one of its own."""
         if connection.webhook_id:
-            self.delete(
+            self.release(
                 Webhook(
                     webhook_id=connection.webhook_id,
                     tenant=connection.tenant,

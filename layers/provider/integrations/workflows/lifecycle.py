@@ -6,6 +6,7 @@ import json
 from integrations.errors import Conflict, ExpressionError
 from integrations.models import Json, now, rfc3339
 from integrations.workflows import expressions
+from integrations.workflows.expressions import Budget
 from integrations.workflows.limits import storable
 from integrations.workflows.outcomes import Clock
 from integrations.workflows.records import (
@@ -93,7 +94,9 @@ def new_execution(
     }
 
 
-def passes_filter(trigger: TriggerDefinition, data: Json, *, clock: Clock = now) -> bool:
+def passes_filter(
+    trigger: TriggerDefinition, data: Json, *, clock: Clock = now, budget: Budget | None = None
+) -> bool:
     """Whether an event passes the trigger's own ``filter`` expression; true where there is none.
 
     Raises:
@@ -103,10 +106,12 @@ def passes_filter(trigger: TriggerDefinition, data: Json, *, clock: Clock = now)
     if isinstance(condition, bool):
         return condition
     context = {"trigger": data}
-    return expressions.truth(condition, context, now=clock(), place="trigger.filter")
+    return expressions.truth(condition, context, now=clock(), place="trigger.filter", budget=budget)
 
 
-def once_key(trigger: TriggerDefinition, data: Json, *, clock: Clock = now) -> str | None:
+def once_key(
+    trigger: TriggerDefinition, data: Json, *, clock: Clock = now, budget: Budget | None = None
+) -> str | None:
     """The value of ``trigger.oncePer`` for an event; ``None`` where there is no such expression.
 
     Raises:
@@ -116,7 +121,7 @@ def once_key(trigger: TriggerDefinition, data: Json, *, clock: Clock = now) -> s
     if source is None:
         return None
     place = "trigger.oncePer"
-    value = expressions.evaluate(source, {"trigger": data}, now=clock(), place=place)
+    value = expressions.evaluate(source, {"trigger": data}, now=clock(), place=place, budget=budget)
     if value is None:
         # Every such event would be taken for the same one.
         raise ExpressionError(f"{place}: gives null, which makes no event unique")

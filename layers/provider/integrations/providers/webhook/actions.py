@@ -173,7 +173,7 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
     if body is not None and len(body) > most:
         detail = f"The body has {len(body)} bytes; {most} are allowed"
         raise InvalidParams(detail, [FieldError("body", detail)])
-    own: dict[str, str] = {"Integrations-Hops": str(call.hops + 1)}
+    own: dict[str, str] = {"Integrations-Hops": call.lineage()} if call.lineage else {}
     if content_type:
         own["Content-Type"] = content_type
     signing = None

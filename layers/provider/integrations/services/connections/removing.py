@@ -63,7 +63,7 @@ class ConnectionRemover:
         revoked, message = self._revoke(provider, connection)
         if not self._connections.delete(connection):
             return self.remove(tenant, provider_id, name)  # it was refreshed in between
-        self._webhooks.delete_of(connection)
+        self._webhooks.release_of(connection)
         self._ownership.release(connection)
         return DeletedAnswer(revoked=revoked, message=message)
 

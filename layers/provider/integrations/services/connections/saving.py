@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from integrations.errors import (
+    ConnectionInUse,
     FieldError,
     InvalidInput,
     UnknownWebhook,
@@ -25,13 +26,14 @@ from integrations.services.vault import Opened, Vault
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.envelope import EnvelopeBroken
 from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
+from integrations.storage.workflows import Workflows
 
 
 class ConnectionSaver:
     """Saves connections.
 
     Args:
-        connections, webhooks: The tables.
+        connections, webhooks, workflows: The tables.
         vault: The use of credentials.
         subscriptions: What providers are asked to send.
         ownership: Whose a page is.
@@ -43,6 +45,7 @@ class ConnectionSaver:
         self,
         connections: Connections,
         webhooks: Webhooks,
+        workflows: Workflows,
         vault: Vault,
         subscriptions: Subscriptions,
         ownership: Ownership,
@@ -52,6 +55,7 @@ class ConnectionSaver:
     ) -> None:
         self._connections = connections
         self._webhooks = webhooks
+        self._workflows = workflows
         self._vault = vault
         self._subscriptions = subscriptions
         self._ownership = ownership
@@ -100,6 +104,8 @@ class ConnectionSaver:
         credentials = verified.credentials or credentials
         webhook, its_secrets = self._webhook(tenant, provider, name, credentials, earlier)
         in_use = bool(webhook and earlier and webhook.webhook_id == earlier.webhook_id)
+        if earlier and not in_use:
+            self._check_unused(earlier)
         if webhook and not in_use:
             self._webhooks.save(webhook, its_secrets)
         moment = self._clock()
@@ -127,7 +133,7 @@ class ConnectionSaver:
         if webhook and in_use:
             self._webhooks.save(webhook, its_secrets)
         if earlier and earlier.webhook_id not in (None, written.webhook_id):
-            self._webhooks.delete_of(earlier)
+            self._webhooks.release_of(earlier)
         self._ownership.hold(written, written.account)
         # The credentials are good and stored, whatever the provider says to that.
         self._subscriptions.bring_in_line(tenant, provider.id, name)
@@ -166,11 +172,32 @@ class ConnectionSaver:
             _secret(endpoint.verify_token) or held.verify_token or secrets.token_urlsafe(32),
         )
 
+    def _check_unused(self, earlier: Connection) -> None:
+        """An id that workflows wait for cannot be let go: what is sent there would be lost.
+
+        Raises:
+            ConnectionInUse: Workflows name it.
+        """
+        if not earlier.webhook_id:
+            return
+        users = [
+            each
+            for each in self._workflows.of_tenant(earlier.tenant)
+            if (each.trigger_key or "").startswith(f"{earlier.webhook_id}#")
+        ]
+        if users:
+            names = ", ".join(f"{each.name!r} ({each.workflow_id})" for each in users[:10])
+            detail = (
+                f"{len(users)} workflow(s) wait for the webhook {earlier.webhook_id!r}: {names}. "
+                "Change them first, or keep the id."
+            )
+            raise ConnectionInUse(detail)
+
     def _give_way(self, provider: Provider, webhook: Webhook) -> None:
         """Leave a new webhook as the quicker save wants it; remove it where that has another."""
         winner = self._connections.find(webhook.tenant, provider.id, webhook.connection)
         if winner is None or winner.webhook_id != webhook.webhook_id:
-            self._webhooks.delete(webhook)
+            self._webhooks.release(webhook)
             return
         kept = self._vault.opened(provider, winner).credentials
         its_webhook, its_secrets = self._webhook(winner.tenant, provider, winner.name, kept, winner)
