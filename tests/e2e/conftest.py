@@ -225,6 +225,7 @@ def platform(stand_ins: StandIns, tmp_path_factory: pytest.TempPathFactory) -> I
         "SmtpFrom": f"The stack <{MAIL_USER}>",
         "JwtIssuer": stand_ins.issuer.url,
         "JwtAudience": JWT_AUDIENCE,
+        "ConsoleClientId": "console",
         "FrontendUrl": "http://localhost:5173",
     }
     state = tmp_path_factory.mktemp("platform")

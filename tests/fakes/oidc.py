@@ -3,8 +3,10 @@
 https://openid.net/specs/openid-connect-discovery-1_0.html
 """
 
+import hashlib
 import hmac
 import json
+import secrets
 import threading
 import time
 from base64 import urlsafe_b64encode
@@ -12,6 +14,7 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self, override
+from urllib.parse import parse_qsl, urlencode
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
@@ -20,13 +23,19 @@ from joserfc.jwk import RSAKey
 class Issuer:
     """The issuer. Use it as a context manager; port 0 takes a free one.
 
+    It also logs people in, without asking them anything: authorization code with PKCE for public
+    clients (RFC 7636), as a browser's page does it.
+
     Attributes:
         asked: The paths that were asked for, in order.
+        claims: Claims of the tokens of those who log in.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.asked: list[str] = []
+        self.claims: dict[str, Any] = {}
         self._keys: list[RSAKey] = []
+        self._codes: dict[str, dict[str, str]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(
@@ -74,12 +83,39 @@ class Issuer:
         self.asked.append(path)
         match path:
             case "/.well-known/openid-configuration":
-                return {"issuer": self.url, "jwks_uri": f"{self.url}/jwks"}
+                return {
+                    "issuer": self.url,
+                    "jwks_uri": f"{self.url}/jwks",
+                    "authorization_endpoint": f"{self.url}/authorize",
+                    "token_endpoint": f"{self.url}/token",
+                }
             case "/jwks":
                 return {
                     "keys": [{**key.as_dict(private=False), "use": "sig"} for key in self._keys]
                 }
         return None
+
+    def authorize(self, query: Mapping[str, str]) -> str:
+        """Log somebody in; the address to go back to."""
+        assert query["response_type"] == "code"
+        assert query["code_challenge_method"] == "S256"
+        code = secrets.token_urlsafe(16)
+        self._codes[code] = dict(query)
+        return f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"
+
+    def exchange(self, form: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """Give a token for a code, once and to who began; ``None`` for anybody else."""
+        begun = self._codes.pop(form.get("code", ""), None)
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        if (
+            begun is None
+            or form.get("grant_type") != "authorization_code"
+            or any(form.get(name) != begun[name] for name in ("client_id", "redirect_uri"))
+            or _base64url(digest) != begun["code_challenge"]
+        ):
+            return None
+        token = self.token(**self.claims)
+        return {"access_token": token, "token_type": "Bearer", "expires_in": 3600}
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -102,11 +138,27 @@ def _base64url(content: bytes) -> str:
 def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            path, _, query = self.path.partition("?")
+            if path == "/authorize":
+                self.send_response(302)
+                self.send_header("Location", issuer.authorize(dict(parse_qsl(query))))
+                self.end_headers()
+                return
             document = issuer.answer(self.path)
+            self._answer(200 if document else 404, document)
+
+        def do_POST(self) -> None:
+            text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            given = issuer.exchange(dict(parse_qsl(text)))
+            self._answer(200 if given else 400, given or {"error": "invalid_grant"})
+
+        def _answer(self, status: int, document: Mapping[str, Any] | None) -> None:
             body = json.dumps(document).encode()
-            self.send_response(200 if document else 404)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
+            # Pages of other origins log in here.
+            self.send_header("Access-Control-Allow-Origin", "*")
             self.end_headers()
             self.wfile.write(body)
 

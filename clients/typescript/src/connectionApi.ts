@@ -5,26 +5,35 @@
  * objects, and throws an `ApiError` where the API refuses.
  */
 import { type Client, type ClientOptions, createClient } from "./client.js";
-import type { paths } from "./schema.js";
+import type {
+  ConnectionAnswer,
+  DeletedAnswer,
+  EmailCredentials,
+  FacebookCredentials,
+  HandshakeAnswer,
+  ProviderId,
+  SheetsCredentials,
+  StartedAnswer,
+  StatusAnswer,
+  TelegramCredentials,
+  TestAnswer,
+  WebhookCredentials,
+} from "./schema.js";
 
-type Answer<P extends keyof paths, M extends "get" | "post" | "delete"> =
-  paths[P] extends Record<M, { responses: { 200: { content: { "application/json": infer A } } } }>
-    ? A
-    : never;
+/** The credentials that are typed into a form, by provider; the others are logged in to. */
+export interface CredentialsByProvider {
+  telegram: TelegramCredentials;
+  sheets: SheetsCredentials;
+  facebook: FacebookCredentials;
+  email: EmailCredentials;
+  webhook: WebhookCredentials;
+}
 
-/** The credentials of a provider, as its form in the catalogue has them. */
-export type Credentials = Record<string, unknown>;
+/** Those that are connected by credentials. */
+export type CredentialsProvider = keyof CredentialsByProvider;
 
-/** `{status, account, …}` of each provider, by its id. */
-export type ConnectionStatuses = Answer<"/api/integrations/status", "get">;
-/** What is known of a connection; never its secrets. */
-export type ConnectionDetails = Answer<"/api/integrations/{providerId}/credentials", "post">;
-/** `success`, `message` and the account that answered. */
-export type TestResult = Answer<"/api/integrations/{providerId}/test", "post">;
-/** `authUrl` to open in a window, and `handshakeId` to ask about. */
-export type OAuthFlow = Answer<"/api/integrations/oauth/start/{providerId}", "post">;
-/** `pending`, `completed`, `failed` or `expired`. */
-export type OAuthStatus = Answer<"/api/integrations/oauth/status/{handshakeId}", "get">;
+/** Those that are connected by a log-in. */
+export type OAuthProvider = Exclude<ProviderId, CredentialsProvider>;
 
 let client: Client = createClient();
 
@@ -33,65 +42,78 @@ export function configure(options: ClientOptions): void {
   client = createClient(options);
 }
 
-/** Begins a log-in at the provider: open `authUrl`, then ask `checkOAuthStatus(handshakeId)`. */
+/**
+ * Begins a log-in at the provider: open `authUrl` in a window, then ask
+ * `checkOAuthStatus(handshakeId)` until it is no longer `pending`.
+ */
 export async function startOAuthFlow(
-  providerId: string,
+  providerId: OAuthProvider,
   options: { redirectUri?: string; connection?: string } = {},
-): Promise<OAuthFlow> {
+): Promise<StartedAnswer> {
   const { data } = await client.POST("/api/integrations/oauth/start/{providerId}", {
-    params: { path: { providerId } as never },
-    body: options as never,
+    params: { path: { providerId } },
+    body: options,
   });
-  return data as OAuthFlow;
+  return given(data);
 }
 
-/** How far a log-in is. */
-export async function checkOAuthStatus(handshakeId: string): Promise<OAuthStatus> {
+/** How far a log-in is: `pending`, `completed`, `failed` or `expired`. */
+export async function checkOAuthStatus(handshakeId: string): Promise<HandshakeAnswer> {
   const { data } = await client.GET("/api/integrations/oauth/status/{handshakeId}", {
     params: { path: { handshakeId } },
   });
-  return data as OAuthStatus;
+  return given(data);
 }
 
-/** Tests credentials without saving them; or the saved ones, where none are given. */
-export async function testProviderConnection(
-  providerId: string,
-  credentials?: Credentials,
+/**
+ * Tests credentials without saving them; or the saved ones, where none are given.
+ *
+ * That the provider refuses is no error: `success` is false and `message` its reason.
+ */
+export async function testProviderConnection<P extends ProviderId>(
+  providerId: P,
+  credentials?: P extends CredentialsProvider ? CredentialsByProvider[P] : undefined,
   connection?: string,
-): Promise<TestResult> {
+): Promise<TestAnswer> {
   const { data } = await client.POST("/api/integrations/{providerId}/test", {
-    params: { path: { providerId } as never },
-    body: { ...(credentials && { credentials }), ...(connection && { connection }) } as never,
+    params: { path: { providerId } },
+    body: { ...(credentials && { credentials }), ...(connection && { connection }) },
   });
-  return data as TestResult;
+  return given(data);
 }
 
 /** Tests credentials and saves them where they are good. */
-export async function saveProviderCredentials(
-  providerId: string,
-  credentials: Credentials,
+export async function saveProviderCredentials<P extends CredentialsProvider>(
+  providerId: P,
+  credentials: CredentialsByProvider[P],
   connection?: string,
-): Promise<ConnectionDetails> {
+): Promise<ConnectionAnswer> {
   const { data } = await client.POST("/api/integrations/{providerId}/credentials", {
-    params: { path: { providerId } as never },
-    body: { credentials, ...(connection && { connection }) } as never,
+    params: { path: { providerId } },
+    body: { credentials, ...(connection && { connection }) },
   });
-  return data as ConnectionDetails;
+  return given(data);
 }
 
 /** Deletes a connection; refused with `connection_in_use` while a workflow uses it. */
 export async function deleteProviderCredentials(
-  providerId: string,
+  providerId: ProviderId,
   connection?: string,
-): Promise<{ deleted: boolean }> {
+): Promise<DeletedAnswer> {
   const { data } = await client.DELETE("/api/integrations/{providerId}/credentials", {
-    params: { path: { providerId } as never, query: connection ? { connection } : {} },
+    params: { path: { providerId }, query: connection ? { connection } : {} },
   });
-  return data as { deleted: boolean };
+  return given(data);
 }
 
-/** The state of every provider's connections. */
-export async function getAllConnectionStatuses(): Promise<ConnectionStatuses> {
+/** The state of every provider's connections, by the provider's id. */
+export async function getAllConnectionStatuses(): Promise<{ [providerId: string]: StatusAnswer }> {
   const { data } = await client.GET("/api/integrations/status");
-  return data as ConnectionStatuses;
+  return given(data);
+}
+
+/** A refusal was thrown, so there is an answer. */
+function given<T>(data: T | undefined): T {
+  if (data === undefined) throw new TypeError("The API answered without a body");
+  return data;
 }
