@@ -1,5 +1,6 @@
 """The console in a real browser, as the tests see it: places, faults, what must never happen."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +57,11 @@ class Console:
             ])"""
         )
         return told
+
+    def picture(self, name: str) -> None:
+        """Take a picture of the page for somebody to look at, where PICTURES names a folder."""
+        if folder := os.environ.get("PICTURES"):
+            self.page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
     def check_accessible(self) -> None:
         """Fail where axe finds something serious: https://github.com/dequelabs/axe-core."""

@@ -1,0 +1,182 @@
+"""Connect sessions in a real Chromium: the sample application of another origin, and our window."""
+
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from local import node
+from local.report import Report
+from tests.e2e import console
+from tests.e2e.conftest import Client, StandIns
+from tests.e2e.console import Console
+from tools.template import ROOT
+
+pytestmark = pytest.mark.e2e
+
+APPLICATION = "http://localhost:5173"
+"""The origin that the stack calls the front end's."""
+
+
+@pytest.fixture(scope="module")
+def _client_is_built() -> None:
+    command = [sys.executable, "-m", "local.console", "run", "build", "-w", "clients/typescript"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.fixture
+def server(client: Client, _client_is_built: None) -> Iterator[str]:
+    """The sample application's server, with this tenant's token; where it listens."""
+    env = node.environment(Report(quiet=True))
+    program = shutil.which("node", path=env["PATH"])
+    assert program
+    process = subprocess.Popen(
+        [program, str(ROOT / "examples" / "web" / "server.mjs")],
+        env={**env, "API": client.platform.url, "TOKEN": client.token, "PORT": "0"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@pytest.fixture
+def shop(chromium: Browser, client: Client, server: str) -> Iterator[Console]:
+    """A browser with the sample application open, at the front end's own origin."""
+
+    def serve(route: Route) -> None:
+        route.continue_(url=server + route.request.url.removeprefix(APPLICATION))
+
+    with console.of(chromium, client, token="") as held:
+        held.page.context.route(f"{APPLICATION}/**", serve)
+        held.page.goto(APPLICATION)
+        yield held
+
+
+@pytest.fixture
+def bot(stand_ins: StandIns) -> str:
+    unique = uuid.uuid4()
+    token = f"{unique.int % 10**9 + 10**9}:AA{unique.hex}"
+    stand_ins.telegram.add_bot(token)
+    return token
+
+
+def session(client: Client, *providers: str, **more: object) -> str:
+    answer = client.post("/api/connect/sessions", {"providers": providers, **more})
+    assert answer.status_code == 200, answer.text
+    url: str = answer.json()["connectUrl"]
+    return url
+
+
+def type_bot(page: Page, bot: str) -> None:
+    page.get_by_label("Bot token").first.fill(bot)
+    page.get_by_role("button", name="Save", exact=True).click()
+
+
+def state(page: Page) -> str:
+    return page.locator("#state").inner_text()
+
+
+def test_the_sample_application_connects_its_customers_and_shows_a_row(
+    shop: Console, stand_ins: StandIns, bot: str
+) -> None:
+    page = shop.page
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="Connect Telegram").click()
+    window = popup.value
+    expect(window.get_by_role("heading", name="Connect Telegram")).to_be_visible()
+    assert "ics_" not in window.url
+    type_bot(window, bot)
+    expect(page.locator("#state")).to_have_text("telegram: connected")
+    assert bot not in shop.everywhere()
+
+    book = stand_ins.google.add_book({"Orders": [["Id"], ["7"]]})
+    key = stand_ins.google.add_service_account()
+    shop.client.save("sheets", {"serviceAccount": key, "spreadsheetId": book.id}, "customer-1")
+    page.get_by_label("Sheet").fill("Orders")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#row")).to_contain_text("7")
+    assert (
+        shop.client.get(
+            "/api/integrations/telegram/credentials", params={"connection": "customer-1"}
+        ).json()["status"]
+        == "connected"
+    )
+
+
+def test_a_closed_window_is_a_cancelled_connection(shop: Console) -> None:
+    with shop.page.expect_popup() as popup:
+        shop.page.get_by_role("button", name="Connect Telegram").click()
+    window = popup.value
+    expect(window.get_by_role("heading", name="Connect Telegram")).to_be_visible()
+    window.get_by_role("button", name="Cancel").click()
+    expect(shop.page.locator("#state")).to_have_text("telegram: cancelled")
+
+
+def test_nobody_else_can_say_that_it_is_connected(shop: Console) -> None:
+    page = shop.page
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="Connect Telegram").click()
+    expect(popup.value.get_by_role("heading", name="Connect Telegram")).to_be_visible()
+    page.evaluate(
+        "postMessage({type: 'integrations.connect', status: 'connected', provider: 'telegram',"
+        " connection: 'customer-1'}, '*')"
+    )
+    page.wait_for_timeout(500)
+    assert state(page) == ""
+
+
+def test_a_blocked_window_is_offered_as_a_link_and_the_connection_noticed(
+    shop: Console, bot: str
+) -> None:
+    page = shop.page
+    page.evaluate("window.open = () => null")
+    page.get_by_role("button", name="Connect Telegram").click()
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Open the window yourself").click()
+    type_bot(opened.value, bot)
+    expect(page.locator("#state")).to_have_text("telegram: connected")
+
+
+def test_a_session_is_for_its_providers_alone_and_ends(chromium: Browser, client: Client) -> None:
+    with console.of(chromium, client, token="") as held:
+        held.page.goto(session(client, "telegram") + "&provider=email")
+        expect(held.page.get_by_role("alert")).to_contain_text("not for email")
+        held.page.goto("about:blank")
+        held.page.goto(f"{client.platform.url}/connect#token=ics_{'x' * 43}")
+        expect(held.page.get_by_role("alert")).to_contain_text("This session is over")
+        held.page.goto("about:blank")
+        held.page.goto(f"{client.platform.url}/connect")
+        expect(held.page.get_by_role("alert")).to_contain_text("without a session")
+
+
+def test_a_session_without_an_opener_leads_back_to_its_application(
+    chromium: Browser, client: Client, bot: str
+) -> None:
+    back = f"{APPLICATION}/done"
+    with console.of(chromium, client, token="") as held:
+        held.page.context.route(f"{APPLICATION}/**", lambda route: route.fulfill(body="back"))
+        held.page.goto(session(client, "telegram", connection="shop", redirectUri=back))
+        type_bot(held.page, bot)
+        held.page.wait_for_url(f"{back}?provider=telegram&connection=shop&status=connected")
+        assert bot not in " ".join(held.requests)
+
+
+def test_the_connect_page_is_for_everybody(chromium: Browser, client: Client) -> None:
+    size = {"width": 375, "height": 700}
+    with console.of(chromium, client, token="", viewport=size) as held:
+        held.page.goto(session(client, "telegram", "sheets_oauth"))
+        held.page.get_by_role("button", name="Telegram").click()
+        expect(held.page.get_by_label("Bot token").first).to_be_visible()
+        held.check_accessible()
+        held.check_fits()
+        assert not held.faults
+        held.picture("connect")
