@@ -187,6 +187,10 @@ class Resolver:
                 return self._substituted(text, {})
             case {"Fn::Sub": [str(text), dict(own)]}:
                 return self._substituted(text, self(own))
+            case {"Fn::Select": [int(index), inner]}:
+                return self(inner)[index]
+            case {"Fn::Split": [str(separator), inner]}:
+                return self(inner).split(separator)
             case {"Fn::If": [str(condition), yes, no]}:
                 return self(yes if self._holds({"Condition": condition}) else no)
             case dict():
