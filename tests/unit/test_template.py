@@ -311,6 +311,15 @@ def test_no_queue_takes_what_comes_unencrypted() -> None:
     assert [each["Ref"] for each in policy["Queues"]] == list(QUEUES)
 
 
+def test_no_flood_takes_all_functions() -> None:
+    for name, _, source in consumers():
+        if name != "RunJobFunction":
+            assert source["ScalingConfig"]["MaximumConcurrency"]["Ref"] in template()["Parameters"]
+    for name in ("ReceiveWebhookFunction", "AuthorizeRequestFunction"):
+        reserved = FUNCTIONS[name]["ReservedConcurrentExecutions"]["Fn::If"]
+        assert reserved[:2] == ["ReservesConcurrency", {"Ref": "ReservedConcurrency"}]
+
+
 # -- Alarms ----------------------------------------------------------------------------------
 
 ALARMS = resources("AWS::CloudWatch::Alarm")
