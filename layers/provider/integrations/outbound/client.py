@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPResponse
 from typing import Any, override
 from urllib.parse import urlencode, urljoin
@@ -41,7 +42,12 @@ from integrations.outbound.guard import connect, host_of, parse, port_of, tls_co
 
 _OWN_HEADERS = {"Accept-Encoding": "gzip", "User-Agent": "integrations-backend/1"}
 _KEPT_ACROSS_ORIGINS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOVED = frozenset({HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND})
+_REDIRECTS = _MOVED | {
+    HTTPStatus.SEE_OTHER,
+    HTTPStatus.TEMPORARY_REDIRECT,
+    HTTPStatus.PERMANENT_REDIRECT,
+}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_HEADERS = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
@@ -320,7 +326,8 @@ def _redirected(  # noqa: PLR0917 - the parts of one request
         host_of(target),
         port_of(target),
     )
-    if (status == 303 and method != "HEAD") or (status in {301, 302} and method == "POST"):  # noqa: PLR2004
+    see_other = status == HTTPStatus.SEE_OTHER and method != "HEAD"
+    if see_other or (status in _MOVED and method == "POST"):
         method, body = "GET", None
         headers.discard("Content-Type")
     if not same_origin:
