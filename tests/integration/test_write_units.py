@@ -51,3 +51,12 @@ def test_a_step_more_takes_three_units_at_most(backend: Backend) -> None:
 def test_units_grow_with_the_steps_and_not_with_their_square(backend: Backend) -> None:
     assert units(backend, 20) <= 65 - EVENT_UNITS
     assert units(backend, 100) <= 350 - EVENT_UNITS
+
+
+def test_a_round_takes_two_units_however_many_there_were(backend: Backend) -> None:
+    before = backend.aws.units("ExecutionsTable")
+    send = {"id": "each", "action": "webhook.send", "params": {"json": "{{ item }}"}}
+    execution_id = started(backend, send | {"forEach": "range(300)"})
+    backend.drain()
+    assert backend.execution(execution_id)["status"] == "succeeded"
+    assert backend.aws.units("ExecutionsTable") - before <= 2 * 300

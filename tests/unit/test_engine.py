@@ -726,6 +726,20 @@ def test_an_output_over_a_bound_fails_its_step_before_the_next_effect(
     assert len(world.calls) == len(sizes)
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["steps.rows.output", "steps.rows.output|selectattr('id')|list", "steps.rows.output[5:]"],
+)
+def test_a_whole_sheet_is_gone_through_by_a_path_a_filter_or_a_slice(source: str) -> None:
+    rows = [{"id": n + 1, "name": f"customer {n}", "mail": f"{n}@example.com"} for n in range(9000)]
+    world = World(step("rows"), step("each", forEach=source, params={"n": "{{ item.id }}"}))
+    world.answer("fake.rows", rows)
+    world.answer("fake.each", RequestRejected("no"))
+    assert world.run() == "failed"
+    rounds = world.step("each")["rounds"]
+    assert rounds["total"] == 9000 - 5 * source.endswith("[5:]")
+
+
 def test_of_twenty_thousand_items_one_bad_one_is_named() -> None:
     rows = [{"to": f"{number}@example.com"} for number in range(20_000)]
     del rows[12_345]["to"]

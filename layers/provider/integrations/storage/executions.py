@@ -320,7 +320,10 @@ class Executions:
         Raises:
             UnknownExecution: One is gone: the execution's time is up.
         """
-        keys = [{"tenant": tenant, "executionId": f"{execution_id}#{name}"} for name in names]
+        keys = [
+            {"tenant": tenant, "executionId": f"{execution_id}#{name}"}
+            for name in dict.fromkeys(names)  # one that is named twice is asked for once
+        ]
         found = {
             row["executionId"].rpartition("#")[2]: row["content"]
             for row in self._batch(keys, {"ConsistentRead": True})

@@ -37,6 +37,7 @@ from integrations.errors import (
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now, rfc3339
 from integrations.workflows import expressions
+from integrations.workflows.expressions.budget import Budget
 from integrations.workflows.lifecycle import due_in
 from integrations.workflows.limits import (
     FEW_WORDS,
@@ -96,6 +97,10 @@ from integrations.workflows.transitions import (
 MAX_RESUMES: Final = 10
 PATIENCE: Final = timedelta(hours=72)
 """How long one step or round is retried at most."""
+
+ITEMS_STEPS: Final = 5_000_000
+ITEMS_SECONDS: Final = 15.0
+"""What a ``forEach`` may spend on its list: once per step, and the list may be a whole sheet."""
 
 MAX_LOADED: Final = 16 * 1024 * 1024
 """How many bytes of stored values, as JSON, stay in memory between two steps."""
@@ -585,7 +590,13 @@ def _items(source: str | list[Json], context: Mapping[str, Json], moment: dateti
         items = _looked_up(path, context)
     if not path or not isinstance(items, list):
         if isinstance(source, str):
-            items = expressions.evaluate(source, context, now=moment, place=place)
+            budget = Budget(
+                steps=ITEMS_STEPS,
+                seconds=ITEMS_SECONDS,
+                characters=4 * MAX_OUTPUT_BYTES,
+                largest=MAX_OUTPUT_BYTES,
+            )
+            items = expressions.evaluate(source, context, now=moment, place=place, budget=budget)
         else:
             items = expressions.render(source, context, now=moment, place=place)
     if not isinstance(items, list):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from integrations.errors import ExpressionError
 
 MAX_CHARACTERS: Final = 256 * 1024
-"""The most that one value may hold, counting each character and each item."""
+"""The most that one value may hold, each character and each item counted; a budget may say more."""
 
 MAX_DEPTH: Final = 64
 MAX_STEPS: Final = 200_000
@@ -30,6 +30,7 @@ class Budget:
         steps: Operations, rounds, items looked at.
         seconds: Of the clock, from now on.
         characters: Of all values that are made.
+        largest: Of any one of them.
         within: The larger budget that all of it is taken from as well.
     """
 
@@ -37,6 +38,7 @@ class Budget:
         "_allocated",
         "_characters",
         "_ends",
+        "_largest",
         "_max_steps",
         "_next_look",
         "_seconds",
@@ -50,11 +52,13 @@ class Budget:
         steps: int = MAX_STEPS,
         seconds: float = MAX_SECONDS,
         characters: int = MAX_ALLOCATED,
+        largest: int = MAX_CHARACTERS,
         within: "Budget | None" = None,
     ) -> None:
         self._max_steps = steps
         self._seconds = seconds
         self._characters = characters
+        self._largest = largest
         self._within = within
         self._steps = 0
         self._allocated = 0
@@ -87,8 +91,8 @@ class Budget:
 
     def allocate(self, characters: int) -> None:
         """Pay for a value of this size before it is made."""
-        if characters > MAX_CHARACTERS:
-            raise ExpressionError(f"gives a value of more than {MAX_CHARACTERS} characters")
+        if characters > self._largest:
+            raise ExpressionError(f"gives a value of more than {self._largest} characters")
         self._allocated += characters
         if self._allocated > self._characters:
             raise ExpressionError(f"needs more than {self._characters} characters of memory")
@@ -104,7 +108,7 @@ class Budget:
         """Pay for looking at a value through and through.
 
         Returns:
-            Its size in characters and items, at most ``MAX_CHARACTERS``.
+            Its size in characters and items, at most what one value may hold.
 
         Raises:
             ExpressionError: It is larger than that, or nested too deeply. The same list taken into
@@ -121,15 +125,15 @@ class Budget:
                 size += len(node)
             elif isinstance(node, list):
                 size += len(node)
-                if size <= MAX_CHARACTERS:
+                if size <= self._largest:
                     pending.extend((item, depth + 1) for item in node)
             elif isinstance(node, dict):
                 size += sum(map(len, node)) + len(node)
-                if size <= MAX_CHARACTERS:
+                if size <= self._largest:
                     pending.extend((item, depth + 1) for item in node.values())
             size += 1
-            if size > MAX_CHARACTERS:
-                raise ExpressionError(f"gives a value of more than {MAX_CHARACTERS} characters")
+            if size > self._largest:
+                raise ExpressionError(f"gives a value of more than {self._largest} characters")
         return size
 
     def built[T: (list[Any], dict[str, Any])](self, value: T) -> T:
