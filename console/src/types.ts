@@ -91,8 +91,18 @@ export interface Step {
   retryAt?: string | null;
   input?: unknown;
   output?: unknown;
+  /** Where the whole output is, when `output` is its beginning. */
+  outputUrl?: string | null;
   error?: Failure | null;
   rounds?: Record<string, unknown> | null;
+}
+export interface StepOutput {
+  output?: unknown;
+  /** Of a step with rounds. */
+  items?: { index: number; output: unknown }[] | null;
+  /** Of an output too large for one answer: a part of its JSON text. */
+  text?: string | null;
+  nextToken?: string | null;
 }
 export interface Execution extends ExecutionSummary {
   workflowVersion: number;
@@ -140,7 +150,7 @@ export interface Preview {
 }
 export interface EventSummary {
   eventId: string;
-  webhookId: string;
+  webhookId?: string | null;
   provider: string;
   receivedAt: string;
   outcome: string;

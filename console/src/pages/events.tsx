@@ -169,7 +169,7 @@ export function Events() {
                     <Badge state={each.outcome} />
                   </td>
                   <td>
-                    <code>{each.webhookId}</code>
+                    <code>{each.webhookId ?? each.provider}</code>
                   </td>
                   <td>
                     <Time at={each.receivedAt} />
@@ -194,7 +194,8 @@ export function Events() {
 
 export function EventOf({ id }: { id: string }) {
   const path = `/api/events/${encodeURIComponent(id)}`;
-  const found = useLoad(() => request<EventDetails>("GET", path), id);
+  // A replay is in the log as soon as it was taken in: until then it is looked for.
+  const found = useLoad(() => request<EventDetails>("GET", path), id, 3_000);
   const event = found.data;
   useTitle(event ? `Event ${event.types?.join(", ") ?? ""}` : "Event");
   if (!event)
@@ -225,7 +226,7 @@ export function EventOf({ id }: { id: string }) {
         >
           Replay
         </Confirm>
-        <Act run={() => copy(curlOf(event))}>Copy as curl</Act>
+        {event.webhookId && <Act run={() => copy(curlOf(event))}>Copy as curl</Act>}
         <a
           class="button"
           href={`${to("workflows", "new")}?eventId=${encodeURIComponent(event.eventId)}`}
@@ -241,7 +242,7 @@ export function EventOf({ id }: { id: string }) {
       <section class="card">
         <Facts
           of={[
-            ["Webhook", <code key="w">{event.webhookId}</code>],
+            ["Webhook", event.webhookId ? <code key="w">{event.webhookId}</code> : undefined],
             ["Provider", event.provider],
             ["Received", <Time key="t" at={event.receivedAt} />],
             ["Size", bytes(event.size)],
@@ -341,7 +342,7 @@ export function curlOf(event: EventDetails): string {
   const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const own = new Set(["host", "content-length", "connection", "accept-encoding"]);
   const query = new URLSearchParams(event.query ?? {});
-  const url = `${location.origin}/api/webhooks/${encodeURIComponent(event.webhookId)}${query.size ? `?${query}` : ""}`;
+  const url = `${location.origin}/api/webhooks/${encodeURIComponent(event.webhookId ?? "")}${query.size ? `?${query}` : ""}`;
   const headers = Object.entries(event.headers ?? {})
     .filter(
       ([name]) => !own.has(name.toLowerCase()) && !name.toLowerCase().startsWith("x-forwarded-"),

@@ -4,7 +4,7 @@ import { request } from "../api";
 import { useLoad, useTitle } from "../hooks";
 import { JobLine } from "../jobs";
 import { go, to, usePlace } from "../router";
-import type { Execution, ExecutionSummary, Job, Page, Step, Workflow } from "../types";
+import type { Execution, ExecutionSummary, Job, Page, Step, StepOutput, Workflow } from "../types";
 import {
   Act,
   Badge,
@@ -411,14 +411,11 @@ function StepOf({ step, execution }: { step: Step; execution: Execution }) {
               <summary>Output</summary>
               <div class="stack">
                 <Json value={whole ?? step.output} label={`Output of ${step.id}`} />
-                {step.status === "succeeded" && whole === undefined && (
+                {step.outputUrl && whole === undefined && (
                   <div>
                     <Act
                       class="plain"
-                      run={async () => {
-                        const path = `/api/executions/${encodeURIComponent(execution.executionId)}/steps/${encodeURIComponent(step.id)}/output`;
-                        setWhole(await request("GET", path));
-                      }}
+                      run={async () => setWhole(await wholeOutput(execution.executionId, step.id))}
                     >
                       Load the whole output
                     </Act>
@@ -431,6 +428,25 @@ function StepOf({ step, execution }: { step: Step; execution: Execution }) {
       </div>
     </li>
   );
+}
+
+const MOST_PAGES = 100;
+
+/** A step's output, all its pages together. */
+async function wholeOutput(executionId: string, stepId: string): Promise<unknown> {
+  const path = `/api/executions/${encodeURIComponent(executionId)}/steps/${encodeURIComponent(stepId)}/output`;
+  const items: unknown[] = [];
+  let text = "";
+  let nextToken: string | null | undefined;
+  for (let page = 0; page < MOST_PAGES; page++) {
+    const answer = await request<StepOutput>("GET", path, undefined, { query: { nextToken } });
+    if (answer.items) items.push(...answer.items);
+    else if (typeof answer.text === "string") text += answer.text;
+    else return answer.output;
+    nextToken = answer.nextToken;
+    if (!nextToken) break;
+  }
+  return text || items;
 }
 
 /** When the step ran, within the execution. */

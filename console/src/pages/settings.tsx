@@ -232,10 +232,7 @@ interface SecretName {
 }
 
 function Secrets() {
-  const list = useLoad(
-    () => request<Page<SecretName>>("GET", "/api/secrets", undefined, { query: { limit: 100 } }),
-    "secrets",
-  );
+  const list = useLoad(() => request<Page<SecretName>>("GET", "/api/secrets"), "secrets");
   const [name, setName] = useState("");
   const [value, setValue] = useState("");
   const save = useAction(async () => {

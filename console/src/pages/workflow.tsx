@@ -403,7 +403,7 @@ function useSample(initialEvent: string) {
             {events.data?.items.map((each) => (
               <option key={each.eventId} value={each.eventId}>
                 {[
-                  each.types?.join(", ") || each.webhookId,
+                  each.types?.join(", ") || each.webhookId || each.provider,
                   new Date(each.receivedAt).toLocaleString(),
                 ].join(" · ")}
               </option>
