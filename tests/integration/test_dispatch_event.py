@@ -1,6 +1,7 @@
 """The consumer of the events queue."""
 
 import base64
+import hmac
 import json
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from integrations.services.lineage import MAX_HOPS
 from integrations.workflows import lifecycle
-from tests.backend import Backend, event
+from tests.backend import Backend, LambdaContext, event
 from tests.fakes.facebook import FacebookStandIn, sign
 from tests.fakes.telegram import TelegramServer
 from tests.integration.conftest import FACEBOOK_SECRET
@@ -448,3 +449,77 @@ def test_a_schedule_of_what_is_gone_or_off_starts_nothing(backend: Backend) -> N
     batch = [tick(off), tick(manual), tick("wf_unknown"), tick(off, tenant="other")]
     assert backend.consume("dispatch_event", batch) == []
     assert backend.executions() == []
+
+
+# -- Whatever dies when ----------------------------------------------------------------------
+
+
+def test_what_was_logged_is_executed_as_it_was_logged(backend: Backend) -> None:
+    made = backend.create_workflow(flow())
+    backend.aws.fail("PutItem", "InternalServerError", where="exe_")
+    assert backend.consume("dispatch_event", [delivery()]) == ["message-0"]
+    backend.aws.recover()
+    assert len(backend.aws.rows("EventsTable")) == 1
+    never = {"type": "webhook", "webhookId": "orders", "filter": False}
+    path = f"/api/workflows/{made['workflowId']}"
+    assert backend.call("PUT", path, flow(trigger=never)).status == 200
+    backend.create_workflow(flow(name="Later"))
+    for receives in (2, 3):
+        assert backend.consume("dispatch_event", [delivery()], receives=receives) == []
+    backend.drain()
+    assert [each["workflowName"] for each in backend.executions()] == ["Orders"]
+    event = backend.call("GET", "/api/events/evt_1").json
+    (told,) = event["workflows"]
+    assert told["outcome"] == "dispatched"
+    assert backend.execution(told["executionId"])["status"] == "succeeded"
+
+
+def test_a_batch_with_no_time_left_comes_again_whole(backend: Backend) -> None:
+    backend.create_workflow(flow())
+    batch = [delivery(eventId=f"evt_{number}") for number in range(3)]
+    short = LambdaContext(seconds=2)
+    failed = backend.consume("dispatch_event", batch, context=short)
+    assert failed == ["message-0", "message-1", "message-2"]
+    assert backend.aws.rows("EventsTable") == []
+    assert backend.consume("dispatch_event", batch, receives=2) == []
+    assert len(backend.executions()) == 3
+
+
+def test_the_filters_of_all_workflows_have_one_budget(backend: Backend) -> None:
+    heavy = "trigger.body.items|sort|unique|list|length >= 0"
+    trigger = {"type": "webhook", "webhookId": "orders", "filter": heavy}
+    for number in range(30):
+        backend.create_workflow(flow(name=f"Heavy {number}", trigger=trigger))
+    body = {"id": 1, "items": list(range(20_000))}
+    assert backend.consume("dispatch_event", [delivery(body)]) == []
+    told = backend.call("GET", "/api/events/evt_1").json["workflows"]
+    assert len(told) == 30
+    assert {each["outcome"] for each in told} <= {"dispatched", "failed"}
+    assert any(each["outcome"] == "failed" for each in told), "the budget is one for all"
+
+
+def test_a_signed_body_is_one_event_whatever_id_it_comes_under(backend: Backend) -> None:
+    secret = "the-secret-of-the-repository"
+    backend.secrets.add(secret)
+    hook = {"url": "https://example.com/hooks/repo", "secret": secret}
+    backend.save("webhook", hook | {"verification": {"type": "github"}}, "repo")
+    backend.create_workflow(flow(trigger={"type": "webhook", "webhookId": "repo"}))
+    body = b'{"id": 7}'
+    signature = "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()
+    for name in ("one", "two", "one"):
+        headers = {"X-Hub-Signature-256": signature, "X-GitHub-Delivery": name}
+        assert backend.deliver("repo", body, headers).status == 200
+    backend.drain()
+    assert len(backend.executions()) == 1
+    (event,) = backend.call("GET", "/api/events").json["items"]
+    again = delivery(
+        body,
+        webhookId="repo",
+        connection="repo",
+        verification="github",
+        eventId="evt_in_the_next_window",
+        earlierId=event["eventId"],
+        receivedAt=event["receivedAt"],
+    )
+    assert backend.consume("dispatch_event", [again]) == []
+    assert len(backend.executions()) == 1

@@ -34,7 +34,7 @@ def sent(queued: QueuedDelivery) -> dict[str, Json]:
         QUEUED,
         replace(QUEUED, tenant="", connection_name="", shared=True),
         replace(QUEUED, tenant="", connection_name="", shared=True, only="acme"),
-        replace(QUEUED, verification="github", hops=3),
+        replace(QUEUED, verification="github", hops=3, earlier_id="evt_0"),
         replace(QUEUED, body=b""),
     ],
     ids=["a tenant's", "shared", "a share", "proven", "empty"],

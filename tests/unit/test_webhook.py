@@ -124,10 +124,10 @@ def test_the_documented_short_form_means_a_shared_secret(value: object) -> None:
     assert endpoint.verification == {"type": "secret"}
     assert endpoint.secret is not None
     assert endpoint.secret.get_secret_value() == "s3cret"
-    assert endpoint.verify_token == endpoint.secret
+    assert endpoint.verify_token is None, "a random one is made"
 
 
-@pytest.mark.parametrize("value", [False, "false", ""])
+@pytest.mark.parametrize("value", [False, "false"])
 def test_a_secret_alone_does_not_verify_what_comes_in(value: object) -> None:
     assert credentials(secret="s3cret", verifySecret=value).rule == {"type": "none"}
 
@@ -143,11 +143,11 @@ def test_a_secret_of_its_own_can_verify_what_comes_in() -> None:
 
 def test_a_verification_is_kept_as_it_was_given() -> None:
     rule = {"type": "hmac", "header": "X-Sig", "encoding": "base64"}
-    saved = credentials(secret="s", verification=rule, verifyToken="t0ken")
+    saved = credentials(secret="s", verification=rule, verifyToken="a-t0ken-of-its-own")
     endpoint = provider._endpoint(saved)
     assert endpoint.verification == rule
     assert endpoint.verify_token is not None
-    assert endpoint.verify_token.get_secret_value() == "t0ken"
+    assert endpoint.verify_token.get_secret_value() == "a-t0ken-of-its-own"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_no_secret_shows_in_the_repr() -> None:
         credentials(
             secret="5ecret1",
             verifySecret="5ecret2",
-            verifyToken="5ecret3",
+            verifyToken="5ecret3-of-its-own",
             outboundUrl="https://chat.example.com/5ecret4",
             outboundHeaders={"Authorization": "5ecret5"},
         )
@@ -754,3 +754,19 @@ def test_the_provider_is_complete_and_its_examples_fit() -> None:
     (trigger,) = PROVIDER.triggers
     assert trigger.matches(trigger.example, trigger.filters())
     assert guard.tls_context().check_hostname
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"verification": {}}, "verification.type"),
+        ({"verifySecret": ""}, "verifySecret"),
+        ({"verifySecret": "  "}, "verifySecret"),
+        ({"verifyToken": "1234567"}, "verifyToken"),
+        ({"secret": "one-and-the-same", "verifyToken": "one-and-the-same"}, "verifyToken"),
+    ],
+)
+def test_what_would_leave_a_webhook_open_or_guessable_is_refused(given: Any, field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        credentials(**given)
+    assert field.partition(".")[0] in str(refused.value)

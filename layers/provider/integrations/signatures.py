@@ -279,6 +279,17 @@ def delivery_id(verification: Verification, headers: Headers, body: bytes) -> st
     return None
 
 
+REPLAY_WINDOWS: Mapping[str, int] = {"github": 7 * 86_400, "hmac": 3_600}
+"""Types that sign the body and neither a time nor an id: for so many seconds the same body is the
+same delivery, whatever id it comes under. Of GitHub no two deliveries have one body; of an HMAC of
+somebody's own two may, and an hour is what their sender must leave between them."""
+
+
+def replay_window(verification: Verification) -> int:
+    """For how many seconds the same body is the same delivery; 0 where its id or time is signed."""
+    return REPLAY_WINDOWS.get(_string(verification, "type", ""), 0)
+
+
 def secret_headers(verification: Verification) -> frozenset[str]:
     """The headers, in lower case, that must not go on with a delivery: secrets and signatures."""
     return _SECRET_HEADERS | {_string(verification, "header", "x-webhook-secret").lower()}

@@ -37,6 +37,8 @@ class QueuedDelivery:
         shared: It came to the one webhook that the stack has for all tenants: whose events these
             are follows from their targets alone.
         only: Of a shared webhook's delivery, the tenant whose share alone is meant.
+        earlier_id: Where the same body is the same delivery for a while: the id that it would have
+            had in the window before.
         verification: How it was verified, as a type of ``integrations.signatures``.
         hops: How many executions of ours led to it, proven.
     """
@@ -52,6 +54,7 @@ class QueuedDelivery:
     connection_name: str = ""
     shared: bool = False
     only: str | None = None
+    earlier_id: str | None = None
     verification: str = "none"
     hops: int = 0
 
@@ -85,6 +88,8 @@ class QueuedDelivery:
             body["shared"] = True
         if self.only is not None:
             body["only"] = self.only
+        if self.earlier_id is not None:
+            body["earlierId"] = self.earlier_id
         if self.hops:
             body["hops"] = self.hops
         return Message(
@@ -115,6 +120,7 @@ class QueuedDelivery:
             body=base64.b64decode(held["body"], validate=True),
             shared=shared,
             only=held.get("only"),
+            earlier_id=held.get("earlierId"),
             verification=held.get("verification", "none"),
             hops=int(held.get("hops", 0)),
         )

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from integrations import signatures
 from integrations.errors import (
     ExpressionError,
     IntegrationError,
@@ -234,6 +235,11 @@ class Dispatcher:
         inbound = registry.get(queued.provider).inbound
         if inbound is None:
             raise UnknownProvider(f"{queued.provider} has no webhooks")
+        window = timedelta(seconds=signatures.REPLAY_WINDOWS.get(queued.verification, 0))
+        if queued.earlier_id and self._log.came_before(
+            queued.tenant, queued.earlier_id, queued.received_at - window
+        ):
+            return  # the same signed body once more, perhaps under another id: it is in the log
         whole = Incoming(
             event_id=queued.event_id,
             tenant=queued.tenant,

@@ -132,6 +132,13 @@ class EventLog:
             raise UnknownEvent(f"The event {event_id!r} has no part {index}")
         return told[index]
 
+    def came_before(self, tenant: str, event_id: str, since: datetime) -> bool:
+        """Whether an event is in the log that was received at or after a moment."""
+        try:
+            return self.get(tenant, event_id).received_at >= since
+        except UnknownEvent:
+            return False
+
     # -- writing -----------------------------------------------------------------------------
 
     def record(

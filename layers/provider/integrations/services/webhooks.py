@@ -110,9 +110,7 @@ class Receiver:
         except SignatureRefused as refusal:
             self._record_refusal(webhook, refusal.detail, headers, query, body)
             raise
-        event_id = _event_id(
-            webhook_id, signatures.delivery_id(webhook.verification, headers, body)
-        )
+        event_id, earlier_id = _event_ids(webhook, headers, body, moment)
         shown_headers, shown_query = _without_secrets(webhook, headers, query)
         queued = QueuedDelivery(
             webhook_id=webhook_id,
@@ -120,6 +118,7 @@ class Receiver:
             provider=webhook.provider,
             connection_name=webhook.connection,
             event_id=event_id,
+            earlier_id=earlier_id,
             received_at=moment,
             headers=shown_headers,
             query=shown_query,
@@ -235,6 +234,22 @@ def _without_secrets(
         },
         {name: each for name, each in query.items() if name not in secret_parameters},
     )
+
+
+def _event_ids(
+    webhook: Webhook, headers: Mapping[str, str], body: bytes, moment: datetime
+) -> tuple[str, str | None]:
+    """Our id of a delivery, and the id that the same body would have had one window earlier."""
+    window = signatures.replay_window(webhook.verification)
+    if not window:
+        delivery_id = signatures.delivery_id(webhook.verification, headers, body)
+        return _event_id(webhook.webhook_id, delivery_id), None
+    digest = hashlib.sha256(body).hexdigest()
+    number = int(moment.timestamp() // window)
+    now_id, earlier_id = (
+        _event_id(webhook.webhook_id, f"body:{digest}:{each}") for each in (number, number - 1)
+    )
+    return now_id, earlier_id
 
 
 def _event_id(webhook_id: str, delivery_id: str | None) -> str:

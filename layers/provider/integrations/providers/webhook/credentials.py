@@ -20,6 +20,9 @@ from integrations.providers.base import (
 )
 from integrations.providers.webhook.api import MAX_URL, header_problems, is_url
 
+MIN_TOKEN = 8
+"""Characters of a verify token: fewer can be guessed."""
+
 RESERVED_IDS = frozenset({"facebook", "verify", "webhooks"})
 """Ids that mean something else: the stack's own webhooks, and a URL copied one part too long."""
 _ID = re.compile(r"[A-Za-z0-9_-]{3,64}")
@@ -44,8 +47,21 @@ def _has_id(value: str) -> str:
 def _flag(value: object) -> object:
     """A form sends true and false as text; any other text is a secret of its own."""
     if isinstance(value, str):
-        return {"true": True, "false": False, "": False}.get(value.strip().lower(), value)
+        if not value.strip():
+            raise ValueError("must be true, false or a secret; leave it out for none")
+        return {"true": True, "false": False}.get(value.strip().lower(), value)
     return value
+
+
+def _weak(token: SecretStr | None, field: str, secret: SecretStr | None) -> list[tuple[str, str]]:
+    """What is wrong with a verify token: anybody may guess at it, and it is seen on its way."""
+    if token is None:
+        return []
+    if len(token.get_secret_value()) < MIN_TOKEN:
+        return [(field, f"must have at least {MIN_TOKEN} characters")]
+    if secret and secret.get_secret_value() == token.get_secret_value():
+        return [(field, "must be another one than the secret, for it travels in query strings")]
+    return []
 
 
 class WebhookCredentials(Credentials):
@@ -83,8 +99,8 @@ class WebhookCredentials(Credentials):
         SecretStr | None,
         Field(
             title="Verify token",
-            description="Answers a subscription challenge (hub.verify_token); "
-            "empty for the secret that verifies deliveries.",
+            description="Answers a subscription challenge (hub.verify_token). It travels in query "
+            "strings: never the secret.",
             max_length=512,
         ),
     ] = None
@@ -123,7 +139,9 @@ class WebhookCredentials(Credentials):
     @property
     def rule(self) -> Mapping[str, Json]:
         """How deliveries are verified, the short form spelled out."""
-        return self.verification or {"type": "secret" if self.verify_secret else "none"}
+        if self.verification is not None:
+            return self.verification
+        return {"type": "secret" if self.verify_secret else "none"}
 
     @property
     def inbound_secret(self) -> SecretStr | None:
@@ -140,6 +158,7 @@ class WebhookCredentials(Credentials):
             problem = signatures.check_secret(self.rule, held.get_secret_value() if held else "")
             if problem:
                 problems.append(("secret", problem))
+            problems += _weak(self.verify_token, "verifyToken", held)
         problems += header_problems(
             {name: value.get_secret_value() for name, value in self.outbound_headers.items()},
             "outboundHeaders",

@@ -55,7 +55,7 @@ def _endpoint(credentials: WebhookCredentials) -> Endpoint:
         webhook_id=credentials.webhook_id,
         verification=credentials.rule,
         secret=credentials.inbound_secret,
-        verify_token=credentials.verify_token or credentials.inbound_secret,
+        verify_token=credentials.verify_token,
     )
 
 

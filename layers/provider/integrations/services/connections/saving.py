@@ -167,9 +167,11 @@ class ConnectionSaver:
             connection=name,
             verification=endpoint.verification,
         )
+        # An earlier version of this backend took the secret for the token, too.
+        kept_token = held.verify_token if held.verify_token != held.secret else ""
         return webhook, WebhookSecrets(
             _secret(endpoint.secret) or held.secret or secrets.token_urlsafe(32),
-            _secret(endpoint.verify_token) or held.verify_token or secrets.token_urlsafe(32),
+            _secret(endpoint.verify_token) or kept_token or secrets.token_urlsafe(32),
         )
 
     def _check_unused(self, earlier: Connection) -> None:
