@@ -108,13 +108,13 @@ def assertion(account: ServiceAccount, scope: str) -> str:
 def service_account_token(
     account: ServiceAccount, http: Http, addresses: Addresses, *, renew: bool = False
 ) -> str:
-    """An access token for a service account, kept in memory for most of its hour.
+    """An access token for a service account, cached in memory for most of its hour.
 
     Args:
         account: The key.
         http: The way out.
         addresses: Where the token endpoint is.
-        renew: Asks for a new one even where one is kept.
+        renew: Asks for a new one even where one is cached.
 
     Raises:
         CredentialsRejected: Google refuses the key, or it cannot be read.

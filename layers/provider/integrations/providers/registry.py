@@ -54,9 +54,6 @@ line here."""
 
 PROVIDER_IDS = tuple(ENTRIES)
 
-REFRESHABLE = frozenset(name for name, entry in ENTRIES.items() if entry.refreshable)
-"""The ids of the providers that ``is_refreshable``."""
-
 
 @cache
 def get(provider_id: str) -> "Provider":

@@ -86,6 +86,18 @@ class Grant(Credentials):
     data_access_expires_at: datetime | None = Field(default=None, json_schema_extra=_DERIVED)
     pages: tuple[PageGrant, ...] = Field(default=(), json_schema_extra=_DERIVED)
 
+    @property
+    def is_page(self) -> bool:
+        """Whether the token is a page's own."""
+        kind = self.token_type
+        return kind == "PAGE"
+
+    @property
+    def is_user(self) -> bool:
+        """Whether the token is a user's."""
+        kind = self.token_type
+        return kind == "USER"
+
     @abstractmethod
     def token(self) -> SecretStr | None:
         """The token that everything else comes from."""
@@ -117,7 +129,7 @@ def graph_of(call: Call[Grant]) -> Graph:
     return Graph(grant.app(call.app), call.http, call.addresses, scope_of, call.check_pause)
 
 
-def adopt(
+def grant_fields(
     graph: Graph,
     token: SecretStr,
     *,
@@ -243,7 +255,7 @@ def _pages_of(graph: Graph, token: SecretStr) -> tuple[PageGrant, ...]:
 
 def account_of(grant: Grant, app: OAuthApp) -> Account:
     """Who a connection is: its pages by name, with what a status page may show."""
-    only = grant.pages[0].id if grant.token_type == "PAGE" and grant.pages else None  # noqa: S105
+    only = grant.pages[0].id if grant.is_page and grant.pages else None
     return Account(
         id=only or grant.user_id or app.client_id,
         label=_named(grant.pages) or f"Facebook user {grant.user_id}",
@@ -284,7 +296,7 @@ def expires_at(grant: Grant) -> datetime | None:
     https://developers.facebook.com/docs/facebook-login/auth-vs-data
     """
     ends = [grant.expires_at]
-    if grant.token_type == "USER":  # noqa: S105
+    if grant.is_user:
         ends.append(grant.data_access_expires_at)
     return min((end for end in ends if end is not None), default=None)
 
@@ -301,7 +313,7 @@ def refresh[G: Grant](call: Call[G]) -> G:
     token = old.token()
     if token is None or (old.expires_at is None and old.data_access_expires_at is None):
         return old
-    if old.token_type != "USER":  # noqa: S105
+    if not old.is_user:
         if old.expires_at is None or old.expires_at > now():
             # Nothing can be had for it, and it still works.
             return old
@@ -309,7 +321,7 @@ def refresh[G: Grant](call: Call[G]) -> G:
         raise NeedsReauthentication(detail)
     graph = graph_of(call)
     try:
-        fields = adopt(graph, exchanged(graph, token), dead=NeedsReauthentication)
+        fields = grant_fields(graph, exchanged(graph, token), dead=NeedsReauthentication)
     except (NeedsReauthentication, AppRefused):
         raise
     except CredentialsRejected as refusal:

@@ -36,9 +36,9 @@ from integrations.providers.facebook.api import Graph
 from integrations.providers.facebook.app_webhook import SHARED_WEBHOOK
 from integrations.providers.facebook.grant import (
     Grant,
-    adopt,
     exchanged,
     expires_at,
+    grant_fields,
     graph_of,
     refresh,
     verified,
@@ -135,7 +135,7 @@ def exchange(  # noqa: PLR0917 - the parameters of the flow
     fields = {"redirect_uri": redirect_uri, "code": SecretStr(code)}
     short = graph.token(fields | {"code_verifier": SecretStr(code_verifier)})
     token = exchanged(graph, short)
-    granted = adopt(graph, token, dead=CredentialsRejected, needed=SCOPES)
+    granted = grant_fields(graph, token, dead=CredentialsRejected, needed=SCOPES)
     credentials = FacebookOAuthCredentials(**granted)
     if not credentials.pages:
         detail = "No page was shared, or this account manages none; connect again and choose one"
@@ -153,7 +153,7 @@ def verify(call: Call[FacebookOAuthCredentials]) -> Verified[FacebookOAuthCreden
     """
     graph = graph_of(call)
     given = call.credentials
-    granted = adopt(graph, given.access_token, dead=NeedsReauthentication, needed=SCOPES)
+    granted = grant_fields(graph, given.access_token, dead=NeedsReauthentication, needed=SCOPES)
     return verified(given.model_copy(update=granted), graph.app)
 
 

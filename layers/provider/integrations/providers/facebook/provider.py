@@ -36,8 +36,8 @@ from integrations.providers.facebook.grant import (
     Grant,
     PageGrant,
     Secret,
-    adopt,
     expires_at,
+    grant_fields,
     graph_of,
     page_of,
     refresh,
@@ -106,7 +106,7 @@ def verify(call: Call[FacebookCredentials]) -> Verified[FacebookCredentials]:
             credentials=given.model_copy(update=blank),
         )
     dead = NeedsReauthentication if given.token_type else CredentialsRejected
-    grant = given.model_copy(update=adopt(graph, given.access_token, dead=dead))
+    grant = given.model_copy(update=grant_fields(graph, given.access_token, dead=dead))
     return verified(grant, graph.app)
 
 

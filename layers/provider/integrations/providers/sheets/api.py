@@ -280,7 +280,7 @@ def _violations(details: Sequence[Mapping[str, Any]]) -> list[FieldError]:
     ]
 
 
-def knock(call: Call[Any]) -> None:
+def check_token(call: Call[Any]) -> None:
     """Find out whether Sheets takes the token, by asking for a spreadsheet that there is not.
 
     Sheets has no request that needs no spreadsheet and changes nothing. Only to a good token does

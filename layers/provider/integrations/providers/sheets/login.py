@@ -29,7 +29,7 @@ from integrations.providers.base import (
     Verified,
 )
 from integrations.providers.sheets.actions import ACTIONS
-from integrations.providers.sheets.api import DOCS_URL, knock
+from integrations.providers.sheets.api import DOCS_URL, check_token
 
 PARAMETERS = ("GoogleClientId", "GoogleClientSecret")
 
@@ -243,7 +243,7 @@ def verify(call: Call[SheetsOAuthCredentials]) -> Verified[SheetsOAuthCredential
         PermissionMissing: The scope is missing, or the API is not enabled in the client's project.
         ProviderUnavailable: Google is down or busy.
     """
-    knock(call)
+    check_token(call)
     given = call.credentials
     label = given.email or given.subject or "Google account"
     details: dict[str, Json] = {"scopes": list(given.scopes)}

@@ -78,7 +78,7 @@ def verify(call: Call[SheetsCredentials]) -> Verified[SheetsCredentials]:
     """
     given = call.credentials
     account = given.service_account
-    # A new one: one that is kept would still pass for a key that was deleted.
+    # A new one: a cached one would still pass for a key that was deleted.
     given.bearer(call.http, call.addresses, renew=True)
     details: dict[str, Json] = {"projectId": account.project_id}
     message = f"Connected as {account.client_email}"

@@ -9,6 +9,7 @@ says is searched for the token before it is repeated.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Protocol, Self
 from urllib.parse import quote
 
@@ -29,7 +30,6 @@ from integrations.providers.base import Call, Http, Response
 type Part = tuple[str, bytes, str]
 """A file of a multipart body: its name, its bytes, its content type."""
 
-_GATEWAY_TIMEOUT = 504
 _LONGEST_DESCRIPTION = 500
 _SHORTEST_SECRET = 8
 
@@ -180,12 +180,12 @@ def download(bot: Bot, path: str, limit: int) -> Response:
         if failure.provider_code != "answer_too_large":
             raise
         raise RequestRejected(too_large(limit)) from None
-    if response.status == 404:  # noqa: PLR2004 - HTTP's Not Found
+    if response.status == HTTPStatus.NOT_FOUND:
         detail = (
             "Telegram has no such file any more: a link is valid for an hour, ask getFile again"
         )
         raise RequestRejected(detail, status=404, provider_code="404")
-    if response.status != 200:  # noqa: PLR2004 - HTTP's OK
+    if response.status != HTTPStatus.OK:
         raise _stranger("the download", response)
     return response
 
@@ -276,7 +276,7 @@ def _stranger(method: str, response: Response, scope: str = "") -> ProviderError
         case _:
             # A 502 or 503 comes from a front that did not reach the server; after a time-out, or
             # a success that cannot be read, the message may well have been sent.
-            unknown = status == _GATEWAY_TIMEOUT or status < 300  # noqa: PLR2004 - HTTP's success
+            unknown = status == HTTPStatus.GATEWAY_TIMEOUT or status < HTTPStatus.MULTIPLE_CHOICES
             return ProviderUnavailable(detail, status=status, outcome_unknown=unknown)
 
 
@@ -300,22 +300,35 @@ def _refusal(
     return kind(detail, status=status, provider_code=str(status), data=data)
 
 
+_KINDS: tuple[tuple[Callable[[int, str], bool], type[ProviderError]], ...] = (
+    (lambda status, _: status == HTTPStatus.TOO_MANY_REQUESTS, RateLimited),
+    (lambda status, _: status == HTTPStatus.UNAUTHORIZED, CredentialsRejected),
+    # What has not even a token's shape is an unknown path to Telegram.
+    (
+        lambda status, words: status == HTTPStatus.NOT_FOUND and "method not found" not in words,
+        CredentialsRejected,
+    ),
+    (
+        lambda status, words: (
+            status == HTTPStatus.BAD_REQUEST and any(hint in words for hint in _RIGHTS_HINTS)
+        ),
+        PermissionMissing,
+    ),
+    (
+        lambda status, words: (
+            status == HTTPStatus.FORBIDDEN and not any(hint in words for hint in _PERSONAL_REFUSALS)
+        ),
+        PermissionMissing,
+    ),
+    (lambda status, _: status >= HTTPStatus.INTERNAL_SERVER_ERROR, ProviderUnavailable),
+    (lambda *_: True, RequestRejected),
+)
+"""What a refusal means, by its status and Telegram's words in lower case: the first that fits."""
+
+
 def _kind(status: int, words: str) -> type[ProviderError]:
-    """The error that a refusal means; ``words`` are the description's, in lower case."""
-    match status:
-        case 429:
-            return RateLimited
-        case 401 | 404 if status == 401 or "method not found" not in words:  # noqa: PLR2004
-            # What has not even a token's shape is an unknown path to Telegram.
-            return CredentialsRejected
-        case 400 if any(hint in words for hint in _RIGHTS_HINTS):
-            return PermissionMissing
-        case 403 if not any(hint in words for hint in _PERSONAL_REFUSALS):
-            return PermissionMissing
-        case _ if status >= 500:  # noqa: PLR2004 - HTTP's server errors
-            return ProviderUnavailable
-        case _:
-            return RequestRejected
+    """The error that a refusal means."""
+    return next(kind for fits, kind in _KINDS if fits(status, words))
 
 
 def _presentable(description: Json, token: str) -> str:

@@ -43,7 +43,7 @@ def list_pages(call: Call[Grant], params: ListPagesParams) -> Json:
     """
     grant = call.credentials
     graph = graph_of(call)
-    if grant.token_type == "PAGE":  # noqa: S105
+    if grant.is_page:
         page = page_of(grant, None)
         body = graph.get(page.id, page.access_token, {"fields": "id,name,category"})
         return {"items": [answer(identified(body))]}
