@@ -21,7 +21,7 @@ from integrations import errors
 from integrations.entry.problem import STATUS
 from integrations.services import answers, catalogue
 from integrations.services import schemas as shapes
-from integrations.services.workflows import SET_HERE
+from integrations.services.checking import SET_HERE
 from integrations.workflows import definition
 from tools.template import ROOT, Route, routes
 
@@ -205,6 +205,7 @@ REFUSALS: Mapping[str, tuple[int, ...]] = {
     "run_action": (400, 404, 409, 413, *_PROVIDER),
     "start_oauth": (400, 404, 409, 413, 422),
     "get_oauth_status": (404, 422),
+    "check_workflow": (400, 413, 422),
     "create_workflow": (400, 409, 413, *_PROVIDER),
     "list_workflows": (422,),
     "get_workflow": (404, 422),
@@ -255,7 +256,7 @@ _HEADERS = {
     429: {"Retry-After": "Seconds until it may be tried again."},
     503: {"Retry-After": "Seconds until it may be tried again."},
 }
-TAKES_A_DEFINITION = {"create_workflow", "replace_workflow"}
+TAKES_A_DEFINITION = {"check_workflow", "create_workflow", "replace_workflow"}
 
 # -- Errors ----------------------------------------------------------------------------------
 

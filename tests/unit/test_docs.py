@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from integrations.errors import CredentialsRejected, RateLimited
 from integrations.providers.base import Addresses, Call
-from integrations.services.workflows import ProviderCatalogue
+from integrations.services.checking import ProviderCatalogue
 from integrations.workflows.definition import check
 from integrations.workflows.expressions import registry as filters
 from tools import generated, openapi, tables

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -68,6 +69,12 @@ class FakeTrigger:
 
 
 class FakeCatalogue:
+    def action_names(self) -> list[str]:
+        return ["telegram.sendMessage", "sheets.findRow"]
+
+    def trigger_types(self) -> list[str]:
+        return ["telegram.message"]
+
     def action(self, name: str) -> FakeAction | None:
         return FakeAction() if name == "telegram.sendMessage" else None
 
@@ -191,10 +198,10 @@ def test_every_mistake_is_named_at_once() -> None:
         "steps[5].forEach",
         "steps[5].when",
     }
-    assert "there is no 'tirgger' here; there are: trigger" in found["trigger.filter"]
+    assert "there is no 'tirgger' here; did you mean 'trigger'?" in found["trigger.filter"]
     assert "does not run before" in found["steps[2].params.chatId"]
     assert found["steps[2].params.text"] == "is required"
-    assert found["steps[3].params.chatId"] == "there is no step 'x'"
+    assert found["steps[3].params.chatId"] == "there is no step 'x'; there are: 9, a, c, d"
     assert "only there in the params of a step with 'forEach'" in found["steps[3].params.text"]
     assert "'__class__' is not allowed" in found["steps[5].params.text"]
 
@@ -205,7 +212,10 @@ def test_every_mistake_is_named_at_once() -> None:
         ("{{ steps.a.output }}", "does not run before this one"),
         ("{{ steps['b'].output }}", "does not run before this one"),
         ("{{ steps.first.result }}", "a step has output, status and error, but no 'result'"),
-        ("{{ nope }}", "there is no 'nope' here; there are: execution, steps, trigger, workflow"),
+        (
+            "{{ nope }}",
+            "there is no 'nope' here; there are: execution, secrets, steps, trigger, workflow",
+        ),
         ("{{ trigger.x", "bad syntax"),
         ("{% for x in y %}", "bad syntax"),
         ("{{ trigger.x|nope }}", "there is no filter 'nope'"),
@@ -452,3 +462,62 @@ def test_a_workflow_tells_its_schedule() -> None:
     found = accepted(workflow(trigger=trigger)).schedule()
     assert found == Schedule("cron(30 7 ? * 2 *)", "Asia/Tokyo")
     assert accepted(workflow()).schedule() is None
+
+
+# -- What can be known at saving is said at saving -------------------------------------------
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def told_at_noon(raw: Json) -> dict[str, str]:
+    try:
+        check(raw, FakeCatalogue(), now=NOON)
+    except InvalidWorkflow as invalid:
+        return {each.field: each.message for each in invalid.errors}
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "past"),
+    [
+        ("2026-11-22T11:59:59", "UTC", True),
+        ("2026-11-22T12:00:01", "UTC", False),
+        ("2026-11-22T12:30:00", "Europe/Zurich", True),
+        ("2020-01-01T00:00:00", "UTC", True),
+    ],
+)
+def test_a_moment_that_is_over_is_refused(moment: str, zone: str, past: bool) -> None:  # noqa: FBT001
+    trigger = {"type": "schedule", "expression": f"at({moment})", "timezone": zone}
+    told = told_at_noon(workflow(trigger=trigger))
+    assert ("trigger.expression" in told) is past
+    # It may be switched off, or saved again while it is off.
+    assert told_at_noon(workflow(trigger=trigger, enabled=False)) == {}
+
+
+@pytest.mark.parametrize("zone", ["Factory", "right/UTC", "posixrules", "Europe/Zurick"])
+def test_a_zone_of_no_place_is_refused(zone: str) -> None:
+    told = told_at_noon(
+        workflow(trigger={"type": "schedule", "cron": "0 9 * * *", "timezone": zone})
+    )
+    assert "is no IANA time zone" in told["trigger.timezone"]
+    if zone == "Europe/Zurick":
+        assert "'Europe/Zurich'" in told["trigger.timezone"]
+
+
+def test_names_that_are_almost_right_are_told_what_may_be_meant() -> None:
+    step = send(action="telegram.sendMesage", params={})
+    typo = send("b", params={"chatid": 1, "text": "{{ steps.sned.output }}"})
+    told = told_at_noon(workflow(step, typo, trigger={"type": "telegram.mesage"}))
+    assert "did you mean 'telegram.sendMessage'?" in told["steps[0].action"]
+    assert "did you mean 'chatId'?" in told["steps[1].params.chatid"]
+    assert "did you mean 'send'?" in told["steps[1].params.text"]
+    assert "did you mean 'telegram.message'?" in told["trigger.type"]
+
+
+def test_secrets_are_for_the_params_of_steps_alone() -> None:
+    with_secret = send(params={"chatId": 1, "text": "{{ secrets.TOKEN }}"})
+    assert told_at_noon(workflow(with_secret)) == {}
+    told = told_at_noon(workflow(send(when="secrets.TOKEN")))
+    assert "only there in the params" in told["steps[0].when"]
+    told = told_at_noon(workflow(send(params={"chatId": 1, "text": "{{ secrets }}"})))
+    assert "secrets.NAME" in told["steps[0].params.text"]

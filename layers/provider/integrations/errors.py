@@ -7,15 +7,25 @@ into retry and failure.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as field_
 from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One mistake in what was sent: where it is (dotted path) and what is wrong with it."""
+    """One mistake in what was sent.
+
+    Attributes:
+        field: The path in what was sent, e.g. ``steps[2].params.chatId``.
+        message: What is wrong with it, a sentence for a person.
+        code: ``required``, ``unknown`` or ``invalid``, for programs.
+        suggestions: What may have been meant in the place of a name that there is not.
+    """
 
     field: str
     message: str
+    code: str = field_(default="invalid", compare=False)
+    suggestions: tuple[str, ...] = field_(default=(), compare=False)
 
 
 class IntegrationError(Exception):

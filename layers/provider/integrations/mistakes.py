@@ -50,15 +50,37 @@ def field_errors(
         known: The fields that there are at its top, for who mistypes one.
     """
     found: dict[str, list[str]] = {}
+    codes: dict[str, str] = {}
     for error in errors:
         way = path(error, given)
         place = _written([root, *way] if root else way)
         for field, message in _told(error, way, list(known)):
             beyond = f"{place}.{field}".strip(".") if field else place
             found.setdefault(beyond, []).append(message)
+            codes.setdefault(beyond, _CODES.get(error["type"], "invalid"))
     return [
-        FieldError(place, message) for place, told in found.items() for message in _merged(told)
+        FieldError(place, message, codes[place])
+        for place, told in found.items()
+        for message in _merged(told)
     ]
+
+
+_CODES: Final[Mapping[str, str]] = {"missing": "required", "extra_forbidden": "unknown"}
+
+
+def unknown(field: str, message: str, name: str, known: Iterable[str]) -> FieldError:
+    """A name that there is not, with the nearest ones that there are."""
+    names = sorted(known)
+    return FieldError(field, message + nearest(name, names), "unknown", tuple(close(name, names)))
+
+
+def close(name: str, known: Iterable[str]) -> list[str]:
+    """The names that are like one that there is not."""
+    from difflib import get_close_matches
+
+    by_case = {each.casefold(): each for each in known}
+    found = get_close_matches(name[:MAX_NAME].casefold(), by_case, n=_CLOSE)
+    return [by_case[each] for each in found]
 
 
 def _told(error: Details, path: Sequence[str | int], known: list[str]) -> list[tuple[str, str]]:
@@ -72,10 +94,8 @@ def _told(error: Details, path: Sequence[str | int], known: list[str]) -> list[t
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'chatId'?``, or which there are where they are few; else nothing."""
-    from difflib import get_close_matches
-
     names = sorted(known)
-    found = get_close_matches(name[:MAX_NAME], names, n=_CLOSE)
+    found = close(name, names)
     if found:
         return f"; did you mean {' or '.join(map(repr, found))}?"
     return f"; there are: {', '.join(names)}" if 0 < len(names) <= _LISTED else ""

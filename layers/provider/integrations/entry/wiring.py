@@ -13,6 +13,7 @@ from integrations.storage.aws import Aws
 
 if TYPE_CHECKING:
     from integrations.providers.base import Addresses, Http
+    from integrations.services.checking import Checker
     from integrations.services.connections.actions import ActionRunner
     from integrations.services.connections.due import DueChecks
     from integrations.services.connections.reading import ConnectionReader
@@ -445,6 +446,14 @@ def workflow_service() -> WorkflowService:
         schedules,
         public_url=settings.public_url(),
     )
+
+
+@cache
+def checker() -> Checker:
+    """The check of workflows."""
+    from integrations.services.checking import Checker
+
+    return Checker(connections(), webhooks())
 
 
 @cache

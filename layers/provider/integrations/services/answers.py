@@ -201,6 +201,22 @@ class WorkflowAnswer(Answer):
     )
 
 
+class MistakeAnswer(Answer):
+    """One mistake in a definition."""
+
+    field: str = Field(description="The path in what was sent; empty for the whole.")
+    message: str
+    code: Literal["required", "unknown", "invalid"]
+    suggestions: list[str] = Field(description="What may be meant in the place of a name.")
+
+
+class CheckAnswer(Answer):
+    """Whether a definition could be saved, and every mistake in it."""
+
+    valid: bool
+    errors: list[MistakeAnswer]
+
+
 class WorkflowPage(Answer):
     """One page of workflows."""
 

@@ -4,7 +4,8 @@ Only where a definition is saved is this imported; what runs executions takes th
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Protocol, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
@@ -74,6 +75,14 @@ class TriggerSpec(Protocol):
 
 class Catalogue(Protocol):
     """The actions and triggers that there are."""
+
+    def action_names(self) -> Iterable[str]:
+        """Every ``provider.action``, for who mistypes one."""
+        ...
+
+    def trigger_types(self) -> Iterable[str]:
+        """Every provider's trigger type, for who mistypes one."""
+        ...
 
     def action(self, name: str) -> ActionSpec | None:
         """The action ``provider.action``; ``None`` where there is none."""
@@ -192,12 +201,13 @@ class Workflow(_Shape):
 # -- The check -------------------------------------------------------------------------------
 
 
-def check(raw: Json, catalogue: Catalogue) -> Workflow:
+def check(raw: Json, catalogue: Catalogue, *, now: datetime | None = None) -> Workflow:
     """Check a definition whole.
 
     Args:
         raw: What was sent.
         catalogue: The actions and triggers that there are.
+        now: The present moment; an enabled workflow cannot be scheduled for one before it.
 
     Returns:
         The workflow; ``stored()`` is what to keep of it.
@@ -220,6 +230,8 @@ def check(raw: Json, catalogue: Catalogue) -> Workflow:
         errors.extend(mistakes.field_errors(said, raw, known=Workflow.model_fields))
     # The rest looks at what was sent, so that a wrong name does not hide a wrong parameter.
     errors.extend(_trigger_errors(raw.get("trigger"), catalogue))
+    if now is not None and raw.get("enabled", True) is not False:
+        errors.extend(_past_errors(raw.get("trigger"), now))
     errors.extend(_steps_errors(raw.get("steps"), catalogue))
     if errors or workflow is None:
         raise _invalid(errors)
@@ -284,6 +296,18 @@ def _trigger_errors(trigger: Json, catalogue: Catalogue) -> Iterator[FieldError]
             yield from _expression_errors(source, f"trigger.{name}", _TRIGGER_CONTEXT)
 
 
+def _past_errors(trigger: Json, now: datetime) -> Iterator[FieldError]:
+    """A moment that is over never comes: a workflow that waits for it would wait for ever."""
+    if not isinstance(trigger, dict) or trigger.get("type") != "schedule":
+        return
+    try:
+        moment = parse_schedule(trigger).moment()
+    except InvalidInput:
+        return
+    if moment is not None and moment <= now:
+        yield FieldError("trigger.expression", f"lies in the past; it is {now:%Y-%m-%dT%H:%M:%SZ}")
+
+
 def _type_errors(
     type_: str, trigger: dict[str, Json], catalogue: Catalogue
 ) -> Iterator[FieldError]:
@@ -294,7 +318,9 @@ def _type_errors(
         yield from _built_in_errors(type_, own, known, spec)
         return
     if spec is None:
-        yield FieldError("trigger.type", f"there is no trigger {type_[:100]!r}")
+        message = f"there is no trigger {type_[:100]!r}"
+        types = [*catalogue.trigger_types(), *BUILT_IN_TRIGGERS]
+        yield mistakes.unknown("trigger.type", message, type_, types)
         return
     if "webhookId" in own:
         yield FieldError("trigger.webhookId", "is for the trigger 'webhook'; use 'connection'")
@@ -306,7 +332,7 @@ def _built_in_errors(
     type_: str, own: dict[str, Json], known: frozenset[str], spec: TriggerSpec | None
 ) -> Iterator[FieldError]:
     if type_ == "webhook" and "webhookId" not in own:
-        yield FieldError("trigger.webhookId", "is required")
+        yield FieldError("trigger.webhookId", "is required", "required")
     if type_ == "schedule":
         try:
             parse_schedule(own)
@@ -368,7 +394,7 @@ class _StepCheck:
             names |= _ROUND_CONTEXT
         params = step.get("params", {})
         if isinstance(params, dict):
-            yield from self._value_errors(params, f"{self.place}.params", names)
+            yield from self._value_errors(params, f"{self.place}.params", names | {"secrets"})
             yield from self._action_errors(step.get("action"), params, catalogue)
 
     def _action_errors(
@@ -378,16 +404,18 @@ class _StepCheck:
             return
         spec = catalogue.action(action)
         if spec is None:
-            yield FieldError(f"{self.place}.action", f"there is no action {action[:100]!r}")
+            message = f"there is no action {action[:100]!r}"
+            names = catalogue.action_names()
+            yield mistakes.unknown(f"{self.place}.action", message, action, names)
             return
         proper = {name: spec.names[name] for name in params if name in spec.names}
         for name in sorted(params.keys() - proper.keys()):
-            known = ", ".join(sorted(set(spec.names.values()))) or "none"
-            message = f"is no parameter of {action}; there are: {known}"
-            yield FieldError(f"{self.place}.params.{name[:100]}", message)
+            message = f"is no parameter of {action}"
+            place = f"{self.place}.params.{name[:100]}"
+            yield mistakes.unknown(place, message, name, set(spec.names.values()))
         missing = spec.required - set(proper.values())
         for name in sorted(missing):
-            yield FieldError(f"{self.place}.params.{name}", "is required")
+            yield FieldError(f"{self.place}.params.{name}", "is required", "required")
         literal = {name: params[name] for name in proper if not _has_template(params[name])}
         settled = {proper[name] for name in literal}
         complete = not missing and len(literal) == len(params)
@@ -418,7 +446,9 @@ class _StepCheck:
             return
         for step, wanted in sorted(found.steps, key=str):
             if step not in self.all_ids:
-                yield FieldError(place, f"there is no step {step[:100]!r}")
+                yield mistakes.unknown(
+                    place, f"there is no step {step[:100]!r}", step, self.all_ids
+                )
             elif step not in self.earlier:
                 yield FieldError(place, f"the step {step!r} does not run before this one")
             if wanted is not None and wanted not in _STEP_FIELDS:
@@ -435,10 +465,13 @@ def _expression_errors(
         yield FieldError(place, error.detail)
         return
     for name in sorted(found.names - names):
-        if name in _ROUND_CONTEXT:
+        if name == "secrets":
+            message = "secrets are only there in the params of steps"
+        elif name in _ROUND_CONTEXT:
             message = f"{name!r} is only there in the params of a step with 'forEach'"
         else:
-            message = f"there is no {name[:100]!r} here; there are: {', '.join(sorted(names))}"
+            yield mistakes.unknown(place, f"there is no {name[:100]!r} here", name, names)
+            continue
         yield FieldError(place, message)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from integrations.errors import FieldError, InvalidInput
 from integrations.models import Json
+from integrations.workflows.zones import nearest_zones, zone
 
 MAX_EXPRESSION: Final = 256
 
@@ -23,6 +23,8 @@ _LONGEST = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
 _SUNDAY_TOO = 7
 _EVENTBRIDGE_DAYS = {name: number + 1 for name, number in _DAYS.items()}
 _UNITS = ("minute", "hour", "day")
+_CRON_FIELDS = 5  # minute, hour, day, month, weekday
+_YEAR_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,14 @@ class Schedule:
 
     expression: str
     timezone: str
+
+    def moment(self) -> datetime | None:
+        """The moment of an ``at(…)``; ``None`` for what comes again and again."""
+        kind, _, inside = self.expression.partition("(")
+        if kind != "at":
+            return None
+        wall = datetime.fromisoformat(inside.removesuffix(")"))
+        return wall.replace(tzinfo=zone(self.timezone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,11 @@ def parse_schedule(fields: Mapping[str, Json]) -> Schedule:
     errors: list[FieldError] = []
     timezone = fields.get("timezone", "UTC")
     if not isinstance(timezone, str) or not _is_zone(timezone):
-        errors.append(FieldError("timezone", "is no IANA time zone, e.g. 'Europe/Berlin'"))
+        near = nearest_zones(timezone) if isinstance(timezone, str) else []
+        hint = (
+            f"; did you mean {' or '.join(map(repr, near))}?" if near else ", e.g. 'Europe/Berlin'"
+        )
+        errors.append(FieldError("timezone", f"is no IANA time zone{hint}", "unknown", tuple(near)))
     given = [name for name in ("cron", "expression") if fields.get(name) is not None]
     expression = ""
     if len(given) != 1:
@@ -102,7 +116,7 @@ def from_cron(source: str) -> str:
         ValueError: It is none, never comes true, or means what EventBridge cannot say.
     """
     parts = source.split()
-    if len(parts) != 5:  # noqa: PLR2004 - minute, hour, day, month, weekday
+    if len(parts) != _CRON_FIELDS:
         raise ValueError("needs five fields: minute hour day-of-month month day-of-week")
     minute, hour, day, month, weekday = (
         _values(part, field)
@@ -144,7 +158,7 @@ def _values(text: str, field: _Field) -> frozenset[int]:
 
 
 def _number(text: str, field: _Field) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 4):  # noqa: PLR2004 - a year
+    if not (text.isascii() and text.isdigit() and len(text) <= _YEAR_DIGITS):
         raise ValueError(f"has no number or name in its {field.name}: {text[:20]!r}")
     return int(text)
 
@@ -208,7 +222,7 @@ def _rate(inside: str) -> str:
 
 def _eventbridge_cron(inside: str) -> str:
     parts = inside.split()
-    if len(parts) != 6:  # noqa: PLR2004 - a year in addition
+    if len(parts) != _CRON_FIELDS + 1:  # a year in addition
         raise ValueError("needs six fields: minutes hours day-of-month month day-of-week year")
     minute, hour, day, month, weekday, year = parts
     if (day == "?") == (weekday == "?"):
@@ -238,7 +252,7 @@ def _eventbridge_weekday(text: str) -> None:
 
 def _is_zone(name: str) -> bool:
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        zone(name)
+    except ValueError:
         return False
-    return name != "localtime"
+    return True

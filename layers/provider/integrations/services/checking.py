@@ -1,0 +1,326 @@
+"""A workflow's definition checked against everything that it names: all mistakes at once.
+
+``workflows.definition`` knows the grammar, this knows the providers, and the tenant's connections
+and webhooks.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from pydantic import ValidationError
+
+from integrations import mistakes
+from integrations.errors import (
+    FieldError,
+    InvalidWorkflow,
+    UnknownAction,
+    UnknownProvider,
+    UnknownWebhook,
+)
+from integrations.models import DEFAULT_CONNECTION, Json, now
+from integrations.providers import registry
+from integrations.providers.base import Action, Params, Trigger
+from integrations.services.answers import CheckAnswer, MistakeAnswer
+from integrations.services.forms import mistakes_in
+from integrations.services.triggers import (
+    GENERIC,
+    SCHEDULE_KEY,
+    providers_of,
+    target_of,
+    trigger_key,
+    trigger_of,
+)
+from integrations.storage.connections import Connection, Connections
+from integrations.storage.webhooks import Webhooks
+from integrations.workflows.definition import BUILT_IN_TRIGGERS, Workflow, check
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a trigger is bound to: the index's key, and the connection that its events come by."""
+
+    key: str | None = None
+    connection: Connection | None = None
+    webhook_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A workflow without a mistake, and what its trigger is bound to."""
+
+    workflow: Workflow
+    bound: Bound
+
+
+class Checker:
+    """Checks definitions.
+
+    Args:
+        connections, webhooks: The tables.
+        clock: The present moment.
+    """
+
+    def __init__(
+        self, connections: Connections, webhooks: Webhooks, *, clock: Callable[[], datetime] = now
+    ) -> None:
+        self._connections = connections
+        self._webhooks = webhooks
+        self._clock = clock
+
+    def check(self, tenant: str, definition: Json) -> Checked:
+        """Check a definition whole.
+
+        Raises:
+            InvalidWorkflow: With the place of every mistake.
+        """
+        errors: list[FieldError] = []
+        workflow = None
+        try:
+            workflow = check(definition, ProviderCatalogue(), now=self._clock())
+        except InvalidWorkflow as invalid:
+            errors += invalid.errors
+        bound = Bound()
+        if isinstance(definition, dict):
+            held = {each.key: each for each in self._connections.of_tenant(tenant)}
+            trigger, steps = definition.get("trigger"), definition.get("steps")
+            if isinstance(trigger, dict) and _may_be_bound(trigger):
+                try:
+                    bound = self._bind(tenant, trigger, held)
+                except InvalidWorkflow as refused:
+                    errors += refused.errors
+            errors += _missing_connections(steps if isinstance(steps, list) else [], held)
+        if errors or workflow is None:
+            unique = list(dict.fromkeys(errors))
+            many = "1 mistake" if len(unique) == 1 else f"{len(unique)} mistakes"
+            raise InvalidWorkflow(f"The workflow has {many}", unique)
+        return Checked(workflow, bound)
+
+    def answer(self, tenant: str, definition: Json) -> CheckAnswer:
+        """What saving a definition would say; nothing is saved, and no provider is asked."""
+        try:
+            self.check(tenant, without_ours(definition))
+        except InvalidWorkflow as invalid:
+            errors = [
+                MistakeAnswer.model_validate({
+                    "field": each.field,
+                    "message": each.message,
+                    "code": each.code,
+                    "suggestions": list(each.suggestions),
+                })
+                for each in invalid.errors
+            ]  # fmt: skip
+            return CheckAnswer(valid=False, errors=errors)
+        return CheckAnswer(valid=True, errors=[])
+
+    def _bind(
+        self, tenant: str, trigger: Mapping[str, Any], held: Mapping[str, Connection]
+    ) -> Bound:
+        """What the trigger's events come by.
+
+        Raises:
+            InvalidWorkflow: There is no such webhook or connection, or it has several targets.
+        """
+        kind = str(trigger["type"])
+        if kind == "manual":
+            return Bound()
+        if kind == "schedule":
+            return Bound(SCHEDULE_KEY)
+        if kind == "webhook" and trigger.get("webhookId"):
+            return self._bind_webhook(tenant, str(trigger["webhookId"]), held)
+        name = str(trigger.get("connection") or DEFAULT_CONNECTION)
+        wanted = trigger.get("provider")
+        candidates = [each for each in providers_of(kind) if wanted in (None, each)]
+        found = [held[f"{each}#{name}"] for each in candidates if f"{each}#{name}" in held]
+        if not found:
+            missing = _no_connection(candidates, name, held)
+            raise InvalidWorkflow(missing.message, [replace(missing, field="trigger.connection")])
+        if len(found) > 1:
+            names = " and ".join(each.provider for each in found)
+            raise unbound("trigger.provider", f"Both {names} have a connection {name!r}: say which")
+        return self._bind_connection(kind, trigger, found[0])
+
+    def _bind_webhook(self, tenant: str, webhook_id: str, held: Mapping[str, Connection]) -> Bound:
+        try:
+            webhook = self._webhooks.get(webhook_id)
+        except UnknownWebhook:
+            webhook = None
+        connection = held.get(f"{webhook.provider}#{webhook.connection}") if webhook else None
+        if webhook is None or webhook.tenant != tenant or connection is None:
+            known = [each.webhook_id for each in held.values() if each.webhook_id]
+            message = f"There is no webhook {webhook_id!r}"
+            missing = mistakes.unknown("trigger.webhookId", message, webhook_id, known)
+            raise InvalidWorkflow(missing.message, [missing])
+        if webhook.provider not in providers_of("webhook"):
+            noun = registry.family_of(webhook.provider)
+            detail = f"is the webhook of a {webhook.provider} connection: use a trigger {noun}.…"
+            raise unbound("trigger.webhookId", detail)
+        return Bound(trigger_key(webhook_id, "webhook", webhook_id), connection, webhook_id)
+
+    @staticmethod
+    def _bind_connection(kind: str, trigger: Mapping[str, Any], connection: Connection) -> Bound:
+        inbound = registry.get(connection.provider).inbound
+        targets = inbound.targets(connection.account) if inbound and inbound.targets else {}
+        field, noun = target_of(connection.provider)
+        chosen = trigger.get(field)
+        if chosen is not None and str(chosen) not in targets:
+            known = ", ".join(targets) or "none"
+            detail = f"The connection has no {noun} {chosen}; it has {known}"
+            raise unbound(f"trigger.{field}", detail)
+        shared = registry.shared_webhook_of(connection.provider)
+        if shared is None:
+            webhook_id = connection.webhook_id or ""
+            return Bound(trigger_key(webhook_id, kind, ""), connection, webhook_id)
+        target = str(chosen) if chosen is not None else ""
+        if not target and len(targets) == 1:
+            (target,) = targets
+        if not target:
+            known = ", ".join(f"{name} ({id_})" for id_, name in targets.items())
+            detail = f"Say which {noun}, of {known or 'none that there are'}"
+            raise unbound(f"trigger.{field}", detail)
+        return Bound(trigger_key(shared.webhook_id, kind, target), connection, shared.webhook_id)
+
+
+SET_HERE = frozenset({"workflowId", "version", "createdAt", "updatedAt", "webhookUrl", "warning"})
+"""What an answer holds beside the definition."""
+
+
+def without_ours(definition: Json) -> Json:
+    """A definition without what only we write: what ``GET`` answers can be sent back."""
+    if not isinstance(definition, dict):
+        return definition
+    return {name: value for name, value in definition.items() if name not in SET_HERE}
+
+
+def _may_be_bound(trigger: Mapping[str, Any]) -> bool:
+    """Whether a trigger, whatever else is wrong with it, says what it waits for."""
+    kind = trigger.get("type")
+    if not isinstance(kind, str) or (kind not in BUILT_IN_TRIGGERS and not providers_of(kind)):
+        return False
+    if kind == "webhook" and not trigger.get("webhookId"):
+        return False  # which is said already
+    named = ("connection", "webhookId", "provider")
+    return all(isinstance(trigger.get(name), str | None) for name in named)
+
+
+def _no_connection(provider_ids: Iterable[str], name: str, held: Iterable[str]) -> FieldError:
+    """There is no such connection; the field is still to be set."""
+    providers = list(provider_ids)
+    known = [key.partition("#")[2] for key in held if key.partition("#")[0] in providers]
+    called = " or ".join(providers)
+    message = f"There is no {called} connection named {name!r}"
+    if not known:
+        return FieldError("", f"{message}; there is none of {called} yet", "unknown")
+    return mistakes.unknown("", message, name, known)
+
+
+def _missing_connections(steps: list[Any], held: Mapping[str, Connection]) -> list[FieldError]:
+    found = []
+    for index, step in enumerate(steps):
+        if not isinstance(step, dict) or ProviderCatalogue.action(str(step.get("action"))) is None:
+            continue
+        provider_id, name = str(step["action"]).partition(".")[0], step.get("connection")
+        place = f"steps[{index}].connection"
+        if not isinstance(name, str | None):
+            continue
+        name = name or DEFAULT_CONNECTION
+        provided = registry.get(provider_id).stack_credentials and name == DEFAULT_CONNECTION
+        if f"{provider_id}#{name}" not in held and not provided:
+            found.append(replace(_no_connection([provider_id], name, held), field=place))
+    return found
+
+
+def unbound(field: str, message: str) -> InvalidWorkflow:
+    """What a trigger that cannot be bound is refused with."""
+    return InvalidWorkflow("The trigger cannot be bound", [FieldError(field, message)])
+
+
+# -- what the check knows of providers -------------------------------------------------------
+
+
+class _ActionSpec:
+    """An action, as ``definition.check`` asks for it."""
+
+    def __init__(self, action: Action) -> None:
+        self._params = action.params
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Every accepted name of each parameter → its proper one."""
+        names: dict[str, str] = {}
+        for name, field in self._params.model_fields.items():
+            proper = field.alias or name
+            names |= {name: proper, proper: proper}
+        return names
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """The proper names of the parameters that must be there."""
+        fields = self._params.model_fields.items()
+        return frozenset(field.alias or name for name, field in fields if field.is_required())
+
+    def validate(self, params: Mapping[str, Json]) -> list[FieldError]:
+        """What is wrong with literal parameters."""
+        return _mistakes(self._params, params)
+
+
+class _TriggerSpec:
+    """A trigger, as ``definition.check`` asks for it."""
+
+    def __init__(self, trigger: Trigger) -> None:
+        self._filters = trigger.filters
+
+    def validate_filters(self, filters: Mapping[str, Json]) -> list[FieldError]:
+        """What is wrong with the trigger's own fields."""
+        own = {name: held for name, held in filters.items() if name not in GENERIC}
+        return _mistakes(self._filters, own)
+
+
+class ProviderCatalogue:
+    """The registry's actions and triggers."""
+
+    @staticmethod
+    def action_names() -> list[str]:
+        """Every ``provider.action``."""
+        return [
+            f"{provider_id}.{action.name}"
+            for provider_id in registry.PROVIDER_IDS
+            for action in registry.get(provider_id).actions
+        ]
+
+    @staticmethod
+    def trigger_types() -> list[str]:
+        """Every trigger type of a provider."""
+        return [
+            trigger.type
+            for provider_id in registry.PROVIDER_IDS
+            for trigger in registry.get(provider_id).triggers
+        ]
+
+    @staticmethod
+    def action(name: str) -> _ActionSpec | None:
+        """The action ``provider.action``; ``None`` where there is none."""
+        provider_id, _, action = name.partition(".")
+        try:
+            return _ActionSpec(registry.get(provider_id).action(action))
+        except (UnknownProvider, UnknownAction):
+            return None
+
+    @staticmethod
+    def trigger(type_: str) -> _TriggerSpec | None:
+        """The provider's trigger of this type; ``None`` where there is none."""
+        for provider_id in providers_of(type_):
+            trigger = trigger_of(provider_id, type_)
+            if trigger:
+                return _TriggerSpec(trigger)
+        return None
+
+
+def _mistakes(model: type[Params], given: Mapping[str, Json]) -> list[FieldError]:
+    try:
+        model.model_validate(given)
+    except ValidationError as invalid:
+        return mistakes_in(invalid, model, given, "")
+    return []
