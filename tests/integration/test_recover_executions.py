@@ -9,7 +9,15 @@ from integrations.models import now, rfc3339
 from integrations.storage.aws import item
 from tests.backend import Backend, LambdaContext, event
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_run_workflow import say, started, texts
+from tests.integration.test_run_workflow import (
+    Killed,
+    heads,
+    kill_after_the_effect,
+    say,
+    started,
+    texts,
+    too_many,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +88,66 @@ def test_a_recovery_without_time_sends_what_it_has(backend: Backend) -> None:
     backend.aws.take("ExecutionsQueue")
     overdue(backend)
     assert 1 <= recover(backend, seconds=1) <= 3
+
+
+def due_now(backend: Backend, **changes: float) -> None:
+    for row in heads(backend):
+        past = {"dueAt": int(time.time()) - 1}
+        backend.aws.put("ExecutionsTable", item(row | past | changes))
+
+
+def dead_in_its_first_step(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An execution whose runner died a moment ago; its message is in flight for ten minutes."""
+    execution_id = started(backend, say("1", id="a"), say("2", id="b"))
+    kill_after_the_effect(monkeypatch)
+    with pytest.raises(Killed):
+        backend.run()
+    return execution_id
+
+
+def test_a_killed_runner_costs_a_minute(
+    backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution_id = dead_in_its_first_step(backend, monkeypatch)
+    (head,) = heads(backend)
+    assert head["leaseUntil"] <= time.time() + 60
+    assert head["dueAt"] <= time.time() + 61
+    due_now(backend, leaseUntil=time.time() - 1)
+    assert recover(backend) == 1
+    backend.drain()
+    execution = backend.execution(execution_id)
+    assert (execution["status"], execution["error"]["code"]) == ("failed", "outcome_unknown")
+    assert texts(telegram) == ["1"]
+
+
+def test_while_a_runner_lives_its_execution_is_left_to_it(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead_in_its_first_step(backend, monkeypatch)
+    until = time.time() + 40
+    due_now(backend, leaseUntil=until)
+    assert recover(backend) == 0
+    (head,) = heads(backend)
+    assert until <= head["dueAt"] + 1 <= until + 3, "it is looked at again when the lease is over"
+
+
+def test_a_message_that_waits_its_turn_is_not_sent_each_minute(backend: Backend) -> None:
+    started(backend, say("1"))
+    due_now(backend)
+    assert recover(backend) == 0
+    (head,) = heads(backend)
+    assert head["dueAt"] > time.time() + 500
+
+
+def test_a_long_wait_is_ended_by_the_recovery_alone(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    execution_id = started(backend, say("x"))
+    telegram.fail(too_many(5000))
+    backend.run()
+    assert recover(backend) == 0
+    assert backend.aws.sent("ExecutionsQueue") == []
+    due_now(backend)
+    assert recover(backend) == 1
+    backend.run()
+    assert backend.execution(execution_id)["status"] == "retrying", "its own time is not come yet"
