@@ -1,8 +1,11 @@
 # Everything starts here: `make help` lists what there is. The work itself is in Python, see local/.
 .DEFAULT_GOAL := help
-.PHONY: help run logs aws-env test unit integration e2e chaos lint format console build deploy bench token tokens token-revoke lock docs clean
+.PHONY: help run stand-ins logs aws-env test unit integration e2e chaos lint format console build deploy bench token tokens token-revoke lock docs clean
 
-VENVS := .venv/.done .venv-sam/.done .venv-ministack/.done
+RUNTIME := .venv/.run .venv-sam/.done .venv-ministack/.done
+VENVS := $(RUNTIME) .venv/.done
+# The environments are installed beside each other.
+MAKEFLAGS += -j3
 # pyenv's shim, pyenv's versions or a python3.13 on PATH: the first that is really 3.13.
 PYTHON = $(shell for p in python3.13 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.13*/bin/python3.13 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && command -v "$$p" && break; done)
@@ -16,13 +19,16 @@ E2E = -n 4 --dist worksteal
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: $(VENVS)  ## run the whole stack on this machine, at http://localhost:3000 (PORT=…)
+run: $(if $(STANDINS),$(VENVS),$(RUNTIME))  ## run the whole stack on this machine, at http://localhost:3000 [PORT=…] [STANDINS=1]
 	@$(BIN)/python -m local
 
-logs: .venv/.done  ## follow what the functions of `make run` log: [FUNCTION=get-status]
+stand-ins: .venv/.done  ## run the providers' stand-ins, with a page to play their people
+	@PYTHONPATH=layers/provider $(BIN)/python -m tests.stand_ins
+
+logs: .venv/.run  ## follow what the functions of `make run` log: [FUNCTION=get-status]
 	@$(BIN)/python -m local.logs
 
-aws-env: .venv/.done  ## print what makes the AWS tools talk to `make run`: eval "$$(make -s aws-env)"
+aws-env: .venv/.run  ## print what makes the AWS tools talk to `make run`: eval "$$(make -s aws-env)"
 	@$(BIN)/python -m local.environment
 
 # The quick tests keep both cores of a small machine busy; the end-to-end ones mostly wait, and each
@@ -49,10 +55,10 @@ format: .venv/.done  ## let ruff and biome format and fix the code
 	@$(BIN)/ruff format && $(BIN)/ruff check --fix
 	@$(BIN)/python -m local.console run format
 
-console: .venv/.done  ## build the console, which `make run` and `make build` do by themselves
+console: .venv/.run  ## build the console, which `make run` and `make build` do by themselves
 	@$(BIN)/python -m local.console
 
-build: $(VENVS)  ## build what AWS gets (ARCHITECTURE=arm64|x86_64)
+build: $(RUNTIME)  ## build what AWS gets (ARCHITECTURE=arm64|x86_64)
 	@$(BIN)/python -m local.build --architecture $(ARCHITECTURE)
 
 deploy: build  ## build and deploy to AWS (STAGE=prod; the stages are in samconfig.toml)
@@ -61,13 +67,13 @@ deploy: build  ## build and deploy to AWS (STAGE=prod; the stages are in samconf
 bench: $(VENVS)  ## measure cold starts, CPU, AWS calls and throughput
 	@$(BIN)/python -m benchmarks
 
-token: .venv/.done  ## make an API token: NAME=… [TENANT=…] [SCOPES=read,write] [DAYS=…] [STACK=…]
+token: .venv/.run  ## make an API token: NAME=… [TENANT=…] [SCOPES=read,write] [DAYS=…] [STACK=…]
 	@$(BIN)/python -m local.tokens create
 
-tokens: .venv/.done  ## list the API tokens of a tenant: [TENANT=…] [STACK=…]
+tokens: .venv/.run  ## list the API tokens of a tenant: [TENANT=…] [STACK=…]
 	@$(BIN)/python -m local.tokens list
 
-token-revoke: .venv/.done  ## revoke an API token: NAME=… [TENANT=…] [STACK=…]
+token-revoke: .venv/.run  ## revoke an API token: NAME=… [TENANT=…] [STACK=…]
 	@$(BIN)/python -m local.tokens revoke
 
 lock: .venv/.done  ## pin the newest versions of everything
@@ -79,9 +85,10 @@ docs: .venv/.done  ## write openapi.json and what docs/ takes from the code
 clean:  ## remove everything that make made, the local stack's data included
 	rm -rf .venv .venv-sam .venv-ministack .venv-node node_modules functions/get_console/site .aws-sam .local .mypy_cache .ruff_cache .pytest_cache
 
-.venv/.done: requirements/dev.txt
-.venv-sam/.done: requirements/sam.txt | .venv/.done
-.venv-ministack/.done: requirements/ministack.txt | .venv/.done
+.venv/.run: requirements/run.txt
+.venv/.done: requirements/dev.txt | .venv/.run
+.venv-sam/.done: requirements/sam.txt | .venv/.run
+.venv-ministack/.done: requirements/ministack.txt | .venv/.run
 $(VENVS):
 	@test -n "$(PYTHON)" || { echo "Python 3.13 is missing: install it with pyenv, or put python3.13 on PATH" >&2; exit 1; }
-	@sh requirements/install.sh "$(PYTHON)" $(@D) $<
+	@sh requirements/install.sh "$(PYTHON)" $@ $<

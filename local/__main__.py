@@ -1,19 +1,24 @@
 """`make run`: start the platform, say what is where, and wait for Ctrl-C."""
 
+import os
 import signal
 import sys
+import time
+from collections.abc import Mapping
 from types import FrameType
 
-from local import settings
+from local import settings, stand_ins, watch
 from local.errors import PlatformError
 from local.paths import ROOT
 from local.platform import TENANT, Platform
 from local.report import Report
 
 READY = """
-The stack is up. Ctrl-C stops it; everything is kept for the next start.
+The stack is up. Ctrl-C stops it; everything is kept for the next start. A change of the code or of
+.env is deployed by itself.
 
-  API        {url}
+  console    {url}/
+  API        {url}/api/
   token      {token}
              (tenant {tenant}; the API above adds it to this machine's requests that have none)
   MiniStack  {endpoint}
@@ -24,6 +29,11 @@ Try first    curl {url}/api/integrations/status
 """
 
 
+STAND_INS = """  stand-ins  {page}: write to the bot, press a consent, comment, read the mail
+             (the bot's token is {bot})
+"""
+
+
 def interrupt(_number: int, _frame: FrameType | None) -> None:
     """Stop; a second signal must not interrupt the saving that the first one began."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -31,34 +41,63 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def redeploy(
+    platform: Platform, over: Mapping[str, str], started: settings.Settings, report: Report
+) -> None:
+    """Deploy what changed; what is wrong with it is said, and the stack goes on as it was."""
+    began = time.monotonic()
+    try:
+        now = settings.load(over=over)
+        if (now.port, now.ministack_port) != (started.port, started.ministack_port):
+            report.say("Another port needs another start: Ctrl-C, and make run.")
+        if changed := platform.update(now.parameters, now.frontend_urls):
+            seconds = time.monotonic() - began
+            report.say(f"Redeployed in {seconds:.1f} s: {', '.join(changed)}")
+    except PlatformError as error:
+        report.say(f"Nothing was redeployed: {error}")
+
+
+def serve(report: Report, others: stand_ins.StandIns | None) -> None:
+    """Run the platform until Ctrl-C or SIGTERM; raises PlatformError where it does not start."""
+    over = others.settings if others else {}
+    before = watch.snapshot()
+    chosen = settings.load(over=over)
+    if others:
+        os.environ["SSL_CERT_FILE"] = others.trusted
+    platform = Platform(
+        port=chosen.port,
+        ministack_port=chosen.ministack_port,
+        parameters=chosen.parameters,
+        frontend_urls=chosen.frontend_urls,
+        report=report,
+    )
+    with platform:
+        report.say(
+            READY.format(
+                url=platform.url,
+                token=platform.token,
+                tenant=TENANT,
+                endpoint=platform.endpoint_url,
+                log=platform.log.relative_to(ROOT),
+            )
+        )
+        if others:
+            report.say(STAND_INS.format(page=others.page, bot=others.bot))
+        try:
+            for _ in watch.changes(before):
+                redeploy(platform, over, chosen, report)
+        except KeyboardInterrupt:
+            report.say("\nStopping; MiniStack saves its state.")
+
+
 def main() -> None:
-    """Run the platform until Ctrl-C or SIGTERM; a start that fails says why in one line."""
+    """Run the platform; a start that fails says why in one line."""
     report = Report()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     try:
-        chosen = settings.load()
-        platform = Platform(
-            port=chosen.port,
-            ministack_port=chosen.ministack_port,
-            parameters=chosen.parameters,
-            report=report,
-        )
-        with platform:
-            report.say(
-                READY.format(
-                    url=platform.url,
-                    token=platform.token,
-                    tenant=TENANT,
-                    endpoint=platform.endpoint_url,
-                    log=platform.log.relative_to(ROOT),
-                )
-            )
-            try:
-                while True:
-                    signal.pause()
-            except KeyboardInterrupt:
-                report.say("\nStopping; MiniStack saves its state.")
+        with stand_ins.beside(wanted=os.environ.get("STANDINS", "0") not in {"", "0"}) as others:
+            serve(report, others)
     except PlatformError as error:
         sys.exit(f"make run: {error}")
     except KeyboardInterrupt:

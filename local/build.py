@@ -10,6 +10,7 @@ import fcntl
 import py_compile
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,13 +37,19 @@ def build(build_dir: Path, *, architecture: str, report: Report) -> str:
     Raises:
         PlatformError: Something does not build, or a module has no bytecode.
     """
-    console.build(report)
+    # Each waits for other programs: beside each other they keep two cores busy.
+    with ThreadPoolExecutor(2) as pool:
+        parts = [
+            pool.submit(check_template, build_dir.with_name("template"), report),
+            pool.submit(console.build, report),
+        ]
+        for part in parts:
+            part.result()
     wanted = digest.of_values(digest.of_sources(), architecture)
     # In the folder that `sam build` empties, so whoever else builds there takes it away.
     stamp = build_dir / ".digest"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return wanted
-    check_template(build_dir.with_name("template"), report)
     cache = build_dir.with_name(f"{build_dir.name}-cache-{architecture}")
     log = build_dir.with_name(f"{build_dir.name}.log")
     with report.step("Building the functions and layers"):

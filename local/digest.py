@@ -33,7 +33,7 @@ def of_files(roots: Iterable[Path], *, without: Collection[str] = ()) -> str:
         without: Names of files that do not count.
     """
     digest = hashlib.sha256()
-    for path in _files(roots):
+    for path in files(roots):
         if path.name in without:
             continue
         content = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -46,7 +46,8 @@ def of_values(*values: str | Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _files(roots: Iterable[Path]) -> Iterable[Path]:
+def files(roots: Iterable[Path]) -> Iterable[Path]:
+    """Give the files among some paths, and those in the folders among them."""
     for root in roots:
         if root.is_file():
             yield root

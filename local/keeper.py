@@ -7,6 +7,7 @@ closes and MiniStack is asked to stop, which saves its state: nothing is lost an
 import fcntl
 import hashlib
 import hmac
+import logging
 import os
 import queue
 import signal
@@ -19,6 +20,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from hypercorn.config import Config  # type: ignore[import-not-found]
 from ministack import app  # type: ignore[import-not-found]  # is in an environment of its own
 from ministack.core import iam_evaluator, lambda_runtime  # type: ignore[import-not-found]
 from ministack.core.responses import (  # type: ignore[import-not-found]
@@ -29,7 +31,7 @@ from ministack.services import lambda_svc, sts  # type: ignore[import-not-found]
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from local.gate import Gate  # noqa: E402 - of this work tree, which is no package's place
+from local.gate import App, Gate, Message, Receive, Scope, Send  # noqa: E402 - of this work tree, which is no package's place
 
 LONGEST_DRAIN = 0.25
 """Seconds that an answer waits for its log at most, as in MiniStack."""
@@ -139,9 +141,34 @@ def secret_of(access_key: str, token: str) -> str | None:
 
 
 def stop_with_parent() -> None:
-    """Wait for the pipe to close, then ask this process to stop."""
+    """Wait for the pipe to close, then ask this process to stop.
+
+    What the functions are in the midst of ends with them, as in a crash: their messages come again.
+    """
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
+    while True:
+        lambda_runtime.reset()
+        time.sleep(0.1)
+
+
+def ending_at_once(served: App) -> App:
+    """Return an application after whose shutdown, when all is saved, the process is over.
+
+    Else it waits for each thread that serves somebody still, however long that takes.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(message: Message) -> None:
+            await send(message)
+            if message["type"] == "lifespan.shutdown.complete":
+                logging.shutdown()
+                sys.stdout.flush()
+                os._exit(0)
+
+        await served(scope, receive, answer if scope["type"] == "lifespan" else send)
+
+    return serve
 
 
 if __name__ == "__main__":
@@ -155,7 +182,12 @@ if __name__ == "__main__":
     # Taken out of what the functions' processes inherit.
     gate_secret = os.environ.pop("GATE_SECRET")
     app.app = Gate(
-        app.app, port=int(os.environ["GATEWAY_PORT"]), secret=gate_secret, secret_of=secret_of
+        ending_at_once(app.app),
+        port=int(os.environ["GATEWAY_PORT"]),
+        secret=gate_secret,
+        secret_of=secret_of,
     )
+    # How long requests in flight may take to end; those of the functions have been ended.
+    Config.graceful_timeout = 1.0
     sys.argv = ["ministack"]
     app.main()

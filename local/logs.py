@@ -20,10 +20,12 @@ def main() -> None:
     logs = client("logs")
     prefix = f"/aws/lambda/{running.stack}-"
     since = int(time.time() * 1000)
+    only = os.environ.get("FUNCTION", "")
+    print(f"Listening to {only or 'all functions'}; Ctrl-C ends it.", flush=True)
     seen: set[tuple[str, int, str]] = set()
     try:
         while True:
-            wanted = prefix + os.environ.get("FUNCTION", "").replace("_", "-")
+            wanted = prefix + only.replace("_", "-")
             for group in logs.describe_log_groups(logGroupNamePrefix=wanted)["logGroups"]:
                 name = group["logGroupName"]
                 for event in logs.filter_log_events(logGroupName=name, startTime=since)["events"]:

@@ -63,7 +63,7 @@ def _installed(report: Report) -> Path:
                 "sh",
                 "requirements/install.sh",
                 str(interpreter(".venv")),
-                VENV,
+                str(done),
                 str(locked),
             ]
             log = ROOT / ".local" / "node.log"

@@ -3,20 +3,21 @@
 import itertools
 import platform as machine
 import secrets
-import socket
 import zlib
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import botocore.exceptions
 
-from local import build, digest, ministack, proxy, routes, sam, state
+from local import build, digest, ministack, programs, proxy, redeploy, routes, sam, state
 from local.errors import PlatformError
 from local.paths import STATE, TEMPLATE
 from local.report import Report
 from local.tokens import ALL_SCOPES, Tokens
+from tools.template import functions, template
 
 TENANT = "dev"
 BUCKET = "deployments"
@@ -33,6 +34,8 @@ class Platform:
         port: Where the API is served; 0 is any port that is free.
         ministack_port: Where MiniStack listens; the one that the state remembers, or a free one.
         parameters: Parameters of the template, by their names there.
+        frontend_urls: Origins that may call the API from a browser; the template's FrontendUrl,
+            when there are none.
         report: Hears how the start goes; nobody, when it is None.
 
     Use it as a context manager, or call `start` and `stop`. A stopped platform can be started again
@@ -46,17 +49,23 @@ class Platform:
         port: int = 0,
         ministack_port: int | None = None,
         parameters: Mapping[str, str] | None = None,
+        frontend_urls: Collection[str] = (),
         report: Report | None = None,
     ) -> None:
         self.state_dir = state_dir.resolve()
         self._port = port
         self._ministack_port = ministack_port
         self._parameters = dict(parameters or {})
+        self._frontend_urls = tuple(frontend_urls)
         self._report = report or Report(quiet=True)
         self._running = ExitStack()
         self._state = state.State()
         self._ministack: ministack.MiniStack | None = None
         self._names: dict[str, str] = {}
+        self._proxy: proxy.Proxy | None = None
+        self._parts: dict[str, str] = {}
+        # Parts that were put past CloudFormation.
+        self._put: set[str] = set()
         self.url = ""
         self.token = ""
 
@@ -78,13 +87,72 @@ class Platform:
             # A restart must find the same address, which OAuth and webhooks have been told.
             self._port = listener.getsockname()[1]
             self.url = f"http://localhost:{self._port}"
+            self._proxy = proxy.Proxy(listener)
+            self._proxy.start()
+            running.callback(self._proxy.stop)
             lock = running.enter_context(state.locked(self.state_dir))
             self._state = state.read(self.state_dir)
-            self._start_ministack(running, lock)
-            self._deploy()
+            parts = redeploy.parts()
+            with ThreadPoolExecutor(1) as pool, ending_programs():
+                built = pool.submit(build_all, self._report)
+                self._start_ministack(running, lock)
+                self._deploy(built.result())
             self.token = self._development_token()
-            self._serve(running, listener)
+            # What has changed since is seen then; the console's function is made by the build.
+            self._parts = parts | redeploy.console_part()
+            self._lead()
             self._running = running.pop_all()
+
+    def update(
+        self, parameters: Mapping[str, str], frontend_urls: Collection[str] = ()
+    ) -> list[str]:
+        """Bring the running stack up to the sources and to other parameters.
+
+        What is served meanwhile is the stack as it was.
+
+        Args:
+            parameters: Of the template, as at the start.
+            frontend_urls: As at the start.
+
+        Returns:
+            What changed: parts as `redeploy` names them, and `settings`.
+
+        Raises:
+            PlatformError: What changed cannot be deployed; the stack goes on as it was.
+        """
+        clear_template()
+        found = redeploy.parts()
+        changed = {part for part in found if found[part] != self._parts.get(part)}
+        other = (dict(parameters), tuple(frontend_urls)) != (
+            self._parameters,
+            self._frontend_urls,
+        )
+        if not changed and not other:
+            return []
+        whole = redeploy.REST in changed or found.keys() != self._parts.keys()
+        # Until all of it is there, the next start takes nothing for deployed.
+        self._state.deployed = None
+        state.write(self.state_dir, self._state)
+        previous = self._parameters, self._frontend_urls
+        self._parameters, self._frontend_urls = dict(parameters), tuple(frontend_urls)
+        try:
+            if whole:
+                self._deploy(build_all(self._report))
+                self._put.clear()
+                found = redeploy.parts()
+            else:
+                if other:
+                    self._update_parameters()
+                    # CloudFormation has put the code back that it knows.
+                    changed |= self._put
+                redeploy.Redeployment(self.client("lambda"), self.name).put(sorted(changed))
+                self._put |= changed
+        except PlatformError:
+            self._parameters, self._frontend_urls = previous
+            raise
+        self._parts = found
+        self._lead()
+        return sorted(changed) + ["settings"] * other
 
     def stop(self) -> None:
         """Stop all of it; MiniStack saves its state."""
@@ -142,8 +210,8 @@ class Platform:
             server.start(keep_open=(lock,))
         self._ministack = server
 
-    def _deploy(self) -> None:
-        parameters = {
+    def _all_parameters(self) -> dict[str, str]:
+        return {
             "Stage": "local",
             "Architecture": "arm64" if machine.machine() in {"arm64", "aarch64"} else "x86_64",
             "AwsEndpointUrl": self.endpoint_url,
@@ -151,34 +219,63 @@ class Platform:
             "PublicBaseUrl": self.url,
             **self._parameters,
         }
-        with build.exclusively(BUILD):
-            built = build.build(BUILD, architecture="host", report=self._report)
-            wanted = digest.of_values(built, parameters, self.stack)
-            parameters["Revision"] = wanted
-            if self._state.deployed == wanted and self._is_deployed():
-                self._names = routes.names_of(self.client("cloudformation"), self.stack)
-                return
-            self._state.deployed = None
-            state.write(self.state_dir, self._state)
-            with self._report.step("Deploying the stack"):
-                self._create_bucket()
-                sam.deploy(
-                    BUILD,
-                    stack=self.stack,
-                    bucket=BUCKET,
-                    parameters=parameters,
-                    aws=self.aws,
-                    log=self.state_dir / "deploy.log",
-                    report=self._report,
-                )
+
+    def _deploy(self, built: str) -> None:
+        parameters = self._all_parameters()
+        wanted = digest.of_values(built, parameters, self.stack, ",".join(self._frontend_urls))
+        parameters["Revision"] = wanted
+        if self._state.deployed == wanted and self._is_deployed():
+            self._names = routes.names_of(self.client("cloudformation"), self.stack)
+            return
+        self._state.deployed = None
+        state.write(self.state_dir, self._state)
+        with build.exclusively(BUILD), self._report.step("Deploying the stack"):
+            self._create_bucket()
+            sam.deploy(
+                BUILD,
+                stack=self.stack,
+                bucket=BUCKET,
+                parameters=parameters,
+                aws=self.aws,
+                log=self.state_dir / "deploy.log",
+                report=self._report,
+            )
+        self._import_routes()
+        self._state.deployed = wanted
+        state.write(self.state_dir, self._state)
+
+    def _update_parameters(self) -> None:
+        """Change the deployed stack's parameters alone."""
+        cloudformation = self.client("cloudformation")
+        given = {**self._all_parameters(), "Revision": self._names["Revision"]}
+        try:
+            cloudformation.update_stack(
+                StackName=self.stack,
+                UsePreviousTemplate=True,
+                Parameters=[
+                    {"ParameterKey": name, "ParameterValue": value} for name, value in given.items()
+                ],
+                Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            )
+            waiter = cloudformation.get_waiter("stack_update_complete")
+            waiter.wait(StackName=self.stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        except (
+            botocore.exceptions.ClientError,
+            botocore.exceptions.WaiterError,
+        ) as error:
+            raise PlatformError(f"the settings were not taken: {error}") from None
+        self._import_routes()
+
+    def _import_routes(self) -> None:
         cloudformation = self.client("cloudformation")
         with self._report.step("Importing the routes"):
             self._state.api_id = routes.import_routes(
-                cloudformation, self.client("apigatewayv2"), self.stack
+                cloudformation,
+                self.client("apigatewayv2"),
+                self.stack,
+                frontend_urls=self._frontend_urls,
             )
         self._names = routes.names_of(cloudformation, self.stack)
-        self._state.deployed = wanted
-        state.write(self.state_dir, self._state)
 
     def _is_deployed(self) -> bool:
         try:
@@ -204,19 +301,41 @@ class Platform:
             self.tokens.put(token, tenant=TENANT, name="development", scopes=ALL_SCOPES)
         return token
 
-    def _serve(self, running: ExitStack, listener: socket.socket) -> None:
-        if self._state.api_id is None:
+    def _lead(self) -> None:
+        """Let the proxy serve what is deployed."""
+        if self._proxy is None or self._state.api_id is None:
             raise PlatformError(f"{TEMPLATE.name} makes no API")
-        server = proxy.Proxy(
-            listener,
-            endpoint_url=self.endpoint_url,
-            api_id=self._state.api_id,
-            token=self.token,
-            secret=self._started().credentials.gate_secret,
-            frontend_urls=proxy.origins(self._names["FrontendUrl"]),
+        self._proxy.lead_to(
+            proxy.Target(
+                endpoint_url=self.endpoint_url,
+                api_id=self._state.api_id,
+                token=self.token,
+                secret=self._started().credentials.gate_secret,
+                frontend_urls=self._frontend_urls or (self._names["FrontendUrl"],),
+            )
         )
-        server.start()
-        running.callback(server.stop)
+
+
+def build_all(report: Report) -> str:
+    """Build what every platform on this machine deploys; returns its digest."""
+    with build.exclusively(BUILD):
+        return build.build(BUILD, architecture="host", report=report)
+
+
+@contextmanager
+def ending_programs() -> Iterator[None]:
+    """End the programs that run in threads where something ends this start."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        programs.end_all()
+        raise
+
+
+def clear_template() -> None:
+    """Forget the template as it was."""
+    template.cache_clear()
+    functions.cache_clear()
 
 
 def port_for(state_dir: Path) -> int:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ MACHINE = (
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
 )  # fmt: skip
+_RUNNING: set[subprocess.Popen[bytes]] = set()
+_STARTING = threading.Lock()
+_ENDED = threading.Event()
 LOOPBACK = "127.0.0.1,localhost,.localhost"
 
 
@@ -49,7 +53,9 @@ def run(
     the whole group.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with log.open("wb") as output, _STARTING:
+        if _ENDED.is_set():
+            raise ProgramError(Path(command[0]).name, "it was not started: the end has come")
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
@@ -59,16 +65,31 @@ def run(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        try:
-            while process.poll() is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=2)
-                    break
-                report.tick()
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-            raise
+        _RUNNING.add(process)
+    try:
+        while process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.5)
+                break
+            report.tick()
+    except BaseException:
+        _end(process)
+        process.wait()
+        raise
+    finally:
+        _RUNNING.discard(process)
     if process.returncode:
         raise ProgramError(Path(command[0]).name, log.read_text(encoding="utf-8", errors="replace"))
+
+
+def end_all() -> None:
+    """End every program that runs in one of this process's threads; none is started after."""
+    with _STARTING:
+        _ENDED.set()
+        for process in list(_RUNNING):
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)

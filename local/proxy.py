@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -48,40 +49,49 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-class Proxy:
-    """A reverse proxy in a thread of its own.
+@dataclass(frozen=True)
+class Target:
+    """What the proxy leads to.
 
-    Args:
-        listener: Where it listens, from `listen`.
+    Attributes:
         endpoint_url: MiniStack's address.
         api_id: The HTTP API behind it.
         token: Goes with requests that carry no `Authorization`.
         secret: What MiniStack's gate lets the API's callers in for.
-        frontend_urls: Origins beside this one whose pages may use that token.
+        frontend_urls: Origins beside the proxy's own whose pages may use that token.
     """
 
-    def __init__(
-        self,
-        listener: socket.socket,
-        *,
-        endpoint_url: str,
-        api_id: str,
-        token: str,
-        secret: str,
-        frontend_urls: Collection[str] = (),
-    ) -> None:
+    endpoint_url: str
+    api_id: str
+    token: str
+    secret: str
+    frontend_urls: Collection[str] = ()
+
+    @property
+    def host(self) -> str:
+        """The name that the API answers to; not every resolver knows it."""
+        return f"{self.api_id}.execute-api.localhost:{urlsplit(self.endpoint_url).port}"
+
+
+class Proxy:
+    """A reverse proxy in a thread of its own. It answers 503 until it is told where it leads.
+
+    Args:
+        listener: Where it listens, from `listen`.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
-        self._endpoint_url = endpoint_url
-        # An API answers to its own host name, which not every resolver knows.
-        self._host = f"{api_id}.execute-api.localhost:{urlsplit(endpoint_url).port}"
-        self._token = token
-        self._secret = secret
         self._origins = own_origins(listener.getsockname()[1])
-        self._frontend_urls = frozenset(frontend_urls)
+        self._target: Target | None = None
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
+
+    def lead_to(self, target: Target | None) -> None:
+        """Serve `target` from now on; None is a stack that is not there yet."""
+        self._target = target
 
     def start(self) -> None:
         """Begin to serve."""
@@ -111,7 +121,7 @@ class Proxy:
             async def forward(request: web.BaseRequest) -> web.StreamResponse:
                 return await self._forward(session, request)
 
-            runner = web.ServerRunner(web.Server(forward), shutdown_timeout=2)
+            runner = web.ServerRunner(web.Server(forward), shutdown_timeout=0.5)
             await runner.setup()
             await web.SockSite(runner, self._listener).start()
             self._ready.set()
@@ -123,20 +133,24 @@ class Proxy:
     ) -> web.StreamResponse:
         if not SERVED.fullmatch(request.path):
             return web.Response(status=404, text="There is the API under /api/, and the console.")
+        target = self._target
+        if target is None:
+            text = "The stack is starting."
+            return web.Response(status=503, text=text, headers={"Retry-After": "2"})
         body = await read(request)
         if body is None:
             return web.Response(status=413, text=f"More than {MAX_BODY} bytes.")
         headers = without_hop_by_hop(request.headers)
         if "Authorization" not in headers and may_use_token(
-            request.headers, self._origins, self._frontend_urls
+            request.headers, self._origins, target.frontend_urls
         ):
-            headers["Authorization"] = f"Bearer {self._token}"
-        headers["Host"] = self._host
-        headers[SECRET_HEADER] = self._secret
+            headers["Authorization"] = f"Bearer {target.token}"
+        headers["Host"] = target.host
+        headers[SECRET_HEADER] = target.secret
         try:
             async with session.request(
                 request.method,
-                URL(self._endpoint_url + request.raw_path, encoded=True),
+                URL(target.endpoint_url + request.raw_path, encoded=True),
                 headers=headers,
                 data=body or None,
                 allow_redirects=False,
@@ -193,8 +207,3 @@ def may_use_token(
 def own_origins(port: int) -> frozenset[str]:
     """Return the origins under which a browser knows a port of this machine."""
     return frozenset(f"http://{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]"))
-
-
-def origins(urls: str) -> list[str]:
-    """Return the origins that FRONTEND_URL names, by commas."""
-    return [url.strip() for url in urls.split(",") if url.strip()]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tools.template import Resolver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
     from mypy_boto3_apigatewayv2.type_defs import CorsTypeDef, CreateRouteRequestTypeDef
@@ -37,6 +37,7 @@ def import_routes(
     gateway: ApiGatewayV2Client,
     stack: str,
     api: str = "HttpApi",
+    frontend_urls: Collection[str] = (),
 ) -> str:
     """Give a deployed stack's API what its body says, in place of whatever it has.
 
@@ -45,6 +46,7 @@ def import_routes(
         gateway: A client of API Gateway v2.
         stack: The stack's name.
         api: The API's logical id in the template.
+        frontend_urls: Origins that may call it from a browser, in place of the template's one.
 
     Returns:
         The API's id.
@@ -60,6 +62,8 @@ def import_routes(
     clear(gateway, api_id)
     if cors := body.get("x-amazon-apigateway-cors"):
         rules: CorsTypeDef = {_pascal(key): value for key, value in cors.items()}  # type: ignore[assignment]
+        if frontend_urls:
+            rules["AllowOrigins"] = list(frontend_urls)
         gateway.update_api(ApiId=api_id, CorsConfiguration=rules)
     authorizers = {
         name: create_authorizer(gateway, api_id, name, scheme)

@@ -10,23 +10,33 @@ from dotenv import dotenv_values
 
 from local.errors import PlatformError
 from local.paths import ROOT
+from tools.template import template
 
 # Settings of the platform itself; every other name in .env.example is a template parameter.
+PUBLIC = "PUBLIC_BASE_URL"
+FRONTEND = "FRONTEND_URL"
 OWN = {"PORT", "MINISTACK_PORT"}
 NAME = re.compile(r"^#?\s?([A-Z][A-Z0-9_]*)=", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the developer decided; `parameters` are the template's, by their names there."""
+    """What the developer decided.
+
+    Attributes:
+        port, ministack_port: Where what listens.
+        parameters: The template's, by their names there.
+        frontend_urls: The origins of FRONTEND_URL; the first one is the template's FrontendUrl.
+    """
 
     port: int = 3000
     ministack_port: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    frontend_urls: tuple[str, ...] = ()
 
 
-def load(env_file: Path = ROOT / ".env") -> Settings:
-    """Read the settings of `.env`; the environment's own win.
+def load(env_file: Path = ROOT / ".env", *, over: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of `.env`; the environment's own win, and what is `over` them all.
 
     Raises:
         PlatformError: A name is unknown, or a port is no number.
@@ -36,13 +46,45 @@ def load(env_file: Path = ROOT / ".env") -> Settings:
     if unknown := sorted(set(written) - known):
         raise PlatformError(f"{env_file.name}: unknown name {unknown[0]} (see .env.example)")
     values = written | {name: os.environ[name] for name in known & set(os.environ)}
+    values |= over or {}
     # An empty value is the same as none: the template's default holds.
     given = {name: value for name, value in values.items() if value}
+    if PUBLIC in given:
+        given[PUBLIC] = given[PUBLIC].rstrip("/")
+    frontends = origins(given.pop(FRONTEND, ""))
+    for origin in frontends:
+        check({FRONTEND: origin})
+    check(given)
+    if frontends:
+        given[FRONTEND] = frontends[0]
+        given.setdefault("ALLOWED_REDIRECT_URIS", ",".join(frontends))
     return Settings(
         port=port(given, "PORT") or Settings.port,
         ministack_port=port(given, "MINISTACK_PORT"),
         parameters={parameter(name): value for name, value in given.items() if name not in OWN},
+        frontend_urls=frontends,
     )
+
+
+def origins(urls: str) -> tuple[str, ...]:
+    """Return the origins that FRONTEND_URL names, by commas; a slash at the end means nothing."""
+    return tuple(url.strip().rstrip("/") for url in urls.split(",") if url.strip())
+
+
+def check(given: Mapping[str, str]) -> None:
+    """Hold settings against the template's parameters, by their names in .env.
+
+    Raises:
+        PlatformError: The template would refuse one; the value is not shown, it may be a secret.
+    """
+    declared = template()["Parameters"]
+    for name in sorted(set(given) - OWN):
+        rules, value = declared[parameter(name)], given[name]
+        allowed = [str(each) for each in rules.get("AllowedValues", [])]
+        if allowed and value not in allowed:
+            raise PlatformError(f"{name} is one of {', '.join(filter(None, allowed))}")
+        if not re.fullmatch(rules.get("AllowedPattern", ".*"), value, re.DOTALL):
+            raise PlatformError(f"{name} is not as it has to be: {rules['Description']}")
 
 
 def parameter(name: str) -> str:

@@ -1,14 +1,24 @@
 #!/bin/sh
-# Make a virtual environment, or bring it up to date: install.sh PYTHON VENV LOCKED-REQUIREMENTS
+# Make a virtual environment, or bring it up to date: install.sh PYTHON STAMP LOCKED-REQUIREMENTS
 #
-# uv does it in a fraction of pip's time; pip does where uv finds no index, for it reads no pip.conf.
+# STAMP is a file in the environment that says that it is done. uv does it in a fraction of pip's
+# time; pip does where uv finds no index, for it reads no pip.conf.
 set -eu
-python=$1 venv=$2 locked=$3
+python=$1 stamp=$2 locked=$3
+venv=$(dirname "$stamp")
+log=$venv.log
 
 echo "Installing $venv from $locked (once)"
 "$venv/bin/python" -c '' 2>/dev/null || "$python" -m venv --clear "$venv"
-uv=.venv/bin/uv
-[ -x $uv ] || .venv/bin/pip install -qq --no-deps "$(grep '^uv==' requirements/dev.txt)" || true
-UV_HTTP_RETRIES=1 $uv pip install --quiet --python "$venv" --no-deps --requirement "$locked" 2>/dev/null ||
-    "$venv/bin/pip" install -qq --no-deps --requirement "$locked"
-touch "$venv/.done"
+install() {
+    uv=.venv/bin/uv
+    [ -x $uv ] || .venv/bin/pip install -q --no-deps "$(grep '^uv==' requirements/run.txt)" || true
+    UV_HTTP_RETRIES=1 $uv pip install --quiet --python "$venv" --no-deps --requirement "$locked" ||
+        "$venv/bin/pip" install -q --no-deps --requirement "$locked"
+}
+if ! install >"$log" 2>&1; then
+    echo "The packages of $locked could not be installed: is there a network? ($log says more)" >&2
+    exit 1
+fi
+rm "$log"
+touch "$stamp"

@@ -5,6 +5,7 @@ set -eu
 lock() { uv pip compile --quiet --upgrade --no-config --universal --no-header --no-emit-index-url --no-emit-find-links --python-version 3.13 "$@"; }
 PATH=.venv/bin:$PATH
 lock requirements/dev.in --output-file requirements/dev.txt
+lock requirements/run.in --constraint requirements/dev.txt --output-file requirements/run.txt
 lock layers/dependencies/requirements.in --constraint requirements/dev.txt --output-file layers/dependencies/requirements.txt
 lock requirements/sam.in --output-file requirements/sam.txt
 lock requirements/ministack.in --output-file requirements/ministack.txt

@@ -258,7 +258,7 @@ def test_the_table_holds_no_token(platform: Platform, tenant: str) -> None:
 
 @pytest.mark.parametrize(
     "variables",
-    [{}, {"NAME": "x", "SCOPES": "read,admin"}, {"NAME": "x", "DAYS": "soon"}],
+    [{}, {"NAME": "x", "SCOPES": "read,everything"}, {"NAME": "x", "DAYS": "soon"}],
     ids=["no name", "unknown scope", "no number of days"],
 )
 def test_a_token_that_makes_no_sense_is_not_made(

@@ -51,6 +51,38 @@ class TestSettings:
         with pytest.raises(PlatformError, match=text.split("=", maxsplit=1)[0]):
             self.load(tmp_path, text)
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "FRONTEND_URL=app.example",
+            "FRONTEND_URL=https://a.example/path",
+            "FRONTEND_URL=https://a.example,b.example",
+            "PUBLIC_BASE_URL=abc.example",
+            "LOG_LEVEL=LOUD",
+            "SMTP_PORT=smtp",
+            "JWT_ISSUER=issuer.example",
+        ],
+    )
+    def test_what_the_template_would_refuse_is_named_as_env_names_it(
+        self, tmp_path: Path, text: str
+    ) -> None:
+        name, _, value = text.partition("=")
+        with pytest.raises(PlatformError, match=f"^{name} is ") as refused:
+            self.load(tmp_path, text)
+        assert value not in str(refused.value)
+
+    def test_a_slash_at_the_end_of_an_origin_means_nothing(self, tmp_path: Path) -> None:
+        text = (
+            "FRONTEND_URL=http://a.example/, https://b.example\nPUBLIC_BASE_URL=https://c.example/"
+        )
+        found = self.load(tmp_path, text)
+        assert found.frontend_urls == ("http://a.example", "https://b.example")
+        assert found.parameters == {
+            "FrontendUrl": "http://a.example",
+            "AllowedRedirectUris": "http://a.example,https://b.example",
+            "PublicBaseUrl": "https://c.example",
+        }
+
     def test_every_name_is_a_parameter_of_the_template(self) -> None:
         names = settings.NAME.findall((settings.ROOT / ".env.example").read_text("utf-8"))
         template = (settings.ROOT / "template.yaml").read_text("utf-8")
@@ -221,7 +253,7 @@ def test_nobody_else_uses_the_token(headers: dict[str, str]) -> None:
 
 
 def may_use(headers: dict[str, str]) -> bool:
-    frontends = proxy.origins("http://localhost:5173, https://app.example")
+    frontends = settings.origins("http://localhost:5173, https://app.example/")
     return proxy.may_use_token(CIMultiDict(headers), proxy.own_origins(3000), frontends)
 
 
@@ -252,14 +284,23 @@ def served() -> Iterator[str]:
     Thread(target=upstream.serve_forever, daemon=True).start()
     listener = proxy.listen(0)
     endpoint = f"http://127.0.0.1:{upstream.server_port}"
-    server = proxy.Proxy(
-        listener, endpoint_url=endpoint, api_id="abc", token="ib_dev", secret="gate"
-    )
+    server = proxy.Proxy(listener)
     server.start()
+    server.lead_to(proxy.Target(endpoint, api_id="abc", token="ib_dev", secret="gate"))
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.stop()
     upstream.shutdown()
     upstream.server_close()
+
+
+def test_proxy_says_that_the_stack_is_starting() -> None:
+    listener = proxy.listen(0)
+    server = proxy.Proxy(listener)
+    server.start()
+    answer = requests.get(f"http://127.0.0.1:{listener.getsockname()[1]}/api/x", timeout=10)
+    server.stop()
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
 
 
 def test_proxy_passes_everything_on(served: str) -> None:

@@ -1,0 +1,67 @@
+"""The providers' stand-ins beside `make run STANDINS=1`: a process that ends with this one."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from local.errors import PlatformError
+from local.paths import ROOT
+
+END_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class StandIns:
+    """What the process told.
+
+    Attributes:
+        settings: What leads to them, by their names in .env.
+        trusted: A file of certificates that the functions have to trust.
+        page: The address of their page.
+        bot: The token of the bot that there is.
+    """
+
+    settings: Mapping[str, str]
+    trusted: str
+    page: str
+    bot: str
+
+
+@contextmanager
+def beside(*, wanted: bool) -> Iterator[StandIns | None]:
+    """Run them, or nobody.
+
+    Raises:
+        PlatformError: They do not start; what they said is shown.
+    """
+    if not wanted:
+        yield None
+        return
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.stand_ins", "--for-run"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is this process's to hear
+        env={**os.environ, "PYTHONPATH": str(ROOT / "layers" / "provider")},
+    )
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            _, said = process.communicate(timeout=END_SECONDS)
+            last = (said.strip().splitlines() or ["they ended at once"])[-1]
+            raise PlatformError(f"the stand-ins do not start: {last}")
+        yield StandIns(**json.loads(line))
+    finally:
+        if process.poll() is None:
+            try:
+                process.communicate(timeout=END_SECONDS)  # closes the pipe that it watches
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

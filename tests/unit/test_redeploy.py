@@ -1,0 +1,68 @@
+"""What `make run` deploys again, and what it leaves."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from local import redeploy, watch
+from local.errors import PlatformError
+from tools.template import functions
+
+
+def test_every_function_is_a_part_and_has_its_name_in_the_template() -> None:
+    parts = redeploy.parts()
+    resources = (redeploy.ROOT / "template.yaml").read_text(encoding="utf-8")
+    for folder in functions():
+        assert f"functions/{folder}" in parts
+        assert f"\n  {redeploy.logical_id(f'functions/{folder}')}:\n" in resources
+    assert {redeploy.PROVIDER, redeploy.REST} <= parts.keys()
+
+
+def test_a_changed_part_is_found_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    for name in ("functions", "layers", "local", "tools", "template.yaml", "samconfig.toml"):
+        source, target = redeploy.ROOT / name, tmp_path / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    monkeypatch.setattr(redeploy, "ROOT", tmp_path)
+    monkeypatch.setattr(redeploy.digest, "ROOT", tmp_path)
+    before = redeploy.parts()
+
+    def changed() -> set[str]:
+        now = redeploy.parts()
+        return {part for part in now if now[part] != before[part]}
+
+    (tmp_path / "functions/get_status/app.py").write_text("x = 1\n")
+    assert changed() == {"functions/get_status"}
+    (tmp_path / "layers/provider/integrations/models.py").write_text("x = 1\n")
+    assert changed() == {"functions/get_status", redeploy.PROVIDER}
+    (tmp_path / "template.yaml").write_text("x: 1\n")
+    assert changed() == {"functions/get_status", redeploy.PROVIDER, redeploy.REST}
+
+
+def test_what_does_not_compile_is_said_with_its_place_and_not_deployed(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("x = 1\ndef def\n")
+    with pytest.raises(PlatformError, match=r"not deployed: .*app\.py.*line 2") as refused:
+        redeploy.compiled(tmp_path, "/var/task")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_an_archive_holds_the_bytecode_beside_the_source(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("x = 1\n")
+    redeploy.compiled(tmp_path, "/var/task")
+    names = zipfile.ZipFile(io.BytesIO(redeploy.zipped(tmp_path))).namelist()
+    assert "app.py" in names
+    assert any(name.endswith(".pyc") for name in names)
+
+
+def test_a_change_is_told_once_it_is_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b, c = (frozenset({(name, 1, 1)}) for name in "abc")
+    seen = iter([a, b, c, c])
+    monkeypatch.setattr(watch, "snapshot", lambda: next(seen))
+    monkeypatch.setattr(watch, "EVERY_SECONDS", 0)
+    assert next(watch.changes(a)) is None
+    assert list(seen) == []

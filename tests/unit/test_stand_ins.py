@@ -1,0 +1,117 @@
+"""The stand-ins' page: what its people do reaches the stack as the provider would send it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from local import settings as env
+from tests import stand_ins
+from tests.fakes.receiver import Receiver
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> Iterator[tuple[stand_ins.Page, stand_ins.StandIns, dict[str, str]]]:
+    with stand_ins.running(tmp_path, stand_ins.ANYWHERE) as running:
+        yield running
+
+
+type Played = tuple[stand_ins.Page, stand_ins.StandIns, dict[str, str]]
+
+
+def post(url: str, **form: str) -> requests.Response:
+    return requests.post(url, data=form, allow_redirects=False, timeout=10)
+
+
+def test_its_settings_are_ones_that_make_run_takes(
+    played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, settings = played
+    monkeypatch.delenv("FRONTEND_URL", raising=False)
+    found = env.load(tmp_path / ".env", over=settings)
+    assert found.parameters["TelegramApiBase"] == settings["TELEGRAM_API_BASE"]
+    assert len(found.parameters) >= len(settings)
+
+
+def test_what_is_written_to_the_bot_comes_to_its_webhook(played: Played) -> None:
+    page, people, settings = played
+    told = post(
+        f"{page.url}/telegram", bot=people.telegram.token, chat="7", name="Eve", text="/x y"
+    )
+    assert "no+webhook" in told.headers["Location"]
+    with Receiver() as hook:
+        base = f"{settings['TELEGRAM_API_BASE']}/bot{people.telegram.token}"
+        requests.post(f"{base}/setWebhook", json={"url": hook.url("/hook")}, timeout=10)
+        told = post(
+            f"{page.url}/telegram", bot=people.telegram.token, chat="7", name="Eve", text="/x y"
+        )
+        (received,) = hook.received
+    message = received.json()["message"]
+    assert (message["chat"]["id"], message["text"]) == (7, "/x y")
+    assert message["entities"] == [{"type": "bot_command", "offset": 0, "length": 2}]
+    assert "answered+200" in told.headers["Location"]
+
+
+def test_what_the_bot_writes_is_shown_and_no_script_of_its(played: Played) -> None:
+    page, people, settings = played
+    base = f"{settings['TELEGRAM_API_BASE']}/bot{people.telegram.token}"
+    sent = {"chat_id": 7, "text": "<script>alert(1)</script>"}
+    requests.post(f"{base}/sendMessage", json=sent, timeout=10)
+    text = requests.get(page.url, timeout=10).text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<script>" not in text
+
+
+@pytest.mark.parametrize("answer", ["allow", "refuse"])
+def test_googles_consent_is_pressed_or_refused(played: Played, answer: str) -> None:
+    _, _, settings = played
+    url = (
+        f"{settings['GOOGLE_AUTH_URL']}?client_id={settings['GOOGLE_CLIENT_ID']}&state=s"
+        "&redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Fback&scope=openid"
+    )
+    assert "Refuse" in requests.get(url, timeout=10).text
+    led = urlsplit(post(url, answer=answer).headers["Location"])
+    query = parse_qs(led.query)
+    assert (led.netloc, query["state"]) == ("localhost:3000", ["s"])
+    assert ("code" in query) is (answer == "allow")
+    assert query.get("error") == (None if answer == "allow" else ["access_denied"])
+
+
+@pytest.mark.parametrize("answer", ["allow", "refuse"])
+def test_facebooks_consent_is_pressed_or_refused(played: Played, answer: str) -> None:
+    _, people, settings = played
+    url = (
+        f"{settings['FACEBOOK_DIALOG_BASE']}/{people.facebook.version}/dialog/oauth"
+        f"?client_id={settings['FACEBOOK_APP_ID']}&state=s&redirect_uri=http%3A%2F%2Flocalhost%2Fb"
+    )
+    assert "Refuse" in requests.get(url, timeout=10).text
+    query = parse_qs(urlsplit(post(url, answer=answer).headers["Location"]).query)
+    assert ("code" in query) is (answer == "allow")
+
+
+def test_a_log_in_of_another_application_is_refused(played: Played) -> None:
+    _, _, settings = played
+    answer = post(f"{settings['GOOGLE_AUTH_URL']}?client_id=other&redirect_uri=x", answer="allow")
+    assert answer.status_code == 400
+
+
+def test_a_comment_comes_to_the_apps_webhook(played: Played) -> None:
+    page, people, _ = played
+    (name,) = people.facebook.posts
+    with Receiver() as hook:
+        people.facebook.app_subscriptions["page"] = {"callback_url": hook.url("/hook")}
+        post(f"{page.url}/facebook", post=name, name="Ben", text="What does it cost?")
+        (received,) = hook.received
+    value = received.json()["entry"][0]["changes"][0]["value"]
+    assert (value["message"], value["from"]["name"]) == ("What does it cost?", "Ben Example")
+    assert "What does it cost?" in requests.get(page.url, timeout=10).text
+
+
+def test_another_pages_form_does_nothing(played: Played) -> None:
+    page, _, _ = played
+    answer = requests.post(
+        f"{page.url}/telegram", headers={"Origin": "https://evil.example"}, timeout=10
+    )
+    assert answer.status_code == 403
