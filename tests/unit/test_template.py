@@ -107,22 +107,6 @@ def test_there_is_no_way_to_switch_the_authorizer_off() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("given", "allowed"),
-    [("https://a.example", 1), ("https://a.example,https://b.example", 2),
-     ("https://a.example,https://b.example,http://localhost:5173", 3)],
-)  # fmt: skip
-def test_the_front_ends_origins_and_nobodys_else_may_call_from_a_browser(
-    given: str, allowed: int
-) -> None:
-    origins = resources("AWS::Serverless::HttpApi")["HttpApi"]["CorsConfiguration"]["AllowOrigins"]
-    # SAM would take an intrinsic function in the list's place for the whole of CORS.
-    assert isinstance(origins, list)
-    found = [Resolver({"FrontendUrl": given})(each) for each in origins]
-    assert found[:allowed] == given.split(",")
-    assert all(each.endswith(".invalid") for each in found[allowed:])
-
-
 # -- Permissions -----------------------------------------------------------------------------
 
 

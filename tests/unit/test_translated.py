@@ -9,7 +9,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from local.paths import interpreter
-from tools.template import ROOT, pages, routes
+from tools.template import ROOT, Resolver, pages, routes
 
 TRANSLATE = """
 import json, sys
@@ -97,3 +97,12 @@ def test_cloudformation_takes_so_many_resources_and_so_large_a_template(
 ) -> None:
     assert len(translated["Resources"]) <= 500
     assert len(json.dumps(translated)) <= 1_000_000
+
+
+def test_several_frontends_are_several_origins(translated: dict[str, Any]) -> None:
+    rules = translated["Resources"]["HttpApi"]["Properties"]["Body"]["x-amazon-apigateway-cors"]
+    resolve = Resolver({"FrontendUrl": "http://a.example,http://b.example"})
+    assert resolve(rules["allowOrigins"]) == ["http://a.example", "http://b.example"]
+    assert set(rules) == {
+        "allowOrigins", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge",
+    }  # fmt: skip
