@@ -13,8 +13,8 @@ from integrations.errors import CredentialsRejected, InvalidInput, RequestReject
 from integrations.models import Account, Delivery, Event, now
 from integrations.outbound.client import Outbound
 from integrations.providers.base import Addresses, Call, Inbound, Subscription
-from integrations.providers.telegram.events import KINDS
 from integrations.providers.telegram.provider import PROVIDER, TelegramCredentials
+from integrations.providers.telegram.triggers import KINDS
 from tests.fakes.receiver import Receiver
 from tests.fakes.telegram import TOKEN, TelegramServer
 

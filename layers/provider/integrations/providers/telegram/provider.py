@@ -26,14 +26,8 @@ from integrations.providers.base import (
 )
 from integrations.providers.telegram import api
 from integrations.providers.telegram.actions import ACTIONS
-from integrations.providers.telegram.events import (
-    KINDS,
-    OWN_ID,
-    OWN_NAME,
-    describe,
-    matches,
-    normalize,
-)
+from integrations.providers.telegram.events import OWN_ID, OWN_NAME, describe, normalize
+from integrations.providers.telegram.triggers import KINDS, matches
 
 # -- Credentials -----------------------------------------------------------------------------
 

@@ -3,6 +3,6 @@
 https://developers.google.com/workspace/sheets/api/reference/rest
 """
 
-from integrations.providers.sheets.actions import ranges, rows, spreadsheets
+from integrations.providers.sheets.actions import finding, ranges, rows, spreadsheets
 
-ACTIONS = (*ranges.ACTIONS, *rows.ACTIONS, *spreadsheets.ACTIONS)
+ACTIONS = (*ranges.ACTIONS, *finding.ACTIONS, *rows.ACTIONS, *spreadsheets.ACTIONS)
