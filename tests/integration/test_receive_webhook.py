@@ -448,3 +448,12 @@ def test_svix_names_of_the_headers_are_understood(backend: Backend) -> None:
     assert "svix-signature" not in kept
     wrong = {**proof, "svix-signature": "v1,AAAA"}
     assert backend.deliver("orders", BODY, wrong).status == 401
+
+
+def test_an_unsigned_ping_is_answered_and_starts_nothing(backend: Backend) -> None:
+    hook(backend, {"type": "hmac", "header": "X-WC-Webhook-Signature", "encoding": "base64"})
+    answer = backend.deliver("orders", b"webhook_id=17")
+    assert (answer.status, answer.json) == (200, {"received": False, "eventId": None})
+    assert backend.aws.sent("EventsQueue") == []
+    for body in (b"webhook_id=17&order=1", b"webhook_id=x", b'{"webhook_id": 17}'):
+        assert backend.deliver("orders", body).status == 401

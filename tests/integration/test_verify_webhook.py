@@ -62,7 +62,6 @@ def test_the_example_of_the_events_folder_is_answered_for_the_stacks_own_webhook
         plain(mode="unsubscribe"),
         plain(mode=""),
         metas(token="wrong"),
-        {},
         {"challenge": "x"},
         f"mode=subscribe&token={TOKEN}&token=wrong&challenge=1",
         "mode=subscribe&token=%ff%fe&challenge=1",
@@ -98,3 +97,14 @@ def test_a_webhook_without_a_token_of_its_own_has_an_unguessable_one(backend: Ba
 def test_a_stack_without_a_verify_token_verifies_nothing(backend: Backend) -> None:
     backend.aws.set_secret(facebookAppSecret="x" * 32, facebookVerifyToken="")
     assert ask(backend, metas(token=""), "/api/webhooks/facebook").status == 403
+
+
+@pytest.mark.parametrize("webhook_id", ["orders", "unknown"])
+def test_who_only_looks_is_told_that_somebody_is_there_and_no_more(
+    backend: Backend, webhook_id: str
+) -> None:
+    backend.aws.calls.clear()
+    answer = ask(backend, {}, f"/api/webhooks/{webhook_id}")
+    assert (answer.status, answer.body) == (200, "")
+    assert not backend.aws.calls
+    assert ask(backend, {}, "/api/webhooks/orders/verify").status == 403

@@ -279,6 +279,19 @@ def delivery_id(verification: Verification, headers: Headers, body: bytes) -> st
     return None
 
 
+def is_ping(body: bytes) -> bool:
+    """Whether a delivery that proves nothing only asks whether somebody is there.
+
+    WordPress shops send such a one, unsigned, before they turn a webhook on, and turn it off where
+    it is refused. It is answered and starts nothing, whoever sends it.
+    https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks
+    """
+    name, _, digits = body.partition(b"=")
+    return name == b"webhook_id" and digits.isdigit() and len(body) < MAX_PING
+
+
+MAX_PING = 32
+
 REPLAY_WINDOWS: Mapping[str, int] = {"github": 7 * 86_400, "hmac": 3_600}
 """Types that sign the body and neither a time nor an id: for so many seconds the same body is the
 same delivery, whatever id it comes under. Of GitHub no two deliveries have one body; of an HMAC of

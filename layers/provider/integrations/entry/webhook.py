@@ -13,6 +13,7 @@ from integrations.entry import wiring
 from integrations.entry.headers import headers_of
 from integrations.entry.problem import MAX_BODY_BYTES, NEVER_STORED, Problem, problem_of
 from integrations.errors import IntegrationError, ServiceUnavailable
+from integrations.services.webhooks import CHALLENGE_PARAMETERS
 
 
 def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -22,8 +23,8 @@ def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
         event: A request of payload format 2.0.
 
     Returns:
-        ``200 {received, eventId}``; ``401``, ``404``, ``413``; ``503`` where it could not be made
-        durable, so that the sender sends it again.
+        ``200 {received, eventId}``, of a sender's ping without an event; ``401``, ``404``,
+        ``413``; ``503`` where it could not be made durable, so that the sender sends it again.
     """
     body = _raw_body(event)
     if len(body) > MAX_BODY_BYTES:
@@ -39,21 +40,29 @@ def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
     return {
         "statusCode": 200,
         "headers": {"Content-Type": "application/json", **NEVER_STORED},
-        "body": json.dumps({"received": True, "eventId": receipt.event_id}),
+        "body": json.dumps({"received": receipt.event_id is not None, "eventId": receipt.event_id}),
     }
 
 
 def verify(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer one subscription challenge.
+    """Answer one subscription challenge, or somebody who only looks whether a webhook is there.
 
     Args:
         event: A request of payload format 2.0.
 
     Returns:
-        ``200`` with the challenge and nothing else, as plain text; ``403``, ``404``.
+        ``200`` with the challenge and nothing else, as plain text; ``403``, ``404``. To a request
+        that asks nothing an empty ``200``, whatever webhook it names: it is not even looked up.
     """
+    query = _query(event)
+    if not query.keys() & CHALLENGE_PARAMETERS and not event["rawPath"].endswith("/verify"):
+        return {
+            "statusCode": 200,
+            "headers": {"Content-Type": "text/plain; charset=utf-8", **NEVER_STORED},
+            "body": "",
+        }
     try:
-        challenge = wiring.receiver().challenge(_webhook_id(event), _query(event))
+        challenge = wiring.receiver().challenge(_webhook_id(event), query)
     except IntegrationError as failure:
         return _refused(event, failure)
     return {

@@ -38,13 +38,19 @@ REFUSED_BYTES = 4096
 
 _HOPS = HEADER.lower()
 _CHALLENGE_NAMES = {"mode": "hub.mode", "token": "hub.verify_token", "challenge": "hub.challenge"}
+CHALLENGE_PARAMETERS = frozenset({*_CHALLENGE_NAMES, *_CHALLENGE_NAMES.values()})
+"""The query parameters of a subscription challenge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the sender is told."""
+    """What the sender is told.
 
-    event_id: str
+    Attributes:
+        event_id: The event's id; ``None`` where it was a ping, which is no event.
+    """
+
+    event_id: str | None
 
 
 class Receiver:
@@ -108,6 +114,8 @@ class Receiver:
                 webhook.verification, secrets.secret, headers, body, moment.timestamp(), query
             )
         except SignatureRefused as refusal:
+            if signatures.is_ping(body):
+                return Receipt(None)
             self._record_refusal(webhook, refusal.detail, headers, query, body)
             raise
         event_id, earlier_id = _event_ids(webhook, headers, body, moment)
