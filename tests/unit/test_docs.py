@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import SecretStr
 
@@ -213,6 +214,21 @@ def test_the_example_provider_declares_its_secret(provider: Any) -> None:
     assert field.annotation is SecretStr
     schema = provider.credentials.model_json_schema()
     assert schema["properties"]["accessToken"]["writeOnly"] is True
+
+
+# -- What runs the checks --------------------------------------------------------------------
+
+
+def test_what_runs_before_a_commit_and_on_a_push_is_what_make_and_ci_run_have() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    entries = [hook["entry"] for repo in hooks for hook in repo["hooks"]]
+    assert "make lint" in entries
+    assert {entry.removeprefix("make ") for entry in entries} <= targets
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]
+    steps = [step.get("run") for job in jobs.values() for step in job["steps"]]
+    assert ".ci/run" in steps
+    assert json.loads((ROOT / ".devcontainer/devcontainer.json").read_text("utf-8"))["image"]
 
 
 # -- Links -----------------------------------------------------------------------------------
