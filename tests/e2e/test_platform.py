@@ -239,8 +239,8 @@ def test_a_token_is_made_shown_once_listed_and_revoked(platform: Platform, tenan
 
     revoked = tokens(platform, "revoke", NAME="unused", TENANT=tenant)
     assert revoked.returncode == 0, revoked.stderr
-    # No authorizer has seen this one yet; one that has forgets it within five minutes.
-    assert Client(platform, unused, tenant).get("/api/workflows").status_code == 403
+    # No authorizer has seen this one yet; one that has forgets it within a minute.
+    assert Client(platform, unused, tenant).get("/api/workflows").status_code == 401
     missing = tokens(platform, "revoke", NAME="unused", TENANT=tenant)
     assert missing.returncode != 0
     assert len(missing.stderr.strip().splitlines()) == 1
@@ -288,9 +288,11 @@ def status_with(platform: Platform, token: str) -> int:
 def test_a_token_of_the_issuer_opens_its_own_tenant_and_no_other(
     platform: Platform, issuer: Issuer, tenant: str
 ) -> None:
-    ann = Client(platform, issuer.token(aud=JWT_AUDIENCE, tenant=tenant), tenant)
+    writing = issuer.token(aud=JWT_AUDIENCE, tenant=tenant, scope="read write")
+    ann = Client(platform, writing, tenant)
     same = Client(platform, platform.tokens.create(tenant=tenant, name="api"), tenant)
-    ben = Client(platform, issuer.token(aud=[JWT_AUDIENCE, "other"], sub=f"ben-{tenant}"), "")
+    other = f"other-{tenant}"
+    ben = Client(platform, issuer.token(aud=[JWT_AUDIENCE, "other"], tenant=other), other)
 
     ann.save("telegram", {"botToken": TOKEN})
 
@@ -315,7 +317,7 @@ def test_a_key_that_was_rotated_is_fetched(platform: Platform, issuer: Issuer) -
     time.sleep(COOLDOWN_SECONDS)
 
     assert status_with(platform, issuer.token(aud=JWT_AUDIENCE, sub="after")) == 200
-    assert status_with(platform, old) == 403
+    assert status_with(platform, old) == 401
 
 
 def test_tokens_that_are_not_for_us_or_not_the_issuers_are_refused(
@@ -343,4 +345,4 @@ def test_tokens_that_are_not_for_us_or_not_the_issuers_are_refused(
         }
         statuses = {name: status_with(platform, token) for name, token in refused.items()}
 
-    assert set(statuses.values()) == {403}, statuses
+    assert set(statuses.values()) == {401}, statuses

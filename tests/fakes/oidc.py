@@ -75,7 +75,14 @@ class Issuer:
 
     def _claims(self, given: Mapping[str, Any]) -> dict[str, Any]:
         issued = int(time.time())
-        whole = {"iss": self.url, "sub": "ann", "iat": issued, "exp": issued + 3600, **given}
+        whole = {
+            "iss": self.url,
+            "sub": "ann",
+            "tenant": "anns",
+            "iat": issued,
+            "exp": issued + 3600,
+            **given,
+        }
         return {name: value for name, value in whole.items() if value is not None}
 
     def answer(self, path: str) -> Mapping[str, Any] | None:
