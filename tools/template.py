@@ -128,10 +128,15 @@ def route_of(method: str, path: str) -> tuple[Route, dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One action on one resource that a function's role allows, intrinsic functions and all."""
+    """One action on one resource that a function's role allows, intrinsic functions and all.
+
+    Attributes:
+        context_keys: The names that KMS's encryption context may hold; ``None`` for any.
+    """
 
     action: Any
     resource: Any
+    context_keys: frozenset[str] | None = None
 
 
 @cache
@@ -139,7 +144,7 @@ def permissions() -> Mapping[str, tuple[Permission, ...]]:
     """What each function's role allows, by the function's folder."""
     return {
         function: tuple(
-            Permission(action, resource)
+            Permission(action, resource, _context_keys(statement))
             for policy in properties.get("Policies", ())
             for statement in policy["Statement"]
             for action in _listed(statement["Action"])
@@ -147,6 +152,18 @@ def permissions() -> Mapping[str, tuple[Permission, ...]]:
         )
         for function, properties in functions().items()
     }
+
+
+def _context_keys(statement: Mapping[str, Any]) -> frozenset[str] | None:
+    condition = statement.get("Condition")
+    if condition is None:
+        return None
+    # What the template has no other of; a new kind of condition is to be understood here first.
+    ((operator, values),) = condition.items()
+    ((key, names),) = values.items()
+    if (operator, key) != ("ForAllValues:StringEquals", "kms:EncryptionContextKeys"):
+        raise ValueError(f"an unknown condition: {operator} {key}")
+    return frozenset(names)
 
 
 def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - YAML

@@ -38,6 +38,7 @@ SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 TABLE = "AWS::DynamoDB::Table"
 QUEUE = "AWS::SQS::Queue"
 
+_KMS = frozenset({"Decrypt", "GenerateDataKey"})
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 
 
@@ -112,7 +113,7 @@ class FakeAws:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.names: dict[str, str] = {}
         self._callers: list[str] = []
-        self._allowed: dict[str, frozenset[tuple[str, str]]] = {}
+        self._allowed: dict[str, frozenset[tuple[str, str, frozenset[str] | None]]] = {}
         self.environment: dict[str, str] = {}
         self.client = Aws(
             region=REGION,
@@ -182,7 +183,9 @@ class FakeAws:
         # The roles as AWS itself gets them.
         resolve = Resolver({**names, "AwsEndpointUrl": ""})
         self._allowed = {
-            function: frozenset((resolve(each.action), resolve(each.resource)) for each in held)
+            function: frozenset(
+                (resolve(each.action), resolve(each.resource), each.context_keys) for each in held
+            )
             for function, held in permissions().items()
         }
 
@@ -375,8 +378,13 @@ class FakeAws:
             return None  # the test itself
         caller = self._callers[-1]
         action, resource = self._meaning(operation, asked, environ)
-        for allowed, pattern in self._allowed[caller]:
-            if allowed == action and fnmatchcase(resource, pattern):
+        context = set((asked or {}).get("EncryptionContext", ())) if operation in _KMS else set()
+        for allowed, pattern, keys in self._allowed[caller]:
+            if (
+                allowed == action
+                and fnmatchcase(resource, pattern)
+                and context <= (keys or context)
+            ):
                 return None
         self.denied.append(f"{caller} may not {action} on {resource}")
         return self.denied[-1]

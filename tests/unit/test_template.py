@@ -176,6 +176,21 @@ def test_what_needs_a_token_can_be_audited_and_nobody_changes_the_log(route: Any
     assert actions == {"dynamodb:PutItem"} | reading
 
 
+def test_each_use_of_the_key_is_for_named_things_alone() -> None:
+    keys: dict[str, frozenset[str] | None] = {}
+    for name, held in permissions().items():
+        for each in held:
+            if any(action.startswith("kms:") for action in _texts(each.action)):
+                assert each.context_keys, name
+                assert "tenant" in each.context_keys, name
+                keys[name] = each.context_keys
+    # What the world can reach without a token opens no credentials.
+    for name in ("receive_webhook", "verify_webhook"):
+        assert keys[name] == {"tenant", "webhook"}
+    openers = {name for name, found in keys.items() if found and "secret" in found}
+    assert openers == {"save_secret", "run_workflow"}
+
+
 def test_nobody_reads_a_named_secret_but_the_runner() -> None:
     readers = {
         name
