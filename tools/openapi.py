@@ -193,54 +193,15 @@ WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
     },
 }
 
-_PROVIDER = (422, 429, 502, 504)
 REFUSALS: Mapping[str, tuple[int, ...]] = {
     "list_integrations": (),
     "get_integration": (404,),
-    "get_status": (),
-    "test_connection": (400, 404, 409, 413, 422),
-    "save_credentials": (400, 404, 409, 413, *_PROVIDER),
-    "get_credentials": (404, 422),
-    "delete_credentials": (404, 409, 422),
-    "run_action": (400, 404, 409, 413, *_PROVIDER),
-    "start_oauth": (400, 404, 409, 413, 422),
-    "get_oauth_status": (404, 422),
-    "check_workflow": (400, 413, 422),
-    "create_workflow": (400, 409, 413, *_PROVIDER),
-    "list_workflows": (422,),
-    "get_workflow": (404, 422),
-    "replace_workflow": (400, 404, 409, 413, *_PROVIDER),
-    "delete_workflow": (404, 409, 422),
-    "start_workflow": (400, 404, 413, 422),
-    "list_executions": (422,),
-    "get_execution": (404, 422),
-    "rerun_execution": (404, 422),
-    "get_step_output": (404, 422),
-    "retry_execution": (404, 409, 422),
-    "cancel_execution": (404, 409, 422),
-    "list_tokens": (422,),
-    "create_token": (400, 413, 422),
-    "delete_token": (404, 422),
-    "create_connect_session": (400, 404, 413, 422),
-    "get_connect_session": (),
-    "list_secrets": (),
-    "save_secret": (400, 413, 422),
-    "delete_secret": (404, 422),
-    "list_audit": (422,),
-    "list_events": (422,),
-    "get_event": (404, 422),
-    "replay_event": (400, 404, 409, 413, 422),
-    "replay_events": (400, 413, 422),
-    "retry_executions": (400, 413, 422),
-    "list_jobs": (422,),
-    "get_job": (404, 422),
-    "cancel_job": (404, 409, 422),
     "receive_webhook": (401, 404, 413, 503),
     "verify_webhook": (403, 404),
     "complete_oauth": (),
     "get_openapi": (),
 }
-"""Which refusals a function can answer, beside the authorizer's 401 and 403."""
+"""What routes without a resolver refuse with; the others say it themselves (``Api(refuses=…)``)."""
 
 _BESIDE_ERRORS = {
     400: ["malformed_json"],
@@ -251,6 +212,9 @@ _BESIDE_ERRORS = {
     500: ["internal_error"],
     503: ["not_stored"],
 }
+_OF_DELIVERIES = {401: {"signature_refused"}, 403: {"challenge_refused"}, 503: {"not_stored"}}
+"""What only those who deliver to a webhook are answered."""
+
 _HEADERS = {
     401: {"WWW-Authenticate": "The scheme `Bearer` and what is wrong with the token."},
     429: {"Retry-After": "Seconds until it may be tried again."},
@@ -308,30 +272,41 @@ def codes() -> dict[int, list[type[errors.IntegrationError]]]:
 
 
 def _responses() -> dict[str, Any]:
-    """One reusable response for each status that refuses."""
+    """One reusable response for each status that refuses, of routes with a token and without."""
     made = {}
-    statuses = sorted({401, 403, 500, *(each for told in REFUSALS.values() for each in told)})
-    for status in statuses:
-        names = [error.code for error in codes().get(status, [])]
-        names += [name for name in _BESIDE_ERRORS.get(status, []) if name not in names]
-        listed = ", ".join(f"`{name}`" for name in names)
-        problem = {"schema": {"$ref": MODELS.format(model="Problem")}}
-        content: dict[str, Any] = {"application/problem+json": problem}
-        if status in {401, 403}:
-            content["application/json"] = {"schema": {"$ref": MODELS.format(model="Message")}}
-        title = HTTPStatus(status).phrase
-        response: dict[str, Any] = {"description": f"{title}: {listed}.", "content": content}
-        if status in _HEADERS:
-            response["headers"] = {
-                name: {"description": told, "schema": {"type": "string"}}
-                for name, told in _HEADERS[status].items()
-            }
-        made[_response(status)] = response
-    return made
+    for route in routes():
+        for status in sorted(_refusals(route)):
+            made[_response(status, route)] = _refusal(status, delivery=_is_delivery(route))
+    return dict(sorted(made.items()))
 
 
-def _response(status: int) -> str:
-    return HTTPStatus(status).phrase.replace(" ", "")
+def _refusal(status: int, *, delivery: bool) -> dict[str, Any]:
+    names = [error.code for error in codes().get(status, [])]
+    names += [name for name in _BESIDE_ERRORS.get(status, []) if name not in names]
+    if status in _OF_DELIVERIES:
+        names = [name for name in names if (name in _OF_DELIVERIES[status]) is delivery]
+    listed = ", ".join(f"`{name}`" for name in names)
+    problem = {"schema": {"$ref": MODELS.format(model="Problem")}}
+    content: dict[str, Any] = {"application/problem+json": problem}
+    if status in {401, 403} and not delivery:
+        content["application/json"] = {"schema": {"$ref": MODELS.format(model="Message")}}
+    title = HTTPStatus(status).phrase
+    response: dict[str, Any] = {"description": f"{title}: {listed}.", "content": content}
+    if status in _HEADERS and not (status == HTTPStatus.UNAUTHORIZED and delivery):
+        response["headers"] = {
+            name: {"description": told, "schema": {"type": "string"}}
+            for name, told in _HEADERS[status].items()
+        }
+    return response
+
+
+def _is_delivery(route: Route) -> bool:
+    return route.path.startswith("/api/webhooks/")
+
+
+def _response(status: int, route: Route) -> str:
+    name = HTTPStatus(status).phrase.replace(" ", "")
+    return f"{name}ForDeliveries" if status in _OF_DELIVERIES and _is_delivery(route) else name
 
 
 # -- Types -----------------------------------------------------------------------------------
@@ -516,15 +491,21 @@ def _operation_id(name: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
+def _refusals(route: Route) -> set[int]:
+    """The statuses that a route refuses with: its own, and those of what stands around it."""
+    if route.function in REFUSALS:
+        return {500, *REFUSALS[route.function]}
+    return {401, 403, 500, 503, *_module(route.function).app.refuses}
+
+
 def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     operation = dict(WITHOUT_RESOLVER.get((route.method, route.path)) or _resolved(route, schemas))
     operation["operationId"] = _operation_id(operation["operationId"])
-    refusals = set(REFUSALS[route.function]) | {500}
-    refusals |= set() if route.public else {401, 403}
+    refusals = _refusals(route)
     operation["responses"] = {
         **operation["responses"],
         **{
-            str(status): {"$ref": f"#/components/responses/{_response(status)}"}
+            str(status): {"$ref": f"#/components/responses/{_response(status, route)}"}
             for status in sorted(refusals)
         },
     }

@@ -155,15 +155,8 @@ def permissions() -> Mapping[str, tuple[Permission, ...]]:
 
 
 def _context_keys(statement: Mapping[str, Any]) -> frozenset[str] | None:
-    condition = statement.get("Condition")
-    if condition is None:
-        return None
-    # What the template has no other of; a new kind of condition is to be understood here first.
-    ((operator, values),) = condition.items()
-    ((key, names),) = values.items()
-    if (operator, key) != ("ForAllValues:StringEquals", "kms:EncryptionContextKeys"):
-        raise ValueError(f"an unknown condition: {operator} {key}")
-    return frozenset(names)
+    names = (statement.get("Condition") or {}).get("ForAllValues:StringEquals", {})
+    return frozenset(names["kms:EncryptionContextKeys"]) if names else None
 
 
 def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - YAML

@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, ExecutionId
 from integrations.services.answers import ExecutionAnswer, execution_answer
 
-app = Api()
+app = Api(refuses=(404, 409, 422))
 
 
 @app.post(

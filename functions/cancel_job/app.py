@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, JobId
 from integrations.services.event_answers import JobAnswer, job_answer
 
-app = Api()
+app = Api(refuses=(404, 409, 422))
 
 
 @app.post("/api/jobs/<jobId>/cancel", summary="Cancel a job", tags=["Jobs"])

@@ -6,7 +6,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, Body
 from integrations.services.answers import CheckAnswer
 
-app = Api()
+app = Api(refuses=(400, 413, 422))
 
 
 @app.post("/api/workflows/check", summary="Check a workflow", tags=["Workflows"])

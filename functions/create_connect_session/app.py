@@ -8,7 +8,7 @@ from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, Request
 from integrations.services.answers import SessionCreatedAnswer
 
-app = Api()
+app = Api(refuses=(400, 404, 413, 422))
 
 
 class SessionRequest(Request):

@@ -8,7 +8,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, Body, Request
 from integrations.services.answers import CreatedTokenAnswer
 
-app = Api(scope="admin")
+app = Api(scope="admin", refuses=(400, 413, 422))
 
 
 class TokenRequest(Request):

@@ -6,7 +6,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, Body
 from integrations.services.answers import WorkflowAnswer
 
-app = Api()
+app = Api(refuses=(400, 409, 413, 422, 429, 502, 504))
 
 
 @app.post("/api/workflows", summary="Create a workflow", tags=["Workflows"])

@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, Api, ConnectionName, ProviderId
 from integrations.services.answers import DeletedAnswer
 
-app = Api()
+app = Api(refuses=(404, 409, 422))
 
 
 @app.delete(

@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, SecretName
 from integrations.services.answers import SecretDeleted
 
-app = Api()
+app = Api(refuses=(404, 422))
 
 
 @app.delete("/api/secrets/<name>", summary="Remove a secret", tags=["Secrets"])

@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, TokenId
 from integrations.services.answers import TokenDeleted
 
-app = Api(scope="admin")
+app = Api(scope="admin", refuses=(404, 422))
 
 
 @app.delete("/api/tokens/<tokenId>", summary="Revoke an API token", tags=["Access"])

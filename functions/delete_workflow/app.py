@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, WorkflowId
 from integrations.services.answers import WorkflowDeleted
 
-app = Api()
+app = Api(refuses=(404, 409, 422))
 
 
 @app.delete("/api/workflows/<workflowId>", summary="Remove a workflow", tags=["Workflows"])

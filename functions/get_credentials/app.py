@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, Api, ConnectionName, ProviderId
 from integrations.services.answers import ConnectionAnswer
 
-app = Api(connect=True)
+app = Api(connect=True, refuses=(404, 422))
 
 
 @app.get(

@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, EventId
 from integrations.services.event_answers import EventAnswer, event_answer
 
-app = Api()
+app = Api(refuses=(404, 422))
 
 
 @app.get("/api/events/<eventId>", summary="Get an event", tags=["Events"])

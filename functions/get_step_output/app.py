@@ -6,7 +6,7 @@ from integrations.entry import wiring
 from integrations.entry.http import ID_PATTERN, Api, ExecutionId, Limit, NextToken, Path
 from integrations.services.answers import StepOutputAnswer, step_output_answer
 
-app = Api()
+app = Api(refuses=(404, 422))
 
 
 @app.get(

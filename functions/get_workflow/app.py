@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, WorkflowId
 from integrations.services.answers import WorkflowAnswer
 
-app = Api()
+app = Api(refuses=(404, 422))
 
 
 @app.get("/api/workflows/<workflowId>", summary="Show a workflow", tags=["Workflows"])

@@ -6,7 +6,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, Body, WorkflowId
 from integrations.services.answers import WorkflowAnswer
 
-app = Api()
+app = Api(refuses=(400, 404, 409, 413, 422, 429, 502, 504))
 
 
 @app.put("/api/workflows/<workflowId>", summary="Replace a workflow", tags=["Workflows"])

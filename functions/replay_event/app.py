@@ -6,7 +6,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, Body, EventId, IdempotencyKey, WorkflowsChoice
 from integrations.services.event_answers import ReplayAnswer
 
-app = Api()
+app = Api(refuses=(400, 404, 409, 413, 422))
 
 
 @app.post("/api/events/<eventId>/replay", summary="Replay an event", tags=["Events"])

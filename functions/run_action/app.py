@@ -16,7 +16,7 @@ from integrations.entry.http import (
 )
 from integrations.services.answers import ActionAnswer
 
-app = Api()
+app = Api(refuses=(400, 404, 409, 413, 422, 429, 502, 504))
 
 
 class ActionRequest(Request):

@@ -8,7 +8,7 @@ from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
 from integrations.services.answers import StartedAnswer
 
-app = Api(connect=True)
+app = Api(connect=True, refuses=(400, 404, 409, 413, 422))
 
 
 class StartRequest(Request):

@@ -8,7 +8,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, Body, IdempotencyKey, Request, WorkflowId
 from integrations.services.answers import ExecutionAnswer, execution_answer
 
-app = Api()
+app = Api(refuses=(400, 404, 413, 422))
 
 
 class RunRequest(Request):

@@ -139,20 +139,25 @@ class Api(APIGatewayHttpResolver):
     """
 
     def __init__(
-        self, *, scope: Scope | None = None, connect: bool = False, public: bool = False
+        self,
+        *,
+        scope: Scope | None = None,
+        connect: bool = False,
+        refuses: tuple[int, ...] = (),
     ) -> None:
         """The route's needs.
 
         Args:
             scope: What a caller needs; without one ``read`` for GET and ``write`` else.
             connect: Connect sessions may use the route, for what they are for.
-            public: Nobody needs a token.
+            refuses: The statuses that the route itself can refuse with, for the API's description;
+                what stands around every route (401, 403, 500, 503) is known.
         """
         super().__init__(enable_validation=True, json_body_deserializer=_json)
         self._logger = Logger()
         self._scope = scope
         self._connect = connect
-        self._public = public
+        self.refuses = refuses
         self._cookie: str | None = None
         self.exception_handler(RequestValidationError)(self._invalid)
         self.exception_handler(IntegrationError)(_failed)
@@ -266,13 +271,9 @@ class Api(APIGatewayHttpResolver):
     def _refusal(self, caller: Caller, event: dict[str, Any]) -> Problem | None:
         """What is wrong with a request before its route is asked. Leaves the body as JSON text."""
         unread = _prepared(event)
-        if not self._public:
-            method = event["requestContext"]["http"]["method"]
-            scope = self._scope or ("read" if method == "GET" else "write")
-            refusal = refusal_of(caller, event, scope=scope, connect=self._connect)
-            if refusal:
-                return refusal
-        return unread
+        method = event["requestContext"]["http"]["method"]
+        scope = self._scope or ("read" if method == "GET" else "write")
+        return refusal_of(caller, event, scope=scope, connect=self._connect) or unread
 
 
 def _prepared(event: dict[str, Any]) -> Problem | None:
