@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e import console
-from tests.e2e.conftest import JWT_AUDIENCE, Client, StandIns
+from tests.e2e.conftest import JWT_AUDIENCE, MAIL_PASSWORD, MAIL_USER, Client, StandIns
 from tests.e2e.console import Console
 from tests.e2e.secrecy import lines
 from tests.fakes.google import ISSUER, Consent, FakeGoogle
@@ -109,13 +109,12 @@ def facebook(stand_ins: StandIns) -> Form:
 
 
 def email(stand_ins: StandIns) -> Form:
-    ((user, password),) = stand_ins.mail.users.items()
     return Form(
         {
             "Server": "localhost",
             "Port": str(stand_ins.mail.port),
-            "User": user,
-            "Password": password,
+            "User": MAIL_USER,
+            "Password": MAIL_PASSWORD,
             "Sender": "shop@example.com",
         },
         {"Port": "70000"},

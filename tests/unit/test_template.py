@@ -313,7 +313,9 @@ def test_no_queue_takes_what_comes_unencrypted() -> None:
 def test_no_flood_takes_all_functions() -> None:
     for name, _, source in consumers():
         if name != "RunJobFunction":
-            assert source["ScalingConfig"]["MaximumConcurrency"]["Ref"] in template()["Parameters"]
+            condition, scaling, _ = source["ScalingConfig"]["Fn::If"]
+            assert condition == "IsOnAws"
+            assert scaling["MaximumConcurrency"]["Ref"] in template()["Parameters"]
     for name in ("ReceiveWebhookFunction", "AuthorizeRequestFunction"):
         reserved = FUNCTIONS[name]["ReservedConcurrentExecutions"]["Fn::If"]
         assert reserved[:2] == ["ReservesConcurrency", {"Ref": "ReservedConcurrency"}]
