@@ -1,6 +1,7 @@
 """How many AWS calls an operation makes, counted at the wire; what AWS answers is recorded."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from benchmarks.artifacts import Artifacts
@@ -40,7 +41,7 @@ def check(case: Case, answer: Any) -> None:  # noqa: ANN401 - whatever a functio
     failed = not isinstance(answer, dict)
     if not failed:
         failed = (
-            answer.get("statusCode", 200) >= 400  # noqa: PLR2004 - HTTP's errors
+            answer.get("statusCode", 200) >= HTTPStatus.BAD_REQUEST
             or bool(answer.get("batchItemFailures"))
             or answer.get("isAuthorized") is False
         )

@@ -23,7 +23,7 @@ def memory() -> int:
             held = dict(line.split(":", 1) for line in status)
         return int(held["VmHWM"].split()[0]) * 1024
     except OSError:
-        import resource  # noqa: PLC0415
+        import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -44,7 +44,7 @@ class Context:
 
 def watch_first_call() -> None:
     """Mark the moment when the process first connects to anything."""
-    import socket  # noqa: PLC0415
+    import socket
 
     connect = socket.socket.connect
 
@@ -63,21 +63,21 @@ def main() -> None:
         case ["bare"]:
             pass
         case ["floor"]:
-            import boto3  # noqa: PLC0415
+            import boto3
 
             boto3.client("sqs", region_name="us-east-1")
         case ["function", event_file]:
-            import app  # type: ignore[import-not-found]  # noqa: PLC0415
+            import app  # type: ignore[import-not-found]
 
             mark("import")
-            import json  # noqa: PLC0415
+            import json
 
             with open(event_file, encoding="utf-8") as file:  # noqa: PTH123 - as above
                 event = json.load(file)
             watch_first_call()
             answer = app.handler(event, Context())
     mark("end")
-    import json  # noqa: PLC0415
+    import json
 
     print()
     print(json.dumps({"marks": marks, "memory": memory(), "answer": answer}))

@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT / "layers/provider"))  # what Lambda finds in /opt/p
 
 def docs() -> None:
     """Write every generated file that differs, and say which."""
-    from tools import generated  # noqa: PLC0415 - needs the path above
+    from tools import generated
 
     for path, text in generated.files().items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:

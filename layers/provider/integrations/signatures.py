@@ -44,6 +44,13 @@ TOLERANCE = 300
 MAX_HEADER = 8192
 """Characters that are read of a header; no signature needs as many."""
 
+MAX_VALUE = 100
+"""Characters of a field of a verification, and of a delivery's id that is kept as it is."""
+
+MAX_TOLERANCE = 3600
+MAX_DIGITS = 15
+"""Of a timestamp."""
+
 ALGORITHMS = ("sha1", "sha256", "sha512")
 ENCODINGS = ("hex", "base64")
 
@@ -385,13 +392,18 @@ def check_secret(verification: Verification, secret: str) -> str | None:
 
 
 def _check_header(value: object) -> str | None:
-    if isinstance(value, str) and 0 < len(value) <= 100 and _TOKEN.issuperset(value.lower()):  # noqa: PLR2004
+    if isinstance(value, str) and 0 < len(value) <= MAX_VALUE and _TOKEN.issuperset(value.lower()):
         return None
     return "is not the name of a header"
 
 
 def _check_prefix(value: object) -> str | None:
-    if isinstance(value, str) and len(value) <= 100 and value.isascii() and value.isprintable():  # noqa: PLR2004
+    if (
+        isinstance(value, str)
+        and len(value) <= MAX_VALUE
+        and value.isascii()
+        and value.isprintable()
+    ):
         return None
     return "must be at most 100 characters of printable ASCII"
 
@@ -409,7 +421,7 @@ def _check_encoding(value: object) -> str | None:
 
 
 def _check_tolerance(value: object) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 3600:  # noqa: PLR2004
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_TOLERANCE:
         return None
     return "must be a whole number of seconds from 1 to 3600"
 
@@ -457,7 +469,7 @@ def _required(headers: Headers, name: str) -> str:
 
 
 def _check_age(header: str, timestamp: str, claim: _Claim) -> None:
-    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 15):  # noqa: PLR2004
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= MAX_DIGITS):
         raise SignatureRefused(f"The header {header} has no valid timestamp")
     tolerance = claim.rule.get("toleranceSeconds")
     allowed = tolerance if isinstance(tolerance, int) else TOLERANCE
@@ -497,6 +509,6 @@ def _member(body: bytes, name: str) -> Json:
 def _identity(source: str, value: str) -> str:
     """An id of bounded length and harmless characters; what is neither is replaced by its hash."""
     plain = value.isascii() and value.isprintable() and " " not in value
-    if plain and 0 < len(value) <= 100 and not value.startswith("sha256="):  # noqa: PLR2004
+    if plain and 0 < len(value) <= MAX_VALUE and not value.startswith("sha256="):
         return f"{source}:{value}"
     return f"{source}:sha256={hashlib.sha256(_bytes(value)).hexdigest()}"
