@@ -7,8 +7,6 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from integrations.storage.aws import AwsCredentials
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
 
     from integrations.providers.base import Addresses
     from integrations.services.jwt import JwtSettings
+    from integrations.storage.aws import AwsCredentials
 
 
 def _env(name: str, default: str = "") -> str:
@@ -115,15 +114,14 @@ def allow_loopback() -> bool:
 
 def credentials() -> AwsCredentials:
     """The present credentials of this function's role."""
+    # Here, so that a function that asks nothing of AWS imports nothing of it.
+    from integrations.storage.aws import AwsCredentials  # noqa: PLC0415 - cold start
+
     key = os.environ.get("AWS_ACCESS_KEY_ID")
     if key:
         return AwsCredentials(
             key, os.environ["AWS_SECRET_ACCESS_KEY"], os.environ.get("AWS_SESSION_TOKEN")
         )
-    return _provided_credentials()
-
-
-def _provided_credentials() -> AwsCredentials:
     # SnapStart gives credentials by a local endpoint: botocore knows how to ask and when again.
     frozen = _botocore_credentials().get_frozen_credentials()
     return AwsCredentials(str(frozen.access_key), str(frozen.secret_key), frozen.token)
