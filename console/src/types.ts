@@ -126,6 +126,8 @@ export interface Workflow extends Definition {
   createdAt: string;
   updatedAt: string;
   webhookUrl?: string | null;
+  /** What was saved, but is not yet as it should be at the provider. */
+  warning?: string | null;
 }
 export interface Mistake {
   field: string;

@@ -104,6 +104,11 @@ function SavedWorkflow({ id }: { id: string }) {
           Delete
         </Confirm>
       </Head>
+      {workflow.warning && (
+        <Note tone="warn">
+          <p>{workflow.warning}</p>
+        </Note>
+      )}
       {workflow.webhookUrl && <Copy label="Webhook URL" value={workflow.webhookUrl} />}
       <Workbench
         key={`${id} ${workflow.version}`}

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { request } from "../api";
 import { useLoad, useTitle } from "../hooks";
 import { to } from "../router";
-import type { ExecutionSummary, Page, Workflow } from "../types";
+import type { Definition, ExecutionSummary, Page, Workflow } from "../types";
 import { Badge, Empty, Head, More, Problem, Time, toast, Waiting } from "../ui";
 
 /** The ready flows of docs/flows: they are part of the page. */
@@ -126,10 +126,9 @@ function LastRuns({ runs }: { runs: ExecutionSummary[] }) {
   );
 }
 
-/** What a definition has, without what the API adds to it. */
-export function definitionOf(workflow: Workflow): Record<string, unknown> {
-  const { workflowId, version, createdAt, updatedAt, webhookUrl, ...definition } = workflow;
-  return definition;
+/** What somebody wrote of a workflow, without what the API tells beside it. */
+export function definitionOf({ name, enabled, trigger, steps }: Workflow): Definition {
+  return { name, enabled, trigger, steps };
 }
 
 export function OnOff({ workflow, changed }: { workflow: Workflow; changed: () => Promise<void> }) {
