@@ -1,16 +1,26 @@
 """GET /api/integrations/status: the state of every provider's connections."""
 
+from typing import Annotated
+
 from integrations.entry import wiring
-from integrations.entry.http import Api
+from integrations.entry.http import Api, Limit, NextToken, Query
 from integrations.services.answers import StatusAnswer
 
-app = Api()
+app = Api(refuses=(404, 422))
 
 
 @app.get("/api/integrations/status", summary="The state of all connections", tags=["Integrations"])
-def get_status() -> dict[str, StatusAnswer]:
-    """An object keyed by provider id; every provider is present."""
-    return wiring.connection_reader().status(app.tenant)
+def get_status(
+    provider: Annotated[str | None, Query(description="Of this provider alone.")] = None,
+    limit: Limit = 50,
+    next_token: NextToken = None,
+) -> dict[str, StatusAnswer]:
+    """An object keyed by provider id; every provider is present, unless one is asked for.
+
+    Each shows `limit` of its connections, by name. Where it has more, its `nextToken` gives the
+    next page, with `provider`.
+    """
+    return wiring.connection_reader().status(app.tenant, provider, limit, next_token)
 
 
 handler = app.handler

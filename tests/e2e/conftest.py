@@ -234,8 +234,13 @@ def platform(stand_ins: StandIns, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def client(platform: Platform) -> Client:
-    """A client of a tenant that is this test's alone."""
-    tenant = f"tenant-{uuid.uuid4().hex[:12]}"
+def tenant() -> str:
+    """A tenant that is this test's alone."""
+    return f"tenant-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def client(platform: Platform, tenant: str) -> Client:
+    """A client of the test's tenant."""
     token = platform.tokens.create(tenant=tenant, name="e2e")
     return Client(platform, token, tenant)

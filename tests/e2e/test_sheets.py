@@ -354,4 +354,4 @@ def test_a_service_account_that_was_deleted_is_told_by_the_next_test(
     tested = client.post("/api/integrations/sheets/test", {}).json()
 
     assert (tested["success"], tested["code"]) == (False, "credentials_rejected")
-    assert client.get("/api/integrations/status").json()["sheets"]["status"] == "error"
+    assert client.get("/api/integrations/status").json()["sheets"]["status"] == "needs_reauth"

@@ -56,9 +56,12 @@ def test_a_token_that_was_revoked_is_found_out(backend: Backend, telegram: Teleg
     backend.save("telegram", {"botToken": telegram.token})
     telegram.revoke(telegram.token)
     make_due(backend)
-    assert check(backend) == {"error": 1}
+    assert check(backend) == {"needs_reauth": 1}
     status = shown(backend, "telegram")
-    assert (status["status"], status["lastError"]["code"]) == ("error", "credentials_rejected")
+    assert (status["status"], status["lastError"]["code"]) == (
+        "needs_reauth",
+        "credentials_rejected",
+    )
 
 
 def test_a_provider_that_is_down_is_asked_again_soon(

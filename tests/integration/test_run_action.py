@@ -144,6 +144,8 @@ def test_a_bot_that_was_told_to_wait_is_not_asked_before_its_time(
     answer = act(backend, "sendMessage", {"chatId": 1, "text": "x"})
     assert (answer.status, answer.code) == (429, "connection_paused")
     assert 25 <= int(answer.headers["Retry-After"]) <= 30
+    assert "provider" not in answer.json, "the provider has said nothing: it was not asked"
+    assert "telegram#" not in answer.body
     assert len(bot.calls) == asked
 
 
@@ -167,13 +169,14 @@ def test_one_bots_pause_does_not_stop_another(backend: Backend, bot: TelegramSer
     assert answer.status == 200
 
 
-def test_a_revoked_token_turns_the_connection_to_error(
-    backend: Backend, bot: TelegramServer
-) -> None:
+def test_a_revoked_bot_token_needs_somebody(backend: Backend, bot: TelegramServer) -> None:
     bot.revoke(bot.token)
     assert act(backend, "getMe").code == "credentials_rejected"
     status = backend.call("GET", "/api/integrations/status").json["telegram"]
-    assert (status["status"], status["lastError"]["code"]) == ("error", "credentials_rejected")
+    assert (status["status"], status["lastError"]["code"]) == (
+        "needs_reauth",
+        "credentials_rejected",
+    )
 
 
 def test_a_webhook_is_sent_signed(backend: Backend, receiver: Receiver) -> None:
@@ -291,3 +294,23 @@ def test_a_wrong_password_is_told_in_the_servers_words_and_asked_once(backend: B
         refused = act(backend, "sendEmail", MAIL, provider="email")
         assert "535" in refused.json["detail"]
         assert len([each for each in server.attempts if not each[2]]) == 1
+        assert state(backend, "email") == ("needs_reauth", "credentials_rejected")
+        # A mail server may take its word back, so it is asked again.
+        users["shop@example.com"] = "right"
+        assert act(backend, "sendEmail", MAIL, provider="email").status == 200
+    assert state(backend, "email") == ("connected", None)
+
+
+def state(backend: Backend, provider: str) -> tuple[str, str | None]:
+    shown = backend.call("GET", f"/api/integrations/{provider}/credentials").json
+    return shown["status"], (shown["lastError"] or {}).get("code")
+
+
+def test_what_an_action_is_refused_says_nothing_of_its_connection(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    telegram.fail(refusal(403, "Forbidden: bot is not a member of the channel chat"))
+    refused = act(backend, "sendMessage", {"chatId": "@shop", "text": "Hi"})
+    assert refused.code == "permission_missing"
+    assert state(backend, "telegram") == ("connected", None)

@@ -58,14 +58,14 @@ def test_without_credentials_the_stored_ones_are_tested_and_that_is_kept(
     assert after["lastTested"] > before["lastTested"]
 
 
-def test_a_stored_token_that_was_revoked_turns_the_status_to_error(
+def test_a_stored_token_that_was_revoked_needs_somebody(
     backend: Backend, telegram: TelegramServer
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token})
     telegram.revoke(telegram.token)
     assert ask(backend).json["success"] is False
     status = backend.call("GET", "/api/integrations/status").json["telegram"]
-    assert status["status"] == "error"
+    assert status["status"] == "needs_reauth"
     assert status["lastError"]["code"] == "credentials_rejected"
     telegram.add_bot(telegram.token)
     assert ask(backend).json["success"] is True

@@ -163,7 +163,7 @@ def test_a_webhook_pays_for_no_framework() -> None:
 def test_what_is_known_of_providers_without_them_is_light() -> None:
     loaded = loaded_by(
         "from integrations.providers import registry\n"
-        "registry.shared_webhooks(), registry.is_refreshable('webhook'), registry.of_family('x')"
+        "registry.shared_webhooks(), registry.of_family('x')"
     )
     assert not HEAVY & loaded, HEAVY & loaded
     assert "integrations.providers.base" not in loaded

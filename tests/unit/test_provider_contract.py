@@ -83,8 +83,7 @@ def test_a_provider_cannot_be_changed(provider: Provider) -> None:
 
 
 @providers
-def test_what_the_registry_says_about_refreshing_is_true(provider: Provider) -> None:
-    assert registry.is_refreshable(provider.id) == (provider.refresh is not None)
+def test_what_can_be_refreshed_says_when_it_ends(provider: Provider) -> None:
     assert provider.refresh is None or provider.expires_at is not None
 
 

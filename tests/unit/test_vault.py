@@ -154,6 +154,11 @@ class Table:
         error = LastError(code, message, self.clock())
         return self._update(connection, last_error=error, **changes)
 
+    def record_use(self, connection: Connection, status: str) -> bool:
+        if self.row is None or self.row[0].status != connection.status:
+            return False
+        return self._update(connection, status=status, last_error=None)
+
     def lease(self, connection: Connection, until: datetime) -> bool:
         with self.lock:
             held = self.row[0].lease_until if self.row else None
@@ -363,6 +368,37 @@ def test_a_refused_client_of_the_stack_asks_nobody_to_log_in(world: World) -> No
     # The operator has mended the secret.
     assert world.use() == "access-2"
     assert world.table.held.status == "connected"
+
+
+def test_what_works_again_is_connected_again(world: World) -> None:
+    world.connect(HOUR)
+    refused = CredentialsRejected("535: the password is wrong")
+
+    def refuse(_: Call[Tokens]) -> str:
+        raise refused
+
+    world.vault.record_refusal(world.vault.open("acme", "fake", "default"), refused)
+    assert world.table.held.status == "needs_reauth"
+
+    # Only a grant that is gone is not tried again.
+    with pytest.raises(CredentialsRejected, match="535"):
+        world.vault.use("acme", "fake", "default", refuse)
+    assert world.use() == world.fake.good
+    assert (world.table.held.status, world.table.held.last_error) == ("connected", None)
+
+
+def test_what_worked_says_nothing_against_what_happened_since(world: World) -> None:
+    error = LastError("permission_missing", "No page", NOW)
+    world.connect(HOUR, last_error=error)
+    world.table.row = replace(world.table.held, status="error"), world.table.row[1]  # type: ignore[index]
+
+    def act(_: Call[Tokens]) -> str:
+        lost = NeedsReauthentication("invalid_grant")
+        world.vault.record_refusal(world.vault.open("acme", "fake", "default"), lost)
+        return "done"
+
+    assert world.vault.use("acme", "fake", "default", act) == "done"
+    assert world.table.held.status == "needs_reauth"
 
 
 def test_an_unforeseen_failure_gives_the_lease_back(world: World) -> None:

@@ -263,6 +263,8 @@ class CredentialsRejected(ProviderError):
     """The provider refuses the credentials: wrong, revoked, expired. Never retried as they are."""
 
     code = "credentials_rejected"
+    login_mends: ClassVar[bool] = True
+    """Whether a log-in or other credentials would mend it; not where the app itself is refused."""
 
 
 class CredentialsUnreadable(CredentialsRejected):

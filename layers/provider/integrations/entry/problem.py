@@ -93,7 +93,8 @@ def problem_of(failure: IntegrationError) -> Problem:
     more: dict[str, object] = {}
     if isinstance(failure, errors.ProviderError):
         said = {"status": failure.status, "code": failure.provider_code, **failure.data}
-        more["provider"] = {name: held for name, held in said.items() if held is not None}
+        if told := {name: each for name, each in said.items() if each is not None}:
+            more["provider"] = told
     detail = failure.detail
     if isinstance(failure, errors.ServiceUnavailable):
         detail = BUSY  # what failed within is nobody's business but ours

@@ -317,9 +317,7 @@ def connection_tester() -> ConnectionTester:
     """Tests of credentials."""
     from integrations.services.connections.testing import ConnectionTester
 
-    return ConnectionTester(
-        connections(), vault(), subscriptions(), ownership(), connection_reader()
-    )
+    return ConnectionTester(connections(), vault(), subscriptions(), ownership())
 
 
 @cache

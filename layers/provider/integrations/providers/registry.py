@@ -27,26 +27,22 @@ class Entry:
         module: Where its ``PROVIDER`` is, in this package.
         family: The noun that its triggers begin with; its id where that is empty. The members of
             a family (``facebook`` and ``facebook_oauth``) tell of the same things.
-        refreshable: Its credentials live on after ``expiresAt``, refreshed on use.
         shared_webhook: The module, in this package, of its ``SHARED_WEBHOOK``; empty where each
             connection has a webhook of its own.
     """
 
     module: str
     family: str = ""
-    refreshable: bool = False
     shared_webhook: str = ""
 
 
 ENTRIES: Mapping[str, Entry] = {
     "telegram": Entry("telegram.provider"),
     "sheets": Entry("sheets.provider"),
-    "sheets_oauth": Entry("sheets.login", "sheets", refreshable=True),
-    "facebook": Entry("facebook.provider", refreshable=True),
-    "facebook_oauth": Entry(
-        "facebook.login", "facebook", refreshable=True, shared_webhook="facebook.app_webhook"
-    ),
-    "email": Entry("email.provider", refreshable=True),
+    "sheets_oauth": Entry("sheets.login", "sheets"),
+    "facebook": Entry("facebook.provider"),
+    "facebook_oauth": Entry("facebook.login", "facebook", shared_webhook="facebook.app_webhook"),
+    "email": Entry("email.provider"),
     "webhook": Entry("webhook.provider"),
 }
 """Provider id → what is known of it. A new provider is a module, or a package of modules, and one
@@ -78,15 +74,6 @@ def family_of(provider_id: str) -> str:
 def of_family(family: str) -> tuple[str, ...]:
     """The ids of the providers whose triggers begin with this noun; none for an unknown one."""
     return tuple(name for name in ENTRIES if family_of(name) == family)
-
-
-def is_refreshable(provider_id: str) -> bool:
-    """Whether credentials of this provider live on after ``expiresAt``, refreshed on use.
-
-    Raises:
-        UnknownProvider: There is no such provider.
-    """
-    return _entry(provider_id).refreshable
 
 
 @cache

@@ -86,6 +86,7 @@ class StatusAnswer(Answer):
     last_tested: datetime | None = None
     last_error: ErrorAnswer | None = None
     connections: list[ConnectionAnswer] = Field(default_factory=list)
+    next_token: str | None = None
 
 
 class TestAnswer(Answer):

@@ -32,7 +32,7 @@ from integrations.services.redirects import Redirects
 from integrations.services.vault import Vault
 from integrations.storage.aws import AwsError
 from integrations.storage.envelope import EnvelopeBroken
-from integrations.storage.handshakes import LIFETIME, Handshake, Handshakes
+from integrations.storage.handshakes import LIFETIME, UNKNOWN, Handshake, Handshakes
 
 _log = logging.getLogger(__name__)
 
@@ -219,8 +219,10 @@ class OAuthService:
             raise HandshakeRefused("A parameter came twice; start again")
         state = given.get("state", "")
         handshake_id, _, random = state.partition(".")
-        if not handshake_id or not random or len(state) > MAX_STATE:
+        if not state:
             raise HandshakeRefused("The state is missing; start again")
+        if not handshake_id or not random or len(state) > MAX_STATE:
+            raise HandshakeRefused(UNKNOWN)
         handshake, verifier = self._handshakes.consume(handshake_id, provider_id, state, browser)
         try:
             message = self._exchange(provider, handshake, verifier, given)

@@ -24,6 +24,7 @@ from integrations.errors import (
 from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.providers import registry
 from integrations.providers.base import Addresses, Call, Credentials, Http, OAuthApp, Provider
+from integrations.services import states
 from integrations.services.lineage import Lineage
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.connections import Connection, Connections
@@ -190,12 +191,15 @@ class Vault:
         """
         opened = self._found(tenant, provider_id, name)
         connection = opened.connection
-        if connection and connection.status == "needs_reauth":
+        if connection and states.is_lost(connection):
             raise NeedsReauthentication(_reason(connection))
         if connection:
             self._check_pause(connection, "")
         opened = self._refreshed(opened)
         _, result = self.attempt(opened, act, idempotency_key=idempotency_key, hops=hops)
+        if connection and connection.status != "connected":
+            worked = states.after(connection.status, states.Happening.WORKED)
+            self._connections.record_use(connection, worked)
         return result
 
     def attempt[T](
@@ -224,7 +228,7 @@ class Vault:
         try:
             return opened, self._attempt(opened, act, idempotency_key, hops)
         except CredentialsRejected as refusal:
-            self.record_refusal(opened, refusal)
+            self.record_refusal(opened, refusal, just_refreshed=True)
             raise
 
     def open(self, tenant: str, provider_id: str, name: str) -> Opened:
@@ -243,23 +247,27 @@ class Vault:
         connection = self._connections.get_sealed(tenant, provider_id, name)
         return self._refreshed(self.opened(provider, connection), ahead=CHECK_AHEAD)
 
-    def record_refusal(self, opened: Opened, refusal: ProviderError) -> bool:
-        """Keep that the provider refuses these credentials.
+    def record_refusal(
+        self, opened: Opened, refusal: CredentialsRejected, *, just_refreshed: bool = False
+    ) -> bool:
+        """Keep that the provider refuses these credentials; ``services/states.py`` knows the state.
 
-        Only a lost grant asks for a new login. Any other refusal (of this stack's own client, of a
-        token that was made a moment ago) may end without one, so the next use asks again.
+        Args:
+            opened: The credentials.
+            refusal: The provider's words.
+            just_refreshed: They were fresh from the provider, or it is the refresh that is refused.
 
         Returns:
             ``False`` where the credentials changed in between: the refusal is not of the new ones.
         """
         if opened.connection is None:
             return True
-        needs_login = isinstance(refusal, NeedsReauthentication)
+        happening = states.happening_of(refusal, just_refreshed=just_refreshed)
         return self._connections.record_error(
             opened.connection,
             refusal.code,
             refusal.detail,
-            status="needs_reauth" if needs_login else "error",
+            status=states.after(opened.connection.status, happening),
         )
 
     # -- within ------------------------------------------------------------------------------
@@ -292,10 +300,7 @@ class Vault:
         end = connection.rests_until(scope)
         wait = (end - self._clock()).total_seconds() if end else 0
         if wait > 0:
-            name, provider = connection.name, connection.provider
-            detail = (
-                f"The {provider} connection {name!r} waits {wait:.0f} s more, as the provider asked"
-            )
+            detail = f"{connection.label} waits {wait:.0f} s more, as the provider asked"
             raise ConnectionPaused(detail, scope=scope, retry_after=wait)
 
     def _is_final(self, opened: Opened, refusal: CredentialsRejected) -> bool:
@@ -333,9 +338,10 @@ class Vault:
                 f"The stored credentials of the {provider.id} connection {name!r} cannot be read; "
                 "save them again"
             )
-            code = CredentialsUnreadable.code
-            self._connections.record_error(connection, code, detail, status="error")
-            raise CredentialsUnreadable(detail) from None
+            unreadable = CredentialsUnreadable(detail)
+            state = states.after(connection.status, states.happening_of(unreadable))
+            self._connections.record_error(connection, unreadable.code, detail, status=state)
+            raise unreadable from None
         return Opened(provider, credentials, connection)
 
     def _lasts(self, opened: Opened, margin: timedelta = timedelta(0)) -> bool:
@@ -366,7 +372,7 @@ class Vault:
             if waited >= WAIT_SECONDS:
                 if not refused and self._lasts(opened):
                     return opened
-                detail = f"{connection.key} is being refreshed by another call that does not end"
+                detail = f"{connection.label} is being refreshed by another call that does not end"
                 raise ProviderUnavailable(detail)
             self._sleep(POLL_SECONDS)
             waited += POLL_SECONDS
@@ -376,7 +382,7 @@ class Vault:
             opened = self.opened(provider, connection)
             if connection.version != version and self._lasts(opened):
                 return opened
-            if connection.status == "needs_reauth":
+            if states.is_lost(connection):
                 raise NeedsReauthentication(_reason(connection))
         return self._refresh(opened, refused=refused)
 
@@ -387,7 +393,7 @@ class Vault:
         try:
             credentials = opened.provider.refresh(self.call(opened.provider, opened.credentials))
         except CredentialsRejected as refusal:
-            if not self.record_refusal(opened, refusal):
+            if not self.record_refusal(opened, refusal, just_refreshed=True):
                 # Somebody logged in again in the meantime.
                 return self.open(connection.tenant, connection.provider, connection.name)
             self._connections.release(connection)
@@ -413,9 +419,10 @@ class Vault:
         told = opened.provider.expires_at
         alive = replace(
             connection,
-            status="connected",
+            status=states.after(connection.status, states.Happening.WORKED),
             last_error=None,
             expires_at=told(opened.credentials) if told else connection.expires_at,
+            refreshable=_can_refresh(opened),
         )
         return self._connections.save(
             alive, reveal(opened.credentials), replaces=replaces, due_at=self.next_check()

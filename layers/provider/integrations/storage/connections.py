@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from integrations.errors import UnknownConnection, VersionConflict
+from integrations.errors import InvalidInput, UnknownConnection, VersionConflict
 from integrations.models import Account, Json, from_epoch, now
 from integrations.storage.aws import (
     Attribute,
@@ -15,17 +15,19 @@ from integrations.storage.aws import (
     ConditionFailed,
     attributes,
     item,
+    pages,
     rows,
     update,
 )
 from integrations.storage.envelope import Envelope, Sealed
+from integrations.storage.paging import decode_token, encode_token
 
 DUE_SHARDS = 8
 """Partitions of the index of what is due, so that no single one limits the schedule."""
 
 _METADATA = (
     "tenant, #connection, provider, #name, version, #status, account, connectedAt, updatedAt, "
-    "expiresAt, lastTested, lastError, webhookId, pausedUntil, leaseUntil, subscribed"
+    "expiresAt, refreshes, lastTested, lastError, webhookId, pausedUntil, leaseUntil, subscribed"
 )
 _PAUSE = "pause_"
 """What the attributes of pauses of a part of a connection's calls begin with."""
@@ -53,6 +55,7 @@ class Connection:
         status: ``connected``, ``needs_reauth`` or ``error``; ``expired`` follows from the time.
         version: Counts the writes of the credentials (optimistic locking).
         expires_at: When the credentials die unless they are refreshed; ``None`` for never.
+        refreshable: They live on after that, refreshed on use.
         webhook_id: The webhook that the provider's events come to.
         paused_until: No calls before this moment: the provider asked for patience.
         pauses: The same for parts of the calls; see ``rests_until``. Read with the credentials
@@ -70,6 +73,7 @@ class Connection:
     version: int = 1
     status: str = "connected"
     expires_at: datetime | None = None
+    refreshable: bool = False
     last_tested: datetime | None = None
     last_error: LastError | None = None
     webhook_id: str | None = None
@@ -83,6 +87,11 @@ class Connection:
     def key(self) -> str:
         """The sort key: ``provider#name``."""
         return f"{self.provider}#{self.name}"
+
+    @property
+    def label(self) -> str:
+        """What it is called to a person, at a sentence's beginning."""
+        return f"The {self.provider} connection {self.name!r}"
 
     def rests_until(self, scope: str) -> datetime | None:
         """Before which moment nothing may be called that counts against a limit's scope.
@@ -143,7 +152,7 @@ class Connections:
     def open(self, connection: Connection) -> dict[str, Json]:
         """The credentials of a connection that was read with ``get_sealed``."""
         if connection.sealed is None:
-            detail = f"{connection.key} holds no credentials"
+            detail = f"{connection.label} holds no credentials"
             raise UnknownConnection(detail)
         plain = self._envelope.open(connection.sealed, connection.context, str(connection.version))
         credentials: dict[str, Json] = json.loads(plain)
@@ -163,6 +172,35 @@ class Connections:
             query["ExpressionAttributeValues"] |= item({":provider": f"{provider}#"})
         for row in rows(self._aws, "Query", query):
             yield _connection(row)
+
+    def page(
+        self, tenant: str, provider: str | None, limit: int, next_token: str | None = None
+    ) -> tuple[list[Connection], str | None]:
+        """One page of metadata, by provider and name, and where the next begins.
+
+        Raises:
+            InvalidInput: ``next_token`` is not one of this list.
+        """
+        beginning = f"{provider}#" if provider else ""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "tenant = :tenant",
+            "ProjectionExpression": _METADATA,
+            "ExpressionAttributeNames": dict(_NAMES),
+            "ExpressionAttributeValues": item({":tenant": tenant}),
+            "Limit": limit,
+        }
+        if provider:
+            query["KeyConditionExpression"] += " AND begins_with(#connection, :provider)"
+            query["ExpressionAttributeValues"] |= item({":provider": beginning})
+        if next_token:
+            key = decode_token(next_token, "connection")["connection"]
+            if not key.startswith(beginning):
+                raise InvalidInput("nextToken is of another provider's list")
+            query["ExclusiveStartKey"] = item({"tenant": tenant, "connection": key})
+        page, reached = next(pages(self._aws, "Query", query))
+        token = encode_token({"connection": reached["connection"]}) if reached else None
+        return [_connection(row) for row in page], token
 
     def due(self, shard: int, before: datetime, limit: int) -> list[tuple[str, str, str]]:
         """Which connections are due for their check: ``(tenant, provider, name)``, oldest first."""
@@ -225,7 +263,9 @@ class Connections:
         if not self._update(
             written, sets, remove=remove, due_at=due_at, condition=condition, values=values
         ):
-            detail = f"{connection.key} was changed by somebody else at the same moment; try again"
+            detail = (
+                f"{connection.label} was changed by somebody else at the same moment; try again"
+            )
             raise VersionConflict(detail)
         return written
 
@@ -239,6 +279,20 @@ class Connections:
             "account": _account_json(account),
         }
         return self._update(connection, sets, remove=("lastError",), due_at=due_at)
+
+    def record_use(self, connection: Connection, status: str) -> bool:
+        """Keep that the credentials worked, where the record said otherwise.
+
+        Returns ``False`` where the credentials or the state changed in between: what happened since
+        counts more.
+        """
+        return self._update(
+            connection,
+            {"status": status},
+            remove=("lastError",),
+            condition="#version = :was AND #status = :before",
+            values={"was": connection.version, "before": connection.status},
+        )
 
     def record_error(
         self,
@@ -399,6 +453,7 @@ def _attributes(connection: Connection) -> dict[str, Attribute]:
         "connectedAt": connection.connected_at.timestamp(),
         "updatedAt": connection.updated_at.timestamp(),
         "expiresAt": connection.expires_at.timestamp() if connection.expires_at else None,
+        "refreshes": connection.refreshable,
         "lastTested": connection.last_tested.timestamp() if connection.last_tested else None,
         "lastError": json.dumps(
             {"code": error.code, "message": error.message, "at": error.at.timestamp()}
@@ -422,6 +477,8 @@ def _connection(held: Mapping[str, Any]) -> Connection:
         connected_at=from_epoch(held["connectedAt"]),
         updated_at=from_epoch(held["updatedAt"]),
         expires_at=_moment(held, "expiresAt"),
+        # A record of before this was known is taken for one that is refreshed; its use tells.
+        refreshable=held.get("refreshes", True),
         last_tested=_moment(held, "lastTested"),
         last_error=LastError(error["code"], error["message"], from_epoch(error["at"]))
         if error

@@ -24,9 +24,9 @@ from integrations.storage import journal
 from integrations.storage.aws import (
     Attribute,
     Aws,
-    AwsError,
     ConditionFailed,
     attributes,
+    batch,
     item,
     pages,
     update,
@@ -49,11 +49,6 @@ MOST_PAGES: Final = 48
 STATUS_PAGE = 100
 STATUS_PAGES = 10
 """How many executions are looked through for one page of those with a status that has no index."""
-
-BATCH = 100
-"""The most that one ``BatchGetItem`` takes."""
-
-BATCH_ATTEMPTS = 8
 
 DUE_SHARDS: Final = 8
 """The index of what is due is walked in so many parts: each takes 1,000 writes a second."""
@@ -326,7 +321,7 @@ class Executions:
         ]
         found = {
             row["executionId"].rpartition("#")[2]: row["content"]
-            for row in self._batch(keys, {"ConsistentRead": True})
+            for row in batch(self._aws, self._table, keys, {"ConsistentRead": True})
         }
         if len(found) < len(set(names)):
             detail = f"There is no execution {execution_id!r} any more"
@@ -341,22 +336,7 @@ class Executions:
             "ProjectionExpression": _SUMMARY,
             "ExpressionAttributeNames": _SUMMARY_NAMES,
         }
-        return [_execution(row) for row in self._batch(wanted, reading)]
-
-    def _batch(
-        self, keys: Sequence[Mapping[str, Attribute]], reading: Mapping[str, Any]
-    ) -> Iterator[dict[str, Any]]:
-        for start in range(0, len(keys), BATCH):
-            left: list[Any] = [item(key) for key in keys[start : start + BATCH]]
-            for _ in range(BATCH_ATTEMPTS):
-                request = {"RequestItems": {self._table: {"Keys": left, **reading}}}
-                answer = self._aws.dynamodb("BatchGetItem", request)
-                yield from map(attributes, answer["Responses"].get(self._table, ()))
-                left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
-                if not left:
-                    break
-            else:
-                raise AwsError("BatchGetItem", "Throttling", "the table did not answer for all")
+        return [_execution(row) for row in batch(self._aws, self._table, wanted, reading)]
 
     # -- lists -------------------------------------------------------------------------------
 

@@ -11,11 +11,16 @@ from typing import Any
 from integrations.errors import HandshakeRefused, UnknownHandshake
 from integrations.models import from_epoch, now
 from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item, update
-from integrations.storage.envelope import Envelope, Sealed
+from integrations.storage.envelope import Envelope, EnvelopeBroken, Sealed
 
 LIFETIME = timedelta(minutes=10)
 KEPT = timedelta(hours=1)
 """How long the outcome stays readable after the handshake itself is over."""
+
+UNKNOWN = "This login is not known here; start again"
+"""What is said of a state that is not one of ours."""
+
+_DAMAGED = "This login is damaged; start again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +174,11 @@ class Handshakes:
         handshake = _handshake(held)
         sealed = Sealed.of(held)
         if sealed is None:
-            detail = "This login is damaged; start again"
-            raise HandshakeRefused(detail)
-        return handshake, self._envelope.open(sealed, handshake.context).decode()
+            raise HandshakeRefused(_DAMAGED)
+        try:
+            return handshake, self._envelope.open(sealed, handshake.context).decode()
+        except EnvelopeBroken:
+            raise HandshakeRefused(_DAMAGED) from None
 
     def complete(self, handshake: Handshake) -> None:
         """Mark a consumed handshake as completed."""
@@ -208,7 +215,7 @@ class Handshakes:
             return "This login was already used; start again"
         foreign = held.get("provider") != provider
         if foreign or not hmac.compare_digest(held.get("stateHash") or "", _hash(state)):
-            return "This login is not known here; start again"
+            return UNKNOWN
         if "browserHash" in held and held["browserHash"] != _hash(browser):
             return "This login was begun in another browser; go on there, or start again here"
         return "This login has expired; start again"

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import token_bytes
@@ -10,7 +10,15 @@ from typing import Any
 
 from integrations.errors import UnknownWebhook, WebhookIdTaken
 from integrations.models import Json, from_epoch, now
-from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item, update
+from integrations.storage.aws import (
+    Attribute,
+    Aws,
+    ConditionFailed,
+    attributes,
+    batch,
+    item,
+    update,
+)
 from integrations.storage.connections import Connection
 from integrations.storage.envelope import Envelope, Sealed
 
@@ -20,6 +28,11 @@ OWN_KEY = "*"
 OWN_KEY_SECONDS = 3600
 _OWN_KEY_CONTEXT = {"tenant": "*", "webhook": OWN_KEY}
 MAX_ID = 128
+
+_METADATA = (
+    "webhookId, tenant, provider, #connection, verification, rejected, lastRejection, "
+    "lastFailure, received, lastReceived, releasedAt"
+)
 
 
 _OWN = "#tenant = :tenant AND #provider = :provider AND #connection = :connection"
@@ -102,6 +115,20 @@ class Webhooks:
         if "provider" not in row or "releasedAt" in row:
             raise UnknownWebhook(f"There is no webhook {webhook_id!r}")
         return _webhook(row)
+
+    def of(self, tenant: str, webhook_ids: Iterable[str]) -> dict[str, Webhook]:
+        """Those of these webhooks that the tenant has, by id, without their secrets."""
+        reading = {
+            "ProjectionExpression": _METADATA,
+            "ExpressionAttributeNames": {"#connection": "connection"},
+        }
+        keys = [{"webhookId": webhook_id} for webhook_id in dict.fromkeys(webhook_ids)]
+        found = batch(self._aws, self._table, keys, reading)
+        return {
+            row["webhookId"]: _webhook(row)
+            for row in found
+            if row.get("tenant") == tenant and "releasedAt" not in row
+        }
 
     def secrets(self, webhook: Webhook) -> WebhookSecrets:
         """The webhook's secrets, decrypted."""
@@ -262,7 +289,7 @@ class Webhooks:
 
     def record_failure(self, webhook_id: str, reason: str) -> None:
         """Keep why an accepted delivery could not be understood."""
-        self._record(webhook_id, "lastFailure", self._note(reason), "failed", 1)
+        self._record(webhook_id, "lastFailure", self._note(reason))
 
     def record_received(self, webhook_id: str, count: int) -> None:
         """Count deliveries that were accepted, and keep that one was just now."""
@@ -272,7 +299,7 @@ class Webhooks:
         return json.dumps({"at": self._clock().timestamp(), "reason": reason})
 
     def _record(
-        self, webhook_id: str, attribute: str, note: str | float, counter: str, count: int
+        self, webhook_id: str, attribute: str, note: str | float, counter: str = "", count: int = 0
     ) -> None:
         try:
             self._aws.dynamodb(
@@ -281,7 +308,7 @@ class Webhooks:
                     self._table,
                     {"webhookId": webhook_id},
                     {attribute: note},
-                    add={counter: count},
+                    add={counter: count} if counter else None,
                     condition="attribute_exists(webhookId)",
                 ),
             )

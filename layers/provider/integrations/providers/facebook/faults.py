@@ -59,6 +59,8 @@ _TOKEN_PARAMETER = re.compile(r"\b(access_token|appsecret_proof|client_secret)=[
 class AppRefused(CredentialsRejected):
     """Facebook refuses the app itself, its id or its secret: no person's log-in would mend it."""
 
+    login_mends = False
+
 
 def without_tokens(text: str) -> str:
     """A text of Facebook's without the tokens that it repeats."""

@@ -301,6 +301,11 @@ def expires_at(grant: Grant) -> datetime | None:
     return min((end for end in ends if end is not None), default=None)
 
 
+def can_refresh(grant: Grant) -> bool:
+    """Whether the token can be exchanged for a new one: a user's; a page's own stays what it is."""
+    return grant.is_user
+
+
 def refresh[G: Grant](call: Call[G]) -> G:
     """Exchange a user's token for a new long-lived one while it lives, and renew its pages.
 

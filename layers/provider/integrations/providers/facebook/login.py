@@ -36,6 +36,7 @@ from integrations.providers.facebook.api import Graph
 from integrations.providers.facebook.app_webhook import SHARED_WEBHOOK
 from integrations.providers.facebook.grant import (
     Grant,
+    can_refresh,
     exchanged,
     expires_at,
     grant_fields,
@@ -195,5 +196,6 @@ PROVIDER = Provider(
     ),
     expires_at=expires_at,
     refresh=refresh,
+    can_refresh=can_refresh,
     revoke=revoke,
 )

@@ -36,6 +36,7 @@ from integrations.providers.facebook.grant import (
     Grant,
     PageGrant,
     Secret,
+    can_refresh,
     expires_at,
     grant_fields,
     graph_of,
@@ -225,4 +226,5 @@ PROVIDER = Provider(
     inbound=INBOUND,
     expires_at=expires_at,
     refresh=refresh,
+    can_refresh=can_refresh,
 )

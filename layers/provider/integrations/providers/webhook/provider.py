@@ -93,7 +93,7 @@ PROVIDER = Provider(
                 "headers": {"content-type": "application/json", "user-agent": "Shop/2.1"},
                 "query": {},
                 "receivedAt": "2026-11-22T12:00:00.000Z",
-                "eventId": "webhook-id:msg_p5jXN8AQM9LWM0D4loKWxJek",
+                "eventId": "evt_5a1f0c2e9b7d4c38a6e0d1f2b3c4d5e6",
                 "webhookId": "orders",
             },
         ),

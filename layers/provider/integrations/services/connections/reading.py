@@ -1,12 +1,13 @@
 """Connections, as the API shows them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
-from typing import cast
 
-from integrations.errors import UnknownWebhook
-from integrations.models import DEFAULT_CONNECTION, ConnectionStatus, now
+from integrations.errors import FieldError, InvalidInput, UnknownConnection, UnknownWebhook
+from integrations.models import DEFAULT_CONNECTION, now
 from integrations.providers import registry
+from integrations.services import states
 from integrations.services.answers import (
     AccountAnswer,
     ConnectionAnswer,
@@ -17,6 +18,11 @@ from integrations.services.answers import (
 )
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.webhooks import Webhook, Webhooks
+
+SHOWN = 50
+"""Connections of one provider that are shown at once."""
+
+type _Page = tuple[list[Connection], str | None]
 
 
 class ConnectionReader:
@@ -41,12 +47,66 @@ class ConnectionReader:
         self._public_url = public_url
         self._clock = clock
 
-    def status(self, tenant: str) -> dict[str, StatusAnswer]:
-        """The state of every provider, those without a connection included. One query."""
-        found: dict[str, list[Connection]] = {name: [] for name in registry.PROVIDER_IDS}
-        for connection in self._connections.of_tenant(tenant):
-            found.setdefault(connection.provider, []).append(connection)
-        return {name: self._provider_status(each) for name, each in found.items()}
+    def status(
+        self,
+        tenant: str,
+        provider_id: str | None = None,
+        limit: int = SHOWN,
+        next_token: str | None = None,
+    ) -> dict[str, StatusAnswer]:
+        """The state of every provider, those without a connection included.
+
+        One query where a tenant has not more than ``SHOWN`` connections in all; else one for each
+        provider, so that thousands of connections cost no more than a page of each.
+
+        Args:
+            tenant: Whose.
+            provider_id: Of this provider alone; ``None`` for all.
+            limit: How many connections of a provider are shown at most.
+            next_token: Where that provider's last page ended.
+
+        Raises:
+            UnknownProvider: There is no such provider.
+            InvalidInput: ``next_token`` is not one of this list, or no provider is named with it.
+        """
+        if provider_id:
+            known(provider_id)
+            pages = {provider_id: self._connections.page(tenant, provider_id, limit, next_token)}
+        elif next_token:
+            detail = "Name the provider whose list goes on"
+            raise InvalidInput(detail, [FieldError("provider", detail, "required")])
+        else:
+            pages = self._pages(tenant, limit)
+        shown = [each for page, _ in pages.values() for each in page]
+        speaking = {name: self._speaking(tenant, name, *page) for name, page in pages.items()}
+        hooks = {each.webhook_id for each in shown if each.webhook_id}
+        webhooks = self._webhooks.of(tenant, sorted(hooks)) if hooks else {}
+        return {
+            name: self._provider_status(speaking[name], page, token, webhooks)
+            for name, (page, token) in pages.items()
+        }
+
+    def _pages(self, tenant: str, limit: int) -> dict[str, _Page]:
+        """The first page of each provider."""
+        found, more = self._connections.page(tenant, None, SHOWN)
+        if more or limit < len(found):
+            return {
+                name: self._connections.page(tenant, name, limit) for name in registry.PROVIDER_IDS
+            }
+        pages: dict[str, _Page] = {name: ([], None) for name in registry.PROVIDER_IDS}
+        for connection in found:
+            pages.setdefault(connection.provider, ([], None))[0].append(connection)
+        return pages
+
+    def _speaking(
+        self, tenant: str, provider_id: str, page: list[Connection], more: str | None
+    ) -> Connection | None:
+        """The connection whose state is the provider's: the default one, else the first."""
+        default = next((each for each in page if each.name == DEFAULT_CONNECTION), None)
+        if default is None and more:
+            with suppress(UnknownConnection):
+                default = self._connections.get(tenant, provider_id, DEFAULT_CONNECTION)
+        return default or next(iter(page), None)
 
     def metadata(self, tenant: str, provider_id: str, name: str) -> ConnectionAnswer:
         """A connection's metadata with its webhook, rejected deliveries included.
@@ -64,13 +124,16 @@ class ConnectionReader:
                 webhook = None
         return self.answer(connection, webhook)
 
-    def _provider_status(self, found: list[Connection]) -> StatusAnswer:
-        if not found:
+    def _provider_status(
+        self,
+        speaking: Connection | None,
+        page: list[Connection],
+        more: str | None,
+        webhooks: Mapping[str, Webhook],
+    ) -> StatusAnswer:
+        if speaking is None:
             return StatusAnswer(status="disconnected")
-        answers = [self.answer(connection) for connection in found]
-        first = next(
-            (each for each in answers if each.connection == DEFAULT_CONNECTION), answers[0]
-        )
+        first = self.answer(speaking)
         return StatusAnswer(
             status=first.status,
             account=first.account,
@@ -78,7 +141,8 @@ class ConnectionReader:
             expires_at=first.expires_at,
             last_tested=first.last_tested,
             last_error=first.last_error,
-            connections=answers,
+            connections=[self.answer(each, webhooks.get(each.webhook_id or "")) for each in page],
+            next_token=more,
         )
 
     def answer(self, connection: Connection, webhook: Webhook | None = None) -> ConnectionAnswer:
@@ -87,7 +151,7 @@ class ConnectionReader:
         return ConnectionAnswer(
             provider=connection.provider,
             connection=connection.name,
-            status=self.state(connection),
+            status=states.shown(connection, self._clock()),
             account=AccountAnswer(
                 id=connection.account.id,
                 label=connection.account.label,
@@ -121,17 +185,6 @@ class ConnectionReader:
             received=webhook.received,
             last_received=webhook.last_received,
         )
-
-    def state(self, connection: Connection) -> ConnectionStatus:
-        """The state of a connection at this moment."""
-        expired = connection.expires_at is not None and connection.expires_at <= self._clock()
-        if (
-            connection.status == "connected"
-            and expired
-            and not registry.is_refreshable(connection.provider)
-        ):
-            return "expired"
-        return cast("ConnectionStatus", connection.status)
 
 
 def known(provider_id: str) -> None:

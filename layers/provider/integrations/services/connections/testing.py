@@ -10,7 +10,6 @@ from typing import Any
 from integrations.errors import (
     CredentialsRejected,
     IntegrationError,
-    PermissionMissing,
     ProviderError,
     ProviderNotConfigured,
     ProviderUnavailable,
@@ -20,8 +19,8 @@ from integrations.errors import (
 from integrations.models import ConnectionStatus, Json, now
 from integrations.providers import registry
 from integrations.providers.base import Verified
+from integrations.services import states
 from integrations.services.answers import AccountAnswer, TestAnswer
-from integrations.services.connections.reading import ConnectionReader
 from integrations.services.forms import credentials_of
 from integrations.services.ownership import Ownership
 from integrations.services.subscriptions import Subscriptions
@@ -37,7 +36,6 @@ class ConnectionTester:
         vault: The use of credentials.
         subscriptions: What providers are asked to send.
         ownership: Whose a page is.
-        reader: Knows a connection's state.
         clock: The present moment.
     """
 
@@ -47,7 +45,6 @@ class ConnectionTester:
         vault: Vault,
         subscriptions: Subscriptions,
         ownership: Ownership,
-        reader: ConnectionReader,
         *,
         clock: Callable[[], datetime] = now,
     ) -> None:
@@ -55,7 +52,6 @@ class ConnectionTester:
         self._vault = vault
         self._subscriptions = subscriptions
         self._ownership = ownership
-        self._reader = reader
         self._clock = clock
 
     def test(
@@ -153,11 +149,10 @@ class ConnectionTester:
             return "disconnected"
         if isinstance(failure, CredentialsRejected):
             self._ownership.release(connection)
-        # What a refusal of the credentials does to the state, the vault has recorded.
-        status: ConnectionStatus | None = None
-        if isinstance(failure, PermissionMissing):
-            status = "error"
+        state = connection.status
+        if not isinstance(failure, CredentialsRejected):  # which the vault has recorded
+            state = states.after(state, states.happening_of(failure, testing=True))
         self._connections.record_error(
-            connection, failure.code, failure.detail, status=status, tested=True, due_at=due_at
+            connection, failure.code, failure.detail, status=state, tested=True, due_at=due_at
         )
-        return status or self._reader.state(connection)
+        return states.shown(replace(connection, status=state), self._clock())

@@ -2,7 +2,7 @@
 
 from integrations.storage.aws.attributes import Attribute, attributes, item, value
 from integrations.storage.aws.client import ATTEMPTS, Aws, AwsError, AwsUnavailable, ConditionFailed
-from integrations.storage.aws.pages import pages, rows
+from integrations.storage.aws.pages import batch, pages, rows
 from integrations.storage.aws.sigv4 import AwsCredentials
 from integrations.storage.aws.updates import update
 
@@ -15,6 +15,7 @@ __all__ = [
     "AwsUnavailable",
     "ConditionFailed",
     "attributes",
+    "batch",
     "item",
     "pages",
     "rows",

@@ -1,13 +1,18 @@
-"""DynamoDB's pages: the one loop over ``Query`` and ``Scan``.
+"""DynamoDB's pages: the one loop over ``Query`` and ``Scan``, and the one over many keys.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
 
-from integrations.storage.aws.attributes import attributes
-from integrations.storage.aws.client import Aws
+from integrations.storage.aws.attributes import Attribute, attributes, item
+from integrations.storage.aws.client import Aws, AwsUnavailable
+
+BATCH: Final = 100
+"""The most that one ``BatchGetItem`` takes."""
+
+BATCH_ATTEMPTS: Final = 8
 
 
 def pages(
@@ -36,3 +41,34 @@ def rows(
     """Every row of a query or a scan, in Python's own values."""
     for page, _ in pages(aws, operation, request):
         yield from page
+
+
+def batch(
+    aws: Aws,
+    table: str,
+    keys: Sequence[Mapping[str, Attribute]],
+    reading: Mapping[str, Any] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The rows of these keys, in any order; those that are not there are left out.
+
+    Args:
+        aws: The way to DynamoDB.
+        table: The table's name.
+        keys: Any number, each once.
+        reading: What else the request says: a projection, its names, consistency.
+
+    Raises:
+        AwsUnavailable: The table is too busy to answer for all.
+    """
+    for start in range(0, len(keys), BATCH):
+        left: list[Any] = [item(key) for key in keys[start : start + BATCH]]
+        for _ in range(BATCH_ATTEMPTS):
+            request = {"RequestItems": {table: {"Keys": left, **(reading or {})}}}
+            answer = aws.dynamodb("BatchGetItem", request)
+            yield from map(attributes, answer["Responses"].get(table, ()))
+            left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+            if not left:
+                break
+        else:
+            detail = "the table did not answer for all"
+            raise AwsUnavailable("BatchGetItem", "Throttling", detail)
