@@ -64,8 +64,8 @@ build: $(RUNTIME)  ## build what AWS gets (ARCHITECTURE=arm64|x86_64)
 deploy: build  ## build and deploy to AWS (STAGE=prod; the stages are in samconfig.toml)
 	@$(BIN)/python -m local.sam deploy --config-env $(STAGE)
 
-bench: $(VENVS)  ## measure cold starts, CPU, AWS calls and throughput
-	@$(BIN)/python -m benchmarks
+bench: $(VENVS)  ## measure cold starts, CPU, AWS calls, write units and throughput [ARGS=--full]
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 token: .venv/.run  ## make an API token: NAME=… [TENANT=…] [SCOPES=read,write] [DAYS=…] [STACK=…]
 	@$(BIN)/python -m local.tokens create

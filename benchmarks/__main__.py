@@ -8,8 +8,10 @@ import os
 import platform
 import statistics
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,13 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "layers/provider"))  # what Lambda finds in /opt/python
 
-from benchmarks import calls, cold, cost, endtoend, report, warm  # noqa: E402 - see above
+from benchmarks import calls, cold, cost, endtoend, growth, report, warm  # noqa: E402 - see above
 from benchmarks.artifacts import Artifacts  # noqa: E402
 from benchmarks.wire import Wire  # noqa: E402
 from benchmarks.world import Case, World  # noqa: E402
 from local.errors import PlatformError  # noqa: E402
 from local.report import Report  # noqa: E402
+from tests.fakes.certificates import Authority  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 WARM = (
@@ -37,13 +40,14 @@ WARM = (
 def main() -> None:
     """Run the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30, help="cold starts of each function")
+    parser.add_argument("--full", action="store_true", help="many rounds: for the page in docs/")
     parser.add_argument("--no-end-to-end", action="store_true", help="leave out the local stack")
     parser.add_argument("--keep", action="store_true", help="print only, and change no file")
     arguments = parser.parse_args()
     told = Report()
     try:
-        result = measure(arguments.rounds, end_to_end=not arguments.no_end_to_end, told=told)
+        effort = FULL if arguments.full else QUICK
+        result = measure(effort, end_to_end=not arguments.no_end_to_end, told=told)
     except PlatformError as error:
         sys.exit(f"make bench: {error}")
     except KeyboardInterrupt:
@@ -51,27 +55,63 @@ def main() -> None:
     print(f"\n{report.text(result)}")
     if not arguments.keep:
         write(result)
+    if missed := report.missed(result):
+        sys.exit(f"\nMissed: {', '.join(missed)}")
 
 
-def measure(rounds: int, *, end_to_end: bool, told: Report) -> dict[str, Any]:
-    """Measure everything."""
+@dataclass(frozen=True)
+class Effort:
+    """How often what is measured.
+
+    Attributes:
+        cold: Cold starts of each function.
+        warm, block: Warm rounds of each, and the invocations of a round.
+        requests, burst: Of the local stack.
+    """
+
+    cold: int
+    warm: int
+    block: int
+    requests: int
+    burst: int
+
+
+QUICK = Effort(cold=3, warm=5, block=50, requests=10, burst=30)
+FULL = Effort(cold=30, warm=20, block=100, requests=30, burst=60)
+
+
+def measure(effort: Effort, *, end_to_end: bool, told: Report) -> dict[str, Any]:
+    """Measure everything; raises PlatformError where something is compiled meanwhile."""
     load = " ".join(f"{each:.1f}" for each in os.getloadavg())
     artifacts = Artifacts(told)
     with contextlib.ExitStack() as running:
         with told.step("Filling the stand-in of AWS"), contextlib.redirect_stdout(io.StringIO()):
             world = running.enter_context(World())
-        wire = running.enter_context(Wire(world.aws.url))
+        folder = running.enter_context(tempfile.TemporaryDirectory())
+        wire = running.enter_context(Wire(world.aws.url, Authority(Path(folder))))
+        with told.step("Counting units by size and steps"):
+            units = growth.measure(world, told.tick)
         cases = world.cases()
         with told.step("Counting AWS calls"):
             counted = []
             for case in cases:
                 counted.append(calls.count(case, artifacts, world, wire))
                 told.tick()
-        with told.step(f"Cold starts: {rounds} rounds of {len(cases) + 2}"):
-            samples = cold.measure(cases, artifacts, world, wire, rounds=rounds, tick=told.tick)
+        with told.step(f"Cold starts: {effort.cold} rounds of {len(cases) + 2}"):
+            samples = cold.measure(
+                cases, artifacts, world, wire, rounds=effort.cold, tick=told.tick
+            )
         with told.step("Warm invocations"):
             hot = [case for case in cases if case.name in WARM]
-            spent = warm.measure(hot, artifacts, world, wire, rounds=20, block=100, tick=told.tick)
+            spent = warm.measure(
+                hot,
+                artifacts,
+                world,
+                wire,
+                rounds=effort.warm,
+                block=effort.block,
+                tick=told.tick,
+            )
     result: dict[str, Any] = {
         "about": {
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -85,12 +125,13 @@ def measure(rounds: int, *, end_to_end: bool, told: Report) -> dict[str, Any]:
             each.case.name: {"cold": Counter(each.cold), "warm": Counter(each.warm)}
             for each in counted
         },
-        "cold": _cold(cases, samples, rounds),
+        "cold": _cold(cases, samples, effort.cold),
+        "units": units,
         "warm": _warm(spent),
     }
     result |= _costs(result)
     if end_to_end:
-        held = endtoend.measure(rounds=30, burst=60, report=told)
+        held = endtoend.measure(rounds=effort.requests, burst=effort.burst, report=told)
         result["endtoend"] = held | {"latency_ms": endtoend.summary(held)}
     return result
 
@@ -137,29 +178,38 @@ def _warm(spent: Mapping[str, list[float]]) -> dict[str, Any]:
 
 
 def _costs(result: Mapping[str, Any]) -> dict[str, Any]:
-    def work(name: str, calls_of: str, **more: Any) -> cost.Work:  # noqa: ANN401 - see Work
-        counted = result["calls"][name][calls_of]
-        names = [call for call, times in counted.items() for _ in range(times)]
-        return cost.Work(names, result["warm"][name]["ms"][1], **more)
-
-    webhook = work("receive_webhook", "warm", by_api=True)
-    dispatch = work("dispatch_event (webhook)", "warm", messages=1)
-    # Its second invocation finds the execution finished; the first is what each execution takes.
-    run = work("run_workflow", "cold", messages=1, provider_calls=1)
-    status = work("get_status", "warm", by_api=True)
-    whole = {
-        "a webhook, taken": [webhook],
-        "a webhook that starts an execution of one step": [webhook, dispatch, run],
-        "a status request": [status],
+    warm_ms = {name: each["ms"][1] for name, each in result["warm"].items()}
+    cold_ms = {
+        name: each["cpu"]["end"][1] * result["cold"]["floor_cpu_ms"]
+        for name, each in result["cold"]["functions"].items()
     }
+
+    def work(name: str, **more: Any) -> cost.Work:  # noqa: ANN401 - see Work
+        counted = result["calls"][name]["warm"]
+        names = [call for call, times in counted.items() for _ in range(times)]
+        return cost.Work(names, warm_ms[name], cold_ms[name], **more)
+
+    def units(steps: int) -> dict[str, float]:
+        return {
+            kind: held[str(steps)][str(growth.BYTES[1])] for kind, held in result["units"].items()
+        }
+
+    webhook = work("receive_webhook", by_api=True)
+    dispatch = work("dispatch_event (webhook)", messages=1)
+    run = work("run_workflow", messages=1, provider_calls=1)
+    status = work("get_status", by_api=True, authorized=True)
+    authorizer = work("authorize_request", part_of_requests=True)
     return {
-        "cost": {name: cost.sum_of(each, cost.CHOSEN) for name, each in whole.items()},
+        "cost": {
+            "a webhook that starts nothing": cost.sum_of([webhook, dispatch], units(0)),
+            "a webhook that starts an execution of one step": cost.sum_of(
+                [webhook, dispatch, run], units(1)
+            ),
+            "a status request": cost.sum_of([status, authorizer], {"writes": 0.0, "reads": 1.0}),
+        },
         "memory": {
             name: {
-                str(size): {
-                    "ms": each.milliseconds(size),
-                    "usd": cost.total(each.dollars(size)),
-                }
+                str(size): {"ms": each.milliseconds(size), "usd": each.lambda_dollars(size)}
                 for size in cost.MEMORY
             }
             for name, each in {

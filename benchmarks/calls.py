@@ -25,14 +25,14 @@ class CaseFailed(Exception):
 
 def count(case: Case, artifacts: Artifacts, world: World, wire: Wire) -> Calls:
     """Invoke a case twice in one instance, on the stand-in of AWS, and record its answers."""
-    environment = world.environment | {"AWS_ENDPOINT_URL": wire.url}
+    environment = world.environment | wire.environment
     wire.record(case.name)
-    with Lambda(artifacts.path(case.function), environment, "app.handler") as instance:
+    with Lambda(artifacts, artifacts.path(case.function), environment, "app.handler") as instance:
         answer = instance.invoke(case.event)
         check(case, answer)
         cold = wire.calls
         wire.record(f"{case.name} again")
-        instance.invoke(case.event)
+        instance.invoke(case.again or case.event)
         return Calls(case, cold, wire.calls)
 
 

@@ -1,4 +1,4 @@
-"""What a million webhooks and executions cost, from the calls and the CPU that were measured."""
+"""What a million webhooks and executions cost, from the calls, the CPU and the units measured."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,65 +7,96 @@ from pathlib import Path
 from typing import Any
 
 PRICES = json.loads(Path(__file__).with_name("prices.json").read_text(encoding="utf-8"))
+ASSUMED: Mapping[str, Any] = PRICES["assumptions"]
 MEMORY = (128, 256, 512, 1024, 1769)
 CHOSEN = 512
 """What the template gives, in MB."""
 
-PARTS = ("Lambda", "API Gateway", "SQS", "DynamoDB", "KMS", "Secrets", "logs")
-BILLED_AS = {
-    "GetItem": "dynamodb read",
-    "Query": "dynamodb read",
-    "Scan": "dynamodb read",
-    "PutItem": "dynamodb write",
-    "UpdateItem": "dynamodb write",
-    "DeleteItem": "dynamodb write",
-    "SendMessage": "sqs request",
-    "SendMessageBatch": "sqs request",
-    "Decrypt": "kms request",
-    "GenerateDataKey": "kms request",
-    "GetSecretValue": "secret read",
+PARTS = (
+    "Lambda", "INIT", "API Gateway", "SQS", "DynamoDB", "KMS", "S3", "Secrets", "logs", "X-Ray",
+)  # fmt: skip
+SERVICES = {
+    "SendMessage": ("SQS", "sqs request"),
+    "SendMessageBatch": ("SQS", "sqs request"),
+    "Decrypt": ("KMS", "kms request"),
+    "GenerateDataKey": ("KMS", "kms request"),
+    "GetSecretValue": ("Secrets", "secret read"),
+    "PUT": ("S3", "s3 write"),
+    "GET": ("S3", "s3 read"),
 }
-INDEX_WRITES = {"PutItem": 1}
-"""An execution is written to its table's index, too."""
+"""DynamoDB's calls are counted in units, at the wire: see `units`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One invocation: its AWS calls, its CPU, and the provider calls that it waits for."""
+    """One invocation.
+
+    Attributes:
+        calls: The AWS operations that it calls.
+        cpu_ms: Its CPU, warm.
+        cold_cpu_ms: The CPU of a cold start, INIT and the first invocation together.
+        provider_calls: Of the providers, which it waits for.
+        messages: That bring it.
+        by_api: Whether a request brings it.
+        authorized: Whether the authorizer runs before, where its answer is not remembered.
+        part_of_requests: Whether it is the authorizer: invoked for that share of requests alone.
+    """
 
     calls: Sequence[str]
     cpu_ms: float
+    cold_cpu_ms: float
     provider_calls: int = 0
     messages: int = 0
     by_api: bool = False
+    authorized: bool = False
+    part_of_requests: bool = False
+
+    @property
+    def share(self) -> float:
+        """How many invocations there are for one request."""
+        return float(ASSUMED["authorizer_share"]) if self.part_of_requests else 1.0
 
     def milliseconds(self, memory: int) -> float:
-        """How long it takes with so much memory."""
-        told = PRICES["assumptions"]
-        waits = len(self.calls) * told["aws_call_ms"]
-        waits += self.provider_calls * told["provider_call_ms"]
-        return float(waits + self.cpu_ms * max(1.0, told["mb_per_vcpu"] / memory))
+        """How long it takes with so much memory, warm."""
+        waits = len(self.calls) * ASSUMED["aws_call_ms"]
+        waits += self.provider_calls * ASSUMED["provider_call_ms"]
+        return float(waits + self.cpu_ms * _slowdown(memory))
 
-    def dollars(self, memory: int, architecture: str = "arm64") -> dict[str, float]:
-        """What a million of them cost, by service."""
+    def lambda_dollars(self, memory: int) -> float:
+        """What Lambda takes for a million of them, cold starts left out."""
+        request: float = PRICES["usd_per_million"]["lambda request"]
+        return request + _compute(self.milliseconds(memory), memory)
+
+    def dollars(self, memory: int) -> dict[str, float]:
+        """What a million of them cost, by service; DynamoDB's units are not in it."""
         prices: Mapping[str, float] = PRICES["usd_per_million"]
-        compute = self.milliseconds(memory) / 1000 * memory / 1024
-        told: dict[str, Any] = PRICES["assumptions"]
+        cold = ASSUMED["cold_share"] * self.cold_cpu_ms * _slowdown(memory)
+        log_bytes = ASSUMED["log_bytes_per_invocation"]
+        if self.by_api:
+            log_bytes += ASSUMED["access_log_bytes"]
         held = {
-            "Lambda": prices["lambda request"]
-            + compute * PRICES["usd_per_gb_second"][architecture] * 1e6,
+            "Lambda": self.lambda_dollars(memory),
+            "INIT": _compute(cold, memory),
             "API Gateway": prices["http api request"] if self.by_api else 0.0,
             # A message is received and deleted, too.
             "SQS": 2 * self.messages * prices["sqs request"],
-            "logs": told["log_bytes_per_invocation"] / 1e9 * PRICES["usd_per_log_gb"] * 1e6,
+            "logs": log_bytes / 1e9 * PRICES["usd_per_log_gb"] * 1e6,
+            "X-Ray": ASSUMED["traced_share"] * prices["trace"],
         }
         for call in self.calls:
-            kind = BILLED_AS[call]
-            service = {"dynamodb": "DynamoDB", "sqs": "SQS", "kms": "KMS", "secret": "Secrets"}
-            name = service[kind.partition(" ")[0]]
-            times = 1 + INDEX_WRITES.get(call, 0)
-            held[name] = held.get(name, 0.0) + times * prices[kind]
-        return held
+            if call in SERVICES:
+                service, price = SERVICES[call]
+                held[service] = held.get(service, 0.0) + prices[price]
+        return {service: dollars * self.share for service, dollars in held.items()}
+
+
+def _slowdown(memory: int) -> float:
+    return max(1.0, float(ASSUMED["mb_per_vcpu"]) / memory)
+
+
+def _compute(milliseconds: float, memory: int) -> float:
+    per_second: float = PRICES["usd_per_gb_second"]["arm64"]
+    return milliseconds / 1000 * memory / 1024 * per_second * 1e6
 
 
 def total(parts: Mapping[str, float]) -> float:
@@ -73,10 +104,21 @@ def total(parts: Mapping[str, float]) -> float:
     return sum(parts.values())
 
 
-def sum_of(works: Sequence[Work], memory: int) -> dict[str, float]:
-    """What a million of all these together cost, by service."""
+def sum_of(
+    works: Sequence[Work], units: Mapping[str, float], memory: int = CHOSEN
+) -> dict[str, float]:
+    """What a million of all these together cost, by service.
+
+    Args:
+        works: The invocations.
+        units: DynamoDB's `writes` and `reads` of all of them, indexes included.
+        memory: In MB.
+    """
     held = dict.fromkeys(PARTS, 0.0)
     for work in works:
         for service, dollars in work.dollars(memory).items():
             held[service] += dollars
+    prices: Mapping[str, float] = PRICES["usd_per_million"]
+    held["DynamoDB"] = units["writes"] * prices["dynamodb write"]
+    held["DynamoDB"] += units["reads"] * prices["dynamodb read"]
     return held

@@ -13,15 +13,19 @@ PAGE = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "performance.svg"
 PLACE = re.compile(r"(<!-- bench: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 TARGETS = {
-    "webhook": 0.75,
-    "authorizer": 0.9,
+    "webhook": 0.38,
+    "authorizer": 0.38,
+    "consumers": 0.5,
+    "loaded": 0.5,
+    "run": 0.7,
     "reads": 1.2,
-    "consumers": 1.2,
-    "loaded": 1.6,
-    "writes": 1.6,
+    "writes": 1.2,
 }
+"""What a function's first whole invocation may take, to the floor's."""
+UNIT_TARGETS = {"0": 3.0, "1": 12.0, "3": 18.0, "10": 39.0}
+"""Steps → write units of a delivery of 2 KB: 12 for one step, 3 for each further one."""
 WARM_TARGET = 4.0
-TITLE = "CPU time of a cold start up to the first AWS call; 1 = a bare boto3 client; green = target"
+TITLE = "CPU time of a first whole invocation; 1 = a bare boto3 client; green = target"
 
 type Rows = list[list[str]]
 
@@ -39,7 +43,7 @@ def _of(ratio: Sequence[float]) -> str:
 
 def _by_ratio(result: Mapping[str, Any]) -> list[tuple[str, Any]]:
     held: Mapping[str, Any] = result["cold"]["functions"]
-    return sorted(held.items(), key=lambda item: item[1]["cpu"]["call"][1])
+    return sorted(held.items(), key=lambda item: item[1]["cpu"]["end"][1])
 
 
 def cold(result: Mapping[str, Any]) -> Rows:
@@ -51,12 +55,12 @@ def cold(result: Mapping[str, Any]) -> Rows:
             [
                 name,
                 f"{each['cpu']['import'][1]:.2f}",
-                _of(each["cpu"]["call"]),
-                f"{each['cpu']['end'][1]:.2f}",
-                _of(each["wall"]["call"]),
+                f"{each['cpu']['call'][1]:.2f}",
+                _of(each["cpu"]["end"]),
+                _of(each["wall"]["end"]),
                 f"{each['memory_mb']:.0f} MB",
                 f"≤ {target}",
-                "✓" if each["cpu"]["call"][1] <= target else "missed",
+                "✓" if each["cpu"]["end"][1] <= target else "missed",
             ]
         )
     return rows
@@ -95,9 +99,8 @@ def endtoend(result: Mapping[str, Any]) -> Rows:
     if not held:
         return [["not measured", ""]]
     rows = [["on the local stack", "median"]]
-    rows += [[name, f"{ms:.0f} ms"] for name, ms in held["latency_ms"].items() if name != "own"]
+    rows += [[name, f"{ms:.0f} ms"] for name, ms in held["latency_ms"].items()]
     rows += [
-        ["receive_webhook without the emulator's share", f"{held['latency_ms']['own']:.0f} ms"],
         ["webhooks taken per second, by four senders", f"{held['accepted_per_second']:.1f}"],
         [
             f"{held['burst']} webhooks until their executions have finished",
@@ -105,6 +108,34 @@ def endtoend(result: Mapping[str, Any]) -> Rows:
         ],
     ]
     return rows
+
+
+def units(result: Mapping[str, Any]) -> Rows:
+    """Write units by steps and size."""
+    writes: Mapping[str, Mapping[str, float]] = result["units"]["writes"]
+    sizes = list(next(iter(writes.values())))
+    rows = [["steps", *(f"{int(size):,} B" for size in sizes), "target at 2,000 B", ""]]
+    for steps, held in writes.items():
+        target, spent = UNIT_TARGETS[steps], held["2000"]
+        rows.append(
+            [
+                steps,
+                *(f"{held[size]:g}" for size in sizes),
+                f"≤ {target:g}",
+                "✓" if spent <= target else "missed",
+            ]
+        )
+    return rows
+
+
+def missed(result: Mapping[str, Any]) -> list[str]:
+    """The rows of all tables that miss their target."""
+    return [
+        row[0] if name != "units" else f"write units of {row[0]} steps"
+        for name, make in TABLES.items()
+        for row in make(result)
+        if row[-1] == "missed"
+    ]
 
 
 def money(result: Mapping[str, Any]) -> Rows:
@@ -131,6 +162,7 @@ TABLES = {
     "cold": cold,
     "warm": warm,
     "calls": calls,
+    "units": units,
     "endtoend": endtoend,
     "cost": money,
     "memory": memory,
@@ -186,7 +218,7 @@ def _markdown(rows: Rows) -> str:
 
 def plot(result: Mapping[str, Any]) -> str:
     """The cold starts as an SVG: a bar to the first AWS call, its quartiles, and the target."""
-    held = sorted(result["cold"]["functions"].items(), key=lambda item: item[1]["wall"]["call"][1])
+    held = sorted(result["cold"]["functions"].items(), key=lambda item: item[1]["cpu"]["end"][1])
     left, scale, height = 210, 300, 20
     bottom = 40 + height * len(held)
     width = left + round(scale * 1.9)
@@ -203,7 +235,7 @@ def plot(result: Mapping[str, Any]) -> str:
         parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{tenth / 10:g}</text>')
     for row, (name, each) in enumerate(held):
         y = 30 + row * height
-        low, median, high = (left + scale * value for value in each["cpu"]["call"])
+        low, median, high = (left + scale * value for value in each["cpu"]["end"])
         target = left + scale * TARGETS[each["group"]]
         middle = y + height / 2
         parts += [

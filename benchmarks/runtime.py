@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from benchmarks.artifacts import Artifacts
 from benchmarks.loopback import Handler, Server
+from local.errors import PlatformError
 
-HANDLERS = Path(__file__).resolve().parent / "handlers"
 SECONDS = 60
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:benchmark"
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
@@ -29,13 +30,20 @@ class Lambda:
     """One instance of a function, kept warm while the context is open.
 
     Args:
+        artifacts: What it runs of.
         path: Its PYTHONPATH: the function's folder and the layers.
         environment: Its variables.
         handler: The handler behind the one that measures.
+
+    Attributes:
+        began: The moment before its process was started, in nanoseconds of the monotonic clock.
     """
 
-    def __init__(self, path: list[Path], environment: Mapping[str, str], handler: str) -> None:
-        self._path = [HANDLERS, *path]
+    def __init__(
+        self, artifacts: Artifacts, path: list[Path], environment: Mapping[str, str], handler: str
+    ) -> None:
+        self.began = 0
+        self._path = [artifacts.handlers, artifacts.runtime, *path]
         self._environment = dict(environment)
         self._handler = handler
         self._events: queue.Queue[bytes] = queue.Queue()
@@ -51,11 +59,14 @@ class Lambda:
             "AWS_LAMBDA_LOG_FORMAT": "JSON",
             "AWS_LAMBDA_LOG_LEVEL": "INFO",
             "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
-            "LAMBDA_TASK_ROOT": str(self._path[-2]),
+            "LAMBDA_TASK_ROOT": str(self._path[2] if len(self._path) > 3 else self._path[0]),  # noqa: PLR2004
+            "PYTHONDONTWRITEBYTECODE": "1",
             "MEASURED_HANDLER": self._handler,
         }
+        self.began = time.monotonic_ns()
+        # Without `site`: nothing of the virtual environment, which has no bytecode, is in reach.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "awslambdaric", "measured.handler"],
+            [sys.executable, "-S", "-P", "-m", "awslambdaric", "measured.handler"],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -89,7 +100,15 @@ class Lambda:
 
     def cpu(self) -> float:
         """Return the CPU seconds that the instance has used."""
-        return float(self.invoke({"measure": "cpu"})["cpu"])
+        told = self.invoke({"measure": "cpu"})
+        refuse_compiling(told)
+        return float(told["cpu"])
+
+    def cold(self, event: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Invoke it for the first time: its answer, and the marks of its start."""
+        told = self.invoke({"measure": "cold", "event": event})
+        refuse_compiling(told)
+        return told
 
     # -- the runtime API ---------------------------------------------------------------------
 
@@ -100,6 +119,12 @@ class Lambda:
     def answered(self, body: bytes, *, good: bool) -> None:
         """Take an answer, or an error."""
         self._answers.put((good, body))
+
+
+def refuse_compiling(told: Mapping[str, Any]) -> None:
+    """Abort a run that has measured the compiler; raises PlatformError."""
+    if told["compiled"]:
+        raise PlatformError(f"{told['compiled'][0]} was compiled while it was measured")
 
 
 def _handler_of(instance: Lambda) -> type[Handler]:

@@ -24,20 +24,20 @@ def measure(
     tick: Callable[[], None],
 ) -> dict[str, list[float]]:
     """Invoke each function in blocks, in random order; the milliseconds of CPU per invocation."""
-    environment = world.environment | {"AWS_ENDPOINT_URL": wire.url}
+    environment = world.environment | wire.environment
     event = cases[0].event
     samples: dict[str, list[float]] = {NOOP: [], **{case.name: [] for case in cases}}
     with ExitStack() as running:
         instances = {
             case.name: (
                 running.enter_context(
-                    Lambda(artifacts.path(case.function), environment, "app.handler")
+                    Lambda(artifacts, artifacts.path(case.function), environment, "app.handler")
                 ),
                 case.event,
             )
             for case in cases
         }
-        noop = Lambda(artifacts.path(cases[0].function), environment, "noop.handler")
+        noop = Lambda(artifacts, [], environment, "noop.handler")
         instances[NOOP] = (running.enter_context(noop), event)
         order = list(instances)
         for number in range(rounds + 1):

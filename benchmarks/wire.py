@@ -7,6 +7,10 @@ from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from benchmarks.loopback import Handler, Server
+from benchmarks.units import Ledger
+from tests.fakes.certificates import Authority
+
+HOSTS = ("*.us-east-1.amazonaws.com", "*.s3.us-east-1.amazonaws.com", "*.s3.amazonaws.com")
 
 
 class Recorded(NamedTuple):
@@ -22,17 +26,35 @@ class Wire:
 
     While it records, it passes each call on; afterwards the n-th call of an operation gets what the
     n-th got then. Which recording is told by `case`, so one process is measured at a time.
+
+    Args:
+        upstream: The stand-in's address.
+        authority: Who issues its certificate: it speaks TLS then, and each service has a host of
+            its own, as on AWS.
+        ledger: Counts the units of what passes.
+
+    Attributes:
+        environment: What leads a measured process here.
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(
+        self, upstream: str, authority: Authority | None = None, ledger: Ledger | None = None
+    ) -> None:
         self._upstream = urlsplit(upstream).netloc
-        self._server = Server(_handler_of(self))
-        self._recordings: dict[str, dict[str, list[Recorded]]] = {}
-        self._recording: dict[str, list[Recorded]] = {}
+        self._ledger = ledger
+        context = authority.server_context(*HOSTS) if authority else None
+        self._server = Server(_handler_of(self), context)
+        self._recordings: dict[str, dict[str, list[tuple[str, Recorded]]]] = {}
+        self._recording: dict[str, list[tuple[str, Recorded]]] = {}
         self._records = False
         self._seen: Counter[str] = Counter()
         self.calls: list[str] = []
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        port = self._server.server_port
+        self.environment = (
+            {"MEASURED_AWS": str(port), "AWS_CA_BUNDLE": str(authority.bundle)}
+            if authority
+            else {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+        )
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -60,8 +82,8 @@ class Wire:
         name = operation or f"{request.command} {urlsplit(request.path).path}"
         self.calls.append(operation or request.command)
         if self._records:
-            answer = self._ask(request, body)
-            self._recording[name].append(answer)
+            answer = self._passed_on(operation, request, body)
+            self._recording[name].append((_object_of(body), answer))
             return answer
         answers = self._recording.get(name)
         if not answers:
@@ -69,10 +91,23 @@ class Wire:
             like = [
                 held for key, held in self._recording.items() if key.split()[0] == name.split()[0]
             ]
-            answers = like[0] if like else [_unknown(name)]
-        position = min(self._seen[name], len(answers) - 1)
-        self._seen[name] += 1
-        return answers[position]
+            answers = like[0] if like else [("", _unknown(name))]
+        # Calls go on beside each other: those of one object are in order, and no others.
+        wanted = _object_of(body)
+        same = [answer for about, answer in answers if about == wanted]
+        found = same or [answer for _, answer in answers]
+        place = f"{name} {wanted}" if same else name
+        position = min(self._seen[place], len(found) - 1)
+        self._seen[place] += 1
+        return found[position]
+
+    def _passed_on(self, operation: str, request: Handler, body: bytes) -> Recorded:
+        if self._ledger is None:
+            return self._ask(request, body)
+        with self._ledger.around(operation, body):
+            answer = self._ask(request, body)
+        self._ledger.read(operation, body, answer.body)
+        return answer
 
     def _ask(self, request: Handler, body: bytes) -> Recorded:
         connection = HTTPConnection(self._upstream, timeout=30)
@@ -84,6 +119,16 @@ class Wire:
             )
         finally:
             connection.close()
+
+
+def _object_of(body: bytes) -> str:
+    """What a call is about: a table's row, or a query's values."""
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        return ""
+    parts = ("TableName", "IndexName", "Key", "KeyConditionExpression")
+    return json.dumps([asked.get(part) for part in parts]) if isinstance(asked, dict) else ""
 
 
 def _unknown(name: str) -> Recorded:

@@ -18,6 +18,7 @@ from tests.fakes.telegram import TOKEN, TelegramServer
 
 TENANT = "dev"
 WEBHOOK_SECRET = "orders-webhook-secret"  # noqa: S105 - the stand-in's
+VERIFY_TOKEN = "orders-verify-token"  # noqa: S105 - the stand-in's
 API_TOKEN = "ib_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"  # noqa: S105 - the stand-in's
 CLIENT = {"GoogleClientId": "1098.apps.googleusercontent.com", "GoogleClientSecret": "GOCSPX-x"}
 ORDER = {"order": {"id": 42, "total": "19.90", "customer": "Zoë Müller"}}
@@ -32,12 +33,14 @@ class Case:
         event: What it is invoked with.
         about: What is special about it; empty for the function's usual case.
         group: Which target holds for it.
+        again: What the second, warm invocation gets, where the first has used its object up.
     """
 
     function: str
     event: dict[str, Any]
     about: str = ""
     group: str = "writes"
+    again: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -62,7 +65,7 @@ class World:
             for each in (self.aws, self.telegram, self.google):
                 running.enter_context(each)
             self.google.clients = {CLIENT["GoogleClientId"]: CLIENT["GoogleClientSecret"]}
-            running.enter_context(_variables(self.environment | {"AWS_ENDPOINT_URL": self.aws.url}))
+            running.enter_context(variables(self.environment | {"AWS_ENDPOINT_URL": self.aws.url}))
             self._fill(Backend(self.aws))
             self._running = running.pop_all()
         return self
@@ -85,6 +88,7 @@ class World:
             "AWS_DEFAULT_REGION": amazon.REGION,
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+        variables.pop("AWS_ENDPOINT_URL", None)
         return variables
 
     # -- what is there -----------------------------------------------------------------------
@@ -94,6 +98,7 @@ class World:
             "url": "https://example.com/hooks/orders",
             "secret": WEBHOOK_SECRET,
             "verifySecret": True,
+            "verifyToken": VERIFY_TOKEN,
         }
         backend.save("webhook", credentials, "orders", tenant=TENANT)
         spare = credentials | {"url": "https://example.com/hooks/spare"}
@@ -119,8 +124,8 @@ class World:
         self._ids["longer"] = longer["workflowId"]
         self._ids["finished"] = self._execution(backend, "workflow")
         backend.drain()
-        self._ids["running"] = self._execution(backend, "workflow")
-        self._ids["waiting"] = self._execution(backend, "workflow")
+        for name in ("running", "running again", "waiting", "waiting again"):
+            self._ids[name] = self._execution(backend, "workflow")
         self.aws.take("ExecutionsQueue", 100)
         self._ids["failed"] = self._failed(backend)
         self.aws.take("ExecutionsQueue", 100)
@@ -156,7 +161,7 @@ class World:
 
     def _cases(self) -> Iterator[Case]:
         yield Case("receive_webhook", _webhook("order", WEBHOOK_SECRET), group="webhook")
-        yield Case("verify_webhook", _query_of(WEBHOOK_SECRET), group="reads")
+        yield Case("verify_webhook", _query_of(VERIFY_TOKEN), group="reads")
         yield Case("authorize_request", _authorizer(), group="authorizer")
         for function in ("get_status", "list_integrations", "list_workflows", "get_openapi"):
             yield Case(function, _request(function), group="reads")
@@ -175,8 +180,11 @@ class World:
         yield Case("dispatch_event", _records("dispatch_event", tick), "schedule", "consumers")
         delivery = event("dispatch_event", "sqs_webhook")
         yield Case("dispatch_event", delivery, "webhook", "loaded")
-        running = {"tenant": TENANT, "executionId": self._ids["running"]}
-        yield Case("run_workflow", _records("run_workflow", running), group="consumers")
+        first, again = (
+            _records("run_workflow", {"tenant": TENANT, "executionId": self._ids[name]})
+            for name in ("running", "running again")
+        )
+        yield Case("run_workflow", first, group="run", again=again)
         yield Case("recover_executions", event("recover_executions", "schedule"))
         yield Case("refresh_connections", event("refresh_connections", "schedule"))
         for function in ("start_oauth", "test_connection", "run_action", "save_credentials"):
@@ -188,8 +196,11 @@ class World:
         yield Case(
             "replace_workflow", replaced | {"body": event("create_workflow", "orders")["body"]}
         )
-        waiting = {"executionId": self._ids["waiting"]}
-        yield Case("cancel_execution", _request("cancel_execution", **waiting))
+        first, again = (
+            _request("cancel_execution", executionId=self._ids[name])
+            for name in ("waiting", "waiting again")
+        )
+        yield Case("cancel_execution", first, again=again)
         failed = {"executionId": self._ids["failed"]}
         yield Case("retry_execution", _request("retry_execution", **failed))
         denied = event("complete_oauth", "denied")
@@ -248,7 +259,7 @@ def _parameter(url: str, name: str) -> str:
     return parse_qs(urlsplit(url).query)[name][0]
 
 
-class _variables:  # noqa: N801 - a context manager
+class variables:  # noqa: N801 - a context manager
     """Sets variables of this process, and afterwards puts back what was there."""
 
     def __init__(self, wanted: dict[str, str]) -> None:

@@ -68,7 +68,7 @@ def forget() -> None:
     For whoever changes the environment of a running process: tests, and nothing in a Lambda.
     """
     settings.forget()
-    for made in globals().values():
+    for made in list(globals().values()):
         if hasattr(made, "cache_clear"):
             made.cache_clear()
 
