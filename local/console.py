@@ -34,7 +34,8 @@ PACKAGES = (
 SOURCES = (
     *PACKAGES, ".npmrc", "tsconfig.base.json", "console/index.html", "console/vite.config.ts",
     "console/tsconfig.json", "console/src", "console/public", "clients/typescript/src",
-    "docs/flows", "local/console.py",
+    "console/docs.html", "console/docs.mjs", "docs", "README.md", "CONTRIBUTING.md", "SECURITY.md",
+    "CHANGELOG.md", "clients/typescript/README.md", "local/console.py",
 )  # fmt: skip
 GENERATED = {"schema.ts"}
 

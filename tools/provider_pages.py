@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from inspect import cleandoc
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from pydantic import BaseModel
 
 from integrations.providers import registry
-from integrations.providers.base import Action, Params, Provider, Trigger
+from integrations.providers.base import Action, NoParams, Provider, Trigger
 from integrations.services import schemas
 from tools.template import ROOT
 
@@ -20,6 +20,9 @@ FOLDER = ROOT / "docs/providers"
 NOTICE = "<!-- Written by `make docs` from the provider's code. -->"
 ONE_LINE = 96
 """Characters of JSON that still read well in one line."""
+
+LONG_PAGE = 700
+"""Lines; a provider with more has its actions and its triggers' data on pages by group."""
 
 LONG_TABLE = 12
 """With more fields than this, those that need no explanation are only named."""
@@ -29,8 +32,10 @@ def files() -> dict[Path, str]:
     """The pages, and their index."""
     pages = {FOLDER / "README.md": _index()}
     for name in registry.PROVIDER_IDS:
-        text = "\n".join(_page(registry.get(name)))
-        pages[FOLDER / f"{name}.md"] = re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+        provider = registry.get(name)
+        for page, lines in _parts(provider).items():
+            text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+            pages[FOLDER / f"{page}.md"] = text
     return pages
 
 
@@ -62,14 +67,60 @@ def _index() -> str:
     ])  # fmt: skip
 
 
-def _page(provider: Provider) -> Iterator[str]:
+def _parts(provider: Provider) -> dict[str, list[str]]:
+    """The provider's page, and those that it is too long for: name → lines."""
+    whole = list(_page(provider, split=False))
+    if len(whole) <= LONG_PAGE:
+        return {provider.id: whole}
+    parts = {provider.id: list(_page(provider, split=True))}
+    for name, (title, actions) in _action_groups(provider).items():
+        lines = [f"# {provider.title}: {title}", "", NOTICE, "", _back(provider, "actions"), ""]
+        parts[name] = [*lines, *(line for action in actions for line in _action(action, "##"))]
+    for name, (title, triggers) in _trigger_groups(provider).items():
+        lines = [f"# {provider.title}: {title}", "", NOTICE, "", _back(provider, "triggers"), ""]
+        parts[name] = [*lines, *(line for each in triggers for line in _data(each))]
+    return parts
+
+
+def _back(provider: Provider, section: str) -> str:
+    return f"Of [{provider.title}'s {section}]({provider.id}.md#{section})."
+
+
+def _action_groups(provider: Provider) -> dict[str, tuple[str, list[Action]]]:
+    """The actions by the module that they stand in: name of the page → title and actions."""
+    package = import_module(f"integrations.providers.{provider.id}.actions")
+    modules = [each for each in vars(package).values() if isinstance(each, ModuleType)]
+    groups = {}
+    for module in modules:
+        held: Sequence[Action] = getattr(module, "ACTIONS", ())
+        if held:
+            title = _first(module.__doc__).rstrip(".")
+            groups[f"{provider.id}-{module.__name__.rpartition('.')[2]}"] = (title, list(held))
+    told = [action for _, actions in groups.values() for action in actions]
+    assert sorted(each.name for each in told) == sorted(each.name for each in provider.actions)  # noqa: S101 - a page that leaves one out must not be written
+    return groups
+
+
+def _trigger_groups(provider: Provider) -> dict[str, tuple[str, list[Trigger]]]:
+    """The triggers by the filters that they take: name of the page → title and triggers."""
+    groups: dict[str, tuple[str, list[Trigger]]] = {}
+    for trigger in provider.triggers:
+        kind = trigger.filters.__name__.removesuffix("Filters").lower()
+        kind = "other" if trigger.filters is NoParams else kind
+        page = f"{provider.id}-data-{kind}"
+        title = f"data of the triggers, {kind}"
+        groups.setdefault(page, (title, []))[1].append(trigger)
+    return groups
+
+
+def _page(provider: Provider, *, split: bool) -> Iterator[str]:
     module = import_module(f"integrations.providers.{registry.ENTRIES[provider.id].module}")
     yield from (f"# {provider.title}", "", NOTICE, "")
     yield f"{_first(module.__doc__)} Its id in the API is `{provider.id}`."
     yield from ("", f"See also <{provider.docs_url}>.", "")
     yield from _credentials(provider)
-    yield from _actions(provider)
-    yield from _triggers(provider)
+    yield from _actions(provider, split=split)
+    yield from _triggers(provider, split=split)
     yield from _webhooks(provider)
 
 
@@ -123,7 +174,7 @@ def _login(provider: Provider) -> Iterator[str]:
     yield ""
 
 
-def _actions(provider: Provider) -> Iterator[str]:
+def _actions(provider: Provider, *, split: bool) -> Iterator[str]:
     yield from ("## Actions", "")
     yield f"`POST /api/integrations/{provider.id}/actions/{{action}}` with"
     yield f"`{{params, connection?}}`, or in a workflow's step as `{provider.id}.{{action}}`."
@@ -135,18 +186,22 @@ def _actions(provider: Provider) -> Iterator[str]:
         link = f"[`{twin.id}`]({twin.id}.md#actions)"
         yield from (f"The same as those of {link}, with parameters and examples there.", "")
     yield from ("| action | what it does | may be repeated |", "| --- | --- | :-: |")
+    place = f"{twin.id}.md" if twin else ""
+    pages: dict[str, str] = {}
+    if split:
+        for page, (_, actions) in _action_groups(provider).items():
+            pages |= {action.name: f"{page}.md" for action in actions}
     for action in provider.actions:
-        page = f"{twin.id}.md" if twin else ""
-        name = f"[`{action.name}`]({page}#{action.name.lower()})"
+        name = f"[`{action.name}`]({pages.get(action.name, place)}#{action.name.lower()})"
         yield f"| {name} | {_plain(action.title)} | {'yes' if action.idempotent else 'no'} |"
     yield ""
-    if not twin:
+    if not twin and not split:
         for action in provider.actions:
-            yield from _action(action)
+            yield from _action(action, "###")
 
 
-def _action(action: Action) -> Iterator[str]:
-    yield from (f"### {action.name}", "")
+def _action(action: Action, level: str) -> Iterator[str]:
+    yield from (f"{level} {action.name}", "")
     told = _paragraphs(action.params.__doc__)
     if isinstance(action.run, FunctionType) and action.run.__doc__:
         yield _paragraphs(action.run.__doc__)
@@ -155,7 +210,7 @@ def _action(action: Action) -> Iterator[str]:
     yield from ("", *_table(action.params), "", *_json(action.example), "")
 
 
-def _triggers(provider: Provider) -> Iterator[str]:
+def _triggers(provider: Provider, *, split: bool) -> Iterator[str]:
     if not provider.triggers:
         return
     yield from ("## Triggers", "")
@@ -169,16 +224,21 @@ def _triggers(provider: Provider) -> Iterator[str]:
     yield "own filters; the data is what its templates see as `trigger`"
     yield "([more](../workflows.md#triggers))."
     yield ""
-    groups: dict[type[Params], list[Trigger]] = {}
-    for trigger in provider.triggers:
-        groups.setdefault(trigger.filters, []).append(trigger)
-    for filters, triggers in groups.items():
+    for page, (_, triggers) in _trigger_groups(provider).items():
         yield from ("| type | what happened |", "| --- | --- |")
-        yield from (f"| `{each.type}` | {_plain(each.title)} |" for each in triggers)
-        yield from ("", *_table(filters, "Filters"), "")
-        for trigger in triggers:
+        for each in triggers:
+            anchor = each.type.replace(".", "")
+            name = f"[`{each.type}`]({page}.md#{anchor})" if split else f"`{each.type}`"
+            yield f"| {name} | {_plain(each.title)} |"
+        yield from ("", *_table(triggers[0].filters, "Filters"), "")
+        for trigger in () if split else triggers:
             yield f"<details><summary>Data of <code>{trigger.type}</code></summary>"
             yield from ("", *_json(trigger.example), "", "</details>", "")
+
+
+def _data(trigger: Trigger) -> Iterator[str]:
+    yield from (f"## {trigger.type}", "", f"{_sentence(trigger.title)} The data, e.g.:", "")
+    yield from (*_json(trigger.example), "")
 
 
 def _webhooks(provider: Provider) -> Iterator[str]:

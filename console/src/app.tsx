@@ -61,6 +61,9 @@ export function App() {
           </ul>
         </nav>
         <div class="side-end">
+          <a class="plain" href="/docs">
+            Documentation
+          </a>
           {tokenOfTab() && (
             <button type="button" class="plain" onClick={() => setToken(null)}>
               Log out

@@ -1,4 +1,4 @@
-"""GET /, /connect, /console/{file+}: the console's page and files, built."""
+"""GET /, /connect, /console/{file+}, /docs, /docs/{file+}: the built pages and files."""
 
 import base64
 import gzip
@@ -12,6 +12,7 @@ import pytest
 from local import console
 from local.report import Report
 from tests.backend import Backend, event
+from tools.template import ROOT
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -123,8 +124,62 @@ def test_what_the_browser_has_is_not_sent_again(backend: Backend, path: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("path", "heading"),
+    [("/docs", "Documentation"), ("/docs/", "Documentation"), ("/docs/api", "API"),
+     ("/docs/providers/telegram", "Telegram"), ("/docs/runbooks", "Runbooks"),
+     ("/docs/readme", "Integrations")],
+)  # fmt: skip
+def test_a_page_of_the_documentation_is_readable_without_a_script(
+    backend: Backend, path: str, heading: str
+) -> None:
+    status, headers, body = get(backend, path)
+    text = gzip.decompress(body).decode()
+    assert status == 200
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert headers["Content-Security-Policy"] == get(backend, "/")[1]["Content-Security-Policy"]
+    assert re.search(rf"<h1[^>]*>[^<]*{heading}", text)
+
+
+def test_no_link_of_the_documentation_is_dead_and_nothing_in_it_is_refused(
+    backend: Backend,
+) -> None:
+    """Follow every link from the first page on."""
+    seen: dict[str, str] = {}
+    waiting = {"/docs"}
+    while waiting:
+        path = waiting.pop()
+        status, _, body = get(backend, path)
+        assert status == 200, path
+        text = gzip.decompress(body).decode()
+        seen[path] = text
+        assert not re.search(r"<[^>]+ (?:style=|on\w+=)|<style|<script(?![^>]*\ssrc=)", text), path
+        links = re.findall(r'<a [^>]*href="(/docs[^"#]*)', text)
+        waiting |= {link for link in links if link not in seen}
+    sources = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs/flows").glob("*.json")]
+    beside = ("readme", "contributing", "security", "changelog", "typescript-client")
+    assert len(seen) == len(sources) + len(beside)
+    for path, text in seen.items():
+        for target, anchor in re.findall(r'<a [^>]*href="(/docs[^"#]*)?#([^"]+)"', text):
+            assert f'id="{anchor}"' in seen[target or path], (path, target, anchor)
+
+
+def test_every_section_of_the_documentation_is_in_the_index(backend: Backend) -> None:
+    text = gzip.decompress(get(backend, "/docs")[2]).decode()
+    (path,) = re.findall(r'data-index="([^"]+)"', text)
+    status, headers, body = get(backend, path)
+    assert status == 200
+    assert "immutable" in headers["Cache-Control"]
+    found = {each["url"]: each for each in json.loads(gzip.decompress(body))}
+    assert "Retry-After" in found["/docs/api#errors"]["text"]
+    assert found["/docs/providers/telegram-messages#sendmessage"]["title"] == "sendMessage"
+
+
+@pytest.mark.parametrize(
     "path",
     [
+        "/docs/missing",
+        "/docs/api.md",
+        "/docs/../index",
         "/console/assets/missing.js",
         "/console/../app.py",
         "/console/..%2Fapp.py",

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from integrations.entry import settings
 
 PAGE = "index.html"
+DOCS = "docs"
 SETTINGS = "settings.json"
 """What the page must know of this stack, made from its environment."""
 
@@ -45,16 +46,13 @@ class Site:
 
         Returns:
             `200` with the file, `304` where the browser has it, `404` where there is no such file.
-            A path without a dot is a place in the page, so it is answered with the page.
         """
         path = str(event["rawPath"])
-        name = path.removeprefix("/console/").strip("/") if path.startswith("/console/") else ""
+        name = _name(path)
         if name == SETTINGS:
             return _answer(
                 HTTPStatus.OK, _settings(), "application/json", {"Cache-Control": "no-cache"}
             )
-        if "." not in name.rpartition("/")[2]:
-            name = PAGE
         file = self._files.get(name)
         if file is None:
             text = "<!doctype html><title>Not found</title><p>There is no such file."
@@ -62,7 +60,7 @@ class Site:
             return _answer(HTTPStatus.NOT_FOUND, text, kind, {"Cache-Control": "no-store"})
         asked = {key.lower(): value for key, value in (event.get("headers") or {}).items()}
         headers = {"ETag": file["etag"], "Cache-Control": file["cache"], "Vary": "Accept-Encoding"}
-        if name == PAGE:
+        if name.endswith(".html"):
             headers |= _page_headers(path)
         if file["etag"] in asked.get("if-none-match", ""):
             return {
@@ -83,6 +81,21 @@ class Site:
             (self._folder / "files.json").read_text(encoding="utf-8")
         )
         return files
+
+
+def _name(path: str) -> str:
+    """Return the file that a path means.
+
+    The console's page knows the places below it: a path without a dot is one of them. Each page of
+    the documentation is a file of its own; one with a dot in its name is a picture.
+    """
+    place = path.strip("/")
+    has_dot = "." in place.rpartition("/")[2]
+    if place == DOCS:
+        return f"{DOCS}/index.html"
+    if place.startswith(f"{DOCS}/"):
+        return place if has_dot else f"{place}.html"
+    return place.removeprefix("console/") if has_dot and place.startswith("console/") else PAGE
 
 
 def _answer(

@@ -1,0 +1,54 @@
+"""The documentation's pages in a real Chromium."""
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.e2e import console
+from tests.e2e.conftest import Client
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_documentation_is_found_searched_and_read(
+    chromium: Browser, client: Client, scheme: str
+) -> None:
+    with console.of(chromium, client, color_scheme=scheme) as held:
+        page = held.open("/")
+        page.get_by_role("link", name="Documentation").click()
+        expect(page.get_by_role("heading", name="Documentation", level=1)).to_be_visible()
+        held.check_accessible()
+        held.picture(f"docs-{scheme}")
+        page.keyboard.press("/")
+        page.keyboard.type("Retry-After")
+        found = page.get_by_role("region", name="Found").get_by_role("link")
+        expect(found.first).to_contain_text("Retry-After")
+        held.check_accessible()
+        held.picture(f"docs-found-{scheme}")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/docs/*#*")
+        expect(page.get_by_text("Retry-After").first).to_be_attached()
+        page.goto(f"{client.platform.url}/docs/providers/telegram")
+        page.get_by_role("link", name="sendMessage", exact=True).click()
+        expect(page.locator("#sendmessage")).to_be_in_viewport()
+        held.check_accessible()
+        assert not held.faults
+        assert not held.seen_elsewhere()
+
+
+def test_the_documentation_fits_a_phone_and_says_what_it_cannot_find(
+    chromium: Browser, client: Client
+) -> None:
+    size = {"width": 375, "height": 812}
+    with console.of(chromium, client, viewport=size) as held:
+        for place in ("/docs", "/docs/api", "/docs/providers/telegram-data-message"):
+            held.open(place)
+            held.check_fits()
+        held.picture("docs-phone")
+        held.page.get_by_label("Search the documentation").fill("no such words anywhere")
+        expect(held.page.get_by_text("Nothing is found")).to_be_visible()
+        held.check_fits()
+        held.page.get_by_text("Pages", exact=True).click()
+        held.page.get_by_role("link", name="Workflows", exact=True).click()
+        expect(held.page.get_by_role("heading", name="Workflows", level=1)).to_be_visible()
