@@ -113,6 +113,8 @@ function AnyField(props: Props<unknown>) {
       return null;
     case "flag":
       return <Flag {...props} />;
+    case "flag-or-text":
+      return <FlagOrText {...props} />;
     case "group":
       return (
         <fieldset>
@@ -230,6 +232,56 @@ function Flag({ form, path, value, change, errorAt }: Props<unknown>) {
         <span class="hint" id={`${id}-hint`}>
           <Text of={form.hint} />
         </span>
+      )}
+    </div>
+  );
+}
+
+/** No, yes, or a text: `true` that is typed would be sent as a text. */
+function FlagOrText(props: Props<unknown>) {
+  const { form, path, value, change, errorAt } = props;
+  const [own, setOwn] = useState(typeof value === "string");
+  const standard = form.schema.default === true;
+  const now = own ? "text" : (value ?? standard) === true ? "yes" : "no";
+  return (
+    <div class="stack">
+      <Field
+        label={form.title}
+        hint={form.hint}
+        error={own ? undefined : errorAt(path)}
+        optional={!form.required}
+      >
+        {(attributes) => (
+          <select
+            {...attributes}
+            value={now}
+            onChange={(event) => {
+              const next = event.currentTarget.value;
+              setOwn(next === "text");
+              const flag = next === "yes";
+              change(next === "text" || flag === standard ? undefined : flag);
+            }}
+          >
+            <option value="no">No</option>
+            <option value="yes">Yes</option>
+            <option value="text">
+              {form.secretValues ? "With this secret" : "With this text"}
+            </option>
+          </select>
+        )}
+      </Field>
+      {own && (
+        <Field label={`${form.title}: the text`} error={errorAt(path)}>
+          {(attributes) => (
+            <input
+              {...attributes}
+              class="mono"
+              {...concealed(form.secretValues)}
+              value={typeof value === "string" ? value : ""}
+              onInput={(event) => change(event.currentTarget.value || undefined)}
+            />
+          )}
+        </Field>
       )}
     </div>
   );

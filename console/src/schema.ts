@@ -1,4 +1,4 @@
-/** JSON Schemas of the catalogue, as forms need them: references followed, "or null" dropped. */
+/** The catalogue's flat JSON Schemas, as forms need them: no references, what is optional is absent. */
 
 export interface Schema {
   type?: string | string[];
@@ -22,10 +22,7 @@ export interface Schema {
   items?: Schema;
   anyOf?: Schema[];
   oneOf?: Schema[];
-  allOf?: Schema[];
   discriminator?: { propertyName: string };
-  $ref?: string;
-  $defs?: Record<string, Schema>;
   [hint: `x-${string}`]: unknown;
 }
 
@@ -34,6 +31,7 @@ export type Kind =
   | "constant"
   | "choice"
   | "flag"
+  | "flag-or-text"
   | "number"
   | "text"
   | "long-text"
@@ -61,13 +59,13 @@ export interface Form {
   variants: [string, Form][];
   /** Text that looks like a whole number is sent as one: the API takes both. */
   numeric: boolean;
-  /** Of pairs: whether their values are secrets. */
+  /** Of pairs, and of a text in place of yes or no: whether it is a secret. */
   secretValues: boolean;
 }
 
-/** Reads a schema as a form. `root` has the definitions. */
-export function formOf(schema: Schema, root: Schema = schema, name = "", required = true): Form {
-  const { options, meta } = resolve(schema, root);
+/** Reads a schema as a form. */
+export function formOf(schema: Schema, name = "", required = true): Form {
+  const { options, meta } = resolve(schema);
   const only = options[0] ?? {};
   const whole: Schema = options.length === 1 ? { ...only, ...meta } : { ...meta };
   const form: Form = {
@@ -84,11 +82,11 @@ export function formOf(schema: Schema, root: Schema = schema, name = "", require
     numeric: false,
     secretValues: false,
   };
-  if (options.length > 1) return ofOptions(form, options, schema, root);
-  return ofOne(form, whole, root);
+  if (options.length > 1) return ofOptions(form, options, schema);
+  return ofOne(form, whole);
 }
 
-function ofOne(form: Form, schema: Schema, root: Schema): Form {
+function ofOne(form: Form, schema: Schema): Form {
   if (schema.const !== undefined) return { ...form, kind: "constant" };
   if (schema.enum) return { ...form, kind: "choice", options: schema.enum };
   const secret = schema.format === "password" || schema.writeOnly === true;
@@ -103,21 +101,21 @@ function ofOne(form: Form, schema: Schema, root: Schema): Form {
       if (secret) return { ...form, kind: long ? "long-secret" : "secret" };
       return { ...form, kind: long || (schema.maxLength ?? 0) > 2100 ? "long-text" : "text" };
     case "array": {
-      const items = schema.items ? formOf(schema.items, root, "", true) : undefined;
+      const items = schema.items ? formOf(schema.items) : undefined;
       return { ...form, kind: items && isPlain(items) ? "list" : "json", numeric: items?.numeric ?? items?.kind === "number" };
     }
     case "object": {
       if (schema.properties && Object.keys(schema.properties).length) {
         const names = new Set(schema.required ?? []);
         const fields = Object.entries(schema.properties)
-          .filter(([, each]) => !isReadOnly(each, root))
-          .map(([name, each]): [string, Form] => [name, formOf(each, root, name, names.has(name))]);
+          .filter(([, each]) => each.readOnly !== true)
+          .map(([name, each]): [string, Form] => [name, formOf(each, name, names.has(name))]);
         // What must be filled in stands first.
         fields.sort(([, a], [, b]) => Number(b.required) - Number(a.required));
         return { ...form, kind: "group", fields };
       }
       if (typeof schema.additionalProperties === "object") {
-        const value = formOf(schema.additionalProperties, root);
+        const value = formOf(schema.additionalProperties);
         if (isPlain(value) || value.kind === "secret")
           return { ...form, kind: "pairs", secretValues: value.kind === "secret" };
       }
@@ -128,12 +126,12 @@ function ofOne(form: Form, schema: Schema, root: Schema): Form {
   }
 }
 
-function ofOptions(form: Form, options: Schema[], schema: Schema, root: Schema): Form {
+function ofOptions(form: Form, options: Schema[], schema: Schema): Form {
   const tag = schema.discriminator?.propertyName ?? tagOf(options);
   if (tag) {
     const variants = options.map((each): [string, Form] => [
       String(each.properties?.[tag]?.const ?? each.properties?.[tag]?.enum?.[0] ?? each.title),
-      formOf(each, root, "", true),
+      formOf(each),
     ]);
     return { ...form, kind: "variants", tag, variants };
   }
@@ -141,55 +139,39 @@ function ofOptions(form: Form, options: Schema[], schema: Schema, root: Schema):
   const secret = options.some((each) => each.format === "password" || each.writeOnly);
   if (types.has("string") && types.has("object"))
     return { ...form, kind: secret ? "long-secret" : "long-text" };
-  if (types.has("boolean") && types.has("string")) return { ...form, kind: secret ? "secret" : "text" };
+  if (types.size === 2 && types.has("boolean") && types.has("string"))
+    return { ...form, kind: "flag-or-text", secretValues: secret };
+  if (types.has("boolean") && types.has("string"))
+    return { ...form, kind: secret ? "secret" : "text" };
   if (types.has("string") && schema["x-control"] === "multiline")
     return { ...form, kind: secret ? "long-secret" : "long-text" };
   if (types.has("string") && !types.has("array"))
     return { ...form, kind: secret ? "secret" : "text", numeric: types.has("integer") };
   const list = options.find((each) => each.type === "array");
   if (list) {
-    const items = list.items ? formOf(list.items, root, "", true) : undefined;
+    const items = list.items ? formOf(list.items) : undefined;
     if (items && isPlain(items)) return { ...form, kind: "list", numeric: items.numeric || items.kind === "number" };
   }
   return form;
 }
 
-function resolve(schema: Schema, root: Schema): { options: Schema[]; meta: Schema } {
-  const { anyOf, oneOf, allOf, $ref, $defs: _, ...own } = schema;
-  const meta: Schema = own;
-  if ($ref) {
-    const found = root.$defs?.[$ref.replace("#/$defs/", "")] ?? {};
-    const inner = resolve(found, root);
-    return { options: inner.options, meta: { ...inner.meta, ...meta } };
-  }
-  if (allOf?.length === 1 && allOf[0]) {
-    const inner = resolve(allOf[0], root);
-    return { options: inner.options, meta: { ...inner.meta, ...meta } };
-  }
+/** What a schema may be, and what it says beside that. */
+function resolve(schema: Schema): { options: Schema[]; meta: Schema } {
+  const { anyOf, oneOf, ...own } = schema;
   const branches = anyOf ?? oneOf;
-  if (branches) {
-    const options = branches
-      .filter((each) => each.type !== "null")
-      .flatMap((each) => {
-        const inner = resolve(each, root);
-        return inner.options.map((option) => ({ ...option, ...inner.meta }));
-      });
-    return { options: options.length ? options : [{}], meta };
-  }
+  if (branches) return { options: branches.flatMap((each) => resolve(each).options), meta: own };
   if (Array.isArray(own.type)) {
     const types = own.type.filter((each) => each !== "null");
-    return { options: types.map((type) => ({ ...own, type })), meta: types.length === 1 ? {} : meta };
+    return {
+      options: types.map((type) => ({ ...own, type })),
+      meta: types.length === 1 ? {} : own,
+    };
   }
   return { options: [own], meta: {} };
 }
 
 function isPlain(form: Form): boolean {
   return form.kind === "text" || form.kind === "number" || form.kind === "long-text";
-}
-
-function isReadOnly(schema: Schema, root: Schema): boolean {
-  const { options, meta } = resolve(schema, root);
-  return meta.readOnly === true || options.every((each) => each.readOnly === true);
 }
 
 function tagOf(options: Schema[]): string {

@@ -11,6 +11,8 @@ interface Parameter {
   required?: boolean;
   description?: string;
 }
+/** The document's own schemas refer to each other by name. */
+type Named = Schema & { $ref?: string };
 interface Media {
   schema?: Schema;
   examples?: Record<string, { value?: unknown }>;
@@ -183,7 +185,7 @@ function Fields({ schema, document }: { schema: Schema; document: Document }) {
   );
 }
 
-function follow(schema: Schema, document: Document): Schema {
+function follow(schema: Named, document: Document): Schema {
   const name = schema.$ref?.split("/").at(-1);
   const found = name ? document.components?.schemas?.[name] : undefined;
   if (found) return follow(found, document);
@@ -191,7 +193,7 @@ function follow(schema: Schema, document: Document): Schema {
   return one?.length === 1 && one[0] ? follow(one[0], document) : schema;
 }
 
-function typeOf(schema: Schema, document: Document): string {
+function typeOf(schema: Named, document: Document): string {
   const name = schema.$ref?.split("/").at(-1);
   if (name) return name;
   const options = schema.anyOf ?? schema.oneOf;
