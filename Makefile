@@ -1,6 +1,6 @@
 # Everything starts here: `make help` lists what there is. The work itself is in Python, see local/.
 .DEFAULT_GOAL := help
-.PHONY: help run stand-ins logs aws-env test unit integration e2e chaos lint format console build deploy bench token tokens token-revoke lock docs clean
+.PHONY: help run sam-local stand-ins logs aws-env test unit integration e2e chaos lint format console build deploy bench token tokens token-revoke lock docs clean
 
 RUNTIME := .venv/.run .venv-sam/.done .venv-ministack/.done
 VENVS := $(RUNTIME) .venv/.done
@@ -21,6 +21,9 @@ help:  ## list the targets
 
 run: $(if $(STANDINS),$(VENVS),$(RUNTIME))  ## run the whole stack on this machine, at http://localhost:3000 [PORT=…] [STANDINS=1]
 	@$(BIN)/python -m local
+
+sam-local: $(RUNTIME)  ## the functions in Lambda's containers, beside `make run` [FUNCTION=… EVENT=all] [ARGS=…]
+	@FUNCTION="$(FUNCTION)" EVENT="$(EVENT)" PORT="$(PORT)" PORTS="$(PORTS)" ARGS="$(ARGS)" $(BIN)/python -m local.sam_local
 
 stand-ins: .venv/.done  ## run the providers' stand-ins, with a page to play their people
 	@PYTHONPATH=layers/provider $(BIN)/python -m tests.stand_ins
@@ -61,8 +64,8 @@ console: .venv/.run  ## build the console, which `make run` and `make build` do 
 build: $(RUNTIME)  ## build what AWS gets (ARCHITECTURE=arm64|x86_64)
 	@$(BIN)/python -m local.build --architecture $(ARCHITECTURE)
 
-deploy: build  ## build and deploy to AWS (STAGE=prod; the stages are in samconfig.toml)
-	@$(BIN)/python -m local.sam deploy --config-env $(STAGE)
+deploy: build  ## build and deploy to AWS (STAGE=prod, ARCHITECTURE=…, ARGS=…; stages: samconfig.toml)
+	@STAGE="$(STAGE)" ARCHITECTURE="$(ARCHITECTURE)" ARGS="$(ARGS)" $(BIN)/python -m local.deploy
 
 bench: $(VENVS)  ## measure cold starts, CPU, AWS calls, write units and throughput [ARGS=--full]
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -20,6 +20,8 @@ from local.paths import ROOT, TEMPLATE
 from local.report import Report
 
 TAG = "cpython-313"
+DEFAULT = "arm64"
+"""The architecture of a stack that says nothing else, as the template has it."""
 LAYERS = ("DependenciesLayer", "ProviderLayer")
 
 
@@ -113,7 +115,7 @@ def size(folder: Path) -> int:
 def main() -> None:
     """Build for AWS into .aws-sam/build, where `sam deploy` looks."""
     parser = argparse.ArgumentParser(description="Build what AWS gets.")
-    parser.add_argument("--architecture", choices=["arm64", "x86_64"], default="arm64")
+    parser.add_argument("--architecture", choices=["arm64", "x86_64"], default=DEFAULT)
     arguments = parser.parse_args()
     target = ROOT / ".aws-sam" / "build"
     try:

@@ -24,6 +24,8 @@ HERE = Path(__file__).resolve().parent
 # Amazon Linux 2023, the runtime's system, has glibc 2.34.
 GLIBC = ("2_34", "2_28", "2_17")
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
+# `e_machine` in the header of an ELF file (https://gabi.xinuos.com/elf/a-emachine.html).
+ELF_MACHINES = {62: "x86_64", 183: "arm64"}
 # botocore's own data, beside the folders of the services.
 BOTOCORE_FILES = (
     "_retry.json",
@@ -81,6 +83,25 @@ def install(target: Path, architecture: str) -> None:
         for glibc in GLIBC:
             command += ["--platform", f"manylinux_{glibc}_{MACHINES[architecture]}"]
     subprocess.run([*command, "--requirement", str(HERE / "requirements.txt")], check=True)  # noqa: S603
+
+
+def check_machines(target: Path, architecture: str) -> None:
+    """Fail where a program or library is of another architecture, which Lambda could not load."""
+    for path in sorted(target.rglob("*")):
+        found = path.is_file() and machine_of(path)
+        if found and found != architecture:
+            name = path.relative_to(target)
+            raise SystemExit(f"{name} is of {found}, and the layer is of {architecture}")
+
+
+def machine_of(path: Path) -> str | None:
+    """Return the architecture of an ELF file; None for any other file."""
+    with path.open("rb") as file:
+        header = file.read(20)
+    if header[:4] != b"\x7fELF":
+        return None
+    number = int.from_bytes(header[18:20], "little" if header[5] == 1 else "big")
+    return ELF_MACHINES.get(number, f"another architecture ({number})")
 
 
 def prune_packages(target: Path) -> None:
@@ -189,6 +210,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.target.mkdir(parents=True, exist_ok=True)
     install(arguments.target, arguments.architecture)
+    if arguments.architecture != "host":
+        check_machines(arguments.target, arguments.architecture)
     prune_packages(arguments.target)
     prune_botocore(arguments.target, services())
     extract_amazon_roots(arguments.target)

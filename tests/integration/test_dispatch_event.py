@@ -17,7 +17,7 @@ from tests.integration.oauth import connect
 from tests.integration.test_create_workflow import flow, step
 from tools.template import ROOT
 
-SAMPLES = ROOT / "events" / "dispatch_event"
+SAMPLES = ROOT / "tests" / "fixtures" / "deliveries"
 
 
 @pytest.fixture(autouse=True)

@@ -29,12 +29,7 @@ WITH_BODY = [
         "retry_executions",
     }
 ]
-CASES = [
-    (path.parent.name, path.stem)
-    for path in sorted(EVENTS.glob("*/*.json"))
-    # The bodies of deliveries, which providers send: their own tests take them in.
-    if not (path.parent.name == "dispatch_event" and not path.stem.startswith("sqs"))
-]
+CASES = [(path.parent.name, path.stem) for path in sorted(EVENTS.glob("*/*.json"))]
 
 
 def named(route: Route) -> str:

@@ -14,7 +14,7 @@ from integrations.providers.facebook.events import normalize
 from integrations.providers.facebook.provider import PROVIDER
 from tests.fakes.facebook import FacebookStandIn, batch, sign
 
-EVENTS = Path(__file__).parents[2] / "events" / "dispatch_event"
+EVENTS = Path(__file__).parents[1] / "fixtures" / "deliveries"
 FIXTURES = sorted(path.stem for path in EVENTS.glob("facebook_*.json"))
 TRIGGERS = {trigger.type: trigger for trigger in PROVIDER.triggers}
 

@@ -2,8 +2,12 @@
 
 import ast
 import importlib.util
+import os
+import platform
 import shutil
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +20,7 @@ from botocore.loaders import Loader
 import integrations
 from integrations.storage.aws import transport
 from local import build
-from local.paths import ROOT
+from local.paths import ROOT, interpreter
 
 PROVIDER = ROOT / "layers" / "provider"
 
@@ -122,3 +126,87 @@ def test_a_root_that_is_gone_fails_the_build(layer: ModuleType, tmp_path: Path) 
     (tmp_path / "botocore" / "cacert.pem").touch()
     with pytest.raises(SystemExit, match="Amazon Root CA 1"):
         layer.extract_amazon_roots(tmp_path)
+
+
+def elf(machine: int, *, order: int = 1) -> bytes:
+    """The beginning of an ELF file."""
+    number = machine.to_bytes(2, "little" if order == 1 else "big")
+    return b"\x7fELF" + bytes([2, order, 1]) + bytes(9) + b"\x03\x00" + number
+
+
+@pytest.mark.parametrize(("architecture", "machine"), [("x86_64", 62), ("arm64", 183)])
+def test_a_library_of_another_architecture_fails_the_build(
+    layer: ModuleType, tmp_path: Path, architecture: str, machine: int
+) -> None:
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "module.py").write_bytes(b"x = 1\n")
+    (tmp_path / "package" / "good.so").write_bytes(elf(machine))
+    layer.check_machines(tmp_path, architecture)
+    for other, named in ((245 - machine, "x86_64" if machine == 183 else "arm64"), (40, "40")):
+        (tmp_path / "package" / "bad.so").write_bytes(elf(other))
+        with pytest.raises(SystemExit, match=rf"package/bad\.so is of .*{named}"):
+            layer.check_machines(tmp_path, architecture)
+
+
+def test_this_machines_own_library_is_of_its_architecture(layer: ModuleType) -> None:
+    found = {layer.machine_of(Path(sys.executable).resolve())}
+    own = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+    assert found == ({own} if sys.platform == "linux" else {None})
+
+
+MAKE = """
+import sys
+from samcli.lib.providers.sam_layer_provider import SamLayerProvider
+from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
+stacks, _ = SamLocalStackProvider.get_stacks(
+    "template.yaml", parameter_overrides=dict(each.split("=") for each in sys.argv[1:])
+)
+for layer in SamLayerProvider(stacks).get_all():
+    print(layer.layer_id, layer.build_architecture, layer.metadata.get("ContextPath"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("parameters", "architecture"),
+    [((), "arm64"), (("Architecture=arm64",), "arm64"), (("Architecture=x86_64",), "x86_64")],
+)
+def test_plain_sam_build_builds_for_the_architecture_of_the_template(
+    parameters: tuple[str, ...], architecture: str, tmp_path: Path
+) -> None:
+    asked = subprocess.run(
+        [interpreter(".venv-sam"), "-W", "ignore", "-c", MAKE, *parameters],
+        cwd=ROOT,
+        env={**os.environ, "SAM_CLI_TELEMETRY": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = (each for each in asked.stdout.splitlines() if each.startswith("Dependencies"))
+    _, built_for, folder = line.split()
+    assert built_for == architecture
+    assert make(ROOT / folder, tmp_path) == architecture
+    assert make(ROOT / folder, tmp_path, ARCHITECTURE=architecture) == architecture
+    assert make(ROOT / folder, tmp_path, ARCHITECTURE="host") == "host"
+    other = "x86_64" if architecture == "arm64" else "arm64"
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        make(ROOT / folder, tmp_path, ARCHITECTURE=other)
+    assert f"ARCHITECTURE={other}, but the template's" in failed.value.stderr
+
+
+def make(folder: Path, artifacts: Path, **env: str) -> str:
+    """For which architecture a layer's Makefile builds; a stand-in of Python says it."""
+    fake = artifacts / "bin" / "python3.13"
+    fake.parent.mkdir(exist_ok=True)
+    fake.write_text('#!/bin/sh\necho "$4"\n', encoding="utf-8")
+    fake.chmod(0o755)
+    clean = {name: each for name, each in os.environ.items() if not name.startswith("MAKE")}
+    clean.pop("ARCHITECTURE", None)
+    path = f"{fake.parent}{os.pathsep}{os.environ['PATH']}"
+    made = subprocess.run(
+        [shutil.which("make") or "make", "-sf", folder / "Makefile", "build-DependenciesLayer"],
+        env={**clean, "PATH": path, "ARTIFACTS_DIR": str(artifacts), **env},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return made.stdout.strip()

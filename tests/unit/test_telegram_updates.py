@@ -18,7 +18,7 @@ from integrations.providers.telegram.triggers import KINDS
 from tests.fakes.receiver import Receiver
 from tests.fakes.telegram import TOKEN, TelegramServer
 
-FIXTURES = sorted(Path("events/dispatch_event").glob("telegram_*.json"))
+FIXTURES = sorted((Path(__file__).parents[1] / "fixtures" / "deliveries").glob("telegram_*.json"))
 TRIGGERS = {trigger.type: trigger for trigger in PROVIDER.triggers}
 ANN = {
     "id": 987654321,
@@ -48,7 +48,7 @@ def normalize(body: bytes, **query: str) -> list[Event]:
 
 
 def event(name: str) -> Event:
-    (only,) = normalize(Path(f"events/dispatch_event/telegram_{name}.json").read_bytes())
+    (only,) = normalize((FIXTURES[0].parent / f"telegram_{name}.json").read_bytes())
     return only
 
 

@@ -1,0 +1,90 @@
+"""`make deploy`: deploy what `make build` has built, for the architecture that it was built for.
+
+A stage's parameters are in samconfig.toml. Beside them goes the Architecture, and a Revision: a
+digest of the build and of the parameters, so that a change of parameters alone publishes a new
+version of the webhooks' receiver too, which runs as published versions.
+"""
+
+import os
+import shlex
+import sys
+import tomllib
+from collections.abc import Sequence
+
+from local import build, digest, sam
+from local.errors import PlatformError
+from local.paths import ROOT
+
+BUILD = ROOT / ".aws-sam" / "build"
+
+
+def overrides(stage: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part what the command line says of parameters from SAM's other options.
+
+    Args:
+        stage: A table of samconfig.toml.
+        arguments: SAM's options, `--parameter-overrides Name=value …` among them.
+
+    Returns:
+        The stage's parameters and then the command line's, each as `Name=value`, which win; and the
+        other options.
+
+    Raises:
+        PlatformError: There is no such stage.
+    """
+    stages = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    if "deploy" not in stages.get(stage, {}):
+        raise PlatformError(f"samconfig.toml has no stage {stage} to deploy")
+    written = stages[stage]["deploy"]["parameters"].get("parameter_overrides", "")
+    parameters = written if isinstance(written, list) else shlex.split(written)
+    others: list[str] = []
+    taking = False
+    for each in arguments:
+        if each.startswith("--"):
+            taking = each == "--parameter-overrides"
+        if taking and "=" in each:
+            parameters.append(each)
+        elif each != "--parameter-overrides":
+            others.append(each)
+    return parameters, others
+
+
+def command(stage: str, architecture: str, arguments: Sequence[str], built: str) -> list[str]:
+    """Return the arguments of `sam` that deploy a stage; raises PlatformError.
+
+    Args:
+        stage: A table of samconfig.toml.
+        architecture: What was built.
+        arguments: More options of SAM.
+        built: A digest of what was built.
+    """
+    parameters, others = overrides(stage, arguments)
+    names = {each.partition("=")[0]: each for each in parameters}
+    given = names.get("Architecture", f"Architecture={architecture}")
+    if given != f"Architecture={architecture}":
+        raise PlatformError(f"{given} is asked for, but ARCHITECTURE={architecture} is built")
+    names["Architecture"] = given
+    names.setdefault("Revision", f"Revision={digest.of_values(built, names)[:32]}")
+    return ["deploy", "--config-env", stage, *others, "--parameter-overrides", *names.values()]
+
+
+def main() -> None:
+    """Become `sam deploy`."""
+    try:
+        built = (BUILD / ".digest").read_text(encoding="utf-8")
+        arguments = command(
+            os.environ.get("STAGE") or "default",
+            os.environ.get("ARCHITECTURE") or build.DEFAULT,
+            shlex.split(os.environ.get("ARGS", "")),
+            built,
+        )
+    except FileNotFoundError:
+        sys.exit("nothing is built: make build comes first")
+    except PlatformError as error:
+        sys.exit(f"make deploy: {error}")
+    sys.argv[1:] = arguments
+    sam.main()
+
+
+if __name__ == "__main__":
+    main()

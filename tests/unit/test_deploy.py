@@ -1,0 +1,47 @@
+"""What ``make deploy`` tells SAM."""
+
+import pytest
+
+from local import deploy
+from local.errors import PlatformError
+
+
+def parameters(*arguments: str, stage: str = "default", architecture: str = "x86_64") -> set[str]:
+    told = deploy.command(stage, architecture, arguments, "built")
+    return set(told[told.index("--parameter-overrides") + 1 :])
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+@pytest.mark.parametrize(("stage", "named"), [("default", "dev"), ("prod", "prod")])
+def test_what_is_built_is_what_is_deployed(architecture: str, stage: str, named: str) -> None:
+    told = parameters(stage=stage, architecture=architecture)
+    assert {f"Architecture={architecture}", f"Stage={named}"} <= told
+
+
+def test_another_architecture_than_the_built_one_is_refused() -> None:
+    with pytest.raises(PlatformError, match="ARCHITECTURE=x86_64 is built"):
+        parameters("--parameter-overrides", "Architecture=arm64")
+
+
+def test_parameters_of_the_command_line_win_and_other_options_stay() -> None:
+    given = ["--no-execute-changeset", "--parameter-overrides", "Stage=x", "LogLevel=DEBUG"]
+    told = deploy.command("default", "arm64", [*given, "--profile", "me"], "built")
+    assert told[:6] == [
+        "deploy", "--config-env", "default", "--no-execute-changeset", "--profile", "me"
+    ]  # fmt: skip
+    assert {"Stage=x", "LogLevel=DEBUG"} <= set(told)
+    assert "Stage=dev" not in told
+
+
+def test_a_change_of_parameters_alone_is_another_revision() -> None:
+    def revision(*arguments: str) -> set[str]:
+        return {each for each in parameters(*arguments) if each.startswith("Revision=")}
+
+    assert revision() == revision()
+    assert revision() != revision("--parameter-overrides", "LogLevel=DEBUG")
+    assert revision("--parameter-overrides", "Revision=own") == {"Revision=own"}
+
+
+def test_an_unknown_stage_is_named() -> None:
+    with pytest.raises(PlatformError, match="no stage moon"):
+        parameters(stage="moon")
