@@ -11,6 +11,7 @@ from integrations.entry import wiring
 from integrations.storage.aws import item
 from tests.backend import Backend, LambdaContext, event
 from tests.fakes.receiver import Receiver, Reply
+from tests.fakes.smtp import MailServer
 from tests.fakes.telegram import HANG_UP, TelegramServer, too_many
 from tests.integration.test_create_workflow import flow, step
 
@@ -519,3 +520,42 @@ def test_a_defect_of_ours_is_a_failed_step_and_a_log_line(
     execution = backend.execution(execution_id)
     assert execution["error"]["code"] == "internal_error"
     assert "the-words-of-a-defect" not in json.dumps(execution)
+
+
+# -- Mail ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("to", "given", "reached"),
+    [
+        ("{{ trigger.to }}", "ann@example.com, eve@example.com, bob@example.com", []),
+        ("{{ trigger.to }}", ["ann@example.com", "bob@example.com"], ["ann", "bob"]),
+        ("{{ trigger.to }}", ["ann@example.com, eve@example.com"], []),
+        ("{{ trigger.to }}, boss@example.com", "ann@example.com", ["ann", "boss"]),
+        ("{{ trigger.to }}, boss@example.com", "ann@example.com,eve@example.com", []),
+        (["{{ trigger.to }}", "boss@example.com"], "ann@example.com", ["ann", "boss"]),
+        ("ann@example.com, bob@example.com", None, ["ann", "bob"]),
+    ],
+)
+def test_what_a_template_puts_in_is_one_mailbox(
+    backend: Backend, to: Any, given: Any, reached: list[str]
+) -> None:
+    with MailServer() as server:
+        backend.aws.set_secret(
+            smtpHost="127.0.0.1",
+            smtpPort=str(server.port),
+            smtpFrom="shop@example.com",
+            smtpSecure="none",
+        )
+        mail = {"id": "mail", "action": "email.sendEmail", "params": {"to": to, "text": "Hello"}}
+        execution_id = started(backend, mail, given={"to": given})
+        backend.drain()
+        execution = backend.execution(execution_id)
+        if reached:
+            assert execution["status"] == "succeeded"
+            (sent,) = server.mails
+            assert [each.partition("@")[0] for each in sent.recipients] == reached
+        else:
+            assert execution["error"]["code"] == "invalid_params"
+            assert "one e-mail address" in execution["error"]["message"]
+            assert server.mails == []

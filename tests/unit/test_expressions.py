@@ -631,3 +631,20 @@ def test_any_filter_on_any_data_gives_json_or_its_own_error(
     except ExpressionError:
         return
     assert render("{{ trigger }}", {"trigger": result}) == result
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("{{ trigger.to }}", ["{{ trigger.to }}"]),
+        ("{{ a }}, b@example.com", ["{{ a }}", "b@example.com"]),
+        ("{{ f(a, b) }},{{ 'x,}},' }}", ["{{ f(a, b) }}", "{{ 'x,}},' }}"]),
+        ('"Doe, {{ first }}" <{{ a }}>, b@c.de', ['"Doe, {{ first }}" <{{ a }}>', "b@c.de"]),
+        ("{% if a %}a@b.de, c@d.de{% endif %}", ["{% if a %}a@b.de, c@d.de{% endif %}"]),
+        ("{{ unfinished, ", ["{{ unfinished", ""]),
+    ],
+)
+def test_a_template_is_split_at_the_commas_that_its_author_wrote(
+    text: str, parts: list[str]
+) -> None:
+    assert expressions.split_by_commas(text) == parts

@@ -223,6 +223,19 @@ class ChallengeRefused(IntegrationError):
     code = "challenge_refused"
 
 
+class QuotaExceeded(IntegrationError):
+    """The tenant has, starts or sends as much as the stack allows it.
+
+    ``retry_after``: seconds until there is room again; ``None`` where something must go first.
+    """
+
+    code = "quota_exceeded"
+
+    def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class ServiceUnavailable(IntegrationError):
     """What this backend stands on is busy or does not answer; the same request may go well soon."""
 

@@ -32,6 +32,7 @@ STATUS: tuple[tuple[type[IntegrationError], HTTPStatus], ...] = (
     (errors.HandshakeRefused, HTTPStatus.BAD_REQUEST),
     (errors.SignatureRefused, HTTPStatus.UNAUTHORIZED),
     (errors.ChallengeRefused, HTTPStatus.FORBIDDEN),
+    (errors.QuotaExceeded, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.RateLimited, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.ProviderTimeout, HTTPStatus.GATEWAY_TIMEOUT),
     (errors.ProviderUnavailable, HTTPStatus.BAD_GATEWAY),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from integrations.providers.base import Addresses
     from integrations.services.jwt import JwtSettings
+    from integrations.services.quotas import Limits
     from integrations.storage.aws import AwsCredentials
 
 
@@ -105,6 +106,20 @@ def console_token_origin() -> str:
 def retention() -> timedelta:
     """How long events, their payloads and executions are kept."""
     return timedelta(days=int(_env("RETENTION_DAYS", "30")))
+
+
+def quotas() -> Limits:
+    """What one tenant may have, start and send."""
+    from integrations.services.quotas import Limits
+
+    return Limits(
+        connections=int(_env("MAX_CONNECTIONS", "200")),
+        workflows=int(_env("MAX_WORKFLOWS", "500")),
+        schedules=int(_env("MAX_SCHEDULES", "50")),
+        executions=int(_env("MAX_EXECUTIONS_PER_MINUTE", "1200")),
+        workflow_executions=int(_env("MAX_WORKFLOW_EXECUTIONS_PER_MINUTE", "600")),
+        mails=int(_env("MAX_MAILS_PER_DAY", "200")),
+    )
 
 
 def allow_loopback() -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from integrations.services.lineage import Lineage
     from integrations.services.oauth import OAuthService
     from integrations.services.ownership import Ownership
+    from integrations.services.quotas import Quotas
     from integrations.services.redirects import Redirects
     from integrations.services.replay import ReplayService
     from integrations.services.runner import Runner
@@ -247,6 +248,15 @@ def jobs_queue() -> Queue:
 
 
 @cache
+def quotas() -> Quotas:
+    """What one tenant may have, start and send."""
+    from integrations.services.quotas import Quotas
+    from integrations.storage.quotas import QuotaCounters
+
+    return Quotas(QuotaCounters(aws(), settings.resource("QUOTAS_TABLE")), settings.quotas())
+
+
+@cache
 def files() -> Files:
     """The files that steps hand on."""
     from integrations.storage.files import Files
@@ -268,6 +278,7 @@ def vault() -> Vault:
         addresses(),
         http,
         lineage=lineage(),
+        quotas=quotas(),
         allow_loopback=settings.allow_loopback(),
     )
 
@@ -333,6 +344,7 @@ def connection_saver() -> ConnectionSaver:
         subscriptions(),
         ownership(),
         connection_reader(),
+        quotas(),
     )
 
 
@@ -442,6 +454,7 @@ def workflow_service() -> WorkflowService:
         webhooks(),
         subscriptions(),
         schedules,
+        quotas(),
         public_url=settings.public_url(),
     )
 
@@ -460,7 +473,13 @@ def execution_service() -> ExecutionService:
     from integrations.services.executions import ExecutionService  # noqa: PLC0415 - cold start
 
     return ExecutionService(
-        executions(), workflows(), executions_queue(), objects(), files(), events=event_log
+        executions(),
+        workflows(),
+        executions_queue(),
+        objects(),
+        files(),
+        quotas(),
+        events=event_log,
     )
 
 
@@ -498,7 +517,7 @@ def replay_service() -> ReplayService:
     from integrations.services.replay import ReplayService  # noqa: PLC0415 - cold start
 
     return ReplayService(
-        event_log(), workflows(), events_queue(), execution_service(), job_service()
+        event_log(), workflows(), events_queue(), execution_service(), job_service(), quotas()
     )
 
 
@@ -508,5 +527,11 @@ def dispatcher() -> Dispatcher:
     from integrations.services.dispatch import Dispatcher  # noqa: PLC0415 - cold start
 
     return Dispatcher(
-        webhooks(), workflows(), pages(), event_log(), events_queue(), execution_service()
+        webhooks(),
+        workflows(),
+        pages(),
+        event_log(),
+        events_queue(),
+        execution_service(),
+        quotas(),
     )

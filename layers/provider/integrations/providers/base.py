@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic.alias_generators import to_camel
@@ -36,7 +36,15 @@ class Credentials(BaseModel):
 
 
 class Params(BaseModel):
-    """An action's parameters, or a trigger's filters: camelCase JSON, surplus names refused."""
+    """An action's parameters, or a trigger's filters: camelCase JSON, surplus names refused.
+
+    Attributes:
+        comma_lists: Parameters (as a sender names them) in which a text may name several things by
+            commas. In a step those are the commas that its author wrote: what a template puts in
+            names one.
+    """
+
+    comma_lists: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -217,6 +225,8 @@ class Action:
         example: Parameters that fit, for the catalogue, the documentation and the contract test.
         idempotent: True where a repetition does no harm (reads, absolute writes, and what carries
             an idempotency key). What is not idempotent is never repeated blindly.
+        recipients: How many people a call writes to; what it sends with the stack's own credentials
+            counts against the tenant's daily quota. ``None`` where that is nobody's quota.
     """
 
     name: str
@@ -225,6 +235,7 @@ class Action:
     run: Callable[[Call[Any], Any], Json]
     example: Mapping[str, Json]
     idempotent: bool = False
+    recipients: Callable[[Any], int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

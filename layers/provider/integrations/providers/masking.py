@@ -1,8 +1,10 @@
 """Secrets that a vendor or a receiver repeats, taken out of what it says."""
 
+import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable
+from functools import cached_property
 from html import escape
 from typing import Final
 from urllib.parse import quote
@@ -10,6 +12,9 @@ from urllib.parse import quote
 from integrations.models import Json
 
 MASK: Final = "…"
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9]+")
+_ESCAPED: Final = re.compile(r"%(?:3\d|[46][1-9A-Fa-f]|[57][\dAa])|\\u00|&#")
 
 _SHORTEST: Final = 6
 """Characters. What is shorter would stand in too many words that are none of it."""
@@ -31,36 +36,67 @@ class Masking:
             found |= {secret, rest.strip()} if scheme.lower() in _SCHEMES else {secret}
         # The longest first: one may be part of another.
         long = sorted((each for each in found if len(each) >= _SHORTEST), key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(_pattern, long))) if long else None
+        self._secrets = [_Secret(each) for each in long]
 
     def text(self, text: str) -> str:
         """A text without the secrets."""
-        return self._pattern.sub(MASK, text) if self._pattern else text
+        escaped = _holds_escapes(text)
+        for secret in self._secrets:
+            if escaped or secret.may_be_in(text):
+                text = secret.pattern.sub(MASK, text)
+        return text
 
     def content(self, content: bytes) -> bytes:
         """Bytes without the secrets, as UTF-8 writes them."""
-        if self._pattern is None:
+        if not self._secrets:
             return content
         text = content.decode("utf-8", "surrogateescape")
         return self.text(text).encode("utf-8", "surrogateescape")
 
     def json(self, value: Json) -> Json:
         """A JSON value without the secrets, in names as in texts."""
+        if isinstance(value, dict | list):
+            whole = json.dumps(value, ensure_ascii=False)
+            escaped = _holds_escapes(whole)
+            if not escaped and not any(each.may_be_in(whole) for each in self._secrets):
+                return value  # as nearly always: one look at it all is quicker than many
+        return self._masked(value)
+
+    def _masked(self, value: Json) -> Json:
         match value:
             case str():
                 return self.text(value)
             case list():
-                return [self.json(item) for item in value]
+                return [self._masked(item) for item in value]
             case dict():
-                return {self.text(name): self.json(item) for name, item in value.items()}
+                return {self.text(name): self._masked(item) for name, item in value.items()}
             case _:
                 return value
 
 
-def _pattern(secret: str) -> str:
-    """The secret as it is, or each character escaped as JSON, a URL or HTML does; or in base64."""
-    packed = b64encode(secret.encode("utf-8", "replace")).decode().rstrip("=")
-    return "".join(map(_character, secret)) + f"|{re.escape(packed)}"
+class _Secret:
+    """One secret: a quick look whether it may be in a text, and what finds it in all its forms."""
+
+    def __init__(self, secret: str) -> None:
+        self._text = secret
+        # Nobody escapes letters and digits unless they escape everything: see `_holds_escapes`.
+        self._probe = max(_PLAIN.findall(secret), key=len, default="")
+        self._packed = b64encode(secret.encode("utf-8", "replace")).decode().rstrip("=")
+
+    def may_be_in(self, text: str) -> bool:
+        """Whether it is worth it to look closely."""
+        return self._probe in text or self._packed in text
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """As it is, or each character escaped as JSON, a URL or HTML does; or in base64."""
+        plain = "".join(map(_character, self._text))
+        return re.compile(f"{plain}|{re.escape(self._packed)}")
+
+
+def _holds_escapes(text: str) -> bool:
+    """Whether letters or digits are escaped in a text, which only hides what they say."""
+    return ("%" in text or "\\u" in text or "&#" in text) and _ESCAPED.search(text) is not None
 
 
 def _character(character: str) -> str:

@@ -35,6 +35,7 @@ from integrations.services.events import (
 )
 from integrations.services.executions import ExecutionService, Launch
 from integrations.services.lineage import CycleDetected
+from integrations.services.quotas import Quotas
 from integrations.services.sampling import Sampler
 from integrations.services.triggers import SCHEDULE_KEY, filters_of, trigger_key
 from integrations.storage.aws import AwsError
@@ -60,6 +61,11 @@ RESERVE_SECONDS = 8.0
 
 UNFILTERED = frozenset({"manual", "schedule"})
 """Events that were meant for one workflow from the start: no trigger is asked."""
+
+NOT_STARTED = frozenset({"filtered", "refused"})
+"""What comes of an event at a workflow where no execution is made."""
+
+NO_DELAYS: Mapping[str | None, float | None] = {}
 
 RECEIVED_SECONDS = 60.0
 """How often at most one process tells a webhook what came to it."""
@@ -96,6 +102,7 @@ class Dispatcher:
         log: The event log.
         events: The events queue, for large payloads and for what is put back.
         executions: Creates and announces executions.
+        quotas: What a tenant may start.
         clock: The present moment.
         monotonic: Seconds that pass.
     """
@@ -108,6 +115,7 @@ class Dispatcher:
         log: EventLog,
         events: Queue,
         executions: ExecutionService,
+        quotas: Quotas,
         *,
         clock: Callable[[], datetime] = now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -118,6 +126,7 @@ class Dispatcher:
         self._log = log
         self._events = events
         self._executions = executions
+        self._quotas = quotas
         self._clock = clock
         self._monotonic = monotonic
         self._received = Sampler(1, RECEIVED_SECONDS)
@@ -125,7 +134,7 @@ class Dispatcher:
     def dispatch(
         self, batch: Sequence[Received], time_left: Callable[[], float] = lambda: 60.0
     ) -> tuple[list[str], list[Exception]]:
-        """Dispatch a batch: one query per trigger key, the messages sent together.
+        """Dispatch a batch: one query per trigger key, one count per tenant, one sending.
 
         A message that fails is delivered again, and its executions are created once all the same.
 
@@ -138,15 +147,15 @@ class Dispatcher:
         """
         work = _Batch(time_left)
         failed: dict[str, Exception] = {}
-        done: list[str] = []
         for received in batch:
             try:
                 if time_left() < RESERVE_SECONDS:
                     raise NoTimeLeft("The rest of the batch comes again")  # noqa: TRY301
                 self._one(received, work)
-                done.append(received.message_id)
             except Exception as failure:  # noqa: BLE001 - one message must not take others along
                 failed[received.message_id] = failure
+        failed |= self._start_matched(work, failed)
+        done = [each.message_id for each in batch if each.message_id not in failed]
         try:
             self._executions.send_all(work.outbox)
         except Exception as failure:  # noqa: BLE001 - none of them is known to have arrived
@@ -154,6 +163,32 @@ class Dispatcher:
         else:
             self._count(work.received)
         return list(failed), list(failed.values())
+
+    def _start_matched(
+        self, work: "_Batch", failed: Mapping[str, Exception]
+    ) -> dict[str, Exception]:
+        """Start what was matched, each tenant within its quotas; tells which messages failed."""
+        of_tenant: dict[str, list[_Matched]] = {}
+        for each in work.matched:
+            if each.message_id not in failed:
+                of_tenant.setdefault(each.tenant, []).append(each)
+        found: dict[str, Exception] = {}
+        for tenant, matched in of_tenant.items():
+            try:
+                wanted = [workflow for each in matched for workflow in each.workflow_ids]
+                delays = iter(self._quotas.starts(tenant, wanted))
+            except AwsError as failure:
+                found |= {each.message_id: failure for each in matched}
+                continue
+            for each in matched:
+                own = [next(delays) for _ in each.workflow_ids]
+                try:
+                    if work.time_left() < RESERVE_SECONDS:
+                        raise NoTimeLeft("The rest of the batch comes again")  # noqa: TRY301
+                    each.start(own)
+                except Exception as failure:  # noqa: BLE001 - as above
+                    found[each.message_id] = failure
+        return found
 
     def _count(self, received: Mapping[str, int]) -> None:
         """Tell webhooks what came to them, now and then: not one write for each delivery."""
@@ -165,6 +200,7 @@ class Dispatcher:
                     _log.warning("not counted: %s deliveries to %s", due, webhook_id)
 
     def _one(self, received: Received, work: "_Batch") -> None:
+        work.message_id = received.message_id
         body = cast("dict[str, Any]", self._events.load(received.text))
         if "schedule" in body:
             self._scheduled(body, received, work)
@@ -194,17 +230,25 @@ class Dispatcher:
         event_id = received.message_id if moment.startswith("<") or not moment else moment
         data: Json = {"scheduledTime": None if moment.startswith("<") else moment}
         identity = f"schedule:{event_id}"
-        logged = self._log.record_start(
-            workflow,
-            "schedule",
-            identity,
-            data,
-            execution_id=lifecycle.execution_id(workflow.workflow_id, identity),
-        )
-        launch = Launch(workflow, identity, data, logged=(logged.event_id, 0))
-        message = self._executions.launch(launch)
-        if message:
-            work.outbox.append(message)
+
+        def start(delays: Sequence[float | None]) -> None:
+            (delay,) = delays
+            logged = self._log.record_start(
+                workflow,
+                "schedule",
+                identity,
+                data,
+                execution_id=lifecycle.execution_id(workflow.workflow_id, identity),
+                refused=self._quotas.told() if delay is None else None,
+            )
+            if logged.workflows[0].outcome == "refused":
+                return
+            event = (logged.event_id, 0)
+            launch = Launch(workflow, identity, data, logged=event, delay=delay or 0.0)
+            if message := self._executions.launch(launch):
+                work.outbox.append(message)
+
+        work.match(workflow.tenant, [workflow.workflow_id], start)
 
     def _replayed(self, order: Mapping[str, Any]) -> Incoming:
         """An event of the log once more, under the id that the replay has given it."""
@@ -296,9 +340,25 @@ class Dispatcher:
     # -- matching ----------------------------------------------------------------------------
 
     def _take(self, incoming: Incoming, work: "_Batch") -> None:
+        """Match a tenant's share of a delivery; it starts when the batch is matched."""
         outcomes = self._outcomes(incoming, work)
-        logged = self._log.record(incoming, outcomes)
-        self._start(logged, work, events=incoming.events)
+        starting = [each for each in outcomes if each.outcome not in NOT_STARTED]
+
+        def start(delays: Sequence[float | None]) -> None:
+            delay_of = {
+                each.execution_id: delay for each, delay in zip(starting, delays, strict=True)
+            }
+            refused = {each for each, delay in delay_of.items() if delay is None}
+            settled = [
+                replace(each, outcome="refused", reason=self._quotas.told(), execution_id=None)
+                if each.execution_id in refused and each.outcome not in NOT_STARTED
+                else each
+                for each in outcomes
+            ]
+            logged = self._log.record(incoming, settled)
+            self._start(logged, work, events=incoming.events, delay_of=delay_of)
+
+        work.match(incoming.tenant, [each.workflow_id for each in starting], start)
 
     def _outcomes(self, incoming: Incoming, work: "_Batch") -> list[WorkflowOutcome]:
         """What comes of it at each workflow; one budget for the filters of all of them."""
@@ -382,12 +442,13 @@ class Dispatcher:
         *,
         first: int = 0,
         events: Sequence[Event] | None = None,
+        delay_of: Mapping[str | None, float | None] = NO_DELAYS,
     ) -> None:
         """Create the executions that an event's record tells of, from the ``first`` one on.
 
         What does not fit in the time that is left goes back to the queue as a message of its own.
         """
-        starting = [each for each in logged.workflows if each.outcome != "filtered"]
+        starting = [each for each in logged.workflows if each.outcome not in NOT_STARTED]
         if not starting:
             return
         told = events if events is not None else events_of(logged)
@@ -400,7 +461,13 @@ class Dispatcher:
                 self._events.send(_continuation(logged, begin))
                 return
             launches = [
-                (_launch(logged, each, workflow, told[each.index]), _failure(each))
+                (
+                    replace(
+                        _launch(logged, each, workflow, told[each.index]),
+                        delay=delay_of.get(each.execution_id) or 0.0,
+                    ),
+                    _failure(each),
+                )
                 for each in starting[begin : begin + CHUNK]
                 if (workflow := workflows(each.workflow_id)) and each.index < len(told)
             ]
@@ -418,21 +485,49 @@ class Dispatcher:
             return list(pool.map(one, launches))
 
 
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """What a message starts.
+
+    Attributes:
+        workflow_ids: The workflow of each start.
+        start: Does it, given the delay of each; ``None`` for one that is over the quota.
+    """
+
+    message_id: str
+    tenant: str
+    workflow_ids: Sequence[str]
+    start: Callable[[Sequence[float | None]], None]
+
+
 class _Batch:
     """What the messages of one batch share: what was read for one of them, and what is to send.
 
     Attributes:
         outbox: What runners must be told.
         received: Webhook id → how many deliveries came to it.
+        message_id: The message that is being matched.
+        matched: What the batch starts.
     """
 
     def __init__(self, time_left: Callable[[], float]) -> None:
         self.time_left = time_left
         self.outbox: list[Message] = []
         self.received: dict[str, int] = {}
+        self.message_id = ""
+        self.matched: list[_Matched] = []
         self._waiting: dict[str, list[WaitingWorkflow]] = {}
         self._holders: dict[tuple[str, str], list[PageHolder]] = {}
         self._definitions: dict[tuple[str, str], StoredWorkflow | None] = {}
+
+    def match(
+        self,
+        tenant: str,
+        workflow_ids: Sequence[str],
+        start: Callable[[Sequence[float | None]], None],
+    ) -> None:
+        """Add what the present message starts."""
+        self.matched.append(_Matched(self.message_id, tenant, workflow_ids, start))
 
     def waiting(self, workflows: Workflows, key: str) -> list[WaitingWorkflow]:
         """The workflows that wait for events with this key."""

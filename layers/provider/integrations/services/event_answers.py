@@ -58,7 +58,7 @@ class WorkflowOutcomeAnswer(Answer):
 
     workflow_id: str
     workflow_name: str
-    outcome: Literal["dispatched", "filtered", "failed"]
+    outcome: Literal["dispatched", "filtered", "failed", "refused"]
     reason: str | None = None
     execution_id: str | None = None
 

@@ -158,13 +158,14 @@ class EventLog:
         Returns:
             The record as it stands: what an earlier attempt wrote wins.
         """
-        started = {each.execution_id for each in workflows if each.outcome != "filtered"}
+        started = {each.execution_id for each in workflows if each.execution_id}
         outcome: Outcome = "dispatched" if started else "filtered" if workflows else "unmatched"
         reason = None
         if refused is not None:
             outcome, reason = "refused", refused
         elif not started:
-            reason = workflows[0].reason if workflows else UNMATCHED
+            over = [each.reason for each in workflows if each.outcome == "refused"]
+            reason = (over[0] if over else workflows[0].reason) if workflows else UNMATCHED
         return self._events.record(
             LoggedEvent(
                 event_id=incoming.event_id,
@@ -194,6 +195,7 @@ class EventLog:
         *,
         execution_id: str,
         hops: int = 0,
+        refused: str | None = None,
     ) -> LoggedEvent:
         """Write that a person or a schedule starts a workflow, once.
 
@@ -204,6 +206,7 @@ class EventLog:
             data: What templates see as ``trigger``.
             execution_id: The execution that it starts.
             hops: How many executions led to it.
+            refused: Why it does not start after all.
 
         Returns:
             The record as it stands.
@@ -212,8 +215,9 @@ class EventLog:
         outcome = WorkflowOutcome(
             workflow_id=workflow.workflow_id,
             workflow_name=workflow.name,
-            outcome="dispatched",
-            execution_id=execution_id,
+            outcome="refused" if refused else "dispatched",
+            reason=refused,
+            execution_id=None if refused else execution_id,
             hops=hops,
         )
         return self._events.record(
@@ -223,10 +227,11 @@ class EventLog:
                 webhook_id="",
                 provider=kind,
                 received_at=self._clock(),
-                outcome="dispatched",
+                outcome="filtered" if refused else "dispatched",
+                reason=refused,
                 types=(kind,),
                 size=len(json.dumps(data)),
-                executions=1,
+                executions=0 if refused else 1,
                 verification={"type": kind, "verified": True},
                 workflows=(outcome,),
                 payload=Payload(events=({**event_json(event), "data": data},)),

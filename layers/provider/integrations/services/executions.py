@@ -17,6 +17,7 @@ from integrations.models import Json, now, rfc3339
 from integrations.services import lineage
 from integrations.services.execution_values import Events, ExecutionValues, event_key
 from integrations.services.files import StepFiles
+from integrations.services.quotas import Quotas
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
 from integrations.storage.files import Files
 from integrations.storage.objects import Objects
@@ -58,6 +59,7 @@ class Launch:
         logged: The event's id in the event log, and which of its delivery's events it was: then
             the execution points there and holds no copy.
         rerun_of: The execution that this one repeats.
+        delay: Seconds until it may run.
     """
 
     workflow: StoredWorkflow
@@ -68,6 +70,7 @@ class Launch:
     logged: tuple[str, int] | None = None
     rerun_of: str | None = None
     trigger_event: str | None = None
+    delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class ExecutionService:
         queue: Where executions wait for a runner.
         objects: The bucket for large values.
         files: The files that steps hand on.
+        quotas: What a tenant may start.
         events: The event log, made on first use; ``None`` where there is none.
         clock: The present moment.
     """
@@ -107,6 +111,7 @@ class ExecutionService:
         queue: Queue,
         objects: Objects,
         files: Files,
+        quotas: Quotas,
         *,
         events: Callable[[], Events] | None = None,
         clock: Callable[[], datetime] = now,
@@ -116,6 +121,7 @@ class ExecutionService:
         self._queue = queue
         self._objects = objects
         self._files = files
+        self._quotas = quotas
         self._events = events
         self.clock = clock
 
@@ -147,8 +153,10 @@ class ExecutionService:
         Raises:
             UnknownWorkflow: There is none with this id.
             IdempotencyKeyReused: The key has started it with another input.
+            QuotaExceeded: The tenant, or the workflow, has started too many this minute.
         """
         workflow = self._workflows.get(tenant, workflow_id)
+        self._quotas.start(tenant, workflow_id)
         event_id = f"manual:{idempotency_key or uuid.uuid4().hex}"
         launch = Launch(workflow, event_id, given, hops=hops)
         message = self.launch(launch, failure=lineage.check(hops))
@@ -173,6 +181,7 @@ class ExecutionService:
             UnknownExecution: There is none with this id.
             UnknownWorkflow: Its workflow was deleted.
             ValueGone: Its trigger is no longer stored.
+            QuotaExceeded: The tenant, or the workflow, has started too many this minute.
         """
         stored = self._executions.get(tenant, execution_id)
         state = cast("Execution", stored.state)
@@ -185,6 +194,7 @@ class ExecutionService:
             rerun_of=execution_id,
             trigger_event=state["trigger"]["eventId"],
         )
+        self._quotas.start(tenant, stored.workflow_id)
         message = self.launch(launch)
         if message:
             self._queue.send(message)
@@ -217,9 +227,10 @@ class ExecutionService:
         if failure:
             fail(state, failure, self.clock())
         created = stored_from(workflow.tenant, state)
-        if not self._executions.create(created, self.clock() + FOUND_WITHIN):
+        found_at = self.clock() + FOUND_WITHIN + timedelta(seconds=launch.delay)
+        if not self._executions.create(created, found_at):
             return None
-        return message_of(workflow.tenant, state["executionId"])
+        return message_of(workflow.tenant, state["executionId"], delay=launch.delay)
 
     def _trigger(self, launch: Launch, execution: StoredExecution) -> dict[str, Any]:
         """The trigger as the execution has it: the data, or where it is."""
@@ -340,11 +351,13 @@ class ExecutionService:
         Raises:
             UnknownExecution: There is none with this id.
             Conflict: It neither failed nor was cancelled.
+            QuotaExceeded: The tenant, or the workflow, has started too many this minute.
         """
         stored = self._executions.get(tenant, execution_id)
         self._workflows.get(tenant, stored.workflow_id)
         state = cast("Execution", stored.state)
         lifecycle.retry_from_failed(state)
+        self._quotas.start(tenant, stored.workflow_id)
         due_at = self.clock() + PICKED_UP_WITHIN
         self._executions.replace(stored_from(tenant, state, stored), due_at=due_at)
         self._queue.send(message_of(tenant, execution_id))

@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,6 +11,7 @@ from integrations import mistakes
 from integrations.errors import FieldError, InvalidInput, InvalidParams
 from integrations.models import Json
 from integrations.providers.base import Action, Credentials, Params, Provider
+from integrations.workflows import expressions
 
 MAX_CREDENTIALS_BYTES = 64 * 1024
 """What a tenant may send as credentials; a table's row takes 400 KB, derived tokens included."""
@@ -54,6 +55,22 @@ def params_of(
     except ValidationError as invalid:
         detail = f"The parameters of {provider_id}.{action.name} do not fit"
         raise InvalidParams(detail, mistakes_in(invalid, action.params, given, "params")) from None
+
+
+def with_lists(action: Action, params: Mapping[str, Json]) -> dict[str, Json]:
+    """A step's parameters before its templates are evaluated, comma lists as lists.
+
+    So the commas are those that the step's author wrote, and what a template puts in, which a
+    stranger may have sent, is one thing.
+    """
+    return {
+        name: cast("Json", expressions.split_by_commas(value))
+        if name in action.params.comma_lists
+        and isinstance(value, str)
+        and expressions.is_template(value)
+        else value
+        for name, value in params.items()
+    }
 
 
 def _validated(model: type[Params], given: Mapping[str, Json], *, rendered: bool) -> Params:

@@ -259,7 +259,7 @@ class OAuthService:
             handshake.callback_url,
             verifier,
         )
-        verified = provider.verify(self._vault.call(provider, credentials))
+        verified = self._vault.ask(provider, credentials, provider.verify)
         for attempts_left in reversed(range(KEEPING_ATTEMPTS)):
             try:
                 self._saver.store(

@@ -7,6 +7,7 @@ is told twice is one event, and nothing is taken for what was there before.
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from math import ceil
 from typing import Any, cast
 
 from integrations.errors import (
@@ -14,12 +15,14 @@ from integrations.errors import (
     FieldError,
     IntegrationError,
     InvalidInput,
+    QuotaExceeded,
     UnknownWorkflow,
 )
 from integrations.models import Json, now, rfc3339
 from integrations.services.events import EventLog, replay_id
 from integrations.services.executions import ExecutionService
 from integrations.services.jobs import JobService, Progress
+from integrations.services.quotas import Quotas
 from integrations.storage.aws import AwsError
 from integrations.storage.events import EventFilter
 from integrations.storage.jobs import Job
@@ -29,7 +32,6 @@ from integrations.storage.workflows import Workflows
 MAX_REPLAYED = 10_000
 """How many events one job replays at most."""
 
-DEFAULT_PER_MINUTE = 6_000
 TICK_SECONDS = 10
 PAGE = 100
 RETRY_PAGE = 25
@@ -44,6 +46,7 @@ class ReplayService:
         events: The events queue.
         executions: The use cases of executions.
         jobs: The use cases of jobs.
+        quotas: What a tenant may start.
         clock: The present moment.
     """
 
@@ -54,6 +57,7 @@ class ReplayService:
         events: Queue,
         executions: ExecutionService,
         jobs: JobService,
+        quotas: Quotas,
         *,
         clock: Callable[[], datetime] = now,
     ) -> None:
@@ -62,6 +66,7 @@ class ReplayService:
         self._events = events
         self._executions = executions
         self._jobs = jobs
+        self._quotas = quotas
         self._clock = clock
 
     # -- one event ---------------------------------------------------------------------------
@@ -115,7 +120,8 @@ class ReplayService:
             tenant: Whose events.
             chosen: Which; at most ``MAX_REPLAYED``, or the job fails before the first.
             workflow_ids: To these alone; ``None`` for whoever waits for them.
-            per_minute: How many a minute at most.
+            per_minute: How many a minute at most; never more than the quota, and by default half
+                of it, which leaves the other half to what happens now.
 
         Raises:
             InvalidInput: The filter asks for what was refused, or a workflow is not there.
@@ -131,7 +137,7 @@ class ReplayService:
             "since": _text(chosen.since),
             "until": _text(min(chosen.until or self._clock(), self._clock())),
             "workflowIds": list(workflow_ids) if workflow_ids is not None else None,
-            "perMinute": per_minute or DEFAULT_PER_MINUTE,
+            "perMinute": self._quotas.pace(per_minute),
         }
         return self._jobs.create(tenant, "replay_events", params)
 
@@ -225,6 +231,9 @@ class ReplayService:
                 done += 1
             except AwsError:
                 raise
+            except QuotaExceeded as full:
+                # The page once more, in a while: what was retried is in it no longer.
+                return Progress(cursor=cursor, done=done, failed=failed, wait=_wait(full))
             except Conflict:
                 done += 1  # it goes on already: this step was done before
             except IntegrationError as refusal:  # its workflow is gone, its payload is
@@ -277,6 +286,10 @@ def _counted(cursor: Mapping[str, Any], more: int, token: str | None) -> Progres
     if token:
         return Progress(cursor={"token": token, "total": total})
     return Progress(cursor={"counted": True, "token": None}, total=total, finished=total == 0)
+
+
+def _wait(full: QuotaExceeded) -> int:
+    return ceil(full.retry_after or 0) + 1
 
 
 def _text(moment: datetime | None) -> str | None:

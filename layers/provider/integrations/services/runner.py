@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -30,9 +29,10 @@ from integrations.storage.files import Files
 from integrations.storage.workflows import Workflows
 from integrations.workflows import engine, lifecycle
 from integrations.workflows.outcomes import OutOfTime, RetryAfter, StepCall
-from integrations.workflows.records import Execution, WorkflowDefinition
+from integrations.workflows.records import Execution, StepDefinition, WorkflowDefinition
 
 if TYPE_CHECKING:
+    from integrations.providers.base import Action
     from integrations.services.vault import Vault
 
 _log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class Runner:
             fail(state, Conflict("Its workflow was deleted"), self._clock())
             self._executions.replace(stored_from(tenant, state, stored), due_at=None)
             return None
-        definition = cast("WorkflowDefinition", workflow.definition)
+        definition = _with_lists(cast("WorkflowDefinition", workflow.definition))
         values = self._service.values(stored)
         engine.begin(
             state,
@@ -202,13 +202,15 @@ class Runner:
         try:
             given = files.fetched(call.params)
             params = params_of(provider_id, action, given, rendered=True)
-            result: Json = self._vault().use(
+            result = self._vault().act(
                 tenant,
                 provider_id,
                 call.connection,
-                lambda outward: action.run(replace(outward, max_file=MAX_FILES_BYTES), params),
+                action,
+                params,
                 idempotency_key=call.idempotency_key,
                 hops=call.hops,
+                max_file=MAX_FILES_BYTES,
             )
         except AwsError as failure:
             # Only what surrounds a call touches AWS, and never after one that went well.
@@ -259,12 +261,31 @@ class Runner:
         return True
 
 
+def _with_lists(definition: WorkflowDefinition) -> WorkflowDefinition:
+    """A definition whose steps' comma lists are lists; see ``forms.with_lists``."""
+    from integrations.services.forms import with_lists
+
+    def split(step: StepDefinition) -> StepDefinition:
+        action = _action(step["action"])
+        if action is None or not action.params.comma_lists or "params" not in step:
+            return step
+        return {**step, "params": with_lists(action, step["params"])}
+
+    return {**definition, "steps": [split(step) for step in definition["steps"]]}
+
+
+def _action(name: str) -> "Action | None":
+    """``provider.action``; ``None`` where there is none (any more)."""
+    from integrations.providers import registry
+
+    provider_id, _, action = name.partition(".")
+    try:
+        return registry.get(provider_id).action(action)
+    except IntegrationError:
+        return None
+
+
 def is_idempotent(action: str) -> bool:
     """Whether a repetition of ``provider.action`` does no harm; an unknown one is no repetition."""
-    from integrations.providers import registry  # noqa: PLC0415 - cold start
-
-    provider_id, _, name = action.partition(".")
-    try:
-        return registry.get(provider_id).action(name).idempotent
-    except IntegrationError:
-        return False
+    found = _action(action)
+    return found is not None and found.idempotent

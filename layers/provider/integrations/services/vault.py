@@ -1,7 +1,7 @@
 """The use of stored credentials: opened, refreshed by one caller at a time, their state kept."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,9 +23,22 @@ from integrations.errors import (
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.providers import registry
-from integrations.providers.base import Addresses, Call, Credentials, Http, OAuthApp, Provider
+from integrations.providers.base import (
+    MAX_ANSWERED_FILE,
+    Action,
+    Addresses,
+    Call,
+    Credentials,
+    Http,
+    OAuthApp,
+    Params,
+    Provider,
+)
+from integrations.providers.masking import Masking
 from integrations.services import states
 from integrations.services.lineage import Lineage
+from integrations.services.quotas import Quotas
+from integrations.services.secrecy import kept_secret, secrets_of
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.envelope import EnvelopeBroken
@@ -84,6 +97,8 @@ class Vault:
         app_secret: The stack's own OAuth clients and defaults.
         addresses: Where the providers live.
         http: Makes the one way out, on first use.
+        lineage: Proves how many executions led to a call.
+        quotas: What a tenant may send with the stack's own credentials.
         allow_loopback: True on the local platform alone.
         clock: The present moment.
         sleep: Waits, in seconds.
@@ -97,6 +112,7 @@ class Vault:
         http: Callable[[], Http],
         *,
         lineage: Lineage | None = None,
+        quotas: Quotas | None = None,
         allow_loopback: bool = False,
         clock: Callable[[], datetime] = now,
         sleep: Callable[[float], None] = time.sleep,
@@ -106,6 +122,7 @@ class Vault:
         self._addresses = addresses
         self._http = http
         self._lineage = lineage
+        self._quotas = quotas
         self._allow_loopback = allow_loopback
         self._clock = clock
         self._sleep = sleep
@@ -137,6 +154,14 @@ class Vault:
         if connection is None:
             return call
         return replace(call, check_pause=partial(self._check_pause, connection))
+
+    def ask[T](
+        self, provider: Provider, credentials: Credentials, question: Callable[[Call[Any]], T]
+    ) -> T:
+        """Ask a provider with credentials that are not stored (yet); errors hold no secret."""
+        call = self.call(provider, credentials)
+        with kept_secret(call):
+            return question(call)
 
     def app(self, provider: Provider) -> OAuthApp:
         """The stack's OAuth client at a provider.
@@ -178,6 +203,7 @@ class Vault:
         name: str,
         act: Callable[[Call[Any]], T],
         *,
+        before: Callable[[Opened], None] | None = None,
         idempotency_key: str | None = None,
         hops: int = 0,
     ) -> T:
@@ -190,6 +216,8 @@ class Vault:
             ProviderError: As the provider's function raised it.
         """
         opened = self._found(tenant, provider_id, name)
+        if before:
+            before(opened)
         connection = opened.connection
         if connection and states.is_lost(connection):
             raise NeedsReauthentication(_reason(connection))
@@ -201,6 +229,59 @@ class Vault:
             worked = states.after(connection.status, states.Happening.WORKED)
             self._connections.record_use(connection, worked)
         return result
+
+    def act(
+        self,
+        tenant: str,
+        provider_id: str,
+        name: str,
+        action: Action,
+        params: Params,
+        *,
+        idempotency_key: str | None = None,
+        hops: int = 0,
+        max_file: int = MAX_ANSWERED_FILE,
+        secrets: Sequence[str] = (),
+    ) -> Json:
+        """Carry out an action with a connection's credentials.
+
+        Args:
+            tenant: Whose connection.
+            provider_id: At which provider.
+            name: Which.
+            action: What to do.
+            params: With what.
+            idempotency_key: The same for each repetition.
+            hops: How many executions led to it.
+            max_file: The most bytes of a file in the result.
+            secrets: What else must not be seen in the result, beside the connection's own.
+
+        Returns:
+            The result, without the secrets that it was asked for with.
+
+        Raises:
+            QuotaExceeded: The tenant has sent too much with the stack's own credentials.
+            UnknownConnection, NeedsReauthentication, ConnectionPaused, ProviderError: As ``use``.
+        """
+
+        def count(opened: Opened) -> None:
+            if opened.connection is None and action.recipients and self._quotas:
+                self._quotas.send_mails(tenant, action.recipients(params))
+
+        def run(call: Call[Any]) -> Json:
+            with kept_secret(call, secrets):
+                result = action.run(replace(call, max_file=max_file), params)
+            return Masking([*secrets_of(call), *secrets]).json(result)
+
+        return self.use(
+            tenant,
+            provider_id,
+            name,
+            run,
+            before=count,
+            idempotency_key=idempotency_key,
+            hops=hops,
+        )
 
     def attempt[T](
         self,
@@ -287,7 +368,8 @@ class Vault:
             hops=hops,
         )
         try:
-            return act(call)
+            with kept_secret(call):
+                return act(call)
         except ConnectionPaused:
             raise
         except RateLimited as limit:
@@ -391,7 +473,7 @@ class Vault:
         connection = opened.connection
         assert connection is not None and opened.provider.refresh is not None  # noqa: PT018, S101
         try:
-            credentials = opened.provider.refresh(self.call(opened.provider, opened.credentials))
+            credentials = self.ask(opened.provider, opened.credentials, opened.provider.refresh)
         except CredentialsRejected as refusal:
             if not self.record_refusal(opened, refusal, just_refreshed=True):
                 # Somebody logged in again in the meantime.

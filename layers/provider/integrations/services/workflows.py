@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from integrations.errors import (
@@ -17,7 +18,9 @@ from integrations.errors import (
 from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.services.answers import WorkflowAnswer, WorkflowDeleted, WorkflowPage
 from integrations.services.checking import Bound, Checker, unbound, without_ours
+from integrations.services.quotas import Quotas
 from integrations.services.subscriptions import Subscriptions
+from integrations.services.triggers import SCHEDULE_KEY
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.schedules import Schedules
 from integrations.storage.webhooks import Webhooks
@@ -35,6 +38,7 @@ class WorkflowService:
         workflows, connections, webhooks: The tables.
         subscriptions: What providers are asked to send.
         schedules: What fires scheduled workflows.
+        quotas: How many workflows a tenant may have.
         public_url: Where this backend answers.
         clock: The present moment.
     """
@@ -46,6 +50,7 @@ class WorkflowService:
         webhooks: Webhooks,
         subscriptions: Subscriptions,
         schedules: Schedules,
+        quotas: Quotas,
         *,
         public_url: str,
         clock: Callable[[], datetime] = now,
@@ -55,6 +60,7 @@ class WorkflowService:
         self._webhooks = webhooks
         self._subscriptions = subscriptions
         self._schedules = schedules
+        self._quotas = quotas
         self._public_url = public_url
         self._clock = clock
         self._checker = Checker(connections, webhooks, clock=clock)
@@ -137,6 +143,8 @@ class WorkflowService:
         steps = cast("list[dict[str, Any]]", stored["steps"])
         self._check_bound(tenant, workflow_id, bound, stored)
         enabled = bool(stored.get("enabled", True))
+        schedule = checked.workflow.schedule()
+        self._check_quotas(tenant, earlier, scheduled=schedule is not None and enabled)
         uses = {f"{_provider(step)}#{_name(step)}" for step in steps}
         if bound.connection:
             uses.add(bound.connection.key)
@@ -145,7 +153,6 @@ class WorkflowService:
         if earlier and earlier.definition["trigger"] != trigger:
             for connection in self._heard_by(earlier):
                 self._subscriptions.expect_change(connection, None)
-        schedule = checked.workflow.schedule()
         if schedule and enabled:
             self._put_schedule(tenant, workflow_id, schedule)
         moment = self._clock()
@@ -173,6 +180,21 @@ class WorkflowService:
         if earlier:
             self._let_go(earlier, keeps_schedule=schedule is not None and enabled)
         return self._answer(workflow, failure)
+
+    def _check_quotas(
+        self, tenant: str, earlier: StoredWorkflow | None, *, scheduled: bool
+    ) -> None:
+        """Whether the tenant may have one more of it.
+
+        Raises:
+            QuotaExceeded: It may not.
+        """
+        if earlier is None:
+            self._quotas.check_workflows(partial(self._workflows.count, tenant))
+        was = earlier is not None and earlier.enabled and earlier.trigger_key == SCHEDULE_KEY
+        if scheduled and not was:
+            count = partial(self._workflows.count, tenant, trigger_key=SCHEDULE_KEY)
+            self._quotas.check_schedules(count)
 
     def _check_bound(
         self, tenant: str, workflow_id: str, bound: Bound, stored: Mapping[str, Any]

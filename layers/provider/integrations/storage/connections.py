@@ -14,6 +14,7 @@ from integrations.storage.aws import (
     Aws,
     ConditionFailed,
     attributes,
+    counted,
     item,
     pages,
     rows,
@@ -201,6 +202,15 @@ class Connections:
         page, reached = next(pages(self._aws, "Query", query))
         token = encode_token({"connection": reached["connection"]}) if reached else None
         return [_connection(row) for row in page], token
+
+    def count(self, tenant: str) -> int:
+        """How many connections the tenant has; none of them is read into memory."""
+        query = {
+            "TableName": self._table,
+            "KeyConditionExpression": "tenant = :tenant",
+            "ExpressionAttributeValues": item({":tenant": tenant}),
+        }
+        return counted(self._aws, query)
 
     def due(self, shard: int, before: datetime, limit: int) -> list[tuple[str, str, str]]:
         """Which connections are due for their check: ``(tenant, provider, name)``, oldest first."""

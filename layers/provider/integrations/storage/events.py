@@ -65,7 +65,8 @@ class WorkflowOutcome:
     """What came of an event at one workflow.
 
     Attributes:
-        outcome: ``failed``: the filter could not be evaluated, and the execution tells why.
+        outcome: ``failed``: the filter could not be evaluated, and the execution tells why;
+            ``refused``: the tenant's quota had no room.
         execution_id: The execution that the event started.
         index: Which of the delivery's events it was.
         error_code: The code of the failure.
@@ -74,7 +75,7 @@ class WorkflowOutcome:
 
     workflow_id: str
     workflow_name: str
-    outcome: Literal["dispatched", "filtered", "failed"]
+    outcome: Literal["dispatched", "filtered", "failed", "refused"]
     reason: str | None = None
     execution_id: str | None = None
     once_key: str | None = None

@@ -8,7 +8,15 @@ from typing import Any, cast
 
 from integrations.errors import UnknownWorkflow, VersionConflict
 from integrations.models import Json, from_epoch, now
-from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item, rows
+from integrations.storage.aws import (
+    Attribute,
+    Aws,
+    ConditionFailed,
+    attributes,
+    counted,
+    item,
+    rows,
+)
 from integrations.storage.paging import decode_token, encode_token
 
 
@@ -116,6 +124,19 @@ class Workflows:
         }
         for row in rows(self._aws, "Query", query):
             yield _workflow(row)
+
+    def count(self, tenant: str, *, trigger_key: str | None = None) -> int:
+        """How many workflows the tenant has, or how many enabled ones with this trigger key."""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "tenant = :tenant",
+            "ExpressionAttributeValues": item({":tenant": tenant}),
+        }
+        if trigger_key is not None:
+            query["FilterExpression"] = "triggerKey = :key"
+            query["ExpressionAttributeValues"] |= item({":key": trigger_key})
+        return counted(self._aws, query)
 
     def find(self, tenant: str, workflow_id: str) -> WaitingWorkflow | None:
         """What an event asks of one workflow; ``None`` where there is none."""

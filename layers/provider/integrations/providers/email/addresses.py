@@ -22,7 +22,8 @@ _INVISIBLE = frozenset({"Cf", "Cn", "Co", "Zl", "Zp"})
 def mailboxes(given: str | list[str] | None) -> list[Address]:
     """Addresses as people write them: ``ann@example.com``, ``Ann <ann@example.com>, …``.
 
-    A domain beyond ASCII is given in its ASCII form, which every server takes.
+    A text may name several by commas, each item of a list names one. A domain beyond ASCII is given
+    in its ASCII form, which every server takes.
 
     Raises:
         ValueError: One of them is none.
@@ -31,7 +32,10 @@ def mailboxes(given: str | list[str] | None) -> list[Address]:
     for text in ([given] if given else []) if isinstance(given, str) else given or []:
         if CONTROL.search(text):
             raise ValueError("must not hold line breaks or other control characters")
-        for name, spec in getaddresses([text], strict=True):
+        boxes = getaddresses([text], strict=True)
+        if not isinstance(given, str) and len(boxes) != 1:
+            raise ValueError("holds an item that is not one e-mail address")
+        for name, spec in boxes:
             local, _, domain = spec.rpartition("@")
             if _hides(name.translate(dict.fromkeys(map(ord, _JOINERS)))) or _hides(local):
                 raise ValueError(f"holds a character that nobody sees: {text[:100]!a}")
@@ -47,6 +51,18 @@ def mailboxes(given: str | list[str] | None) -> list[Address]:
 
 def _hides(text: str) -> bool:
     return not text.isascii() and any(unicodedata.category(each) in _INVISIBLE for each in text)
+
+
+def flat(value: object) -> object:
+    """A list without lists in it, and without what is empty: a template may have made either."""
+    if not isinstance(value, list):
+        return value
+    inner = [one for each in value for one in (each if isinstance(each, list) else [each])]
+    return [each for each in inner if each not in {"", None}] if _plain(inner) else inner
+
+
+def _plain(items: list[object]) -> bool:
+    return all(isinstance(each, str | None) for each in items)
 
 
 def are_mailboxes(value: str | list[str]) -> str | list[str]:

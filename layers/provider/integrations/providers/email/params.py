@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     model_validator,
@@ -15,7 +16,13 @@ from pydantic.alias_generators import to_camel
 
 from integrations import mistakes
 from integrations.providers.base import Params
-from integrations.providers.email.addresses import CONTROL, are_mailboxes, is_mailbox, mailboxes
+from integrations.providers.email.addresses import (
+    CONTROL,
+    are_mailboxes,
+    flat,
+    is_mailbox,
+    mailboxes,
+)
 from integrations.providers.email.media_types import media_type_of
 
 MAX_RECIPIENTS = 100
@@ -118,7 +125,11 @@ class Attachment(BaseModel):
 
 type _Mailboxes = Annotated[
     str | list[str],
-    Field(description="One address, several with commas, or a list: Ann <ann@example.com>."),
+    Field(
+        description="One address, several with commas, or a list: Ann <ann@example.com>. What a "
+        "template puts in is one, whatever commas it holds; or a list."
+    ),
+    BeforeValidator(flat),
     AfterValidator(are_mailboxes),
 ]
 type _Text = Annotated[str | None, Field(max_length=5_000_000), AfterValidator(_is_text)]
@@ -126,6 +137,8 @@ type _Text = Annotated[str | None, Field(max_length=5_000_000), AfterValidator(_
 
 class SendEmail(Params):
     """A message."""
+
+    comma_lists = frozenset({"to", "cc", "bcc", "replyTo"})
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 

@@ -69,6 +69,7 @@ PROVIDER = Provider(
             title="Send an e-mail",
             params=SendEmail,
             run=send_email,
+            recipients=lambda params: len(params.recipients),
             example={
                 "to": "Ann <ann@example.com>",
                 "subject": "Order 42 is paid",

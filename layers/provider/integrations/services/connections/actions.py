@@ -31,5 +31,5 @@ class ActionRunner:
         """
         action = registry.get(provider_id).action(action_name)
         params = params_of(provider_id, action, given)
-        result = self._vault.use(tenant, provider_id, name, lambda call: action.run(call, params))
+        result = self._vault.act(tenant, provider_id, name, action, params)
         return ActionAnswer(result=result)

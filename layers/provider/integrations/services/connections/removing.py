@@ -79,7 +79,7 @@ class ConnectionRemover:
         if provider.revoke:
             try:
                 credentials = self._vault.opened(provider, connection).credentials
-                provider.revoke(self._vault.call(provider, credentials))
+                self._vault.ask(provider, credentials, provider.revoke)
             except IntegrationError as failure:
                 failures.append(failure)
             else:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
@@ -21,6 +22,7 @@ from integrations.services.answers import ConnectionAnswer
 from integrations.services.connections.reading import ConnectionReader
 from integrations.services.forms import credentials_of
 from integrations.services.ownership import Ownership
+from integrations.services.quotas import Quotas
 from integrations.services.subscriptions import Subscriptions
 from integrations.services.vault import Opened, Vault
 from integrations.storage.connections import Connection, Connections
@@ -38,6 +40,7 @@ class ConnectionSaver:
         subscriptions: What providers are asked to send.
         ownership: Whose a page is.
         reader: Shows what was saved.
+        quotas: How many connections a tenant may have.
         clock: The present moment.
     """
 
@@ -50,6 +53,7 @@ class ConnectionSaver:
         subscriptions: Subscriptions,
         ownership: Ownership,
         reader: ConnectionReader,
+        quotas: Quotas,
         *,
         clock: Callable[[], datetime] = now,
     ) -> None:
@@ -60,6 +64,7 @@ class ConnectionSaver:
         self._subscriptions = subscriptions
         self._ownership = ownership
         self._reader = reader
+        self._quotas = quotas
         self._clock = clock
 
     def save(
@@ -73,6 +78,7 @@ class ConnectionSaver:
             CredentialsRejected, ProviderError: The provider refuses them, or cannot be asked.
             WebhookIdTaken: The webhook's id belongs to somebody else.
             VersionConflict: Somebody saves the same connection at this moment.
+            QuotaExceeded: The tenant has as many connections as it may.
         """
         provider = registry.get(provider_id)
         if provider.oauth:
@@ -82,7 +88,7 @@ class ConnectionSaver:
             )
             raise InvalidInput(detail, [FieldError("credentials", detail)])
         credentials = credentials_of(provider, given)
-        verified = provider.verify(self._vault.call(provider, credentials))
+        verified = self._vault.ask(provider, credentials, provider.verify)
         return self.store(tenant, provider, name, credentials, verified)
 
     def store(
@@ -101,6 +107,8 @@ class ConnectionSaver:
         before.
         """
         earlier = self._connections.find(tenant, provider.id, name)
+        if earlier is None:
+            self._quotas.check_connections(partial(self._connections.count, tenant))
         credentials = verified.credentials or credentials
         webhook, its_secrets = self._webhook(tenant, provider, name, credentials, earlier)
         in_use = bool(webhook and earlier and webhook.webhook_id == earlier.webhook_id)

@@ -71,9 +71,8 @@ class ConnectionTester:
                 opened, verified = self._vault.attempt(opened, provider.verify)
                 self._record_success(opened, verified)
             else:
-                verified = provider.verify(
-                    self._vault.call(provider, credentials_of(provider, given))
-                )
+                credentials = credentials_of(provider, given)
+                verified = self._vault.ask(provider, credentials, provider.verify)
         except ProviderError as refusal:
             if given is None:
                 self._record_failure(tenant, provider_id, name, refusal)

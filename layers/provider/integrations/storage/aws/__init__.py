@@ -2,7 +2,7 @@
 
 from integrations.storage.aws.attributes import Attribute, attributes, item, value
 from integrations.storage.aws.client import ATTEMPTS, Aws, AwsError, AwsUnavailable, ConditionFailed
-from integrations.storage.aws.pages import batch, pages, rows
+from integrations.storage.aws.pages import batch, counted, pages, rows
 from integrations.storage.aws.sigv4 import AwsCredentials
 from integrations.storage.aws.updates import update
 
@@ -16,6 +16,7 @@ __all__ = [
     "ConditionFailed",
     "attributes",
     "batch",
+    "counted",
     "item",
     "pages",
     "rows",

@@ -24,6 +24,7 @@ from integrations.workflows.expressions.parser import (
     MAX_TEMPLATE,
     expression,
     is_template,
+    split_by_commas,
     template,
 )
 from integrations.workflows.expressions.values import describe
@@ -39,6 +40,7 @@ __all__ = [
     "references",
     "render",
     "secret_names",
+    "split_by_commas",
     "template",
     "truth",
 ]

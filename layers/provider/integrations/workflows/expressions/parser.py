@@ -12,10 +12,31 @@ MAX_TEMPLATE: Final = 16 * 1024
 MAX_CACHED: Final = 128 * 1024
 """How many characters of templates a process remembers having understood."""
 
+_PIECES = re.compile(
+    r"""\{\{(?:[^}'"]|'[^']*'|"[^"]*"|\}(?!\}))*\}\}|"(?:[^"\\]|\\.)*"|,|[^,]""", re.DOTALL
+)
+"""An expression in its braces, a quoted name, a comma, or any other character."""
+
 
 def is_template(text: str) -> bool:
     """Whether a text has anything to evaluate in it; ``{#`` alone, as CSS has it, is text."""
     return "{{" in text or "{%" in text or ("{#" in text and "#}" in text)
+
+
+def split_by_commas(text: str) -> list[str]:
+    """A template's text at the commas that its author wrote: outside of braces and of quotes.
+
+    A text with statements (``{% … %}``) stays whole: what belongs together is not told from it.
+    """
+    if "{%" in text or "{#" in text:
+        return [text]
+    parts = [""]
+    for found in _PIECES.finditer(text):
+        if found[0] == ",":
+            parts.append("")
+        else:
+            parts[-1] += found[0]
+    return [part.strip() for part in parts]
 
 
 def template(source: str, budget: Budget | None = None) -> Template:

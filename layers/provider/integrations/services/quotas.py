@@ -1,0 +1,205 @@
+"""Quotas: what one tenant may have, start and send, so that no one's trouble is everybody's.
+
+Three kinds. Objects (connections, workflows, schedules) are counted when one more is made.
+Executions are counted by minute: whoever asks for one by the API is refused with the time to come
+back, and what events start waits for a minute that has room, up to ``WAITS``, and is refused
+for all to see beyond that. Mails on the stack's own server are counted by day.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from integrations.errors import QuotaExceeded
+from integrations.models import now
+from integrations.storage.quotas import QuotaCounters, Window
+
+MINUTE: Final = timedelta(minutes=1)
+DAY: Final = timedelta(days=1)
+
+WAITS: Final = 5
+"""Minutes that an execution waits at most for one with room. Less than a message's longest delay,
+and than the time after which a message counts as lost."""
+
+ALL: Final = "all"
+"""The name under which a tenant's executions are counted together; no workflow's id is it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The stack's quotas; see the template's parameters of these names.
+
+    Attributes:
+        connections, workflows, schedules: How many a tenant may have.
+        executions: How many of a tenant's executions may start in a minute.
+        workflow_executions: How many of one workflow's.
+        mails: How many recipients a tenant may write to in a day by the stack's own server.
+    """
+
+    connections: int
+    workflows: int
+    schedules: int
+    executions: int
+    workflow_executions: int
+    mails: int
+
+
+class Quotas:
+    """Asks whether there is room, and takes it; see each method.
+
+    Args:
+        counters: The table.
+        limits: The quotas.
+        clock: The present moment.
+    """
+
+    def __init__(
+        self,
+        counters: QuotaCounters,
+        limits: Limits,
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._counters = counters
+        self._limits = limits
+        self._clock = clock
+
+    # -- objects -----------------------------------------------------------------------------
+
+    def check_connections(self, count: Callable[[], int]) -> None:
+        """Refuse one more connection than a tenant may have.
+
+        Raises:
+            QuotaExceeded: It has as many already.
+        """
+        self._check(count, self._limits.connections, "connections", "MaxConnections")
+
+    def check_workflows(self, count: Callable[[], int]) -> None:
+        """The same of workflows."""
+        self._check(count, self._limits.workflows, "workflows", "MaxWorkflows")
+
+    def check_schedules(self, count: Callable[[], int]) -> None:
+        """The same of enabled workflows that a schedule starts."""
+        self._check(count, self._limits.schedules, "scheduled workflows", "MaxSchedules")
+
+    @staticmethod
+    def _check(count: Callable[[], int], limit: int, noun: str, parameter: str) -> None:
+        if (there := count()) >= limit:
+            detail = (
+                f"There are {there} {noun}; this backend allows {limit} per tenant ({parameter}). "
+                "Remove one first"
+            )
+            raise QuotaExceeded(detail)
+
+    # -- executions --------------------------------------------------------------------------
+
+    def start(self, tenant: str, workflow_id: str) -> None:
+        """Take room for an execution that somebody asks for now.
+
+        Raises:
+            QuotaExceeded: This minute has none left.
+        """
+        window = Window.at("minute", MINUTE, self._clock())
+        if not self._counters.take(
+            tenant, window, {ALL: 1, workflow_id: 1}, self._of_starts([workflow_id])
+        ):
+            raise QuotaExceeded(self._told(), retry_after=self._until(window))
+
+    def starts(self, tenant: str, workflow_ids: Sequence[str]) -> list[float | None]:
+        """Take room for executions that events start: one write where this minute has it all.
+
+        Args:
+            tenant: Whose.
+            workflow_ids: The workflow of each start, in order.
+
+        Returns:
+            For each the seconds until it may start: 0 for now, ``None`` for not at all.
+        """
+        if not workflow_ids:
+            return []
+        window = Window.at("minute", MINUTE, self._clock())
+        limits = self._of_starts(workflow_ids)
+        if self._counters.take(tenant, window, _amounts(workflow_ids), limits):
+            return [0.0] * len(workflow_ids)
+        delays: list[float | None] = [None] * len(workflow_ids)
+        waiting = list(range(len(workflow_ids)))
+        for later in range(WAITS + 1):
+            candidate = window.later(later)
+            used = self._counters.used(tenant, candidate)
+            fitting = _fitting(waiting, workflow_ids, used, limits)
+            if fitting:
+                # Without a condition: what others took since is few, and nobody may be starved.
+                self._counters.add(
+                    tenant, candidate, _amounts([workflow_ids[each] for each in fitting])
+                )
+            for each in fitting:
+                delays[each] = self._until(window.later(later - 1)) if later else 0.0
+            waiting = [each for each in waiting if delays[each] is None]
+            if not waiting:
+                break
+        return delays
+
+    def pace(self, per_minute: int | None) -> int:
+        """How many events a minute a replay may send: as asked, or half of what may start."""
+        return max(1, min(per_minute or self._limits.executions // 2, self._limits.executions))
+
+    def told(self) -> str:
+        """Why an execution that an event would start does not, in words."""
+        return f"{self._told()}, and the next {WAITS} minutes are full"
+
+    def _told(self) -> str:
+        return (
+            f"More executions than {self._limits.executions} of a tenant "
+            f"(MaxExecutionsPerMinute) or {self._limits.workflow_executions} of one workflow "
+            "(MaxWorkflowExecutionsPerMinute) would start in a minute"
+        )
+
+    def _of_starts(self, workflow_ids: Sequence[str]) -> dict[str, int]:
+        each = dict.fromkeys(workflow_ids, self._limits.workflow_executions)
+        return {ALL: self._limits.executions, **each}
+
+    # -- mails -------------------------------------------------------------------------------
+
+    def send_mails(self, tenant: str, recipients: int) -> None:
+        """Take room for a mail by the stack's own server.
+
+        Raises:
+            QuotaExceeded: The day (UTC) has not so much left.
+        """
+        window = Window.at("day", DAY, self._clock())
+        limit = self._limits.mails
+        if not self._counters.take(tenant, window, {"mails": recipients}, {"mails": limit}):
+            detail = (
+                f"The stack's own mail server takes {limit} recipients a day of a tenant "
+                "(MaxMailsPerDay); a mail server of one's own has no such limit"
+            )
+            raise QuotaExceeded(detail, retry_after=self._until(window))
+
+    def _until(self, window: Window) -> float:
+        return max(1.0, (window.end - self._clock()).total_seconds())
+
+
+def _amounts(workflow_ids: Sequence[str]) -> dict[str, int]:
+    amounts = {ALL: len(workflow_ids)}
+    for each in workflow_ids:
+        amounts[each] = amounts.get(each, 0) + 1
+    return amounts
+
+
+def _fitting(
+    waiting: Sequence[int],
+    workflow_ids: Sequence[str],
+    used: Mapping[str, int],
+    limits: Mapping[str, int],
+) -> list[int]:
+    """Which of the starts that wait have room beside what is used, in order."""
+    taken = dict(used)
+    found = []
+    for index in waiting:
+        names = (ALL, workflow_ids[index])
+        if all(taken.get(name, 0) < limits[name] for name in names):
+            found.append(index)
+            for name in names:
+                taken[name] = taken.get(name, 0) + 1
+    return found

@@ -1,0 +1,120 @@
+"""Quotas: how much of a thing a tenant has used, one row per tenant and window of time.
+
+A row counts many things side by side, so that what is taken together is counted in one write, or
+not at all. Rows go by themselves when their window is long over.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from integrations.models import from_epoch
+from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
+from integrations.storage.aws.updates import update
+
+_KEPT = timedelta(hours=1)
+"""How long a row stays after its window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time in which something is counted.
+
+    Attributes:
+        kind: What the windows of this length count; a word without ``#``.
+        start: When it begins, in seconds since 1970.
+        seconds: How long it is.
+    """
+
+    kind: str
+    start: int
+    seconds: int
+
+    @classmethod
+    def at(cls, kind: str, length: timedelta, moment: datetime) -> "Window":
+        """The window that a moment is in."""
+        seconds = int(length.total_seconds())
+        return cls(kind, int(moment.timestamp()) // seconds * seconds, seconds)
+
+    @property
+    def end(self) -> datetime:
+        """When it is over."""
+        return from_epoch(self.start + self.seconds)
+
+    def later(self, windows: int) -> "Window":
+        """The window so many after this one."""
+        return Window(self.kind, self.start + windows * self.seconds, self.seconds)
+
+
+class QuotaCounters:
+    """The Quotas table."""
+
+    def __init__(self, aws: Aws, table: str) -> None:
+        self._aws = aws
+        self._table = table
+
+    def take(
+        self, tenant: str, window: Window, amounts: Mapping[str, int], limits: Mapping[str, int]
+    ) -> bool:
+        """Count, where all of it stays within the limits; else nothing.
+
+        Args:
+            tenant: Whose.
+            window: When.
+            amounts: What is taken: a name of letters, digits and ``_`` → how many.
+            limits: How many of each there may be in the window.
+
+        Returns:
+            Whether it was counted.
+        """
+        if any(amount > limits[name] for name, amount in amounts.items()):
+            return False
+        condition = " AND ".join(
+            f"(attribute_not_exists(#{name}) OR #{name} <= :room_{name})" for name in amounts
+        )
+        room = {f"room_{name}": limits[name] - amount for name, amount in amounts.items()}
+        try:
+            self._update(tenant, window, amounts, condition, room)
+        except ConditionFailed:
+            return False
+        return True
+
+    def add(self, tenant: str, window: Window, amounts: Mapping[str, int]) -> None:
+        """Count, whatever the limits."""
+        self._update(tenant, window, amounts, "", {})
+
+    def used(self, tenant: str, window: Window) -> dict[str, int]:
+        """What was counted so far, by name."""
+        key = {"counter": _counter(tenant, window)}
+        query = {"TableName": self._table, "Key": item(key), "ConsistentRead": True}
+        row = attributes(self._aws.dynamodb("GetItem", query).get("Item", {}))
+        return {name: int(count) for name, count in row.items() if name not in _OTHER}
+
+    def _update(
+        self,
+        tenant: str,
+        window: Window,
+        amounts: Mapping[str, int],
+        condition: str,
+        room: Mapping[str, int],
+    ) -> None:
+        added: dict[str, Attribute] = dict(amounts)
+        values: dict[str, Attribute] = dict(room)
+        self._aws.dynamodb(
+            "UpdateItem",
+            update(
+                self._table,
+                {"counter": _counter(tenant, window)},
+                {"expiresAt": int((window.end + _KEPT).timestamp())},
+                add=added,
+                condition=condition,
+                values=values,
+            ),
+        )
+
+
+_OTHER = frozenset({"counter", "expiresAt"})
+
+
+def _counter(tenant: str, window: Window) -> str:
+    return f"{tenant}#{window.kind}#{window.start}"

@@ -1,0 +1,255 @@
+"""Quotas: what one tenant may have, start and send."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from integrations.entry import wiring
+from integrations.services.quotas import Limits, Quotas
+from integrations.storage.quotas import QuotaCounters
+from tests.backend import Backend
+from tests.fakes.smtp import MailServer
+from tests.integration.test_create_workflow import flow
+
+MOMENT = datetime(2026, 11, 26, 12, 0, 30, tzinfo=UTC)
+GENEROUS = Limits(
+    connections=100, workflows=100, schedules=100, executions=100, workflow_executions=100, mails=9
+)
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
+    for name, limit in limits.items():
+        monkeypatch.setenv(name.upper(), str(limit))
+    wiring.forget()
+
+
+def webhook(backend: Backend, name: str = "default") -> str:
+    saved = backend.save("webhook", {"url": f"https://{name}.example.com/hook-{name}"}, name)
+    return str(saved["webhook"]["url"]).rpartition("/")[2]
+
+
+def listening(backend: Backend, **changes: Any) -> str:
+    trigger = {"type": "webhook", "webhookId": "hook-default"}
+    definition = flow(trigger=trigger, steps=[], **changes)
+    definition["steps"] = [
+        {"id": "send", "action": "webhook.send", "params": {"url": "http://127.0.0.1:9/"}}
+    ]
+    return str(backend.create_workflow(definition)["workflowId"])
+
+
+def log(backend: Backend) -> list[Any]:
+    return list(backend.call("GET", "/api/events").json["items"])
+
+
+# -- objects -------------------------------------------------------------------------------------
+
+
+def test_one_connection_too_many_is_refused_and_an_old_one_may_change(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, max_connections=2)
+    webhook(backend, "a")
+    webhook(backend, "b")
+    path = "/api/integrations/webhook/credentials"
+    body = {"credentials": {"url": "https://c.example.com/hook"}, "connection": "c"}
+    refused = backend.call("POST", path, body)
+    assert (refused.status, refused.code) == (429, "quota_exceeded")
+    assert "2 connections" in refused.json["detail"]
+    assert "MaxConnections" in refused.json["detail"]
+    assert "Retry-After" not in refused.headers
+    webhook(backend, "a")
+    backend.save("webhook", {"url": "https://other.example.com/hook"}, tenant="other")
+
+
+def test_one_workflow_or_schedule_too_many_is_refused(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, max_workflows=3, max_schedules=1)
+    webhook(backend)
+    steps = [{"id": "send", "action": "webhook.send", "params": {"url": "http://127.0.0.1:9/"}}]
+    ticking = {"trigger": {"type": "schedule", "expression": "rate(5 minutes)"}, "steps": steps}
+    first = backend.create_workflow(flow(**ticking))
+    second = backend.call("POST", "/api/workflows", flow(**ticking))
+    assert (second.status, second.code) == (429, "quota_exceeded")
+    off = backend.create_workflow(flow(**ticking, enabled=False))
+    on = backend.call("PUT", f"/api/workflows/{off['workflowId']}", flow(**ticking))
+    assert (on.status, on.code) == (429, "quota_exceeded")
+    again = backend.call("PUT", f"/api/workflows/{first['workflowId']}", flow(**ticking))
+    assert again.status == 200
+    manual = flow(trigger={"type": "manual"}, steps=steps)
+    backend.create_workflow(manual)
+    fourth = backend.call("POST", "/api/workflows", manual)
+    assert (fourth.status, fourth.code) == (429, "quota_exceeded")
+
+
+# -- executions ----------------------------------------------------------------------------------
+
+
+def test_who_starts_too_many_by_the_api_is_told_when_to_come_back(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, max_executions_per_minute=6, max_workflow_executions_per_minute=4)
+    webhook(backend)
+    one, other = listening(backend), listening(backend)
+
+    def run(workflow_id: str) -> Any:
+        return backend.call("POST", f"/api/workflows/{workflow_id}/run", {})
+
+    answers = [run(one) for _ in range(9)]
+    refused = [each for each in answers if each.status == 429]
+    assert len(refused) >= 9 - 2 * 4, "a minute may have ended meanwhile, once"
+    assert {each.code for each in refused} == {"quota_exceeded"}
+    assert all(1 <= int(each.headers["Retry-After"]) <= 60 for each in refused)
+    assert len(backend.executions()) == 9 - len(refused)
+    [run(other) for _ in range(9)]
+    assert len(backend.executions()) <= 12
+    assert run(other).status in {200, 429}
+    backend.save("webhook", {"url": "https://other.example.com/other"}, tenant="other")
+    elsewhere = backend.create_workflow(
+        flow(trigger={"type": "manual"}, steps=STEPS), tenant="other"
+    )
+    path = f"/api/workflows/{elsewhere['workflowId']}/run"
+    assert backend.call("POST", path, {}, tenant="other").status == 200
+
+
+STEPS = [{"id": "send", "action": "webhook.send", "params": {"url": "http://127.0.0.1:9/"}}]
+
+
+def test_what_events_start_over_the_quota_waits_and_beyond_that_is_refused_for_all_to_see(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, max_executions_per_minute=2, max_workflow_executions_per_minute=2)
+    hook = webhook(backend)
+    listening(backend)
+    for number in range(20):
+        assert backend.deliver(hook, {"n": number}).status == 200
+    while backend.aws.sent("EventsQueue"):
+        assert backend.dispatch() == []
+    started = backend.executions()
+    # This minute and the five after it, and one more where a minute ended meanwhile.
+    assert len(started) in {12, 14}
+    delays = sorted(message.delay for message in backend.aws.sent("ExecutionsQueue"))
+    assert len(delays) == len(started)
+    assert delays[:2] == [0, 0]
+    assert all(0 < delay <= 300 for delay in delays[4:])
+    refused = [each for each in log(backend) if each["outcome"] == "filtered"]
+    assert len(refused) == 20 - len(started)
+    assert all("MaxExecutionsPerMinute" in each["reason"] for each in refused)
+    event = backend.call("GET", f"/api/events/{refused[0]['eventId']}").json
+    assert [each["outcome"] for each in event["workflows"]] == ["refused"]
+    assert event["workflows"][0]["executionId"] is None
+    monkeypatch.setenv("MAX_EXECUTIONS_PER_MINUTE", "1000")
+    limited(monkeypatch, max_workflow_executions_per_minute=1000)
+    assert backend.call("POST", f"/api/events/{event['eventId']}/replay", {}).status == 200
+    assert backend.dispatch() == []
+    assert len(backend.executions()) == len(started) + 1
+
+
+def test_a_batch_counts_a_tenant_once(backend: Backend) -> None:
+    hook = webhook(backend)
+    listening(backend)
+    listening(backend)
+    for number in range(10):
+        backend.deliver(hook, {"n": number})
+    before = backend.aws.units("QuotasTable")
+    backend.dispatch()
+    assert len(backend.executions()) == 20
+    assert backend.aws.units("QuotasTable") - before == 1
+
+
+def test_the_quotas_table_that_does_not_answer_loses_nothing(backend: Backend) -> None:
+    hook = webhook(backend)
+    listening(backend)
+    backend.deliver(hook, {})
+    backend.aws.fail("UpdateItem", times=20)
+    (message,) = backend.aws.sent("EventsQueue")
+    assert backend.dispatch() == [message.id]
+    backend.aws.recover()
+    assert backend.consume("dispatch_event", [message]) == []
+    assert len(backend.executions()) == 1
+
+
+def test_a_workflow_that_starts_itself_without_end_is_bounded(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run posts to the workflow's own route again, and proves nothing of who led to it."""
+    limited(monkeypatch, max_executions_per_minute=100, max_workflow_executions_per_minute=5)
+    webhook(backend)
+    workflow_id = listening(backend)
+    path = f"/api/workflows/{workflow_id}/run"
+    statuses = [backend.call("POST", path, {}).status for _ in range(40)]
+    assert len(backend.executions()) <= 10
+    assert statuses.count(429) >= 30
+
+
+# -- the arithmetic, on a clock of its own --------------------------------------------------------
+
+
+@pytest.fixture
+def counters(backend: Backend) -> QuotaCounters:
+    return QuotaCounters(backend.aws.client, backend.aws.names["QuotasTable"])
+
+
+def quotas(counters: QuotaCounters, moment: datetime = MOMENT, **limits: int) -> Quotas:
+    return Quotas(
+        counters,
+        Limits(**{**{f: getattr(GENEROUS, f) for f in Limits.__slots__}, **limits}),
+        clock=lambda: moment,
+    )
+
+
+def test_starts_spread_over_the_minutes_in_order(counters: QuotaCounters) -> None:
+    three = quotas(counters, executions=3)
+    assert three.starts("acme", ["wf_a"] * 2) == [0.0, 0.0]
+    assert three.starts("acme", ["wf_a"] * 5) == [0.0, 30.0, 30.0, 30.0, 90.0]
+    assert three.starts("other", ["wf_a"]) == [0.0]
+    later = quotas(counters, MOMENT + timedelta(seconds=60), executions=3)
+    assert later.starts("acme", ["wf_a"]) == [30.0], "its own minute is taken by who waited"
+
+
+def test_one_workflow_s_flood_leaves_the_others_their_share(counters: QuotaCounters) -> None:
+    two = quotas(counters, executions=10, workflow_executions=2)
+    flood = two.starts("acme", ["wf_a"] * 20)
+    assert flood.count(None) == 20 - 2 * 6
+    assert two.starts("acme", ["wf_b", "wf_a"]) == [0.0, None]
+
+
+def test_mails_are_counted_by_day_and_by_recipient(counters: QuotaCounters) -> None:
+    from integrations.errors import QuotaExceeded
+
+    nine = quotas(counters)
+    nine.send_mails("acme", 5)
+    with pytest.raises(QuotaExceeded) as refused:
+        nine.send_mails("acme", 5)
+    assert refused.value.retry_after == (12 * 60 - 0.5) * 60
+    nine.send_mails("acme", 4)
+    nine.send_mails("other", 9)
+    quotas(counters, MOMENT + timedelta(days=1)).send_mails("acme", 9)
+
+
+# -- mails ---------------------------------------------------------------------------------------
+
+
+def test_the_stack_s_mail_server_takes_so_many_recipients_a_day_and_one_s_own_more(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, max_mails_per_day=3)
+    with MailServer() as server:
+        backend.aws.set_secret(
+            smtpHost="127.0.0.1",
+            smtpPort=str(server.port),
+            smtpFrom="shop@example.com",
+            smtpSecure="none",
+        )
+        path = "/api/integrations/email/actions/sendEmail"
+
+        def send(*to: str) -> Any:
+            return backend.call("POST", path, {"params": {"to": list(to), "text": "Hello"}})
+
+        assert send("a@example.com", "b@example.com").status == 200
+        refused = send("c@example.com", "d@example.com")
+        assert (refused.status, refused.code) == (429, "quota_exceeded")
+        assert "MaxMailsPerDay" in refused.json["detail"]
+        assert 0 < int(refused.headers["Retry-After"]) <= 86_400
+        assert send("c@example.com").status == 200
