@@ -559,3 +559,65 @@ def test_what_a_template_puts_in_is_one_mailbox(
             assert execution["error"]["code"] == "invalid_params"
             assert "one e-mail address" in execution["error"]["message"]
             assert server.mails == []
+
+
+# -- Secrets ---------------------------------------------------------------------------------
+
+KEY = "sk_live_51H8xQ2eZvKYlo2C"
+
+
+def test_a_named_secret_is_sent_and_seen_nowhere(backend: Backend) -> None:
+    backend.secrets.add(KEY)
+    assert backend.call("PUT", "/api/secrets/SHOP_KEY", {"value": KEY}).status == 200
+    backend.save("webhook", {"url": "https://example.com/hooks/orders"})
+    with Receiver() as receiver:
+        receiver.reply(Reply(body=json.dumps({"you sent": f"Bearer {KEY}"}).encode()))
+        receiver.reply(Reply(400, body=f"The key {KEY} is no good".encode()))
+        params = {
+            "url": receiver.url(),
+            "headers": {"Authorization": "Bearer {{ secrets.SHOP_KEY }}", "X-Order": "42"},
+            "json": {"key": "{{ secrets.SHOP_KEY }}", "order": 42},
+        }
+        one = {"id": "one", "action": "webhook.send", "params": params}
+        text = "{{ steps.one.output.body['you sent'] }}"
+        two = {**one, "id": "two", "params": {**params, "json": {"seen": text}}}
+        execution_id = started(backend, one, two)
+        backend.drain()
+        assert [each.headers["authorization"] for each in receiver.received] == [
+            f"Bearer {KEY}",
+            f"Bearer {KEY}",
+        ]
+        assert json.loads(receiver.received[0].body) == {"key": KEY, "order": 42}
+        assert json.loads(receiver.received[1].body) == {"seen": "…"}
+    execution = backend.execution(execution_id)
+    first, second = execution["steps"]
+    assert first["input"]["headers"] == {"Authorization": "…", "X-Order": "42"}
+    assert first["input"]["json"] == {"key": "{{ secrets.SHOP_KEY }}", "order": 42}
+    assert first["output"]["body"] == {"you sent": "…"}
+    assert second["status"] == "failed"
+    assert "The key … is no good" in second["error"]["message"]
+    assert KEY not in backend.aws.everything()
+
+
+def test_a_secret_that_is_not_there_fails_the_step(backend: Backend) -> None:
+    backend.save("webhook", {"url": "https://example.com/hooks/orders"})
+    params = {"url": "http://127.0.0.1:9/", "json": "{{ secrets.GONE }}"}
+    execution_id = started(backend, {"id": "a", "action": "webhook.send", "params": params})
+    backend.drain()
+    error = backend.execution(execution_id)["error"]
+    assert error["code"] == "unknown_secret"
+    assert "GONE" in error["message"]
+
+
+def test_a_header_that_a_step_writes_does_not_say_its_secret_in_what_is_stored(
+    backend: Backend,
+) -> None:
+    backend.save("webhook", {"url": "https://example.com/hooks/orders"})
+    names = ["Authorization", "x-api-key", "Cookie", "X-Auth-Token"]
+    with Receiver() as receiver:
+        params = {"url": receiver.url(), "headers": {**dict.fromkeys(names, KEY), "X-Order": "42"}}
+        execution_id = started(backend, {"id": "a", "action": "webhook.send", "params": params})
+        backend.drain()
+        assert receiver.received[0].headers["x-api-key"] == KEY
+    (run,) = backend.execution(execution_id)["steps"]
+    assert run["input"]["headers"] == {**dict.fromkeys(names, "…"), "X-Order": "42"}

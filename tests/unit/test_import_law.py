@@ -18,7 +18,15 @@ from tools.template import ROOT
 PACKAGE = ROOT / "layers" / "provider" / "integrations"
 FUNCTIONS = sorted((ROOT / "functions").glob("*/app.py"))
 MODULES = sorted(PACKAGE.rglob("*.py"))
-WORDS = {"comparison", "errors", "mistakes", "models", "signatures", "strict_json"}
+WORDS = {
+    "comparison",
+    "errors",
+    "mistakes",
+    "models",
+    "secret_headers",
+    "signatures",
+    "strict_json",
+}
 SIBLINGS = {"providers", "workflows", "storage"}
 ALLOWED = {
     "functions": {"entry", "services", "workflows"} | WORDS,
@@ -32,6 +40,7 @@ ALLOWED = {
     "errors": set[str](),
     "mistakes": {"errors"},
     "models": set[str](),
+    "secret_headers": set[str](),
     "signatures": {"errors", "models", "strict_json"},
     "strict_json": {"models"},
     "__init__": set[str](),

@@ -488,7 +488,7 @@ def runner() -> Runner:
     """The running of executions."""
     from integrations.services.runner import Runner  # noqa: PLC0415 - cold start
 
-    return Runner(executions(), workflows(), execution_service(), vault, files())
+    return Runner(executions(), workflows(), execution_service(), vault, files(), secret_service)
 
 
 @cache

@@ -10,8 +10,7 @@ from typing import Final
 from urllib.parse import quote
 
 from integrations.models import Json
-
-MASK: Final = "…"
+from integrations.secret_headers import MASK
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9]+")
 _ESCAPED: Final = re.compile(r"%(?:3\d|[46][1-9A-Fa-f]|[57][\dAa])|\\u00|&#")

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
@@ -33,6 +33,7 @@ from integrations.workflows.records import Execution, StepDefinition, WorkflowDe
 
 if TYPE_CHECKING:
     from integrations.providers.base import Action
+    from integrations.services.secrets import SecretService
     from integrations.services.vault import Vault
 
 _log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Runner:
         service: Knows where executions' values are, and the queue.
         vault: The use of credentials.
         files: The files that steps hand on.
+        secrets: The tenants' named secrets.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class Runner:
         service: ExecutionService,
         vault: "Callable[[], Vault]",
         files: Files,
+        secrets: "Callable[[], SecretService]",
     ) -> None:
         self._executions = executions
         self._workflows = workflows
         self._service = service
         self._vault = vault
         self._files = files
+        self._secrets = secrets
         self._clock = service.clock
 
     def run(self, tenant: str, execution_id: str, time_left: timedelta) -> None:
@@ -126,12 +130,18 @@ class Runner:
             return None
         definition = _with_lists(cast("WorkflowDefinition", workflow.definition))
         values = self._service.values(stored)
+
+        def secrets(names: set[str]) -> Mapping[str, str]:
+            found = self._secrets().values(tenant, names)
+            return {name: value.get_secret_value() for name, value in found.items()}
+
         engine.begin(
             state,
             definition,
             version=workflow.version,
             values=values,
             is_idempotent=is_idempotent,
+            secrets=secrets,
             clock=self._clock,
         )
         written = self._executions.lease(stored_from(tenant, state, stored), self._clock() + LEASE)
@@ -159,6 +169,7 @@ class Runner:
             save=save,
             values=values,
             is_idempotent=is_idempotent,
+            secrets=secrets,
             # A process that has little time from the start must get somewhere all the same.
             deadline=self._clock() + time_left - min(STEP_RESERVE, time_left * 0.75),
             clock=self._clock,
@@ -211,6 +222,7 @@ class Runner:
                 idempotency_key=call.idempotency_key,
                 hops=call.hops,
                 max_file=MAX_FILES_BYTES,
+                secrets=call.secrets,
             )
         except AwsError as failure:
             # Only what surrounds a call touches AWS, and never after one that went well.

@@ -33,11 +33,11 @@ from integrations.errors import (
     InvalidInput,
     ProviderUnavailable,
     RateLimited,
+    UnknownSecret,
     ValueGone,
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now, rfc3339
 from integrations.workflows import expressions
-from integrations.workflows.expressions.budget import Budget
 from integrations.workflows.lifecycle import due_in
 from integrations.workflows.limits import (
     FEW_WORDS,
@@ -55,6 +55,7 @@ from integrations.workflows.limits import (
     encoded,
     limited,
     mark,
+    without_secrets,
 )
 from integrations.workflows.outcomes import (
     Clock,
@@ -64,6 +65,7 @@ from integrations.workflows.outcomes import (
     Perform,
     RetryAfter,
     Save,
+    Secrets,
     StepCall,
     Values,
 )
@@ -73,7 +75,6 @@ from integrations.workflows.records import (
     DEFAULT_MAX_BACKOFF_SECONDS,
     DEFAULT_WAITS,
     DONE,
-    MAX_ROUNDS,
     TERMINAL,
     Execution,
     ExecutionFailure,
@@ -85,7 +86,8 @@ from integrations.workflows.records import (
     StoredValue,
     WorkflowDefinition,
 )
-from integrations.workflows.references import plain_path, touched_steps, touches_trigger
+from integrations.workflows.references import touched_steps, touches_trigger
+from integrations.workflows.rounds import items_of
 from integrations.workflows.transitions import (
     close_run,
     failure_of,
@@ -97,10 +99,6 @@ from integrations.workflows.transitions import (
 MAX_RESUMES: Final = 10
 PATIENCE: Final = timedelta(hours=72)
 """How long one step or round is retried at most."""
-
-ITEMS_STEPS: Final = 5_000_000
-ITEMS_SECONDS: Final = 15.0
-"""What a ``forEach`` may spend on its list: once per step, and the list may be a whole sheet."""
 
 MAX_LOADED: Final = 16 * 1024 * 1024
 """How many bytes of stored values, as JSON, stay in memory between two steps."""
@@ -116,6 +114,7 @@ def begin(
     version: int,
     values: Values,
     is_idempotent: Callable[[str], bool],
+    secrets: Secrets | None = None,
     clock: Clock = now,
 ) -> None:
     """Get an execution ready for ``advance``, in place. Save it, with the lease, before that.
@@ -131,13 +130,14 @@ def begin(
         version: Its version.
         values: Where large values are.
         is_idempotent: Whether an action may be repeated without harm.
+        secrets: Gives the values of ``{{ secrets.NAME }}``; ``None`` where there are none.
         clock: The present moment.
     """
     if execution["status"] in TERMINAL:
         return
     if version != execution["workflowVersion"]:
         follow_workflow(execution, workflow, version)
-    machine = _Machine(execution, workflow, values, is_idempotent, clock)
+    machine = _Machine(execution, workflow, values, is_idempotent, secrets, clock)
     execution["status"] = "running"
     execution["retryAt"] = None
     execution["startedAt"] = execution["startedAt"] or rfc3339(clock())
@@ -154,6 +154,7 @@ def advance(
     values: Values,
     is_idempotent: Callable[[str], bool],
     deadline: datetime,
+    secrets: Secrets | None = None,
     clock: Clock = now,
     jitter: Callable[[], float] = random.random,
 ) -> Outcome:
@@ -169,13 +170,14 @@ def advance(
         values: Where large values are. What it raises passes through likewise.
         is_idempotent: Whether an action may be repeated without harm.
         deadline: No attempt begins at or after this moment.
+        secrets: Gives the values of ``{{ secrets.NAME }}``; ``None`` where there are none.
         clock: The present moment.
         jitter: A random number from 0 to below 1.
 
     Returns:
         What to do next; the state is saved already.
     """
-    machine = _Machine(execution, workflow, values, is_idempotent, clock)
+    machine = _Machine(execution, workflow, values, is_idempotent, secrets, clock)
     begun = machine.current
     machine.restart_current()
     if begun is not None and machine.current != begun:
@@ -209,16 +211,19 @@ class _Machine:
         workflow: WorkflowDefinition,
         values: Values,
         is_idempotent: Callable[[str], bool],
+        secrets: Secrets | None,
         clock: Clock,
     ) -> None:
         self.execution = execution
         self.values = values
         self.is_idempotent = is_idempotent
+        self.secrets = secrets
         self.clock = clock
         indices = {run["id"]: index for index, run in enumerate(execution["steps"])}
         self.plan = [(indices[step["id"]], step) for step in workflow["steps"]]
         self.definitions = dict(self.plan)
         self.params: dict[str, Json] = {}
+        self.secret_values: tuple[str, ...] = ()
         self.items: dict[str, list[Json]] = {}
         self.loaded: dict[str, Json] = {}
         self.loaded_bytes = 0
@@ -294,7 +299,7 @@ class _Machine:
         try:
             if not self._prepare(step, run, moment):
                 return
-        except (ExpressionError, ValueGone) as error:
+        except (ExpressionError, UnknownSecret, ValueGone) as error:
             run["startedAt"] = run["startedAt"] or rfc3339(moment)
             self._fail(step, run, self._failure(error.code, error.detail))
             return
@@ -314,7 +319,7 @@ class _Machine:
             # Once per step: it gives the same each time, and ten thousand rounds would not end.
             items = self.items.get(step["id"])
             if items is None:
-                items = self.items[step["id"]] = _items(step["forEach"], context, moment)
+                items = self.items[step["id"]] = items_of(step["forEach"], context, moment)
             rounds = run["rounds"]
             if rounds is None:
                 rounds = {"total": 0, "done": 0, "failed": 0, "failures": []}
@@ -327,12 +332,31 @@ class _Machine:
                 self._close_rounds(run)
                 return False
             context |= {"item": items[index], "index": index}
-        params = expressions.render(step.get("params", {}), context, now=moment, place="params")
-        self.params = cast("dict[str, Json]", params)
+        shown = self._render(step.get("params", {}), context, moment)
         run["input"] = None
         left = MAX_INPUTS_BYTES - bytes_of(each["input"] for each in self.execution["steps"])
-        run["input"] = limited(self.params, min(MAX_INPUT_BYTES, left))
+        run["input"] = limited(without_secrets(shown), min(MAX_INPUT_BYTES, left))
         return True
+
+    def _render(
+        self, source: dict[str, Json], context: Mapping[str, Json], moment: datetime
+    ) -> dict[str, Json]:
+        """Evaluate the parameters; gives them as they are stored, without the tenant's secrets."""
+        names = expressions.secret_names(source)
+        values = self.secrets(names) if names and self.secrets else {}
+        self.secret_values = tuple(values.values())
+
+        def rendered(secrets: dict[str, Json]) -> dict[str, Json]:
+            seen = {**context, "secrets": secrets} if names else context
+            return cast(
+                "dict[str, Json]",
+                expressions.render(source, seen, now=moment, place="params"),
+            )
+
+        self.params = rendered(dict(values))
+        if not names:
+            return self.params
+        return rendered({name: f"{{{{ secrets.{name} }}}}" for name in names})
 
     def _context(self, step: StepDefinition) -> dict[str, Json]:
         """What the expressions of ``step`` may see."""
@@ -405,6 +429,7 @@ class _Machine:
             params=self.params,
             idempotency_key=key,
             hops=self.execution["hops"],
+            secrets=self.secret_values,
         )
 
     def _sort_error(
@@ -579,41 +604,6 @@ def _over(size: int, before: int) -> str:
 def _sources(step: StepDefinition) -> list[Json]:
     """Everything in a step that may hold an expression."""
     return [step.get("when"), step.get("forEach"), step.get("params", {})]
-
-
-def _items(source: str | list[Json], context: Mapping[str, Json], moment: datetime) -> list[Json]:
-    place = "forEach"
-    path = plain_path(source) if isinstance(source, str) else None
-    items: Json
-    if path:
-        # Nothing is made of a list that is only looked up, so nothing limits its size.
-        items = _looked_up(path, context)
-    if not path or not isinstance(items, list):
-        if isinstance(source, str):
-            budget = Budget(
-                steps=ITEMS_STEPS,
-                seconds=ITEMS_SECONDS,
-                characters=4 * MAX_OUTPUT_BYTES,
-                largest=MAX_OUTPUT_BYTES,
-            )
-            items = expressions.evaluate(source, context, now=moment, place=place, budget=budget)
-        else:
-            items = expressions.render(source, context, now=moment, place=place)
-    if not isinstance(items, list):
-        raise ExpressionError(f"{place}: needs a list, not {expressions.describe(items)}")
-    if len(items) > MAX_ROUNDS:
-        raise ExpressionError(f"{place}: has {len(items)} items; at most {MAX_ROUNDS} are allowed")
-    return items
-
-
-def _looked_up(path: list[str], context: Mapping[str, Json]) -> Json:
-    """What stands at a path; ``None`` where nothing does, or where it is more than a look-up."""
-    found: Json = dict(context)
-    for name in path:
-        if not isinstance(found, dict) or name not in found:
-            return None
-        found = found[name]
-    return found
 
 
 def _backoff(retry: RetryDefinition, attempts: int, jitter: Callable[[], float]) -> float:

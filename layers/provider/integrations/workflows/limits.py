@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Final, cast
 
+from integrations import secret_headers
 from integrations.models import Json
 
 MAX_OUTPUT_BYTES: Final = 10 * 1024 * 1024
@@ -54,6 +55,18 @@ def mark(text: bytes, limit: int = PREVIEW_BYTES) -> Json:
     """What stands in the place of a value that is given as JSON text, and too large."""
     preview = text[: max(0, min(PREVIEW_BYTES, limit - 100))].decode(errors="ignore")
     return {"truncated": True, "bytes": len(text), "preview": preview}
+
+
+def without_secrets(params: dict[str, Json]) -> dict[str, Json]:
+    """A step's parameters as they are stored: headers that hold secrets do not say which."""
+    headers = params.get("headers")
+    if not isinstance(headers, dict):
+        return params
+    masked: dict[str, Json] = {
+        name: secret_headers.MASK if secret_headers.is_secret(name) else value
+        for name, value in headers.items()
+    }
+    return {**params, "headers": masked}
 
 
 def limited(value: Json, limit: int) -> Json:

@@ -1,7 +1,7 @@
 """What passes between the engine and its caller: a step's call, and what came of a run."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -19,6 +19,7 @@ class StepCall:
         params: The parameters, templates evaluated.
         idempotency_key: The same for each repetition of this step (and round) of this execution.
         hops: How many executions led to this one.
+        secrets: The secrets in the parameters, which nothing that is stored may hold.
     """
 
     action: str
@@ -26,6 +27,7 @@ class StepCall:
     params: dict[str, Json]
     idempotency_key: str
     hops: int
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ class Values(Protocol):
             ValueGone: Its time is up.
         """
 
+
+type Secrets = Callable[[set[str]], Mapping[str, str]]
+"""Names of secrets → their values; raises ``UnknownSecret`` where one is not there."""
 
 type Outcome = Finished | RetryAfter | OutOfTime
 type Perform = Callable[[StepCall], Json]

@@ -1,7 +1,6 @@
 """What a webhook can do: send one request."""
 
 import json
-import re
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -14,7 +13,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from integrations import mistakes, strict_json
+from integrations import mistakes, secret_headers, strict_json
 from integrations.errors import (
     FieldError,
     InvalidParams,
@@ -54,9 +53,6 @@ def _is_base64(value: str | None) -> str | None:
     except ValueError:
         raise ValueError("must be base64") from None
     return value
-
-
-_SECRET_NAME = re.compile(r"auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
 
 
 type _Scalar = str | int | float | bool | None
@@ -221,5 +217,5 @@ def _secrets_sent(credentials: WebhookCredentials, headers: Mapping[str, str]) -
     return [
         *(value.get_secret_value() for value in own if value is not None),
         *(value.get_secret_value() for value in credentials.outbound_headers.values()),
-        *(value for name, value in headers.items() if _SECRET_NAME.search(name)),
+        *(value for name, value in headers.items() if secret_headers.is_secret(name)),
     ]

@@ -1,0 +1,109 @@
+"""Whatever a provider says, no secret of the call comes back: results, errors, their facts."""
+
+import json
+from base64 import b64encode
+from typing import Any, cast
+
+import pytest
+from pydantic import SecretStr
+
+from integrations.errors import (
+    CredentialsRejected,
+    FieldError,
+    InvalidParams,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRejected,
+)
+from integrations.providers.base import Addresses, Call, Credentials, OAuthApp
+from integrations.providers.masking import Masking
+from integrations.services.secrecy import kept_secret, secrets_of
+
+TOKEN = "EAABsbCS1iHgBO7ZC"
+PAGE = 'pa"ge/<tok>&en+1'
+CLIENT = "GOCSPX-client-secret"
+
+
+class Page(Credentials):
+    page_token: SecretStr
+
+
+class Grant(Credentials):
+    token: SecretStr
+    pages: list[Page]
+    headers: dict[str, SecretStr]
+    name: str = "Ann"
+
+
+def call() -> Call[Grant]:
+    return Call(
+        credentials=Grant(
+            token=SecretStr(TOKEN),
+            pages=[Page(page_token=SecretStr(PAGE))],
+            headers={"Authorization": SecretStr("Bearer header-value-9")},
+        ),
+        http=cast("Any", None),
+        addresses=Addresses(),
+        app=OAuthApp("client", SecretStr(CLIENT)),
+    )
+
+
+def test_every_secret_of_a_call_is_known_however_deep_it_is() -> None:
+    assert set(secrets_of(call())) == {TOKEN, PAGE, "Bearer header-value-9", CLIENT}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        TOKEN,
+        f"?access_token={TOKEN}&x=1",
+        json.dumps(PAGE),
+        "pa%22ge%2F%3Ctok%3E%26en%2B1",
+        "pa&quot;ge/&lt;tok&gt;&amp;en+1",
+        "the value is header-value-9",
+        b64encode(TOKEN.encode()).decode(),
+        "".join(f"\\u{ord(each):04x}" for each in TOKEN),
+        "".join(f"%{ord(each):02X}" for each in TOKEN),
+        "".join(f"&#{ord(each)};" for each in TOKEN),
+        CLIENT,
+    ],
+)
+def test_no_form_of_a_secret_is_seen_in_a_text_or_deep_in_json(told: str) -> None:
+    masking = Masking(secrets_of(call()))
+    said = masking.text(f"before {told} after")
+    assert said.startswith("before ")
+    assert said.endswith(" after")
+    assert "…" in said
+    deep = masking.json({"a": [{"b": f"x{told}", told: 1}], "rest": "stays"})
+    assert json.dumps(deep, ensure_ascii=False).count("…") == 2
+    assert cast("Any", deep)["rest"] == "stays"
+
+
+def test_what_holds_no_secret_stays_as_it_is() -> None:
+    value = {"a": ["100% sure", "a\\u0042", "&#65;", "pa", "EAAB"], "n": 1.5, "none": None}
+    assert Masking(secrets_of(call())).json(value) == value
+    assert Masking(["short"]).text("a short text") == "a short text"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ProviderError(f"no {TOKEN}", provider_code=TOKEN, data={"trace": [f"a{PAGE}"]}),
+        CredentialsRejected(f"{CLIENT} is not a client"),
+        RequestRejected(TOKEN),
+        RateLimited(f"slow down, {TOKEN}", retry_after=3),
+        ProviderUnavailable(f"https://x/{TOKEN} is down", outcome_unknown=True),
+        InvalidParams(f"not {TOKEN}", [FieldError("params.x", f"{TOKEN} is refused")]),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_no_error_says_a_secret(failure: ProviderError) -> None:
+    with pytest.raises(type(failure)) as raised, kept_secret(call(), ["more-secret"]):
+        raise failure
+    held = raised.value
+    told = [held.detail, str(held), repr(held), *(str(getattr(held, "errors", ())),)]
+    told += [str(getattr(held, "data", "")), str(getattr(held, "provider_code", ""))]
+    assert not [secret for secret in (TOKEN, PAGE, CLIENT) if any(secret in each for each in told)]
+    assert "…" in held.detail
+    assert getattr(held, "retry_after", 3) in {3, None}
