@@ -354,7 +354,17 @@ def test_the_issuers_keys_are_asked_for_once_and_again_when_they_rotate(
 
 @pytest.mark.parametrize("place", ["/.well-known/openid-configuration", "/keys"])
 @pytest.mark.parametrize(
-    "reply", [Reply(503, b"<html>"), Reply(hang_up=True), Reply(raw=b"nonsense\r\n\r\n")]
+    "reply",
+    [
+        Reply(503, b"<html>"),
+        Reply(hang_up=True),
+        Reply(raw=b"nonsense\r\n\r\n"),
+        Reply(200, b'{"keys": [], "more": "' + b"x" * 600_000 + b'"}'),
+        Reply(200, b'{"keys": ' + b"[" * 100 + b"]" * 100 + b"}"),
+        Reply(200, b'{"keys": [], "keys": []}'),
+        Reply(302, headers={"Location": "/elsewhere"}),
+    ],
+    ids=["503", "hang-up", "nonsense", "huge", "deep", "twice", "redirect"],
 )
 def test_an_issuer_that_does_not_answer_lets_nobody_in_and_is_asked_again(
     backend: Backend, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, place: str, reply: Reply

@@ -3,16 +3,17 @@
 https://openid.net/specs/openid-connect-discovery-1_0.html, RFC 7519, RFC 8725
 """
 
-import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import jwt
 
+from integrations import strict_json
 from integrations.errors import IntegrationError
 from integrations.models import SUBJECT_PREFIX, is_tenant
 
@@ -32,6 +33,9 @@ TIMEOUT_SECONDS = 5
 
 KEYS_SECONDS = 300
 """How long the issuer's keys are kept: a key that it withdraws is good for no longer."""
+
+MAX_DOCUMENT = 512 * 1024
+"""Bytes of the issuer's configuration, or of its keys: a real one has a few thousand."""
 
 COOLDOWN_SECONDS = 1
 """How long an unknown key is no reason to ask again: rotated keys are found at once, and whoever
@@ -162,16 +166,15 @@ class JwtVerifier:
                 f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration"
             )
             try:
-                with urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - checked above
-                    configuration = json.load(answer)
-                    issuer, keys_url = configuration["issuer"], str(configuration["jwks_uri"])
+                configuration = _document(url)
+                issuer, keys_url = configuration["issuer"], str(configuration["jwks_uri"])
             except (OSError, HTTPException, ValueError, LookupError, TypeError):
                 raise IssuerUnavailable("The issuer's configuration cannot be had") from None
             if issuer != self._settings.issuer:  # OpenID Connect Discovery 1.0, section 4.3
                 raise IssuerUnavailable("The issuer's configuration is another issuer's")
             keys_url = self._checked(keys_url)
             # Its cache of single keys (cache_keys) would never forget one.
-            self._keys = jwt.PyJWKClient(
+            self._keys = _Keys(
                 keys_url,
                 lifespan=KEYS_SECONDS,
                 cooldown_duration=COOLDOWN_SECONDS,
@@ -184,3 +187,43 @@ class JwtVerifier:
         if urlsplit(url).scheme not in schemes:
             raise JwtRefused("The issuer must be reached by https")
         return url
+
+
+class _Keys(jwt.PyJWKClient):
+    """PyJWT's client; it reads no more than a document may have, and nothing but strict JSON."""
+
+    def fetch_data(self) -> Any:  # noqa: ANN401 - as PyJWT has it
+        """The issuer's keys, now; they are kept where they could be had."""
+        try:
+            found = _document(self.uri)
+        except (OSError, HTTPException, ValueError, TypeError) as failure:
+            raise jwt.PyJWKClientConnectionError("The keys cannot be fetched") from failure
+        if self.jwk_set_cache is not None:
+            self.jwk_set_cache.put(found)
+        self._last_successful_fetch = time.monotonic()
+        return found
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """The issuer's documents are where it says; whoever answers elsewhere is another."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow none: the answer itself is then the failure."""
+
+
+def _document(url: str) -> dict[str, Any]:
+    """A JSON object of the issuer's.
+
+    Raises:
+        OSError, HTTPException: It cannot be had.
+        ValueError: It is too large, or not strict JSON.
+        TypeError: It is no object.
+    """
+    with build_opener(_NoRedirects()).open(Request(url), timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the scheme is checked
+        text = answer.read(MAX_DOCUMENT + 1)
+    if len(text) > MAX_DOCUMENT:
+        raise ValueError("the document is too large")
+    found = strict_json.read(text)
+    if not isinstance(found, dict):
+        raise TypeError("the document is no object")
+    return cast("dict[str, Any]", found)

@@ -209,6 +209,15 @@ class Vault:
     ) -> T:
         """Do something with a connection's credentials; what they suffer is kept in its record.
 
+        Args:
+            tenant: Whose connection.
+            provider_id: At which provider.
+            name: Which.
+            act: What to do.
+            before: Asked first, with the credentials as they are stored; it may refuse.
+            idempotency_key: The same for each repetition.
+            hops: How many executions led to it.
+
         Raises:
             UnknownConnection: The tenant has none of this name, nor has the stack a default.
             NeedsReauthentication: Only a new login can help; the provider is not asked again.
