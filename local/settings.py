@@ -26,7 +26,7 @@ class Settings:
     Attributes:
         port, ministack_port: Where what listens.
         parameters: The template's, by their names there.
-        frontend_urls: The origins of FRONTEND_URL; the first one is the template's FrontendUrl.
+        frontend_urls: The origins of FRONTEND_URL, which the template's FrontendUrl lists, too.
     """
 
     port: int = 3000
@@ -52,11 +52,10 @@ def load(env_file: Path = ROOT / ".env", *, over: Mapping[str, str] | None = Non
     if PUBLIC in given:
         given[PUBLIC] = given[PUBLIC].rstrip("/")
     frontends = origins(given.pop(FRONTEND, ""))
-    for origin in frontends:
-        check({FRONTEND: origin})
+    if frontends:
+        given[FRONTEND] = ",".join(frontends)
     check(given)
     if frontends:
-        given[FRONTEND] = frontends[0]
         given.setdefault("ALLOWED_REDIRECT_URIS", ",".join(frontends))
     return Settings(
         port=port(given, "PORT") or Settings.port,

@@ -87,6 +87,14 @@ def test_with_an_issuer_the_page_may_reach_it_too(
     assert settings["clientId"] == "console"
 
 
+def test_the_page_is_told_whose_pages_may_call_the_api(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRONTEND_URL", "https://app.example.com,https://shop.example.com")
+    settings = json.loads(get(backend, "/console/settings.json")[2])
+    assert settings["origins"] == ["https://app.example.com", "https://shop.example.com"]
+
+
 def test_without_an_issuer_nobody_is_sent_anywhere(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

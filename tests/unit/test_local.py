@@ -78,7 +78,7 @@ class TestSettings:
         found = self.load(tmp_path, text)
         assert found.frontend_urls == ("http://a.example", "https://b.example")
         assert found.parameters == {
-            "FrontendUrl": "http://a.example",
+            "FrontendUrl": "http://a.example,https://b.example",
             "AllowedRedirectUris": "http://a.example,https://b.example",
             "PublicBaseUrl": "https://c.example",
         }

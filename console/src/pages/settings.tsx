@@ -1,4 +1,4 @@
-/** Tokens, secrets, the audit log, and the API's reference. */
+/** Tokens, secrets, origins, the audit log, and the API's reference. */
 import { useState } from "preact/hooks";
 import { request } from "../api";
 import { useAction, useLoad, useTitle } from "../hooks";
@@ -39,12 +39,15 @@ export default function Settings({ part }: { part: string }) {
         of={[
           ["tokens", "API tokens"],
           ["secrets", "Secrets"],
+          ["origins", "Origins"],
           ["audit", "Audit"],
           ["reference", "API reference"],
         ]}
       />
       {part === "secrets" ? (
         <Secrets />
+      ) : part === "origins" ? (
+        <Origins />
       ) : part === "audit" ? (
         <Audit />
       ) : part === "reference" ? (
@@ -332,6 +335,33 @@ function Secrets() {
           </table>
         </div>
       )}
+    </section>
+  );
+}
+
+function Origins() {
+  const held = useLoad(
+    () =>
+      request<{ origins: string[] }>("GET", "/console/settings.json", undefined, { token: null }),
+    "origins",
+  );
+  return (
+    <section class="stack" aria-label="Origins">
+      <p class="soft">
+        Pages of these origins may call the API from a browser, and log-ins may lead back to them.
+        They are the stack's parameter <code>FrontendUrl</code>, on a laptop{" "}
+        <code>FRONTEND_URL</code> in <code>.env</code>. Which credential is for which client is in{" "}
+        <a href="/docs/clients">the documentation</a>.
+      </p>
+      <Problem error={held.error} retry={() => void held.reload()} />
+      {held.loading && <Waiting />}
+      <ul>
+        {held.data?.origins.map((each) => (
+          <li key={each}>
+            <code>{each}</code>
+          </li>
+        ))}
+      </ul>
     </section>
   );
 }

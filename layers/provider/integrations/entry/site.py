@@ -111,9 +111,13 @@ def _answer(
 
 
 def _settings() -> str:
-    """Return what the page needs to log people in: the OIDC issuer and its client there."""
+    """Return what the page is told: who logs people in, and whose pages may call the API.
+
+    The origins are no secret: the answer to any preflight request says them.
+    """
     login = settings.console_login()
-    return json.dumps({"issuer": login[0], "clientId": login[1]} if login else {})
+    told: dict[str, Any] = {"issuer": login[0], "clientId": login[1]} if login else {}
+    return json.dumps(told | {"origins": settings.frontend_urls()})
 
 
 def _page_headers(path: str) -> dict[str, str]:
