@@ -207,7 +207,7 @@ function plain(tokens) {
 function bare(markdown) {
   return markdown
     .replace(/\]\([^)]*\)/g, "")
-    .replace(/```\w*|[`*|[\]]|-{3,}/g, " ")
+    .replace(/```\w*|[`*|[\]]|-{2,}:?/g, " ")
     .replace(/\s+/g, " ");
 }
 

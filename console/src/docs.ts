@@ -104,6 +104,9 @@ addEventListener("keydown", (event) => {
     (links[at] ?? field)?.focus();
   }
 });
+addEventListener("pointerdown", (event) => {
+  if (list && !(event.target as Element).closest("search")) list.hidden = true;
+});
 list?.addEventListener("click", (event) => {
   // A link to a heading of this very page loads nothing anew.
   if ((event.target as Element).closest("a")) list.hidden = true;

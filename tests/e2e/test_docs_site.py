@@ -49,6 +49,8 @@ def test_the_documentation_fits_a_phone_and_says_what_it_cannot_find(
         held.page.get_by_label("Search the documentation").fill("no such words anywhere")
         expect(held.page.get_by_text("Nothing is found")).to_be_visible()
         held.check_fits()
+        held.page.keyboard.press("Escape")
+        expect(held.page.get_by_text("Nothing is found")).to_be_hidden()
         held.page.get_by_text("Pages", exact=True).click()
         held.page.get_by_role("link", name="Workflows", exact=True).click()
         expect(held.page.get_by_role("heading", name="Workflows", level=1)).to_be_visible()
