@@ -90,3 +90,31 @@ def test_nonsense_is_told_of_and_nothing_breaks(backend: Backend) -> None:
         found = checked(backend, nonsense)
         assert found["valid"] is False
         assert found["errors"]
+
+
+def test_a_secret_that_there_is_not_is_told_with_the_nearest_names(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.call("PUT", "/api/secrets/SHOP_KEY", {"value": "a-key-of-the-shop"})
+    text = ["{{ secrets.SHOP_KEY }}", {"a": "{{ secrets.SHOP_KYE }} and {{ secrets.OTHER }}"}]
+    step = {
+        "id": "say",
+        "action": "telegram.call",
+        "params": {"method": "x", "params": {"t": text}},
+    }
+    found = checked(backend, manual(step))["errors"]
+    assert [(each["field"], each["code"], each["suggestions"]) for each in found] == [
+        ("steps[0].params.params.t[1].a", "unknown", []),
+        ("steps[0].params.params.t[1].a", "unknown", ["SHOP_KEY"]),
+    ]
+    assert "there is no secret 'SHOP_KYE'; did you mean 'SHOP_KEY'?" in found[1]["message"]
+    assert backend.call("POST", "/api/workflows", manual(step)).status == 422
+
+
+def test_another_tenants_secret_is_none(backend: Backend, telegram: TelegramServer) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.call("PUT", "/api/secrets/SHOP_KEY", {"value": "a-key-of-theirs"}, tenant="other")
+    params = {"chatId": 1, "text": "{{ secrets.SHOP_KEY }}"}
+    step = {"id": "say", "action": "telegram.sendMessage", "params": params}
+    assert list(places(checked(backend, manual(step)))) == ["steps[0].params.text"]

@@ -602,7 +602,9 @@ def test_a_named_secret_is_sent_and_seen_nowhere(backend: Backend) -> None:
 def test_a_secret_that_is_not_there_fails_the_step(backend: Backend) -> None:
     backend.save("webhook", {"url": "https://example.com/hooks/orders"})
     params = {"url": "http://127.0.0.1:9/", "json": "{{ secrets.GONE }}"}
+    assert backend.call("PUT", "/api/secrets/GONE", {"value": KEY}).status == 200
     execution_id = started(backend, {"id": "a", "action": "webhook.send", "params": params})
+    assert backend.call("DELETE", "/api/secrets/GONE").status == 200
     backend.drain()
     error = backend.execution(execution_id)["error"]
     assert error["code"] == "unknown_secret"

@@ -35,14 +35,14 @@ def test_a_secret_is_its_tenants_and_its_names_alone(backend: Backend) -> None:
 
 
 def test_a_second_value_replaces_the_first(backend: Backend) -> None:
-    first = save(backend, value="first").json
-    second = save(backend, value="second").json
+    first = save(backend, value="the first").json
+    second = save(backend, value="the second").json
     assert second["createdAt"] == first["createdAt"]
     values = wiring.secret_service().values("acme", ["SHOP_KEY"])
-    assert values["SHOP_KEY"].get_secret_value() == "second"
+    assert values["SHOP_KEY"].get_secret_value() == "the second"
 
 
-@pytest.mark.parametrize("value", ["", None, 7, "x" * 16_385, {"a": "b"}], ids=repr)
+@pytest.mark.parametrize("value", ["", "12345", None, 7, "x" * 16_385, {"a": "b"}], ids=repr)
 def test_a_value_is_a_text_of_some_length(backend: Backend, value: Any) -> None:
     answer = save(backend, value=value)
     assert (answer.status, answer.code) == (422, "invalid_input")

@@ -176,6 +176,8 @@ def test_steps_run_in_order_and_see_what_came_before() -> None:
             action="fake.a",
             connection="default",
             params={"order": 7},
+            secrets=frozenset(),
+            with_secrets=dict,
             idempotency_key="exe_1.a",
             hops=2,
         ),
@@ -183,6 +185,8 @@ def test_steps_run_in_order_and_see_what_came_before() -> None:
             action="fake.b",
             connection="shop",
             params={"got": 42},
+            secrets=frozenset(),
+            with_secrets=dict,
             idempotency_key="exe_1.b",
             hops=2,
         ),
@@ -618,7 +622,7 @@ def test_a_template_that_fails_only_the_second_time_is_recorded_too(
             raise result
         return result
 
-    monkeypatch.setattr("integrations.workflows.expressions.render", render)
+    monkeypatch.setattr("integrations.workflows.expressions.render_named", render)
     assert world.invoke() == Finished("failed")
     assert world.execution["status"] == "failed"
     assert world.calls == []

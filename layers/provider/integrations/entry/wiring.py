@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from integrations.services.lineage import Lineage
     from integrations.services.oauth import OAuthService
     from integrations.services.ownership import Ownership
+    from integrations.services.preview import Previewer
     from integrations.services.quotas import Quotas
     from integrations.services.redirects import Redirects
     from integrations.services.replay import ReplayService
@@ -451,7 +452,7 @@ def workflow_service() -> WorkflowService:
     return WorkflowService(
         workflows(),
         connections(),
-        webhooks(),
+        checker(),
         subscriptions(),
         schedules,
         quotas(),
@@ -464,7 +465,15 @@ def checker() -> Checker:
     """The check of workflows."""
     from integrations.services.checking import Checker
 
-    return Checker(connections(), webhooks())
+    return Checker(connections(), webhooks(), secrets())
+
+
+@cache
+def previewer() -> Previewer:
+    """The preview of workflows: no vault, no way out."""
+    from integrations.services.preview import Previewer
+
+    return Previewer(workflows(), executions(), objects(), files(), event_log)
 
 
 @cache

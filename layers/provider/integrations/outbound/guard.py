@@ -24,6 +24,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from integrations.errors import AddressRefused, ProviderTimeout, ProviderUnavailable
+from integrations.outbound import egress
 from integrations.outbound.bounds import CONNECT_TIMEOUT
 from integrations.outbound.domains import to_ascii
 
@@ -97,7 +98,9 @@ def resolve(host: str, port: int, *, allow_loopback: bool = False) -> list[_Addr
     Raises:
         AddressRefused: The name is malformed, or the guard refuses where it leads.
         ProviderUnavailable: The name does not resolve.
+        EgressClosed: Nothing may leave from here.
     """
+    egress.check()
     try:
         found = socket.getaddrinfo(to_ascii(host), port, type=socket.SOCK_STREAM)
     except socket.gaierror:

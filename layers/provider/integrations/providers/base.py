@@ -223,6 +223,8 @@ class Action:
         params: The model of its parameters.
         run: Does it: ``(call, params) -> JSON``.
         example: Parameters that fit, for the catalogue, the documentation and the contract test.
+        output_example: What it gives, as the vendor documents it: stands for the output of a step
+            that has not run.
         idempotent: True where a repetition does no harm (reads, absolute writes, and what carries
             an idempotency key). What is not idempotent is never repeated blindly.
         recipients: How many people a call writes to; what it sends with the stack's own credentials
@@ -234,6 +236,7 @@ class Action:
     params: type[Params]
     run: Callable[[Call[Any], Any], Json]
     example: Mapping[str, Json]
+    output_example: Json = None
     idempotent: bool = False
     recipients: Callable[[Any], int] | None = None
 

@@ -15,7 +15,7 @@ from integrations.secret_headers import MASK
 _PLAIN: Final = re.compile(r"[A-Za-z0-9]+")
 _ESCAPED: Final = re.compile(r"%(?:3\d|[46][1-9A-Fa-f]|[57][\dAa])|\\u00|&#")
 
-_SHORTEST: Final = 6
+SHORTEST: Final = 6
 """Characters. What is shorter would stand in too many words that are none of it."""
 
 _SCHEMES: Final = frozenset({"apikey", "basic", "bearer", "digest", "key", "token"})
@@ -34,7 +34,7 @@ class Masking:
             scheme, _, rest = secret.partition(" ")
             found |= {secret, rest.strip()} if scheme.lower() in _SCHEMES else {secret}
         # The longest first: one may be part of another.
-        long = sorted((each for each in found if len(each) >= _SHORTEST), key=len, reverse=True)
+        long = sorted((each for each in found if len(each) >= SHORTEST), key=len, reverse=True)
         self._secrets = [_Secret(each) for each in long]
 
     def text(self, text: str) -> str:

@@ -218,6 +218,48 @@ class CheckAnswer(Answer):
     errors: list[MistakeAnswer]
 
 
+class PreviewMistake(Answer):
+    """What does not evaluate, or what an action refuses."""
+
+    field: str
+    message: str
+
+
+class PreviewRound(Answer):
+    """One round of a ``forEach``."""
+
+    index: int
+    item: Any
+    params: dict[str, Any] | None = Field(None, description="Null where it does not evaluate.")
+
+
+class PreviewStep(Answer):
+    """What one step would do."""
+
+    id: str
+    action: str
+    connection: str
+    runs: bool
+    reason: str | None = Field(None, description="Why it does not run.")
+    params: dict[str, Any] | None = Field(
+        None, description="What it would be given; `{{ secrets.NAME }}` stands for each secret."
+    )
+    rounds: list[PreviewRound] | None = Field(
+        None, description="With `forEach`: the first 20 rounds."
+    )
+    round_count: int | None = Field(None, description="How many rounds there are.")
+    errors: list[PreviewMistake]
+
+
+class PreviewAnswer(Answer):
+    """What a workflow would do for an event."""
+
+    matches: bool = Field(description="Whether the event starts it.")
+    filter_result: bool | None = Field(None, description="Null where there is no filter.")
+    reason: str | None = Field(None, description="Why the event does not start it.")
+    steps: list[PreviewStep]
+
+
 class WorkflowPage(Answer):
     """One page of workflows."""
 

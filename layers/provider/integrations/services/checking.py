@@ -4,7 +4,7 @@
 and webhooks.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from integrations import mistakes
 from integrations.errors import (
+    ExpressionError,
     FieldError,
     InvalidWorkflow,
     UnknownAction,
@@ -34,7 +35,9 @@ from integrations.services.triggers import (
     trigger_of,
 )
 from integrations.storage.connections import Connection, Connections
+from integrations.storage.secrets import Secrets
 from integrations.storage.webhooks import Webhooks
+from integrations.workflows import expressions
 from integrations.workflows.definition import BUILT_IN_TRIGGERS, Workflow, check
 
 
@@ -59,15 +62,21 @@ class Checker:
     """Checks definitions.
 
     Args:
-        connections, webhooks: The tables.
+        connections, webhooks, secrets: The tables.
         clock: The present moment.
     """
 
     def __init__(
-        self, connections: Connections, webhooks: Webhooks, *, clock: Callable[[], datetime] = now
+        self,
+        connections: Connections,
+        webhooks: Webhooks,
+        secrets: Secrets,
+        *,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._connections = connections
         self._webhooks = webhooks
+        self._secrets = secrets
         self._clock = clock
 
     def check(self, tenant: str, definition: Json) -> Checked:
@@ -84,19 +93,38 @@ class Checker:
             errors += invalid.errors
         bound = Bound()
         if isinstance(definition, dict):
-            held = {each.key: each for each in self._connections.of_tenant(tenant)}
+            connections = {each.key: each for each in self._connections.of_tenant(tenant)}
             trigger, steps = definition.get("trigger"), definition.get("steps")
             if isinstance(trigger, dict) and _may_be_bound(trigger):
                 try:
-                    bound = self._bind(tenant, trigger, held)
+                    bound = self._bind(tenant, trigger, connections)
                 except InvalidWorkflow as refused:
                     errors += refused.errors
-            errors += _missing_connections(steps if isinstance(steps, list) else [], held)
+            steps = steps if isinstance(steps, list) else []
+            errors += _missing_connections(steps, connections)
+            errors += self._missing_secrets(tenant, steps)
         if errors or workflow is None:
             unique = list(dict.fromkeys(errors))
             many = "1 mistake" if len(unique) == 1 else f"{len(unique)} mistakes"
             raise InvalidWorkflow(f"The workflow has {many}", unique)
         return Checked(workflow, bound)
+
+    def _missing_secrets(self, tenant: str, steps: list[Json]) -> list[FieldError]:
+        """The secrets that steps name and that there are not."""
+        named = [
+            (place, name)
+            for index, step in enumerate(steps)
+            if isinstance(step, dict)
+            for place, name in _secrets_named(step.get("params"), f"steps[{index}].params")
+        ]
+        if not named:
+            return []
+        known = {each.name for each in self._secrets.of_tenant(tenant)}
+        return [
+            mistakes.unknown(place, f"there is no secret {name[:100]!r}", name, known)
+            for place, name in named
+            if name not in known
+        ]
 
     def answer(self, tenant: str, definition: Json) -> CheckAnswer:
         """What saving a definition would say; nothing is saved, and no provider is asked."""
@@ -192,6 +220,23 @@ def without_ours(definition: Json) -> Json:
     if not isinstance(definition, dict):
         return definition
     return {name: value for name, value in definition.items() if name not in SET_HERE}
+
+
+def _secrets_named(value: Json, place: str) -> Iterator[tuple[str, str]]:
+    """Each secret that the templates anywhere in a value name, with its place."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _secrets_named(each, f"{place}.{key[:100]}")
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _secrets_named(each, f"{place}[{index}]")
+    elif isinstance(value, str):
+        try:
+            names = expressions.secret_names(value)
+        except ExpressionError:
+            return  # which is a mistake of its own
+        for name in sorted(names):
+            yield place, name
 
 
 def _may_be_bound(trigger: Mapping[str, Any]) -> bool:

@@ -68,8 +68,9 @@ class ExecutionValues:
             ValueGone: It is no longer stored.
         """
         kind, name = key[:2], key[2:]
-        if kind == _EVENT:
-            return self._event(name)
+        logged = logged_event(key)
+        if logged:
+            return self._event(*logged)
         if kind == _PART:
             tenant, execution_id = self._execution.tenant, self._execution.execution_id
             try:
@@ -80,12 +81,11 @@ class ExecutionValues:
             packed = self._objects.get(self._path(name))
         return cast("Json", journal.unpack(packed))
 
-    def _event(self, name: str) -> Json:
-        event_id, _, index = name.partition(":")
+    def _event(self, event_id: str, index: int) -> Json:
         if self._events is None:
             raise ValueGone("This stack has no event log")
         try:
-            event = self._events().event(self._execution.tenant, event_id, int(index))
+            event = self._events().event(self._execution.tenant, event_id, index)
         except NotFound:
             raise ValueGone("Its event is no longer stored") from None
         return self._files.stored(cast("Json", event.data), over=LARGE_BASE64)
@@ -98,3 +98,11 @@ class ExecutionValues:
 def event_key(event_id: str, index: int) -> str:
     """The key of a trigger that stands in the event log."""
     return f"{_EVENT}{event_id}:{index}"
+
+
+def logged_event(key: str) -> tuple[str, int] | None:
+    """The event and its part that a key names in the event log; ``None`` for any other value."""
+    if not key.startswith(_EVENT):
+        return None
+    event_id, _, index = key.removeprefix(_EVENT).partition(":")
+    return event_id, int(index)

@@ -15,7 +15,7 @@ from integrations.errors import (
 )
 from integrations.models import Json, now, rfc3339
 from integrations.services import lineage
-from integrations.services.execution_values import Events, ExecutionValues, event_key
+from integrations.services.execution_values import Events, ExecutionValues, event_key, logged_event
 from integrations.services.files import StepFiles
 from integrations.services.quotas import Quotas
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
@@ -257,10 +257,7 @@ class ExecutionService:
     @staticmethod
     def _logged(state: Execution) -> tuple[str, int] | None:
         stored = state["trigger"]["stored"]
-        if stored is None or not stored["key"].startswith("e:"):
-            return None
-        _, event_id, index = stored["key"].split(":")
-        return event_id, int(index)
+        return logged_event(stored["key"]) if stored else None
 
     def _trigger_data(self, stored: StoredExecution) -> Json:
         trigger = cast("Execution", stored.state)["trigger"]

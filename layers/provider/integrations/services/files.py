@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from integrations.errors import FieldError, InvalidParams
 from integrations.models import Json
+from integrations.providers.masking import Masking
 from integrations.storage.files import Files, is_file_id
 
 MAX_FILES_BYTES: Final = 50 * 1024 * 1024
@@ -33,23 +34,27 @@ class StepFiles:
         self._files = files
         self._tenant = tenant
 
-    def stored(self, value: Json, *, over: int = 0) -> Json:
+    def stored(self, value: Json, *, over: int = 0, masking: Masking | None = None) -> Json:
         """``value`` with references in the place of its files.
 
         Args:
             value: What an action or an event gave.
             over: Files with this many characters of base64, or fewer, stay as they are.
+            masking: Takes out of the files what nobody may see.
         """
         if isinstance(value, list):
-            return [self.stored(each, over=over) for each in value]
+            return [self.stored(each, over=over, masking=masking) for each in value]
         if not isinstance(value, dict):
             return value
         if value.keys() != _UPLOAD:
-            return {name: self.stored(each, over=over) for name, each in value.items()}
+            return {
+                name: self.stored(each, over=over, masking=masking) for name, each in value.items()
+            }
         text = value["contentBase64"]
         if not isinstance(text, str) or len(text) <= over:
             return value
         content = b64decode(text)
+        content = masking.content(content) if masking else content
         return {
             "id": self._files.put(self._tenant, content),
             "name": value["fileName"],

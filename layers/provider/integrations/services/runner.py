@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
@@ -15,6 +16,7 @@ from integrations.errors import (
     UnknownWorkflow,
 )
 from integrations.models import Json
+from integrations.providers.masking import Masking
 from integrations.services.executions import (
     PICKED_UP_WITHIN,
     ExecutionService,
@@ -62,7 +64,7 @@ class Runner:
         service: Knows where executions' values are, and the queue.
         vault: The use of credentials.
         files: The files that steps hand on.
-        secrets: The tenants' named secrets.
+        secrets: The values of the secrets that steps name.
     """
 
     def __init__(
@@ -130,18 +132,12 @@ class Runner:
             return None
         definition = _with_lists(cast("WorkflowDefinition", workflow.definition))
         values = self._service.values(stored)
-
-        def secrets(names: set[str]) -> Mapping[str, str]:
-            found = self._secrets().values(tenant, names)
-            return {name: value.get_secret_value() for name, value in found.items()}
-
         engine.begin(
             state,
             definition,
             version=workflow.version,
             values=values,
             is_idempotent=is_idempotent,
-            secrets=secrets,
             clock=self._clock,
         )
         written = self._executions.lease(stored_from(tenant, state, stored), self._clock() + LEASE)
@@ -169,7 +165,6 @@ class Runner:
             save=save,
             values=values,
             is_idempotent=is_idempotent,
-            secrets=secrets,
             # A process that has little time from the start must get somewhere all the same.
             deadline=self._clock() + time_left - min(STEP_RESERVE, time_left * 0.75),
             clock=self._clock,
@@ -204,6 +199,38 @@ class Runner:
             over.set()
 
     def _perform(self, tenant: str, call: StepCall) -> Json:
+        """Carry out a step; no secret that it was given is in what it gives, raises or logs."""
+        from integrations.services.secrecy import mask
+
+        try:
+            sent, secrets = self._with_secrets(tenant, call)
+        except AwsError as failure:
+            raise _unanswered(failure) from failure
+        masking = Masking(secrets)
+        try:
+            return self._carry_out(tenant, call, sent, secrets)
+        except IntegrationError as failure:
+            mask(failure, masking)
+            raise
+        except Exception as failure:
+            trace = masking.text("".join(traceback.format_exception(failure)))
+            _log.error("%s failed in an unforeseen way\n%s", call.action, trace)  # noqa: TRY400
+            raise
+
+    def _with_secrets(self, tenant: str, call: StepCall) -> tuple[dict[str, Json], list[str]]:
+        """What is sent, and the texts in it that nobody may see."""
+        if not call.secrets:
+            return call.params, []
+        values = {
+            name: value.get_secret_value()
+            for name, value in self._secrets().values(tenant, call.secrets).items()
+        }
+        sent = call.with_secrets(values)
+        return sent, [*values.values(), *_changed(sent, call.params)]
+
+    def _carry_out(
+        self, tenant: str, call: StepCall, sent: dict[str, Json], secrets: list[str]
+    ) -> Json:
         from integrations.providers import registry
         from integrations.services.forms import params_of
 
@@ -211,8 +238,7 @@ class Runner:
         action = registry.get(provider_id).action(name)
         files = StepFiles(self._files, tenant)
         try:
-            given = files.fetched(call.params)
-            params = params_of(provider_id, action, given, rendered=True)
+            params = params_of(provider_id, action, files.fetched(sent), rendered=True)
             result = self._vault().act(
                 tenant,
                 provider_id,
@@ -222,18 +248,13 @@ class Runner:
                 idempotency_key=call.idempotency_key,
                 hops=call.hops,
                 max_file=MAX_FILES_BYTES,
-                secrets=call.secrets,
+                secrets=secrets,
             )
         except AwsError as failure:
             # Only what surrounds a call touches AWS, and never after one that went well.
-            raise ProviderUnavailable(f"AWS did not answer: {failure.aws_code}") from failure
-        except IntegrationError:
-            raise
-        except Exception:
-            _log.exception("%s failed in an unforeseen way", call.action)
-            raise
+            raise _unanswered(failure) from failure
         try:
-            return files.stored(result)
+            return files.stored(result, masking=Masking(secrets))
         except AwsError as failure:
             detail = f"The step's file could not be stored: {failure.aws_code}"
             raise ProviderUnavailable(detail, outcome_unknown=True) from failure
@@ -271,6 +292,25 @@ class Runner:
             self._executions.postpone(head, head.created_at + PICKED_UP_WITHIN)
             return False
         return True
+
+
+def _unanswered(failure: AwsError) -> ProviderUnavailable:
+    return ProviderUnavailable(f"AWS did not answer: {failure.aws_code}")
+
+
+def _changed(sent: Json, recorded: Json) -> Iterator[str]:
+    """The texts that a secret is part of, or was made into: those that are recorded otherwise."""
+    if isinstance(sent, dict) and isinstance(recorded, dict):
+        for name, each in sent.items():
+            yield from _changed(each, recorded.get(name))
+    elif isinstance(sent, list) and isinstance(recorded, list) and len(sent) == len(recorded):
+        for each, other in zip(sent, recorded, strict=True):
+            yield from _changed(each, other)
+    elif isinstance(sent, dict | list):
+        for each in sent.values() if isinstance(sent, dict) else sent:
+            yield from _changed(each, None)
+    elif isinstance(sent, str) and sent != recorded:
+        yield sent
 
 
 def _with_lists(definition: WorkflowDefinition) -> WorkflowDefinition:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, SecretStr
 
-from integrations.errors import FieldError, IntegrationError, InvalidInput, ProviderError
+from integrations.errors import (
+    FieldError,
+    IntegrationError,
+    InvalidInput,
+    ProviderError,
+    RateLimited,
+)
 from integrations.providers.base import Call
 from integrations.providers.masking import Masking
 
@@ -55,6 +61,8 @@ def mask(failure: IntegrationError, masking: Masking) -> None:
         failure.errors = tuple(
             FieldError(each.field, masking.text(each.message)) for each in failure.errors
         )
+    if isinstance(failure, RateLimited):
+        failure.scope = masking.text(failure.scope)
     if isinstance(failure, ProviderError):
         if failure.provider_code is not None:
             failure.provider_code = masking.text(failure.provider_code)

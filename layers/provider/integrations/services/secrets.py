@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import SecretStr
 
 from integrations.errors import FieldError, InvalidInput, UnknownSecret
+from integrations.providers.masking import SHORTEST
 from integrations.services.answers import SecretAnswer, SecretDeleted, SecretPage
 from integrations.storage.envelope import EnvelopeBroken
 from integrations.storage.secrets import Secrets
@@ -37,11 +38,12 @@ class SecretService:
         """Create or replace a secret.
 
         Raises:
-            InvalidInput: It is empty or too long, or the tenant has too many.
+            InvalidInput: It is too short or too long, or the tenant has too many.
         """
         text = value.get_secret_value()
-        if not 0 < len(text.encode()) <= MAX_VALUE_BYTES:
-            detail = f"A secret takes 1 to {MAX_VALUE_BYTES} bytes"
+        if len(text) < SHORTEST or len(text.encode()) > MAX_VALUE_BYTES:
+            # What is shorter cannot be told from other text, and could not be hidden there.
+            detail = f"A secret takes {SHORTEST} characters to {MAX_VALUE_BYTES} bytes"
             raise InvalidInput(detail, [FieldError("value", detail)])
         names = {each.name for each in self._secrets.of_tenant(tenant)}
         if name not in names and len(names) >= MAX_SECRETS:

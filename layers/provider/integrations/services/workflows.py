@@ -23,7 +23,6 @@ from integrations.services.subscriptions import Subscriptions
 from integrations.services.triggers import SCHEDULE_KEY
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.schedules import Schedules
-from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import StoredWorkflow, Workflows
 from integrations.workflows.schedules import Schedule
 
@@ -35,7 +34,8 @@ class WorkflowService:
     """The use cases of workflows; see each method.
 
     Args:
-        workflows, connections, webhooks: The tables.
+        workflows, connections: The tables.
+        checker: Checks definitions.
         subscriptions: What providers are asked to send.
         schedules: What fires scheduled workflows.
         quotas: How many workflows a tenant may have.
@@ -47,7 +47,7 @@ class WorkflowService:
         self,
         workflows: Workflows,
         connections: Connections,
-        webhooks: Webhooks,
+        checker: Checker,
         subscriptions: Subscriptions,
         schedules: Schedules,
         quotas: Quotas,
@@ -57,13 +57,12 @@ class WorkflowService:
     ) -> None:
         self._workflows = workflows
         self._connections = connections
-        self._webhooks = webhooks
         self._subscriptions = subscriptions
         self._schedules = schedules
         self._quotas = quotas
         self._public_url = public_url
         self._clock = clock
-        self._checker = Checker(connections, webhooks, clock=clock)
+        self._checker = checker
 
     # -- looking -----------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, assert_never, cast
 
 from integrations.errors import (
@@ -33,11 +34,10 @@ from integrations.errors import (
     InvalidInput,
     ProviderUnavailable,
     RateLimited,
-    UnknownSecret,
     ValueGone,
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now, rfc3339
-from integrations.workflows import expressions
+from integrations.workflows import evaluation, expressions
 from integrations.workflows.lifecycle import due_in
 from integrations.workflows.limits import (
     FEW_WORDS,
@@ -65,7 +65,6 @@ from integrations.workflows.outcomes import (
     Perform,
     RetryAfter,
     Save,
-    Secrets,
     StepCall,
     Values,
 )
@@ -87,7 +86,6 @@ from integrations.workflows.records import (
     WorkflowDefinition,
 )
 from integrations.workflows.references import touched_steps, touches_trigger
-from integrations.workflows.rounds import items_of
 from integrations.workflows.transitions import (
     close_run,
     failure_of,
@@ -114,7 +112,6 @@ def begin(
     version: int,
     values: Values,
     is_idempotent: Callable[[str], bool],
-    secrets: Secrets | None = None,
     clock: Clock = now,
 ) -> None:
     """Get an execution ready for ``advance``, in place. Save it, with the lease, before that.
@@ -130,14 +127,13 @@ def begin(
         version: Its version.
         values: Where large values are.
         is_idempotent: Whether an action may be repeated without harm.
-        secrets: Gives the values of ``{{ secrets.NAME }}``; ``None`` where there are none.
         clock: The present moment.
     """
     if execution["status"] in TERMINAL:
         return
     if version != execution["workflowVersion"]:
         follow_workflow(execution, workflow, version)
-    machine = _Machine(execution, workflow, values, is_idempotent, secrets, clock)
+    machine = _Machine(execution, workflow, values, is_idempotent, clock)
     execution["status"] = "running"
     execution["retryAt"] = None
     execution["startedAt"] = execution["startedAt"] or rfc3339(clock())
@@ -154,7 +150,6 @@ def advance(
     values: Values,
     is_idempotent: Callable[[str], bool],
     deadline: datetime,
-    secrets: Secrets | None = None,
     clock: Clock = now,
     jitter: Callable[[], float] = random.random,
 ) -> Outcome:
@@ -170,14 +165,13 @@ def advance(
         values: Where large values are. What it raises passes through likewise.
         is_idempotent: Whether an action may be repeated without harm.
         deadline: No attempt begins at or after this moment.
-        secrets: Gives the values of ``{{ secrets.NAME }}``; ``None`` where there are none.
         clock: The present moment.
         jitter: A random number from 0 to below 1.
 
     Returns:
         What to do next; the state is saved already.
     """
-    machine = _Machine(execution, workflow, values, is_idempotent, secrets, clock)
+    machine = _Machine(execution, workflow, values, is_idempotent, clock)
     begun = machine.current
     machine.restart_current()
     if begun is not None and machine.current != begun:
@@ -211,19 +205,17 @@ class _Machine:
         workflow: WorkflowDefinition,
         values: Values,
         is_idempotent: Callable[[str], bool],
-        secrets: Secrets | None,
         clock: Clock,
     ) -> None:
         self.execution = execution
         self.values = values
         self.is_idempotent = is_idempotent
-        self.secrets = secrets
         self.clock = clock
         indices = {run["id"]: index for index, run in enumerate(execution["steps"])}
         self.plan = [(indices[step["id"]], step) for step in workflow["steps"]]
         self.definitions = dict(self.plan)
         self.params: dict[str, Json] = {}
-        self.secret_values: tuple[str, ...] = ()
+        self.with_secrets: Callable[[Mapping[str, str]], dict[str, Json]] = lambda _: self.params
         self.items: dict[str, list[Json]] = {}
         self.loaded: dict[str, Json] = {}
         self.loaded_bytes = 0
@@ -299,7 +291,7 @@ class _Machine:
         try:
             if not self._prepare(step, run, moment):
                 return
-        except (ExpressionError, UnknownSecret, ValueGone) as error:
+        except (ExpressionError, ValueGone) as error:
             run["startedAt"] = run["startedAt"] or rfc3339(moment)
             self._fail(step, run, self._failure(error.code, error.detail))
             return
@@ -312,14 +304,14 @@ class _Machine:
     def _prepare(self, step: StepDefinition, run: StepRun, moment: datetime) -> bool:
         """Evaluate ``when``, ``forEach`` and the parameters; false where nothing is to be run."""
         context = self._context(step)
-        if run["startedAt"] is None and not _condition(step, context, moment):
+        if run["startedAt"] is None and not evaluation.condition(step, context, moment):
             close_run(run, "skipped", self.clock(), None)
             return False
         if "forEach" in step:
             # Once per step: it gives the same each time, and ten thousand rounds would not end.
             items = self.items.get(step["id"])
             if items is None:
-                items = self.items[step["id"]] = items_of(step["forEach"], context, moment)
+                items = self.items[step["id"]] = evaluation.items(step["forEach"], context, moment)
             rounds = run["rounds"]
             if rounds is None:
                 rounds = {"total": 0, "done": 0, "failed": 0, "failures": []}
@@ -332,36 +324,17 @@ class _Machine:
                 self._close_rounds(run)
                 return False
             context |= {"item": items[index], "index": index}
-        shown = self._render(step.get("params", {}), context, moment)
+        self.params = evaluation.parameters(step, context, moment)
+        self.with_secrets = partial(evaluation.parameters, step, context, moment)
         run["input"] = None
         left = MAX_INPUTS_BYTES - bytes_of(each["input"] for each in self.execution["steps"])
-        run["input"] = limited(without_secrets(shown), min(MAX_INPUT_BYTES, left))
+        run["input"] = limited(without_secrets(self.params), min(MAX_INPUT_BYTES, left))
         return True
-
-    def _render(
-        self, source: dict[str, Json], context: Mapping[str, Json], moment: datetime
-    ) -> dict[str, Json]:
-        """Evaluate the parameters; gives them as they are stored, without the tenant's secrets."""
-        names = expressions.secret_names(source)
-        values = self.secrets(names) if names and self.secrets else {}
-        self.secret_values = tuple(values.values())
-
-        def rendered(secrets: dict[str, Json]) -> dict[str, Json]:
-            seen = {**context, "secrets": secrets} if names else context
-            return cast(
-                "dict[str, Json]",
-                expressions.render(source, seen, now=moment, place="params"),
-            )
-
-        self.params = rendered(dict(values))
-        if not names:
-            return self.params
-        return rendered({name: f"{{{{ secrets.{name} }}}}" for name in names})
 
     def _context(self, step: StepDefinition) -> dict[str, Json]:
         """What the expressions of ``step`` may see."""
         steps: dict[str, Json] = {}
-        sources = _sources(step)
+        sources = evaluation.sources(step)
         names = [earlier["id"] for _, earlier in self.plan]
         earlier_ids = names[: names.index(step["id"])]
         touched = touched_steps(sources, earlier_ids)
@@ -427,9 +400,10 @@ class _Machine:
             action=step["action"],
             connection=step.get("connection", DEFAULT_CONNECTION),
             params=self.params,
+            secrets=frozenset(expressions.secret_names(step.get("params", {}))),
+            with_secrets=self.with_secrets,
             idempotency_key=key,
             hops=self.execution["hops"],
-            secrets=self.secret_values,
         )
 
     def _sort_error(
@@ -581,13 +555,6 @@ class _Machine:
 # -- Small parts -----------------------------------------------------------------------------
 
 
-def _condition(step: StepDefinition, context: Mapping[str, Json], moment: datetime) -> bool:
-    condition = step.get("when", True)
-    if isinstance(condition, bool):
-        return condition
-    return expressions.truth(condition, context, now=moment, place="when")
-
-
 def _over(size: int, before: int) -> str:
     """Which limit an output is over, in words; empty where it is over none."""
     if size > MAX_OUTPUT_BYTES:
@@ -599,11 +566,6 @@ def _over(size: int, before: int) -> str:
             f"at most {MAX_OUTPUTS_BYTES} are allowed"
         )
     return ""
-
-
-def _sources(step: StepDefinition) -> list[Json]:
-    """Everything in a step that may hold an expression."""
-    return [step.get("when"), step.get("forEach"), step.get("params", {})]
 
 
 def _backoff(retry: RetryDefinition, attempts: int, jitter: Callable[[], float]) -> float:

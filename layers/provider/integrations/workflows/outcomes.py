@@ -16,18 +16,21 @@ class StepCall:
     Attributes:
         action: ``provider.action``.
         connection: The name of the provider's connection.
-        params: The parameters, templates evaluated.
+        params: The parameters, templates evaluated, with names in the place of secrets.
+        secrets: The names of the secrets that they take.
+        with_secrets: Makes the parameters to send of the secrets' values; they are for the provider
+            alone, and what it answers is to be freed of them.
         idempotency_key: The same for each repetition of this step (and round) of this execution.
         hops: How many executions led to this one.
-        secrets: The secrets in the parameters, which nothing that is stored may hold.
     """
 
     action: str
     connection: str
     params: dict[str, Json]
+    secrets: frozenset[str]
+    with_secrets: Callable[[Mapping[str, str]], dict[str, Json]] = field(repr=False, compare=False)
     idempotency_key: str
     hops: int
-    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,6 @@ class Values(Protocol):
             ValueGone: Its time is up.
         """
 
-
-type Secrets = Callable[[set[str]], Mapping[str, str]]
-"""Names of secrets → their values; raises ``UnknownSecret`` where one is not there."""
 
 type Outcome = Finished | RetryAfter | OutOfTime
 type Perform = Callable[[StepCall], Json]

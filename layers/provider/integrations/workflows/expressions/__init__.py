@@ -17,6 +17,7 @@ from integrations.workflows.expressions.evaluating import (
     evaluate,
     references,
     render,
+    render_named,
     secret_names,
     truth,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "is_template",
     "references",
     "render",
+    "render_named",
     "secret_names",
     "split_by_commas",
     "template",

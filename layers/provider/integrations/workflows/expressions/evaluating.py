@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from integrations.errors import ExpressionError
@@ -38,6 +39,25 @@ def render(
         ExpressionError: A template does not evaluate; the detail begins with its place.
     """
     rendering = _Rendering(context, Evaluation(now, budget or Budget()))
+    return rendering.value(value, place, 0)
+
+
+def render_named(
+    value: Json,
+    context: Mapping[str, Json],
+    *,
+    now: datetime,
+    place: str,
+    budget: Budget | None = None,
+) -> Json:
+    """As ``render``, with ``{{ secrets.NAME }}`` in the place of each secret: to record or show.
+
+    A template that does not evaluate so, because it makes something of the secret, stays as it is.
+
+    Raises:
+        ExpressionError: A template without secrets does not evaluate.
+    """
+    rendering = _Rendering(context, Evaluation(now, budget or Budget()), named=True)
     return rendering.value(value, place, 0)
 
 
@@ -116,8 +136,11 @@ def templates_in(value: Json) -> Iterator[Template]:
 class _Rendering:
     """The evaluation of all the templates in one value, on one budget."""
 
-    def __init__(self, context: Mapping[str, Json], evaluation: Evaluation) -> None:
+    def __init__(
+        self, context: Mapping[str, Json], evaluation: Evaluation, *, named: bool = False
+    ) -> None:
         self.frame = Frame(dict(context), evaluation)
+        self.named = named
         self.size = 0
 
     def value(self, value: Json, place: str, depth: int) -> Json:
@@ -133,11 +156,23 @@ class _Rendering:
             return value
         with _at(place):
             budget = self.frame.budget
-            result = _run(template(value, budget), self.frame)
+            result = self._result(value)
             self.size += budget.weigh(result)
             if self.size > MAX_CHARACTERS:
                 raise ExpressionError(f"makes it more than {MAX_CHARACTERS} characters in all")
             return detached(budget, result)
+
+    def _result(self, source: str) -> Value:
+        understood = template(source, self.frame.budget)
+        if not (self.named and understood.secrets):
+            return _run(understood, self.frame)
+        names = {name: f"{{{{ secrets.{name} }}}}" for name in understood.secrets}
+        try:
+            return _run(
+                understood, replace(self.frame, names={**self.frame.names, "secrets": names})
+            )
+        except ExpressionError:
+            return source
 
 
 def _run(understood: Template, frame: Frame) -> Value:

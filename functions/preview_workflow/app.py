@@ -1,0 +1,32 @@
+"""POST /api/workflows/preview: what each step would send; nothing leaves."""
+
+from typing import Annotated, Any
+
+from integrations.entry import wiring
+from integrations.entry.http import Api, Body, Request
+from integrations.services.answers import PreviewAnswer
+from integrations.services.preview import Sample
+
+app = Api(refuses=(400, 404, 413, 422))
+
+
+class PreviewRequest(Request):
+    """A definition or a stored workflow, for an event or for the trigger's example."""
+
+    definition: dict[str, Any] | None = None
+    workflow_id: str | None = None
+    event: dict[str, Any] | None = None
+    event_id: str | None = None
+    execution_id: str | None = None
+
+
+@app.post("/api/workflows/preview", summary="Preview a workflow", tags=["Workflows"])
+def preview_workflow(body: Annotated[PreviewRequest, Body()]) -> PreviewAnswer:
+    """Conditions, rounds and parameters for an event; earlier steps' outputs are examples.
+
+    `executionId` takes the outputs of a real execution in their place.
+    """
+    return wiring.previewer().preview(app.tenant, Sample(**dict(body)))
+
+
+handler = app.handler

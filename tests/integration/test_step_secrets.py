@@ -1,0 +1,139 @@
+"""Secrets of a tenant in a step's parameters: sent, and never seen again."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.backend import Backend
+from tests.fakes.receiver import Receiver, Reply
+
+KEY = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"
+SCHEMED = f"Bearer {KEY}"
+
+
+@pytest.fixture(autouse=True)
+def _ready(backend: Backend, receiver: Receiver) -> None:
+    url = "https://example.com/hooks/orders-3f1c9a7e2b"
+    backend.save("webhook", {"url": url, "outboundUrl": receiver.url("/in")})
+    backend.secrets.add(KEY)
+    assert backend.call("PUT", "/api/secrets/SHOP_KEY", {"value": KEY}).status == 200
+
+
+def send(**params: Any) -> dict[str, Any]:
+    return {"id": "send", "action": "webhook.send", "params": params}
+
+
+def run(backend: Backend, *steps: dict[str, Any], given: Any = None) -> dict[str, Any]:
+    """Run a workflow by hand; returns its execution, after it ended or waits."""
+    flow = {"name": "Flow", "trigger": {"type": "manual"}, "steps": list(steps)}
+    made = backend.create_workflow(flow)
+    started = backend.call(
+        "POST", f"/api/workflows/{made['workflowId']}/run", {"input": given or {}}
+    )
+    backend.drain()
+    return backend.execution(started.json["executionId"])
+
+
+def nowhere(backend: Backend) -> None:
+    """Neither in a table nor in a message, in no form that a reader could turn back."""
+    for table in ("ExecutionsTable", "ConnectionsTable", "WorkflowsTable", "EventsTable"):
+        stored = repr(backend.aws.rows(table))
+        assert KEY not in stored
+        assert base64.b64encode(KEY.encode()).decode() not in stored
+
+
+def test_a_step_sends_the_secret_and_records_its_name(backend: Backend, receiver: Receiver) -> None:
+    execution = run(
+        backend,
+        send(
+            headers={
+                "Authorization": "Bearer {{ secrets.SHOP_KEY }}",
+                "X-Id": "no {{ trigger.id }}",
+            },
+            json={"order": "{{ trigger.id }}", "key": "{{ secrets.SHOP_KEY }}"},
+        ),
+        given={"id": 7},
+    )
+    assert execution["status"] == "succeeded", execution["error"]
+    assert receiver.received[0].headers["authorization"] == SCHEMED
+    assert json.loads(receiver.received[0].body) == {"order": 7, "key": KEY}
+    assert execution["steps"][0]["input"] == {
+        "headers": {"Authorization": "…", "X-Id": "no 7"},
+        "json": {"order": 7, "key": "{{ secrets.SHOP_KEY }}"},
+    }
+    nowhere(backend)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        pytest.param({"you": KEY, KEY: 1, "list": [f"x{KEY}y"]}, id="as it is"),
+        pytest.param({"you": base64.b64encode(KEY.encode()).decode()}, id="in base64"),
+        pytest.param({"you": "%73" + KEY[1:]}, id="percent-encoded"),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_who_answers_with_the_secret_puts_it_nowhere(
+    backend: Backend, receiver: Receiver, echo: Any, status: int
+) -> None:
+    receiver.default = Reply(
+        status, json.dumps(echo).encode(), {"content-type": "application/json"}
+    )
+    run(backend, send(json={"key": "{{ secrets.SHOP_KEY }}"}) | {"retry": {"maxAttempts": 1}})
+    assert len(receiver.received) == 1
+    nowhere(backend)
+
+
+def test_what_is_made_of_a_secret_is_hidden_as_well(backend: Backend, receiver: Receiver) -> None:
+    loud = f"SHOP:{KEY}".upper()
+    backend.secrets.add(loud)
+    receiver.reply(Reply(200, json.dumps({"you": loud}).encode()))
+    execution = run(backend, send(json={"key": "{{ ('shop:' ~ secrets.SHOP_KEY)|upper }}"}))
+    assert json.loads(receiver.received[0].body) == {"key": loud}
+    assert execution["status"] == "succeeded", execution["error"]
+
+
+def test_a_file_that_holds_the_secret_is_stored_without_it(
+    backend: Backend, receiver: Receiver
+) -> None:
+    receiver.reply(Reply(200, b"\x00\xff" + KEY.encode(), {"content-type": "image/png"}))
+    run(backend, send(json={"key": "{{ secrets.SHOP_KEY }}"}))
+    assert all(KEY.encode() not in content for content in backend.aws.objects().values())
+
+
+def test_a_secret_that_was_deleted_fails_the_step_and_sends_nothing(
+    backend: Backend, receiver: Receiver
+) -> None:
+    flow = {
+        "name": "Flow",
+        "trigger": {"type": "manual"},
+        "steps": [send(json={"key": "{{ secrets.SHOP_KEY }}"})],
+    }
+    made = backend.create_workflow(flow)
+    assert backend.call("DELETE", "/api/secrets/SHOP_KEY").status == 200
+    started = backend.call("POST", f"/api/workflows/{made['workflowId']}/run", {"input": {}})
+    backend.drain()
+    execution = backend.execution(started.json["executionId"])
+    assert execution["error"]["code"] == "unknown_secret"
+    assert receiver.received == []
+
+
+def test_a_parameter_that_refuses_the_secret_does_not_show_it(
+    backend: Backend, receiver: Receiver
+) -> None:
+    execution = run(backend, send(method="{{ secrets.SHOP_KEY }}", json={}))
+    assert execution["status"] == "failed"
+    assert receiver.received == []
+    nowhere(backend)
+
+
+def test_a_secret_is_the_same_after_a_wait(backend: Backend, receiver: Receiver) -> None:
+    receiver.reply(Reply(503))
+    step = send(json={"key": "{{ secrets.SHOP_KEY }}"})
+    step["retry"] = {"maxAttempts": 3, "backoffSeconds": 0.1, "maxBackoffSeconds": 1}
+    execution = run(backend, step)
+    assert execution["status"] == "succeeded"
+    assert [json.loads(each.body) for each in receiver.received] == [{"key": KEY}] * 2
+    nowhere(backend)
