@@ -7,10 +7,12 @@ never see tables, queues, handshakes or tenants.
 """
 
 import builtins
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -239,6 +241,12 @@ class Action:
     output_example: Json = None
     idempotent: bool = False
     recipients: Callable[[Any], int] | None = None
+
+
+def with_outputs(actions: Iterable[Action], file: Path) -> tuple[Action, ...]:
+    """Actions, each with what it gives, from a vendor's file of outputs by the actions' names."""
+    outputs = json.loads(file.read_bytes())
+    return tuple(replace(action, output_example=outputs[action.name]) for action in actions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

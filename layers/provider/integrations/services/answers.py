@@ -152,6 +152,7 @@ class ActionForm(Answer):
     idempotent: bool = Field(description="Whether a repetition does no harm.")
     params: dict[str, Any] = Field(description="The form of its parameters, a JSON Schema.")
     example: dict[str, Any] = Field(description="Parameters that fit.")
+    output_example: Any = Field(description="What it gives, as the vendor documents it.")
 
 
 class TriggerForm(Answer):

@@ -6,6 +6,7 @@ The credentials are in ``credentials``, the request and its answer in ``api``, t
 ``actions``, deliveries in ``events`` and their bodies in ``bodies``.
 """
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from integrations.models import Account, Json
@@ -17,6 +18,7 @@ from integrations.providers.base import (
     Provider,
     Trigger,
     Verified,
+    with_outputs,
 )
 from integrations.providers.webhook.actions import Send, send
 from integrations.providers.webhook.credentials import WebhookCredentials
@@ -65,21 +67,24 @@ PROVIDER = Provider(
     docs_url="https://www.standardwebhooks.com/",
     credentials=WebhookCredentials,
     verify=verify,
-    actions=(
-        Action(
-            name="send",
-            title="Send a request",
-            params=Send,
-            run=send,
-            example={
-                "url": "https://example.com/hooks/orders",
-                "method": "POST",
-                "headers": {"X-Source": "orders"},
-                "json": {"type": "order.paid", "data": {"id": 42}},
-            },
-            # A repetition carries the same webhook-id.
-            idempotent=True,
+    actions=with_outputs(
+        (
+            Action(
+                name="send",
+                title="Send a request",
+                params=Send,
+                run=send,
+                example={
+                    "url": "https://example.com/hooks/orders",
+                    "method": "POST",
+                    "headers": {"X-Source": "orders"},
+                    "json": {"type": "order.paid", "data": {"id": 42}},
+                },
+                # A repetition carries the same webhook-id.
+                idempotent=True,
+            ),
         ),
+        Path(__file__).with_name("outputs.json"),
     ),
     triggers=(
         Trigger(

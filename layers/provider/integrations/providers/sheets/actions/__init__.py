@@ -3,6 +3,12 @@
 https://developers.google.com/workspace/sheets/api/reference/rest
 """
 
+from pathlib import Path
+
+from integrations.providers.base import with_outputs
 from integrations.providers.sheets.actions import finding, ranges, rows, spreadsheets
 
-ACTIONS = (*ranges.ACTIONS, *finding.ACTIONS, *rows.ACTIONS, *spreadsheets.ACTIONS)
+ACTIONS = with_outputs(
+    (*ranges.ACTIONS, *finding.ACTIONS, *rows.ACTIONS, *spreadsheets.ACTIONS),
+    Path(__file__).parent.with_name("outputs.json"),
+)
