@@ -191,6 +191,7 @@ def test_the_status_loads_no_provider() -> None:
     modules = {name for name in loaded if name.startswith("integrations.providers.")}
     assert modules <= {
         "integrations.providers.base",
+        "integrations.providers.masking",
         "integrations.providers.registry",
         "integrations.providers.shared_webhook",
     }
