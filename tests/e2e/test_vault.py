@@ -23,10 +23,9 @@ pytestmark = pytest.mark.e2e
 CREDENTIALS = "/api/integrations/telegram/credentials"
 SEND = "/api/integrations/telegram/actions/sendMessage"
 HELLO = {"params": {"chatId": 42, "text": "Hello"}}
-# AWS's own policies, which SAM attaches for logs, traces and event sources.
+# AWS's own policies, which SAM attaches for logs and traces.
 BASIC = {
     "AWSLambdaBasicExecutionRole",
-    "AWSLambdaSQSQueueExecutionRole",
     "AWSXRayDaemonWriteAccess",
     "AWSXrayWriteOnlyAccess",
 }

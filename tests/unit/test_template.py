@@ -273,10 +273,9 @@ def test_no_stage_but_the_local_one_may_reach_loopback(stage: str) -> None:
 
 
 def consumers() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    for name, function in FUNCTIONS.items():
-        for event in function.get("Events", {}).values():
-            if event["Type"] == "SQS":
-                yield name, function, event["Properties"]
+    for source in resources("AWS::Lambda::EventSourceMapping").values():
+        name = source["FunctionName"]["Ref"]
+        yield name, FUNCTIONS[name], source
 
 
 def test_each_queue_waits_six_times_its_consumers_time() -> None:
@@ -286,7 +285,7 @@ def test_each_queue_waits_six_times_its_consumers_time() -> None:
         "run_workflow",
     }
     for _, function, source in consumers():
-        queue = QUEUES[source["Queue"]["Fn::GetAtt"][0]]
+        queue = QUEUES[source["EventSourceArn"]["Fn::GetAtt"][0]]
         assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
         assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 

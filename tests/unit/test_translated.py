@@ -106,3 +106,33 @@ def test_several_frontends_are_several_origins(translated: dict[str, Any]) -> No
     assert set(rules) == {
         "allowOrigins", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge",
     }  # fmt: skip
+
+
+MANAGED = {
+    # CreateLogStream, PutLogEvents: the log group is the function's own all the same.
+    "service-role/AWSLambdaBasicExecutionRole",
+    # PutTraceSegments: X-Ray has no resources to name.
+    "AWSXRayDaemonWriteAccess",
+    "AWSXrayWriteOnlyAccess",
+}
+"""The policies of AWS that are left in the roles: what they open on ``*`` is logs and traces."""
+
+
+def test_no_role_has_a_policy_of_aws_but_for_logs_and_traces(translated: dict[str, Any]) -> None:
+    roles = {
+        name: resource["Properties"]
+        for name, resource in translated["Resources"].items()
+        if resource["Type"] == "AWS::IAM::Role"
+    }
+    assert "DispatchEventFunctionRole" in roles
+    for name, role in roles.items():
+        for arn in role.get("ManagedPolicyArns", ()):
+            policy = json.dumps(arn).partition("policy/")[2].rstrip('"}] ')
+            assert policy in MANAGED, f"{name}: {arn}"
+
+
+def test_no_role_names_every_resource(translated: dict[str, Any]) -> None:
+    for name, resource in translated["Resources"].items():
+        for policy in resource.get("Properties", {}).get("Policies", ()):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                assert statement["Resource"] != "*", f"{name}: {statement}"
