@@ -119,6 +119,7 @@ class Backend:
         headers: Mapping[str, str] | None = None,
         raw: bytes | str | None = None,
         context: LambdaContext | None = None,
+        written: Callable[[str], str] = str.lower,
     ) -> Answer:
         """Send a request by the route that the template declares.
 
@@ -131,6 +132,7 @@ class Backend:
             headers: More headers.
             raw: A body as it is, in place of ``body``; bytes arrive in base64.
             context: Lambda's, where it matters.
+            written: How header names arrive: API Gateway lowers them, SAM leaves them as they are.
         """
         route, parameters = route_of(method, path)
         event = first_event(route.function)
@@ -148,10 +150,13 @@ class Backend:
         elif body is not None:
             event["body"] = json.dumps(body)
         event["headers"] = {
-            "accept": "*/*",
-            "content-type": "application/json",
-            "host": event["requestContext"]["domainName"],
-            **{name.lower(): value for name, value in (headers or {}).items()},
+            written(name): value
+            for name, value in {
+                "accept": "*/*",
+                "content-type": "application/json",
+                "host": event["requestContext"]["domainName"],
+                **{name.lower(): value for name, value in (headers or {}).items()},
+            }.items()
         }
         event["requestContext"] |= {"routeKey": route.key}
         event["requestContext"]["http"] |= {"method": method, "path": path}

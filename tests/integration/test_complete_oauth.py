@@ -409,6 +409,29 @@ def test_a_vault_that_is_closed_is_a_failure_without_details(
     failed(backend, login, "internal_error")
 
 
+def test_a_table_that_is_busy_asks_for_another_try(
+    backend: Backend, google_server: FakeGoogle
+) -> None:
+    login = start(backend, "sheets_oauth")
+    query = visit(login)
+    backend.aws.fail("UpdateItem", "ThrottlingException", status=400)
+    answer = come_back(backend, "sheets_oauth", query)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert "Start again in a moment" in answer.body
+    backend.aws.recover()
+    assert come_back(backend, "sheets_oauth", query).status == 200
+
+
+def test_a_handshake_that_does_not_decrypt_is_to_be_begun_again(
+    backend: Backend, google_server: FakeGoogle
+) -> None:
+    login = start(backend, "sheets_oauth")
+    query = visit(login)
+    (row,) = backend.aws.rows("HandshakesTable")
+    backend.aws.put("HandshakesTable", item(row | {"nonce": b"0" * 12}))
+    refused(come_back(backend, "sheets_oauth", query), "damaged")
+
+
 def test_codes_states_and_verifiers_are_in_no_log(
     backend: Backend, google_server: FakeGoogle
 ) -> None:

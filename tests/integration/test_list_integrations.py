@@ -36,6 +36,17 @@ def test_secret_fields_are_marked_for_the_form(backend: Backend) -> None:
             assert (field["format"], field["writeOnly"]) == ("password", True)
 
 
+def test_a_document_that_the_client_has_is_not_sent_again_however_it_writes_the_header(
+    backend: Backend,
+) -> None:
+    first = backend.call("GET", "/api/integrations", headers={"Accept-Encoding": "gzip"})
+    assert first.headers["X-Content-Type-Options"] == "nosniff"
+    asked = {"If-None-Match": first.headers["ETag"]}
+    for written in (str.lower, str.title, str.upper):
+        again = backend.call("GET", "/api/integrations", headers=asked, written=written)
+        assert (again.status, again.body) == (304, "")
+
+
 def test_the_catalogue_asks_no_table(backend: Backend) -> None:
     backend.call("GET", "/api/integrations")
     assert not backend.aws.calls

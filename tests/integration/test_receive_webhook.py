@@ -450,6 +450,28 @@ def test_svix_names_of_the_headers_are_understood(backend: Backend) -> None:
     assert backend.deliver("orders", BODY, wrong).status == 401
 
 
+def test_header_names_as_a_sender_writes_them_prove_it_and_hide_its_secrets(
+    backend: Backend,
+) -> None:
+    for verification, proof in (
+        ({"type": "secret"}, {"x-webhook-secret": SECRET}),
+        ({"type": "standard-webhooks"}, standard()),
+        ({"type": "secret", "header": "X-Shop-Key"}, {"x-shop-key": SECRET}),
+    ):
+        hook(backend, verification)
+        wiring.forget()
+        sent = {**proof, "x-shop": "7", "content-type": "application/json"}
+        answer = backend.call(
+            "POST", "/api/webhooks/orders", raw=BODY, headers=sent, written=str.title
+        )
+        taken(answer)
+        kept = backend.aws.sent("EventsQueue")[-1].json()["headers"]
+        assert (kept["x-shop"], kept["content-type"]) == ("7", "application/json")
+        assert not {name for name in kept if name != name.lower()}
+        assert SECRET not in kept.values()
+        assert "webhook-signature" not in kept
+
+
 def test_an_unsigned_ping_is_answered_and_starts_nothing(backend: Backend) -> None:
     hook(backend, {"type": "hmac", "header": "X-WC-Webhook-Signature", "encoding": "base64"})
     answer = backend.deliver("orders", b"webhook_id=17")

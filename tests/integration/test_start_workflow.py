@@ -54,7 +54,10 @@ def test_each_run_is_its_own(backend: Backend, workflow_id: str) -> None:
 
 def test_the_same_key_starts_once(backend: Backend, workflow_id: str) -> None:
     key = {"Idempotency-Key": "order-42"}
-    ids = {start(backend, workflow_id, headers=key).json["executionId"] for _ in range(3)}
+    ids = {
+        start(backend, workflow_id, headers=key, written=written).json["executionId"]
+        for written in (str.lower, str.title, str.upper)
+    }
     assert len(ids) == 1
     backend.drain()
     assert len(backend.executions()) == 1

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 
 from integrations.entry import browser, settings, trail, wiring
 from integrations.entry.problem import problem_of
-from integrations.errors import HandshakeRefused, IntegrationError, UnknownProvider
+from integrations.errors import HandshakeRefused, ServiceUnavailable, UnknownProvider
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -54,7 +54,7 @@ def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
     Returns:
         ``303`` to the handshake's ``redirectUri``, or a small page that tells its opener and
-        closes; ``400`` where the state is not good.
+        closes; ``400`` where the state is not good, ``503`` where AWS is busy.
     """
     settings.learn_address(event)
     provider_id = str(event["pathParameters"]["providerId"])
@@ -74,9 +74,12 @@ def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
         return _page(status, "Not connected", refusal.detail, {"status": "failed"})
     except Exception as failure:  # noqa: BLE001 - a person waits for a page, whatever happened
         Logger().exception("callback failed", provider=provider_id)
-        detail = "Something went wrong here. Start again."
-        if isinstance(failure, IntegrationError):
+        if isinstance(failure, ServiceUnavailable):
             detail = "Something is not available here now. Start again in a moment."
+            page = _page(503, "Not connected", detail, {"status": "failed"})
+            page["headers"]["Retry-After"] = str(round(failure.retry_after))
+            return page
+        detail = "Something went wrong here. Start again."
         return _page(500, "Not connected", detail, {"status": "failed"})
     Logger().info(
         "login ended",

@@ -13,7 +13,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from integrations.entry.problem import problem_of
+from integrations.entry.headers import headers_of
+from integrations.entry.problem import NEVER_STORED, problem_of
 from integrations.errors import IntegrationError
 from integrations.services import catalogue
 
@@ -34,12 +35,13 @@ def _compressed(content: bytes) -> str:
 
 
 def _answer(event: _Event, content: bytes) -> dict[str, Any]:
-    asked = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    asked = headers_of(event)
     etag = _etag(content)
     headers = {
         "Cache-Control": f"max-age={MAX_AGE_SECONDS}",
         "ETag": etag,
         "Vary": "Accept-Encoding",
+        "X-Content-Type-Options": NEVER_STORED["X-Content-Type-Options"],
     }
     if _matches(asked.get("if-none-match", ""), etag):
         return {"statusCode": HTTPStatus.NOT_MODIFIED.value, "headers": headers, "body": ""}

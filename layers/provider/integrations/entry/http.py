@@ -189,8 +189,7 @@ class Api(APIGatewayHttpResolver):
     @property
     def hops(self) -> int:
         """How many executions of ours led to this request, where it proves that."""
-        headers = self.current_event.raw_event.get("headers") or {}
-        header = headers.get(HEADER.lower())
+        header = headers_of(self.current_event.raw_event).get(HEADER.lower())
         return wiring.lineage().hops_of(header) if header else 0
 
     def handler(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
