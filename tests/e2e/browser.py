@@ -97,9 +97,11 @@ class Browser:
 
     Attributes:
         hosts: Origins that live elsewhere, as a hosts file would say it.
+        cookies: What the backend has given it; no other host gets them.
     """
 
     hosts: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
 
     def open(self, url: str, *, stop: str = FRONTEND) -> Visit:
         """Go to a URL and follow where it leads; not to what begins with ``stop``."""
@@ -120,10 +122,12 @@ class Browser:
         said = parse_qs(urlsplit(url).query)
         values = (value for name in ("code", "state") for value in said.get(name, ()))
         SECRETS.update(value for value in values if len(value) >= SHORTEST_SECRET)
+        cookies = self.cookies
         for origin, place in self.hosts.items():
             if url.startswith(f"{origin}/"):
-                url = place + url.removeprefix(origin)
-        return requests.get(url.partition("#")[0], allow_redirects=False, timeout=60)
+                url, cookies = place + url.removeprefix(origin), {}
+        plain = url.partition("#")[0]
+        return requests.get(plain, allow_redirects=False, cookies=dict(cookies), timeout=60)
 
 
 def start(client: Client, provider: str, **wish: str) -> dict[str, Any]:

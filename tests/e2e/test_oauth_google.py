@@ -77,6 +77,37 @@ def coming_back(client: Client, browser: Browser, started: dict[str, Any]) -> di
     return visit.query
 
 
+# -- In a connect session --------------------------------------------------------------------
+
+
+def test_a_log_in_of_a_connect_session_ends_in_the_browser_where_it_was_begun(
+    platform: Platform, client: Client, google: FakeGoogle
+) -> None:
+    body = {"providers": ["sheets_oauth"], "connection": "shop", "expiresIn": 300}
+    made = client.post("/api/connect/sessions", body).json()
+    session = Client(platform, made["token"], client.tenant)
+    path = "/api/integrations/oauth/start/sheets_oauth"
+    answer = session.post(path, {"connection": "shop"})
+    assert answer.status_code == 200, answer.text
+    started, cookies = answer.json(), answer.cookies.get_dict()
+    SECRETS.update({state_of(started), *cookies.values()})
+    (cookie,) = cookies
+    assert "HttpOnly" in answer.headers["Set-Cookie"]
+    assert "SameSite=Lax" in answer.headers["Set-Cookie"]
+
+    # Somebody else to whom the link was sent
+    stranger = {ISSUER: google.url}
+    for held in ({}, {cookie: "A" * 43}):
+        refused(Browser(stranger, held).open(started["authUrl"]), "another browser")
+    assert handshake(session, started["handshakeId"])["status"] == "pending"
+
+    visit = Browser({ISSUER: google.url}, cookies).open(started["authUrl"])
+    assert visit.title == "Connected"
+    done = handshake(session, started["handshakeId"])
+    assert (done["status"], done["credentials"]["connection"]) == ("completed", "shop")
+    problem(session.post(path, {"connection": "other"}), 403, "insufficient_scope")
+
+
 # -- The whole way ---------------------------------------------------------------------------
 
 
