@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from integrations.errors import UnknownWebhook, WebhookIdTaken
+from integrations.storage.aws import item
 from integrations.storage.envelope import Envelope
 from integrations.storage.webhooks import CACHE_SECONDS, Webhook, Webhooks, WebhookSecrets
 from tests.fakes.aws import FakeAws
@@ -101,6 +102,20 @@ def test_the_stacks_own_key_is_made_once_and_is_no_webhook(
     assert key not in [row["ciphertext"] for row in aws.rows("WebhooksTable")]
     with pytest.raises(UnknownWebhook):
         webhooks.get("*")
+
+
+def test_an_own_key_that_does_not_open_any_more_is_replaced(
+    aws: FakeAws, webhooks: Webhooks, seconds: Seconds
+) -> None:
+    key = webhooks.make_own_key()
+    (row,) = aws.rows("WebhooksTable")
+    aws.put("WebhooksTable", item(row | {"nonce": b"0" * 12}))
+    seconds.passed += 10_000
+    assert webhooks.own_key() is None, "nothing is proven by it"
+    fresh = webhooks.make_own_key()
+    assert fresh != key
+    seconds.passed += 10_000
+    assert webhooks.own_key() == fresh
 
 
 def test_rejections_are_counted_with_the_last_reason(webhooks: Webhooks) -> None:

@@ -20,7 +20,7 @@ from integrations.storage.aws import (
     update,
 )
 from integrations.storage.connections import Connection
-from integrations.storage.envelope import Envelope, Sealed
+from integrations.storage.envelope import Envelope, EnvelopeBroken, Sealed
 
 CACHE_SECONDS = 60
 CACHE_SIZE = 1024
@@ -158,10 +158,10 @@ class Webhooks:
         return webhook, secrets
 
     def make_own_key(self) -> bytes:
-        """The stack's own key, made where there is none yet."""
+        """The stack's own key, made where there is none yet, or none that opens."""
         key = self.own_key()
         while key is None:
-            self._write_own_key(token_bytes(32))
+            self._write_own_key(token_bytes(32), replaces=self._sealed_own_key())
             key = self.own_key()
         return key
 
@@ -171,7 +171,8 @@ class Webhooks:
         It has a row here, under a name that no webhook can have.
 
         Returns:
-            32 random bytes; ``None`` where there is none yet.
+            32 random bytes; ``None`` where there is none yet, or it does not open here (the table
+            was restored under another key): then nothing is proven.
         """
         cached = self._own_key
         if cached and self._monotonic() < cached[0]:
@@ -182,6 +183,13 @@ class Webhooks:
         return key
 
     def _read_own_key(self) -> bytes | None:
+        sealed = self._sealed_own_key()
+        try:
+            return self._envelope.open(sealed, _OWN_KEY_CONTEXT) if sealed else None
+        except EnvelopeBroken:
+            return None
+
+    def _sealed_own_key(self) -> Sealed | None:
         answer = self._aws.dynamodb(
             "GetItem",
             {
@@ -190,10 +198,12 @@ class Webhooks:
                 "ConsistentRead": True,
             },
         )
-        sealed = Sealed.of(attributes(answer["Item"])) if "Item" in answer else None
-        return self._envelope.open(sealed, _OWN_KEY_CONTEXT) if sealed else None
+        return Sealed.of(attributes(answer["Item"])) if "Item" in answer else None
 
-    def _write_own_key(self, key: bytes) -> None:
+    def _write_own_key(self, key: bytes, *, replaces: Sealed | None) -> None:
+        condition, values = "attribute_not_exists(webhookId)", {}
+        if replaces:
+            condition, values = "#ciphertext = :replaced", {"replaced": replaces.ciphertext}
         sealed = self._envelope.seal(key, _OWN_KEY_CONTEXT)
         try:
             self._aws.dynamodb(
@@ -202,7 +212,8 @@ class Webhooks:
                     self._table,
                     {"webhookId": OWN_KEY},
                     dict(sealed.attributes()),
-                    condition="attribute_not_exists(webhookId)",
+                    condition=condition,
+                    values=values,
                 ),
             )
         except ConditionFailed:
