@@ -16,6 +16,7 @@ from local.errors import PlatformError
 from local.paths import ROOT
 
 BUILD = ROOT / ".aws-sam" / "build"
+FILE = "file://"
 
 
 def overrides(stage: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -42,7 +43,7 @@ def overrides(stage: str, arguments: Sequence[str]) -> tuple[list[str], list[str
     for each in arguments:
         if each.startswith("--"):
             taking = each == "--parameter-overrides"
-        if taking and "=" in each:
+        if taking and ("=" in each or each.startswith(FILE)):
             parameters.append(each)
         elif each != "--parameter-overrides":
             others.append(each)
@@ -64,8 +65,26 @@ def command(stage: str, architecture: str, arguments: Sequence[str], built: str)
     if given != f"Architecture={architecture}":
         raise PlatformError(f"{given} is asked for, but ARCHITECTURE={architecture} is built")
     names["Architecture"] = given
-    names.setdefault("Revision", f"Revision={digest.of_values(built, names)[:32]}")
-    return ["deploy", "--config-env", stage, *others, "--parameter-overrides", *names.values()]
+    contents = {name: content(each) for name, each in names.items()}
+    names.setdefault("Revision", f"Revision={digest.of_values(built, contents)[:32]}")
+    values = map(quoted, names.values())
+    return ["deploy", "--config-env", stage, *others, "--parameter-overrides", *values]
+
+
+def content(parameter: str) -> str:
+    """Return what a parameter says; of a file, what it holds."""
+    if not parameter.startswith(FILE):
+        return parameter
+    path = ROOT / parameter.removeprefix(FILE)
+    if not path.is_file():
+        raise PlatformError(f"there is no file {path}")
+    return path.read_text(encoding="utf-8")
+
+
+def quoted(parameter: str) -> str:
+    """Return `Name=value` as SAM reads it: a value with spaces stands in quotes."""
+    name, equals, value = parameter.partition("=")
+    return f'{name}="{value}"' if equals and " " in value and '"' not in value else parameter
 
 
 def main() -> None:

@@ -36,9 +36,14 @@ def listen(address: str, ports: Sequence[int]) -> list[socket.socket]:
     return found
 
 
-def carry(listener: socket.socket, host: str) -> None:
-    """Carry what comes to a listener to the same port of `host`, until the listener is closed."""
+def start(listener: socket.socket, host: str) -> None:
+    """Begin to carry what comes to a listener to the same port of `host`, until it is closed."""
     port = listener.getsockname()[1]
+    threading.Thread(target=carry, args=(listener, host, port), daemon=True).start()
+
+
+def carry(listener: socket.socket, host: str, port: int) -> None:
+    """Carry what comes to a listener to a port of `host`, until the listener is closed."""
     while True:
         try:
             near, _ = listener.accept()
@@ -87,7 +92,7 @@ def between(address: str, ports: Sequence[int], host: str = "127.0.0.1") -> Iter
     with ExitStack() as running:
         for listener in listen(address, ports):
             running.callback(end, listener)
-            threading.Thread(target=carry, args=(listener, host), daemon=True).start()
+            start(listener, host)
         yield
 
 
@@ -109,7 +114,7 @@ def main() -> None:
         for stream in range(3):
             os.dup2(nowhere, stream)
         for listener in listeners:
-            threading.Thread(target=carry, args=(listener, HOST), daemon=True).start()
+            start(listener, HOST)
         while os.getppid() == runtime:
             time.sleep(0.2)
         os._exit(0)

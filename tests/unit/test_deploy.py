@@ -1,5 +1,7 @@
 """What ``make deploy`` tells SAM."""
 
+from pathlib import Path
+
 import pytest
 
 from local import deploy
@@ -40,6 +42,25 @@ def test_a_change_of_parameters_alone_is_another_revision() -> None:
     assert revision() == revision()
     assert revision() != revision("--parameter-overrides", "LogLevel=DEBUG")
     assert revision("--parameter-overrides", "Revision=own") == {"Revision=own"}
+
+
+def test_a_file_of_parameters_is_passed_on_and_its_change_is_another_revision(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "prod.yaml"
+    told = []
+    for level in ("DEBUG", "INFO"):
+        file.write_text(f"LogLevel: {level}\n", encoding="utf-8")
+        told.append(parameters("--parameter-overrides", f"file://{file}", stage="prod"))
+        assert {f"file://{file}", "Stage=prod", "Architecture=x86_64"} < told[-1]
+    assert told[0] != told[1]
+    with pytest.raises(PlatformError, match="no file"):
+        parameters("--parameter-overrides", "file://nowhere.yaml")
+
+
+def test_a_value_with_spaces_stays_one() -> None:
+    told = parameters("--parameter-overrides", "ApplicationName=My shop")
+    assert 'ApplicationName="My shop"' in told
 
 
 def test_an_unknown_stage_is_named() -> None:

@@ -269,6 +269,42 @@ def test_no_stage_but_the_local_one_may_reach_loopback(stage: str) -> None:
     assert local(variables["ALLOW_LOOPBACK"]) == "true"
 
 
+GOOD = {
+    "Stage": "prod",
+    "PublicBaseUrl": "https://api.example.com",
+    "FrontendUrl": "https://app.example.com",
+    "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+}
+
+
+def refused(parameters: dict[str, str]) -> list[str]:
+    """What the rule of prod says of parameters; CloudFormation's own functions, carried out."""
+
+    def holds(node: Any) -> Any:
+        match node:
+            case {"Ref": name}:
+                default = template()["Parameters"][name].get("Default", "")
+                return parameters.get(name, default)
+            case {"Fn::Equals": [first, second]}:
+                return holds(first) == holds(second)
+            case {"Fn::Not": [inner]}:
+                return not holds(inner)
+        return node
+
+    rule = template()["Rules"]["ProdIsReachable"]
+    if not holds(rule["RuleCondition"]):
+        return []
+    return [each["AssertDescription"] for each in rule["Assertions"] if not holds(each["Assert"])]
+
+
+@pytest.mark.parametrize("missing", ["PublicBaseUrl", "FrontendUrl", "AlarmTopicArn"])
+def test_prod_needs_its_addresses_and_somebody_who_hears_of_alarms(missing: str) -> None:
+    assert refused(GOOD) == []
+    (said,) = refused({name: each for name, each in GOOD.items() if name != missing})
+    assert missing in said
+    assert refused({"Stage": "dev"}) == []
+
+
 # -- Queues ----------------------------------------------------------------------------------
 
 
