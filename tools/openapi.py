@@ -115,31 +115,83 @@ _CHALLENGE: dict[str, Any] = {
     "responses": {"200": _answer("The challenge.", "text/plain", _TEXT)},
 }
 
-WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
-    ("POST", "/api/webhooks/{webhookId}"): {
+_BELOW = _path("path", "What the trigger gets as `trigger.path`.")
+_UNDER = "/{path+}"
+
+
+def _at(suffix: str) -> tuple[str, list[Any]]:
+    """What an operation's name and summary say of a webhook's route, and its parameters."""
+    told = {"": "", "/": "AtSlash", _UNDER: "Below"}[suffix]
+    return told, [_path("webhookId", "The webhook's id."), *([_BELOW] if suffix == _UNDER else [])]
+
+
+def _delivery(method: str, suffix: str) -> dict[str, Any]:
+    told, parameters = _at(suffix)
+    name = "receive_webhook" if method == "POST" else f"receive_webhook_by_{method.lower()}"
+    by = "" if method == "POST" else f", by {method} where the webhook's `methods` allow it"
+    where = {"": "", "/": ", with a slash behind", _UNDER: ", below its URL"}[suffix]
+    operation: dict[str, Any] = {
         "tags": ["Webhooks"],
-        "summary": "Deliver an event",
-        "operationId": "receive_webhook",
+        "summary": f"Deliver an event{where}{by}",
+        "operationId": f"{name}{told}",
         "description": (
             "Verified over the raw bytes as the webhook's `verification` says. `200` once the "
             "event is durable; `503` asks to send it again."
         ),
-        "parameters": [_path("webhookId", "The webhook's id.")],
+        "parameters": parameters,
         "requestBody": {
             "description": "JSON, a form, text or bytes; at most 6 MB.",
             "content": {"application/json": {"schema": {}}, "*/*": {"schema": {}}},
         },
         "responses": {"200": _answer("The event is durable.", "application/json", _RECEIVED)},
+    }
+    if method == "DELETE":
+        del operation["requestBody"]
+    return operation
+
+
+def _look(method: str, suffix: str) -> dict[str, Any]:
+    told, parameters = _at(suffix)
+    if method == "HEAD":
+        return {
+            "tags": ["Webhooks"],
+            "summary": "Look whether somebody is there",
+            "operationId": f"probe_webhook{told}",
+            "description": "Always `200`: senders such as Trello ask so before they send.",
+            "parameters": parameters,
+            "responses": {"200": {"description": "Somebody is there."}},
+        }
+    return {
+        "summary": "Answer a subscription challenge, where Meta asks, or somebody who only looks",
+        "operationId": f"verify_webhook_at_its_url{told}",
+        **_CHALLENGE,
+        "parameters": [*parameters, *_CHALLENGE["parameters"][1:]],
+    }
+
+
+_OF_WEBHOOKS: Mapping[tuple[str, str], dict[str, Any]] = {
+    **{
+        (method, path): _delivery(method, path)
+        for path in ("", _UNDER)
+        for method in ("POST", "PUT", "PATCH", "DELETE")
     },
-    ("GET", "/api/webhooks/{webhookId}/verify"): {
+    ("POST", "/"): _delivery("POST", "/"),
+    **{
+        (method, path): _look(method, path)
+        for path in ("", "/", _UNDER)
+        for method in ("GET", "HEAD")
+    },
+    ("GET", "/verify"): {
         "summary": "Answer a subscription challenge",
         "operationId": "verify_webhook",
         **_CHALLENGE,
     },
-    ("GET", "/api/webhooks/{webhookId}"): {
-        "summary": "Answer a subscription challenge, where Meta asks",
-        "operationId": "verify_webhook_at_its_url",
-        **_CHALLENGE,
+}
+
+WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
+    **{
+        (method, f"/api/webhooks/{{webhookId}}{suffix}"): operation
+        for (method, suffix), operation in _OF_WEBHOOKS.items()
     },
     ("GET", "/api/integrations/oauth/callback/{providerId}"): {
         "tags": ["OAuth"],

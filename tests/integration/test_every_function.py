@@ -49,7 +49,7 @@ def path_of(route: Route, **parameters: str) -> str:
         "tokenId": "tok_0123456789abcdef01234567",
         "name": "SHOP_KEY",
     }
-    return route.path.format(**{**known, **parameters})
+    return route.path.replace("{path+}", "a/b").format(**{**known, **parameters})
 
 
 @pytest.mark.parametrize(("function", "case"), CASES)
@@ -342,6 +342,7 @@ def good_call(backend: Backend, route: Route) -> Any:
         "retry_executions": {"filter": {}},
         "create_connect_session": {"providers": ["telegram"]},
         "save_secret": {"value": "x"},
+        "check_workflow": flow(),
     }
     provider = "webhook" if route.function == "save_credentials" else "telegram"
     if route.function == "start_oauth":

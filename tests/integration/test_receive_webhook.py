@@ -5,15 +5,21 @@ import hashlib
 import hmac
 import json
 import time
+from datetime import timedelta
 from typing import Any
 
+import jwt
 import pytest
 import standardwebhooks
 import stripe
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
 from integrations.entry import wiring
+from integrations.models import now
 from tests.backend import Answer, Backend, event
 from tests.fakes.facebook import sign
+from tests.fakes.receiver import Receiver, Reply
 from tests.fakes.telegram import TelegramServer
 from tests.integration.conftest import FACEBOOK_SECRET
 from tests.integration.test_every_function import flow
@@ -28,6 +34,8 @@ def hook(backend: Backend, verification: Any = None, **more: Any) -> None:
     credentials = {"url": URL, "secret": SECRET, **more}
     if verification:
         credentials["verification"] = verification
+    else:
+        credentials.setdefault("verifySecret", False)
     backend.begin_with(("webhook", credentials, "default"))
     backend.aws.calls.clear()
 
@@ -345,7 +353,7 @@ def test_a_stack_without_an_app_has_no_facebook_webhook(backend: Backend) -> Non
     backend.aws.set_secret(facebookAppSecret="")
     body, headers = sign({"object": "page", "entry": []}, "")
     answer = backend.deliver("facebook", body, headers)
-    assert (answer.status, answer.code) == (404, "unknown_webhook")
+    assert (answer.status, answer.code) == (401, "signature_refused")
 
 
 # -- The same delivery is the same event -----------------------------------------------------
@@ -392,11 +400,12 @@ def test_an_id_of_any_kind_makes_a_plain_event_id(backend: Backend, value: str) 
     "webhook_id",
     ["unknown", "Orders", "__proto__", "ß", "x" * 4000, "..", "*", "orders\x00", "%2e%2e"],
 )
-def test_an_unknown_webhook_is_not_found(backend: Backend, webhook_id: str) -> None:
-    hook(backend)
-    answer = backend.deliver(webhook_id, BODY)
-    assert (answer.status, answer.code) == (404, "unknown_webhook")
-    assert len(answer.json["detail"]) < 300
+def test_nobody_is_told_whether_there_is_a_webhook(backend: Backend, webhook_id: str) -> None:
+    hook(backend, verifySecret=True)
+    answer, known = (backend.deliver(name, BODY) for name in (webhook_id, "orders"))
+    assert (answer.status, answer.code) == (401, "signature_refused")
+    assert answer.json["detail"] == known.json["detail"]
+    assert answer.headers == known.headers
     assert backend.aws.sent("EventsQueue") == []
 
 
@@ -479,3 +488,121 @@ def test_an_unsigned_ping_is_answered_and_starts_nothing(backend: Backend) -> No
     assert backend.aws.sent("EventsQueue") == []
     for body in (b"webhook_id=17&order=1", b"webhook_id=x", b'{"webhook_id": 17}'):
         assert backend.deliver("orders", body).status == 401
+
+
+# -- By a user's name, by a token, by where it comes from -------------------------------------
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+
+
+def test_a_user_and_a_password_open_a_webhook(backend: Backend) -> None:
+    hook(backend, {"type": "basic", "username": "shop"})
+    taken(backend.deliver("orders", BODY, basic("shop", SECRET)))
+    assert "authorization" not in queued(backend)["headers"]
+    for wrong in (basic("shop", "x"), basic("x", SECRET), basic("", ""), {}):
+        assert backend.deliver("orders", BODY, wrong).status == 401
+    for header in ("Basic", "Basic !", f"Bearer {SECRET}", "Basic ß"):
+        assert backend.deliver("orders", BODY, {"Authorization": header}).status == 401
+
+
+def token(claims: dict[str, Any], key: Any = SECRET, algorithm: str = "HS256", **more: Any) -> Any:
+    claims = {"exp": time.time() + 60, **claims}
+    made = jwt.encode(claims, key, algorithm, **more)
+    return {"Authorization": f"Bearer {made}"}
+
+
+def test_a_token_signed_by_the_secret_opens_a_webhook(backend: Backend) -> None:
+    rule = {"type": "jwt", "issuer": "shop", "audience": "us"}
+    hook(backend, rule)
+    good = {"iss": "shop", "aud": "us"}
+    taken(backend.deliver("orders", BODY, token(good)))
+    for wrong in (
+        token({**good, "iss": "x"}),
+        token({**good, "aud": "x"}),
+        token({"aud": "us"}),
+        token({**good, "exp": time.time() - 120}),
+        token(good, "another secret, long enough for it"),
+        {"Authorization": f"Bearer {jwt.encode({**good}, SECRET)}"},
+        {"Authorization": f"Bearer {jwt.encode({**good}, '', 'none')}"},
+        {"Authorization": "Bearer x.y.z"},
+        {},
+    ):
+        assert backend.deliver("orders", BODY, wrong).status == 401
+
+
+def test_a_token_of_an_issuer_opens_a_webhook(backend: Backend, receiver: Receiver) -> None:
+    ours, others = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    public = json.loads(ECAlgorithm.to_jwk(ours.public_key()))
+    keys = {"keys": [{**public, "kid": "one", "use": "sig", "alg": "ES256"}]}
+    receiver.reply(*[Reply(200, json.dumps(keys).encode())] * 9)
+    hook(backend, {"type": "jwt", "jwksUrl": receiver.url("/keys")})
+    for _ in range(2):
+        taken(backend.deliver("orders", BODY, token({}, ours, "ES256", headers={"kid": "one"})))
+    taken(backend.deliver("orders", BODY, token({}, ours, "ES256")))
+    for wrong in (
+        token({}, others, "ES256", headers={"kid": "one"}),
+        token({}, ours, "ES256", headers={"kid": "two"}),
+        token({}),
+        token({}, json.dumps(public)),
+    ):
+        assert backend.deliver("orders", BODY, wrong).status == 401
+
+
+def test_a_webhook_can_ask_where_a_delivery_comes_from(backend: Backend) -> None:
+    hook(backend, {"type": "ip", "ranges": ["203.0.113.0/24", "2001:db8::/32"]})
+    held = event("receive_webhook", "order")
+
+    def come_from(address: str) -> int:
+        held["requestContext"]["http"]["sourceIp"] = address
+        held["headers"]["x-forwarded-for"] = "203.0.113.9"
+        return backend.send("receive_webhook", held).status
+
+    assert [come_from(each) for each in ("203.0.113.9", "2001:db8::1", "::ffff:203.0.113.1")] == [
+        200, 200, 200,
+    ]  # fmt: skip
+    assert [come_from(each) for each in ("203.0.114.9", "", "x", "2001:db9::1")] == [401] * 4
+
+
+def test_a_secret_before_this_one_is_good_for_a_while(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = "the-new-secret-of-orders"
+    backend.secrets.add(new)
+    given = {"secret": new, "previousSecret": SECRET, "previousSecretHours": 2}
+    hook(backend, verifySecret=True, **given)
+    for secret in (new, SECRET):
+        taken(backend.deliver("orders", BODY, {"X-Webhook-Secret": secret}))
+    assert backend.deliver("orders", BODY, {"X-Webhook-Secret": "another one"}).status == 401
+    later = now() + timedelta(hours=2, seconds=1)
+    monkeypatch.setattr(wiring.receiver(), "_clock", lambda: later)
+    taken(backend.deliver("orders", BODY, {"X-Webhook-Secret": new}))
+    assert backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET}).status == 401
+
+
+# -- By which method, and below which path -----------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_a_trigger_sees_by_which_method_and_path_a_delivery_came(
+    backend: Backend, method: str
+) -> None:
+    hook(backend, methods=["POST", method])
+    backend.create_workflow(flow() | {"trigger": {"type": "webhook", "webhookId": "orders"}})
+    taken(backend.call(method, "/api/webhooks/orders/a/b/", raw=BODY))
+    taken(backend.call("POST", "/api/webhooks/orders/", raw=BODY))
+    backend.dispatch()
+    seen = {
+        (each["trigger"]["data"]["method"], each["trigger"]["data"]["path"])
+        for each in backend.executions()
+    }
+    assert seen == {(method, "a/b"), ("POST", "")}
+
+
+def test_a_method_that_a_webhook_does_not_take_is_refused(backend: Backend) -> None:
+    hook(backend)
+    answer = backend.call("PUT", "/api/webhooks/orders", raw=BODY)
+    assert (answer.status, answer.code) == (401, "signature_refused")
+    shown = backend.call("GET", "/api/integrations/webhook/credentials").json["webhook"]
+    assert "PUT" in shown["lastRejection"]["reason"]

@@ -1,5 +1,6 @@
 """POST /api/integrations/{providerId}/credentials."""
 
+import re
 import threading
 from typing import Any
 
@@ -20,7 +21,11 @@ from tests.fakes.telegram import (
 )
 from tests.integration.test_every_function import flow
 
-HOOK = {"url": "https://example.com/hooks/orders", "secret": "the-webhooks-own-secret"}
+HOOK = {
+    "url": "https://example.com/hooks/orders",
+    "secret": "the-webhooks-own-secret",
+    "verifySecret": False,
+}
 
 
 def save(
@@ -150,14 +155,12 @@ def test_a_webhooks_id_comes_from_its_url(backend: Backend) -> None:
     assert row["webhookId"] == "orders"
 
 
-def test_a_webhook_id_that_another_holds_is_a_conflict_and_nothing_is_kept(
+def test_a_webhook_id_that_another_connection_holds_is_a_conflict_and_nothing_is_kept(
     backend: Backend,
 ) -> None:
     backend.save("webhook", HOOK | {"verifySecret": True})
-    for tenant, connection in (("other", "default"), ("acme", "second")):
-        answer = save(backend, HOOK, "webhook", connection, tenant)
-        assert (answer.status, answer.code) == (409, "webhook_id_taken")
-        assert "acme" not in answer.body
+    answer = save(backend, HOOK, "webhook", "second")
+    assert (answer.status, answer.code) == (409, "webhook_id_taken")
     assert len(backend.aws.rows("ConnectionsTable")) == 1
     (row,) = backend.aws.rows("WebhooksTable")
     assert (row["tenant"], row["connection"]) == ("acme", "default")
@@ -503,9 +506,41 @@ def test_a_webhooks_id_that_a_workflow_waits_for_cannot_be_let_go(backend: Backe
     assert (answer.status, answer.code) == (409, "connection_in_use")
     assert made["workflowId"] in answer.json["detail"]
     assert backend.deliver("first", {}).status == 200
-    assert backend.deliver("second", {}).status == 404
+    assert backend.deliver("second", {}).status == 401
     assert backend.call("DELETE", f"/api/workflows/{made['workflowId']}").status == 200
     assert backend.call("POST", "/api/integrations/webhook/credentials", body).status == 200
+
+
+def test_a_short_id_that_is_another_tenants_becomes_a_longer_one(backend: Backend) -> None:
+    backend.save("webhook", HOOK)
+    theirs = backend.save("webhook", HOOK, tenant="other")["webhook"]
+    assert re.fullmatch(r"orders-[A-Za-z0-9_-]{24}", theirs["id"])
+    assert theirs["url"].endswith(f"/{theirs['id']}")
+    again = backend.save("webhook", HOOK | {"secret": "another-secret"}, tenant="other")
+    assert again["webhook"]["id"] == theirs["id"], "it stays"
+    assert backend.deliver(theirs["id"], {}).status == 200
+    (message,) = backend.aws.sent("EventsQueue")
+    assert message.json()["tenant"] == "other"
+
+
+def test_where_tenants_share_a_stack_a_claim_tells_nothing(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLATFORM_TENANT", "acme")
+    wiring.forget()
+    free = backend.save("webhook", HOOK, tenant="other")["webhook"]["id"]
+    assert backend.save("webhook", HOOK)["webhook"]["id"] == "orders", "nobody can squat it"
+    taken = backend.save("webhook", HOOK, tenant="third")["webhook"]["id"]
+    for each in (free, taken):
+        assert re.fullmatch(r"orders-[A-Za-z0-9_-]{24}", each)
+
+
+def test_without_a_url_a_webhook_has_a_random_id(backend: Backend) -> None:
+    made = backend.save("webhook", {"secret": "the-webhooks-own-secret"})["webhook"]
+    assert re.fullmatch(r"[A-Za-z0-9_-]{32}", made["id"])
+    assert made["verification"] == {"type": "secret"}
+    again = backend.save("webhook", {"secret": "the-webhooks-own-secret"})["webhook"]
+    assert again["id"] == made["id"]
 
 
 def test_an_id_that_was_let_go_is_never_another_tenants(backend: Backend) -> None:
@@ -514,9 +549,9 @@ def test_an_id_that_was_let_go_is_never_another_tenants(backend: Backend) -> Non
     claim = {"credentials": webhook_of("first")}
     path = "/api/integrations/webhook/credentials"
     answer = backend.call("POST", path, claim, tenant="other")
-    assert (answer.status, answer.code) == (409, "webhook_id_taken")
+    assert answer.json["webhook"]["id"] != "first"
     # A sender that still uses it reaches nobody, and a receiver that knew it nobody else.
-    assert backend.deliver("first", {}).status in {200, 404}
+    assert backend.deliver("first", {}).status in {200, 401}
     for message in backend.aws.sent("EventsQueue"):
         assert message.json()["tenant"] == "acme"
     assert backend.call("POST", path, claim | {"connection": "again"}).status == 200

@@ -82,9 +82,11 @@ def test_a_challenge_is_no_way_to_put_a_page_under_our_name(backend: Backend) ->
 
 
 @pytest.mark.parametrize("webhook_id", ["unknown", "x" * 4000, "ß"])
-def test_an_unknown_webhook_is_not_found(backend: Backend, webhook_id: str) -> None:
+def test_nobody_is_told_whether_there_is_a_webhook(backend: Backend, webhook_id: str) -> None:
     answer = ask(backend, plain(), f"/api/webhooks/{webhook_id}/verify")
-    assert (answer.status, answer.code) == (404, "unknown_webhook")
+    known = ask(backend, plain(token="wrong"))
+    assert (answer.status, answer.code) == (403, "challenge_refused")
+    assert answer.json["detail"] == known.json["detail"]
 
 
 def test_a_webhook_without_a_token_of_its_own_has_an_unguessable_one(backend: Backend) -> None:
@@ -108,3 +110,14 @@ def test_who_only_looks_is_told_that_somebody_is_there_and_no_more(
     assert (answer.status, answer.body) == (200, "")
     assert not backend.aws.calls
     assert ask(backend, {}, "/api/webhooks/orders/verify").status == 403
+
+
+@pytest.mark.parametrize("path", ["", "/", "/a/b"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_probe_of_any_kind_is_answered_and_runs_nothing(
+    backend: Backend, method: str, path: str
+) -> None:
+    backend.aws.calls.clear()
+    answer = backend.call(method, f"/api/webhooks/orders{path}")
+    assert (answer.status, answer.body) == (200, "")
+    assert not backend.aws.calls

@@ -118,17 +118,56 @@ def test_a_url_without_a_usable_id_says_what_is_wrong(url: str, reason: str) -> 
 
 @pytest.mark.parametrize("value", [True, "true", "True"])
 def test_the_documented_short_form_means_a_shared_secret(value: object) -> None:
-    saved = credentials(secret="s3cret", verifySecret=value)
+    saved = credentials(secret="s3cret-of-it", verifySecret=value)
     endpoint = provider._endpoint(saved)
     assert endpoint.webhook_id == "order-paid"
     assert endpoint.verification == {"type": "secret"}
     assert endpoint.secret is not None
-    assert endpoint.secret.get_secret_value() == "s3cret"
+    assert endpoint.secret.get_secret_value() == "s3cret-of-it"
     assert endpoint.verify_token is None, "a random one is made"
 
 
+def test_a_secret_alone_verifies_what_comes_in() -> None:
+    assert credentials(secret="s3cret-of-it").rule == {"type": "secret"}
+    assert credentials().rule == {"type": "none"}
+
+
+def test_without_a_url_the_id_is_left_to_chance(make_call: MakeCall) -> None:
+    saved = credentials(url=None, secret="s3cret-of-it")
+    assert provider._endpoint(saved).webhook_id is None
+    assert provider.verify(make_call(url=None)).account.id == "webhook"
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"secret": "7 chars"}, "at least 8"),
+        ({"secret": "long enough", "verifySecret": "short"}, "verifySecret must have at least 8"),
+        ({"secret": "x" * 31, "verification": {"type": "jwt"}}, "at least 32"),
+        ({"secret": "long enough", "previousSecret": "short"}, "previousSecret must have"),
+        ({"previousSecret": "long enough"}, "without a secret"),
+        ({"secret": "long enough", "previousSecretHours": 169}, "less than or equal to 168"),
+        ({"methods": ["GET"]}, "'POST', 'PUT', 'PATCH' or 'DELETE'"),
+        ({"methods": []}, "at least 1"),
+        ({"verification": {"type": "ip"}}, "verification.ranges is required"),
+        ({"verification": {"type": "ip", "ranges": ["10.0.0.1/8"]}}, "must hold ranges"),
+        ({"verification": {"type": "ip", "ranges": []}}, "must be a list"),
+        ({"secret": "long enough", "verification": {"type": "basic"}}, "username is required"),
+        (
+            {"secret": "long enough", "verification": {"type": "basic", "username": "a:b"}},
+            "colon",
+        ),
+        ({"verification": {"type": "jwt", "jwksUrl": "http://keys.example.com/"}}, "https URL"),
+    ],
+    ids=repr,
+)
+def test_what_guards_a_webhook_too_weakly_is_refused(given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        credentials(**given)
+
+
 @pytest.mark.parametrize("value", [False, "false"])
-def test_a_secret_alone_does_not_verify_what_comes_in(value: object) -> None:
+def test_a_secret_can_be_for_what_is_sent_alone(value: object) -> None:
     assert credentials(secret="s3cret", verifySecret=value).rule == {"type": "none"}
 
 
@@ -143,7 +182,9 @@ def test_a_secret_of_its_own_can_verify_what_comes_in() -> None:
 
 def test_a_verification_is_kept_as_it_was_given() -> None:
     rule = {"type": "hmac", "header": "X-Sig", "encoding": "base64"}
-    saved = credentials(secret="s", verification=rule, verifyToken="a-t0ken-of-its-own")
+    saved = credentials(
+        secret="of-8-characters", verification=rule, verifyToken="a-t0ken-of-its-own"
+    )
     endpoint = provider._endpoint(saved)
     assert endpoint.verification == rule
     assert endpoint.verify_token is not None
@@ -158,7 +199,7 @@ def test_a_verification_is_kept_as_it_was_given() -> None:
         ({"secret": "s", "verification": {"type": "md5"}}, "verification.type must be one of"),
         ({"secret": "s", "verification": {"type": "hmac"}}, "verification.header is required"),
         ({"secret": "s", "verification": {"type": "none"}, "verifySecret": True}, "does not go"),
-        ({"secret": "grüß", "verifySecret": True}, "printable ASCII"),
+        ({"secret": "grüße aus Köln", "verifySecret": True}, "printable ASCII"),
         ({"outboundUrl": "file:///etc/passwd"}, "http or https"),
         ({"outboundUrl": "https://u:5ecret@example.com/"}, "password"),
         ({"outboundHeaders": {"A": "1"}}, "needs an outboundUrl"),
@@ -176,8 +217,8 @@ def test_credentials_that_do_not_fit_say_why(given: dict[str, Any], reason: str)
 def test_no_secret_shows_in_the_repr() -> None:
     shown = repr(
         credentials(
-            secret="5ecret1",
-            verifySecret="5ecret2",
+            secret="5ecret1-of-it",
+            verifySecret="5ecret2-of-it",
             verifyToken="5ecret3-of-its-own",
             outboundUrl="https://chat.example.com/5ecret4",
             outboundHeaders={"Authorization": "5ecret5"},
@@ -193,7 +234,7 @@ def test_the_test_sends_nothing_and_names_the_webhook(
     make_call: MakeCall,
     receiver: Receiver,
 ) -> None:
-    call = make_call(secret="s", verifySecret=True, outboundUrl=receiver.url("/in"))
+    call = make_call(secret="s3cret-of-it", verifySecret=True, outboundUrl=receiver.url("/in"))
     verified = provider.verify(call)
     assert verified.account.id == "order-paid"
     assert verified.account.label == "shop.example.com/hooks/order-paid"
@@ -551,6 +592,8 @@ def test_a_delivery_becomes_one_event() -> None:
         "contentType": "application/json",
         "headers": {"content-type": "application/json", "x-a": "b"},
         "query": {"shop": "7"},
+        "method": "POST",
+        "path": "",
         "receivedAt": "2026-11-22T12:00:00.000Z",
         "eventId": "webhook-id:msg_1",
         "webhookId": "order-paid",

@@ -62,6 +62,8 @@ class Delivery:
         headers: Lower-case names; those that carry secrets or signatures are already left out.
         query: The query's parameters, the last of each name.
         body: The raw bytes.
+        method: ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
+        path: What followed the webhook's URL, without slashes around it; mostly empty.
     """
 
     webhook_id: str
@@ -70,6 +72,8 @@ class Delivery:
     headers: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
+    method: str = "POST"
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,24 @@ meta               the same, keyed with the app secret                         n
 standard-webhooks  ``webhook-id``, ``webhook-timestamp``, ``webhook-signature``  toleranceSeconds
 stripe             ``Stripe-Signature: t=…,v1=…``                              toleranceSeconds
 telegram           the secret token in ``X-Telegram-Bot-Api-Secret-Token``     none
+basic              ``Authorization: Basic …``, the secret being the password   username (required)
+jwt                a JWT in ``Authorization: Bearer …``, signed by the secret  issuer, audience,
+                   (HS256) or by a key of an issuer (RS256, ES256)             jwksUrl, header,
+                                                                               toleranceSeconds
+ip                 nothing, but it must come from one of the ranges            ranges (required)
 none               nothing: whoever knows the URL may post                     none
 ================== =========================================================== ====================
 
-``secret``, ``hmac`` and ``none`` also take ``deliveryHeader``, the header with the sender's own id
-of a delivery. Pure and standard library only: the cold path of every webhook imports this.
+``secret``, ``hmac``, ``basic``, ``jwt``, ``ip`` and ``none`` also take ``deliveryHeader``, the
+header with the sender's own id of a delivery. Pure and standard library only: the cold path of
+every webhook imports this; what ``jwt`` needs beside it is in ``services/delivery_tokens.py``.
 
 - https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
 - https://developers.facebook.com/docs/graph-api/webhooks/getting-started#validate-payloads
 - https://www.standardwebhooks.com/
 - https://docs.stripe.com/webhooks#verify-manually
 - https://core.telegram.org/bots/api#setwebhook
+- RFC 7617 (Basic), RFC 7519 and RFC 8725 (JWT)
 """
 
 import base64
@@ -48,6 +55,14 @@ MAX_VALUE = 100
 """Characters of a field of a verification, and of a delivery's id that is kept as it is."""
 
 MAX_TOLERANCE = 3600
+MAX_URL = 500
+MAX_RANGES = 100
+
+MIN_SECRET = 8
+"""Characters of a secret: fewer can be guessed."""
+
+MIN_KEY = 32
+"""Of one that signs JWTs by HS256: as many bytes as the hash has (RFC 7518, section 3.2)."""
 MAX_DIGITS = 15
 """Of a timestamp."""
 
@@ -62,12 +77,21 @@ _FIELDS: dict[str, frozenset[str]] = {
     "standard-webhooks": frozenset({"toleranceSeconds"}),
     "stripe": frozenset({"toleranceSeconds"}),
     "telegram": frozenset(),
+    "basic": frozenset({"username", "deliveryHeader"}),
+    "jwt": frozenset({
+        "issuer", "audience", "jwksUrl", "header", "toleranceSeconds", "deliveryHeader",
+    }),
+    "ip": frozenset({"ranges", "deliveryHeader"}),
     "none": frozenset({"deliveryHeader"}),
-}
+}  # fmt: skip
 TYPES = tuple(_FIELDS)
 """The types of verification."""
 
-REQUIRED: dict[str, frozenset[str]] = {"hmac": frozenset({"header"})}
+REQUIRED: dict[str, frozenset[str]] = {
+    "hmac": frozenset({"header"}),
+    "basic": frozenset({"username"}),
+    "ip": frozenset({"ranges"}),
+}
 """The fields that a type cannot do without."""
 
 
@@ -113,6 +137,7 @@ class _Claim:
     body: bytes
     now: float
     query: Mapping[str, str]
+    source_ip: str = ""
 
 
 def verify(  # noqa: PLR0917 - a delivery, its rule, and the time
@@ -122,6 +147,7 @@ def verify(  # noqa: PLR0917 - a delivery, its rule, and the time
     body: bytes,
     now: float,
     query: Mapping[str, str] | None = None,
+    source_ip: str = "",
 ) -> None:
     """Check that a delivery comes from whoever holds the secret.
 
@@ -132,6 +158,7 @@ def verify(  # noqa: PLR0917 - a delivery, its rule, and the time
         body: The body's raw bytes, before any parsing.
         now: The present moment in Unix time.
         query: The delivery's query parameters.
+        source_ip: Where the connection came from, as API Gateway saw it: no header tells it.
 
     Raises:
         SignatureRefused: It does not verify; the reason names what is wrong and no secret.
@@ -143,7 +170,7 @@ def verify(  # noqa: PLR0917 - a delivery, its rule, and the time
     if kind != "none" and not secret:
         # An empty key would accept whatever somebody signs with an empty key.
         raise SignatureRefused("The webhook has no secret to verify with")
-    rule(_Claim(verification, secret, headers, body, now, query or {}))
+    rule(_Claim(verification, secret, headers, body, now, query or {}, source_ip))
 
 
 def _verify_nothing(_claim: _Claim) -> None:
@@ -231,6 +258,33 @@ def _verify_telegram(claim: _Claim) -> None:
         raise SignatureRefused("The secret in the header X-Telegram-Bot-Api-Secret-Token is wrong")
 
 
+def _verify_basic(claim: _Claim) -> None:
+    scheme, _, encoded = _required(claim.headers, "Authorization").partition(" ")
+    if scheme.lower() != "basic":
+        raise SignatureRefused("The header Authorization is not of the scheme Basic")
+    try:
+        given = base64.b64decode(encoded.strip(), validate=True)
+    except ValueError:
+        raise SignatureRefused("The header Authorization is no valid Basic") from None
+    expected = _bytes(f"{_string(claim.rule, 'username', '')}:{claim.secret}")
+    if not hmac.compare_digest(given, expected):
+        raise SignatureRefused("The user or the password in the header Authorization is wrong")
+
+
+def _verify_ip(claim: _Claim) -> None:
+    from ipaddress import ip_address, ip_network  # noqa: PLC0415 - few webhooks need it
+
+    ranges = claim.rule.get("ranges")
+    try:
+        address = ip_address(claim.source_ip)
+    except ValueError:
+        raise SignatureRefused("The sender's address is not known") from None
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    networks = ranges if isinstance(ranges, list) else []
+    if not any(mapped in ip_network(str(each)) for each in networks):
+        raise SignatureRefused(f"The sender's address {address} is in none of the ranges")
+
+
 _RULES: dict[str, Callable[[_Claim], None]] = {
     "secret": _verify_secret,
     "hmac": _verify_hmac,
@@ -239,6 +293,8 @@ _RULES: dict[str, Callable[[_Claim], None]] = {
     "standard-webhooks": _verify_standard,
     "stripe": _verify_stripe,
     "telegram": _verify_telegram,
+    "basic": _verify_basic,
+    "ip": _verify_ip,
     "none": _verify_nothing,
 }
 
@@ -382,13 +438,22 @@ def check(verification: object) -> list[FieldError]:
 def check_secret(verification: Verification, secret: str) -> str | None:
     """What is wrong with a secret for this verification, ``None`` where it fits."""
     kind = _string(verification, "type", "")
-    if kind == "none":
+    if not needs_secret(verification):
         return None
     if not secret:
         return "is required to verify deliveries"
+    shortest = MIN_KEY if kind == "jwt" else MIN_SECRET
+    if len(secret) < shortest:
+        return f"must have at least {shortest} characters"
     if kind in {"secret", "telegram"} and not (secret.isascii() and secret.isprintable()):
         return "must be printable ASCII, because it travels in a header"
     return None
+
+
+def needs_secret(verification: Verification) -> bool:
+    """Whether deliveries prove themselves by a secret that sender and receiver share."""
+    kind = _string(verification, "type", "")
+    return kind not in {"none", "ip"} and not (kind == "jwt" and "jwksUrl" in verification)
 
 
 def _check_header(value: object) -> str | None:
@@ -420,6 +485,38 @@ def _check_encoding(value: object) -> str | None:
     return None if value in ENCODINGS else f"must be one of {', '.join(ENCODINGS)}"
 
 
+def _check_username(value: object) -> str | None:
+    if isinstance(value, str) and 0 < len(value) <= MAX_VALUE and value.isprintable():
+        return None if ":" not in value else "must not hold a colon (RFC 7617)"
+    return "must be 1 to 100 printable characters"
+
+
+def _check_text(value: object) -> str | None:
+    if isinstance(value, str) and 0 < len(value) <= MAX_URL and value.isprintable():
+        return None
+    return f"must be 1 to {MAX_URL} printable characters"
+
+
+def _check_keys_url(value: object) -> str | None:
+    here = ("https://", "http://localhost:", "http://127.0.0.1:")  # the guard knows the latter two
+    if isinstance(value, str) and len(value) <= MAX_URL and value.startswith(here):
+        return None
+    return "must be an https URL"
+
+
+def _check_ranges(value: object) -> str | None:
+    from ipaddress import ip_network  # noqa: PLC0415 - few webhooks need it
+
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_RANGES:
+        return f"must be a list of 1 to {MAX_RANGES} ranges such as 203.0.113.0/24"
+    for each in value:
+        try:
+            ip_network(each if isinstance(each, str) else "")
+        except ValueError:
+            return f"must hold ranges such as 203.0.113.0/24 or 2001:db8::/32, not {each!r:.60}"
+    return None
+
+
 def _check_tolerance(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_TOLERANCE:
         return None
@@ -434,6 +531,11 @@ _CHECKS: dict[str, Callable[[object], str | None]] = {
     "algorithm": _check_algorithm,
     "encoding": _check_encoding,
     "toleranceSeconds": _check_tolerance,
+    "username": _check_username,
+    "issuer": _check_text,
+    "audience": _check_text,
+    "jwksUrl": _check_keys_url,
+    "ranges": _check_ranges,
 }
 
 

@@ -13,7 +13,7 @@ from integrations.entry import wiring
 from integrations.entry.headers import headers_of
 from integrations.entry.problem import MAX_BODY_BYTES, NEVER_STORED, Problem, problem_of
 from integrations.errors import IntegrationError, ServiceUnavailable
-from integrations.services.webhooks import CHALLENGE_PARAMETERS
+from integrations.services.webhooks import CHALLENGE_PARAMETERS, Request
 
 
 def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -23,8 +23,8 @@ def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
         event: A request of payload format 2.0.
 
     Returns:
-        ``200 {received, eventId}``, of a sender's ping without an event; ``401``, ``404``,
-        ``413``; ``503`` where it could not be made durable, so that the sender sends it again.
+        ``200 {received, eventId}``, of a sender's ping without an event; ``401``, ``413``;
+        ``503`` where it could not be made durable, so that the sender sends it again.
     """
     body = _raw_body(event)
     if len(body) > MAX_BODY_BYTES:
@@ -32,9 +32,7 @@ def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
         problem = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", detail)
         return problem.response(_request_id(event))
     try:
-        receipt = wiring.receiver().receive(
-            _webhook_id(event), headers_of(event), _query(event), body
-        )
+        receipt = wiring.receiver().receive(_webhook_id(event), _request(event, body))
     except IntegrationError as failure:
         return _refused(event, failure)
     return {
@@ -51,10 +49,12 @@ def verify(event: dict[str, Any], _context: object) -> dict[str, Any]:
         event: A request of payload format 2.0.
 
     Returns:
-        ``200`` with the challenge and nothing else, as plain text; ``403``, ``404``. To a request
+        ``200`` with the challenge and nothing else, as plain text; ``403``. To a request
         that asks nothing an empty ``200``, whatever webhook it names: it is not even looked up.
     """
     query = _query(event)
+    if event["requestContext"]["http"]["method"] == "HEAD":
+        query = {}
     if not query.keys() & CHALLENGE_PARAMETERS and not event["rawPath"].endswith("/verify"):
         return {
             "statusCode": 200,
@@ -70,6 +70,18 @@ def verify(event: dict[str, Any], _context: object) -> dict[str, Any]:
         "headers": {"Content-Type": "text/plain; charset=utf-8", **NEVER_STORED},
         "body": challenge,
     }
+
+
+def _request(event: dict[str, Any], body: bytes) -> Request:
+    http = event["requestContext"]["http"]
+    return Request(
+        headers=headers_of(event),
+        query=_query(event),
+        body=body,
+        method=str(http["method"]).upper(),
+        path=str((event.get("pathParameters") or {}).get("path", "")).strip("/"),
+        source_ip=str(http.get("sourceIp", "")),
+    )
 
 
 def _raw_body(event: dict[str, Any]) -> bytes:

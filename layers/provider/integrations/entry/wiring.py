@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from integrations.services.connections.removing import ConnectionRemover
     from integrations.services.connections.saving import ConnectionSaver
     from integrations.services.connections.testing import ConnectionTester
+    from integrations.services.delivery_tokens import DeliveryTokens
     from integrations.services.dispatch import Dispatcher
     from integrations.services.events import EventLog
     from integrations.services.executions import ExecutionService
@@ -346,6 +347,7 @@ def connection_saver() -> ConnectionSaver:
         ownership(),
         connection_reader(),
         quotas(),
+        platform_tenant=settings.platform_tenant(),
     )
 
 
@@ -433,7 +435,16 @@ def receiver() -> Receiver:
         events,
         lineage(),
         platform_tenant=settings.platform_tenant() or NOBODY,
+        tokens=delivery_tokens,
     )
+
+
+@cache
+def delivery_tokens() -> DeliveryTokens:
+    """The JWTs of deliveries."""
+    from integrations.services.delivery_tokens import DeliveryTokens  # noqa: PLC0415 - cold start
+
+    return DeliveryTokens(http)
 
 
 @cache

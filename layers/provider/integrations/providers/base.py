@@ -273,17 +273,22 @@ class Endpoint:
     """The webhook record that a connection needs.
 
     Attributes:
-        webhook_id: The id; ``None`` for an unguessable one of our own.
+        webhook_id: The id that is asked for; ``None`` for an unguessable one of our own.
         verification: How deliveries are verified, public part (see ``integrations.signatures``).
         secret: What verifies the deliveries (shared secret, HMAC key, Telegram's secret token);
             ``None`` lets the service make a random one.
         verify_token: What answers a subscription challenge; ``None`` lets the service make one.
+        methods: How deliveries may come.
+        previous, previous_hours: An earlier secret that is still good, and for how many hours.
     """
 
     verification: Mapping[str, Json]
     webhook_id: str | None = None
     secret: SecretStr | None = None
     verify_token: SecretStr | None = None
+    methods: tuple[str, ...] = ("POST",)
+    previous: SecretStr | None = None
+    previous_hours: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ class QueuedDelivery:
             had in the window before.
         verification: How it was verified, as a type of ``integrations.signatures``.
         hops: How many executions of ours led to it, proven.
+        method, path: How it came, and what followed the webhook's URL.
     """
 
     webhook_id: str
@@ -57,6 +58,8 @@ class QueuedDelivery:
     earlier_id: str | None = None
     verification: str = "none"
     hops: int = 0
+    method: str = "POST"
+    path: str = ""
 
     @property
     def delivery(self) -> Delivery:
@@ -68,6 +71,8 @@ class QueuedDelivery:
             headers=self.headers,
             query=self.query,
             body=self.body,
+            method=self.method,
+            path=self.path,
         )
 
     def to_message(self) -> Message:
@@ -92,6 +97,10 @@ class QueuedDelivery:
             body["earlierId"] = self.earlier_id
         if self.hops:
             body["hops"] = self.hops
+        if self.method != "POST":
+            body["method"] = self.method
+        if self.path:
+            body["path"] = self.path
         return Message(
             body=body,
             group=self.only or (SHARED_GROUP if self.shared else self.tenant),
@@ -123,4 +132,6 @@ class QueuedDelivery:
             earlier_id=held.get("earlierId"),
             verification=held.get("verification", "none"),
             hops=int(held.get("hops", 0)),
+            method=held.get("method", "POST"),
+            path=held.get("path", ""),
         )

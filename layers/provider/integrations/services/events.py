@@ -280,6 +280,8 @@ def read_again(logged: LoggedEvent, event_id: str, received_at: datetime) -> lis
         headers=payload.headers,
         query=payload.query,
         body=payload.body or b"",
+        method=payload.method,
+        path=payload.path,
     )
     try:
         return inbound.normalize(delivery)

@@ -125,6 +125,22 @@ _VERIFICATION_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "maximum": 3600,
         "description": "How far the signed time may be off.",
     },
+    "username": {"type": "string", "maxLength": 100, "description": "The secret is the password."},
+    "ranges": {
+        "type": "array",
+        "items": {"type": "string"},
+        "minItems": 1,
+        "maxItems": 100,
+        "description": "Where deliveries may come from, e.g. 203.0.113.0/24.",
+    },
+    "issuer": {"type": "string", "maxLength": 500, "description": "What iss must be."},
+    "audience": {"type": "string", "maxLength": 500, "description": "What aud must hold."},
+    "jwksUrl": {
+        "type": "string",
+        "maxLength": 500,
+        "description": "Where the issuer's keys are (RS256, ES256); without it the secret signs "
+        "(HS256).",
+    },
 }
 
 

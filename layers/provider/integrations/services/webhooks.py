@@ -6,6 +6,7 @@ Nothing heavy may be imported here: this is what providers wait for, and what is
 import hashlib
 import hmac
 import logging
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from integrations.storage.queues import Queue
 from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
 
 if TYPE_CHECKING:
+    from integrations.services.delivery_tokens import DeliveryTokens
     from integrations.storage.events import Events
 
 _log = logging.getLogger(__name__)
@@ -36,10 +38,44 @@ REFUSAL_SECONDS = 30.0
 REFUSED_BYTES = 4096
 """How much is kept of a body that was refused."""
 
+REFUSAL_PACE = 0.05
+"""Seconds: a refusal is answered at a multiple of it, so that the time which the answer takes does
+not tell whether there is such a webhook, was one cached, or was the refusal recorded."""
+
+REFUSED = (
+    "The delivery does not prove itself, or there is no such webhook; "
+    "why is in the webhook's status and in the log of events"
+)
+"""All that a stranger is told: which ids there are, and what they ask for, is their owner's."""
+
+CHALLENGE_REFUSED = "The mode is not 'subscribe', the token is wrong, or there is no such webhook"
+
+MAX_PATH = 1024
 _HOPS = HEADER.lower()
 _CHALLENGE_NAMES = {"mode": "hub.mode", "token": "hub.verify_token", "challenge": "hub.challenge"}
 CHALLENGE_PARAMETERS = frozenset({*_CHALLENGE_NAMES, *_CHALLENGE_NAMES.values()})
 """The query parameters of a subscription challenge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request to a webhook.
+
+    Attributes:
+        headers: Names in lower case.
+        query: The query's parameters.
+        body: The raw bytes.
+        method: In upper case.
+        path: What follows the webhook's URL, without slashes around it.
+        source_ip: Where the connection came from, as API Gateway saw it.
+    """
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    method: str = "POST"
+    path: str = ""
+    source_ip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +99,10 @@ class Receiver:
         log: The Events table, for some of what is refused; made on first use.
         lineage: Knows deliveries that executions of ours have sent.
         platform_tenant: Under whose name stands what a shared webhook refuses.
+        tokens: Verifies JWTs; made on first use.
         clock: The present moment.
+        pause: Waits so many seconds.
+        monotonic: Seconds that pass.
     """
 
     def __init__(
@@ -75,7 +114,10 @@ class Receiver:
         lineage: Lineage,
         *,
         platform_tenant: str,
+        tokens: "Callable[[], DeliveryTokens]",
         clock: Callable[[], datetime] = now,
+        pause: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._webhooks = webhooks
         self._app_secret = app_secret
@@ -83,45 +125,81 @@ class Receiver:
         self._log = log
         self._lineage = lineage
         self._platform_tenant = platform_tenant
+        self._tokens = tokens
         self._clock = clock
+        self._pause = pause
+        self._monotonic = monotonic
         self._refused = Sampler(REFUSALS_AT_ONCE, REFUSAL_SECONDS)
 
-    def receive(
-        self,
-        webhook_id: str,
-        headers: Mapping[str, str],
-        query: Mapping[str, str],
-        body: bytes,
-    ) -> Receipt:
+    def receive(self, webhook_id: str, request: Request) -> Receipt:
         """Verify a delivery and make it durable.
 
         Args:
             webhook_id: From the path.
-            headers: Names in lower case.
-            query: The query's parameters.
-            body: The raw bytes.
+            request: What came.
 
         Raises:
-            UnknownWebhook: There is none with this id.
-            SignatureRefused: It does not verify; the webhook's record keeps why.
+            SignatureRefused: It does not verify, or there is no webhook with this id: a stranger
+                cannot tell which. The webhook's record keeps why.
             AwsError: It could not be made durable; the sender must send it again.
         """
-        webhook, secrets = self._find(webhook_id)
-        shared = webhook_id in registry.shared_webhooks()
-        moment = self._clock()
+        began = self._monotonic()
         try:
-            signatures.verify(
-                webhook.verification, secrets.secret, headers, body, moment.timestamp(), query
-            )
-        except SignatureRefused as refusal:
-            if signatures.is_ping(body):
+            webhook, secrets = self._find(webhook_id)
+        except UnknownWebhook:
+            if signatures.is_ping(request.body):
                 return Receipt(None)
-            self._record_refusal(webhook, refusal.detail, headers, query, body)
-            raise
-        event_id, earlier_id = _event_ids(webhook, headers, body, moment)
-        shown_headers, shown_query = _without_secrets(webhook, headers, query)
+            self._keep_pace(began)
+            raise SignatureRefused(REFUSED) from None
+        try:
+            self._verify(webhook, secrets, request)
+        except SignatureRefused as refusal:
+            if signatures.is_ping(request.body):
+                return Receipt(None)
+            self._record_refusal(webhook, refusal.detail, request)
+            self._keep_pace(began)
+            raise SignatureRefused(REFUSED) from None
+        return self._accept(webhook, request)
+
+    def _verify(self, webhook: Webhook, secrets: WebhookSecrets, request: Request) -> None:
+        if request.method not in webhook.methods:
+            raise SignatureRefused(f"The webhook does not take {request.method}")
+        if len(request.path) > MAX_PATH:
+            raise SignatureRefused(f"The path is over {MAX_PATH} characters")
+        try:
+            self._verify_by(webhook, secrets.secret, request)
+        except SignatureRefused:
+            live = secrets.previous and secrets.previous_until > self._clock().timestamp()
+            if not (live and self._fits(webhook, secrets.previous, request)):
+                raise  # what the present secret says of it counts
+
+    def _fits(self, webhook: Webhook, secret: str, request: Request) -> bool:
+        try:
+            self._verify_by(webhook, secret, request)
+        except SignatureRefused:
+            return False
+        return True
+
+    def _verify_by(self, webhook: Webhook, secret: str, request: Request) -> None:
+        if webhook.verification.get("type") == "jwt":
+            self._tokens().verify(webhook.verification, secret, request.headers)
+            return
+        signatures.verify(
+            webhook.verification,
+            secret,
+            request.headers,
+            request.body,
+            self._clock().timestamp(),
+            request.query,
+            request.source_ip,
+        )
+
+    def _accept(self, webhook: Webhook, request: Request) -> Receipt:
+        moment = self._clock()
+        event_id, earlier_id = _event_ids(webhook, request.headers, request.body, moment)
+        shown_headers, shown_query = _without_secrets(webhook, request.headers, request.query)
         queued = QueuedDelivery(
-            webhook_id=webhook_id,
+            webhook_id=webhook.webhook_id,
             tenant=webhook.tenant,
             provider=webhook.provider,
             connection_name=webhook.connection,
@@ -130,10 +208,12 @@ class Receiver:
             received_at=moment,
             headers=shown_headers,
             query=shown_query,
-            body=body,
-            shared=shared,
+            body=request.body,
+            shared=webhook.webhook_id in registry.shared_webhooks(),
             verification=str(webhook.verification.get("type", "none")),
-            hops=self._lineage.hops_of(headers.get(_HOPS, "")),
+            hops=self._lineage.hops_of(request.headers.get(_HOPS, "")),
+            method=request.method,
+            path=request.path,
         )
         self._events.send(queued.to_message())
         return Receipt(event_id)
@@ -146,13 +226,18 @@ class Receiver:
             query: ``mode``, ``token`` and ``challenge``, or Meta's ``hub.`` names.
 
         Raises:
-            UnknownWebhook: There is none with this id.
-            ChallengeRefused: The mode is not ``subscribe``, or the token is wrong.
+            ChallengeRefused: The mode is not ``subscribe``, the token is wrong, or there is no
+                webhook with this id: a stranger cannot tell which.
         """
+        began = self._monotonic()
         given = {
             name: query.get(meta, query.get(name, "")) for name, meta in _CHALLENGE_NAMES.items()
         }
-        webhook, secrets = self._find(webhook_id)
+        try:
+            webhook, secrets = self._find(webhook_id)
+        except UnknownWebhook:
+            self._keep_pace(began)
+            raise ChallengeRefused(CHALLENGE_REFUSED) from None
         refusal = None
         known = secrets.verify_token.encode()
         if given["mode"] != "subscribe":
@@ -162,17 +247,21 @@ class Receiver:
         ):
             refusal = "The token is wrong"
         if refusal:
-            self._record_refusal(webhook, f"A subscription challenge: {refusal}", {}, {}, b"")
-            raise ChallengeRefused(refusal)
+            nothing = Request(headers={}, query={}, body=b"")
+            self._record_refusal(webhook, f"A subscription challenge: {refusal}", nothing)
+            self._keep_pace(began)
+            raise ChallengeRefused(CHALLENGE_REFUSED)
         return given["challenge"]
+
+    def _keep_pace(self, began: float) -> None:
+        taken = self._monotonic() - began
+        self._pause(REFUSAL_PACE - taken % REFUSAL_PACE)
 
     def _record_refusal(
         self,
         webhook: Webhook,
         reason: str,
-        headers: Mapping[str, str],
-        query: Mapping[str, str],
-        body: bytes,
+        request: Request,
     ) -> None:
         """Write some of what is refused: anybody may send it, and a write for each has a price."""
         count = self._refused.take(webhook.webhook_id)
@@ -180,7 +269,7 @@ class Receiver:
             return
         from integrations.storage.events import LoggedEvent, Payload  # noqa: PLC0415 - cold start
 
-        shown_headers, shown_query = _without_secrets(webhook, headers, query)
+        shown_headers, shown_query = _without_secrets(webhook, request.headers, request.query)
         event = LoggedEvent(
             event_id=f"evt_{uuid.uuid4().hex}",
             tenant=webhook.tenant or self._platform_tenant,
@@ -190,7 +279,7 @@ class Receiver:
             received_at=self._clock(),
             outcome="refused",
             reason=reason,
-            size=len(body),
+            size=len(request.body),
             verification={
                 "type": webhook.verification.get("type", "none"),
                 "verified": False,
@@ -199,8 +288,10 @@ class Receiver:
             payload=Payload(
                 headers=shown_headers,
                 query=shown_query,
-                body=body[:REFUSED_BYTES],
-                body_truncated=len(body) > REFUSED_BYTES,
+                body=request.body[:REFUSED_BYTES],
+                body_truncated=len(request.body) > REFUSED_BYTES,
+                method=request.method,
+                path=request.path[:MAX_PATH],
             ),
         )
         try:

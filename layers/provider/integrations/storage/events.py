@@ -126,6 +126,7 @@ class Payload:
         events: The events as they were, ``{type, id, target, data}`` each, where the body is not
             the tenant's own (of a shared webhook's delivery a tenant sees its own events) or where
             there is none (a manual start, a schedule); ``None`` where the body tells them.
+        method, path: How it came, and what followed the webhook's URL.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -133,6 +134,8 @@ class Payload:
     body: bytes | None = None
     body_truncated: bool = False
     events: tuple[Mapping[str, Json], ...] | None = None
+    method: str = "POST"
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,6 +350,10 @@ class Events:
             "verification": dict(event.verification),
             "workflows": [each.to_json() for each in event.workflows],
         }
+        if payload.method != "POST":
+            about["method"] = payload.method
+        if payload.path:
+            about["path"] = payload.path
         if payload.body is not None:
             about["body"] = "truncated" if payload.body_truncated else "whole"
         if payload.events is None:
@@ -385,6 +392,8 @@ class Events:
                 body=body if about.get("body") else None,
                 body_truncated=about.get("body") == "truncated",
                 events=events,
+                method=about.get("method", "POST"),
+                path=about.get("path", ""),
             ),
         )
 

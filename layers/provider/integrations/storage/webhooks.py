@@ -45,6 +45,7 @@ class Webhook:
 
     Attributes:
         verification: How deliveries are verified (``integrations.signatures``); no secret in it.
+        methods: How deliveries may come.
         secrets_version: Which write of the secrets this is; they open with it alone.
         rejected: How many deliveries were refused.
         last_rejection: Why the last one was, and when.
@@ -58,6 +59,7 @@ class Webhook:
     provider: str
     connection: str
     verification: Mapping[str, Json]
+    methods: tuple[str, ...] = ("POST",)
     sealed: Sealed | None = field(default=None, repr=False)
     secrets_version: str = ""
     rejected: int = 0
@@ -74,10 +76,16 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class WebhookSecrets:
-    """What verifies deliveries, and what answers a subscription challenge."""
+    """What verifies deliveries, and what answers a subscription challenge.
+
+    Attributes:
+        previous: The secret before this one, good until ``previous_until`` (Unix time).
+    """
 
     secret: str = field(repr=False)
     verify_token: str = field(repr=False)
+    previous: str = field(default="", repr=False)
+    previous_until: float = 0.0
 
 
 class Webhooks:
@@ -137,7 +145,12 @@ class Webhooks:
         held = json.loads(
             self._envelope.open(webhook.sealed, webhook.context, webhook.secrets_version)
         )
-        return WebhookSecrets(held["secret"], held["verifyToken"])
+        return WebhookSecrets(
+            held["secret"],
+            held["verifyToken"],
+            held.get("previous", ""),
+            held.get("previousUntil", 0.0),
+        )
 
     def receive(self, webhook_id: str) -> tuple[Webhook, WebhookSecrets]:
         """A webhook with its secrets, at most a minute old: the way of each delivery.
@@ -228,7 +241,13 @@ class Webhooks:
         Raises:
             WebhookIdTaken: Another connection holds the id, or another tenant has had it.
         """
-        plain = json.dumps({"secret": secrets.secret, "verifyToken": secrets.verify_token})
+        held: dict[str, str | float] = {
+            "secret": secrets.secret,
+            "verifyToken": secrets.verify_token,
+        }
+        if secrets.previous:
+            held |= {"previous": secrets.previous, "previousUntil": secrets.previous_until}
+        plain = json.dumps(held)
         version = repr(self._clock().timestamp())
         sealed = self._envelope.seal(plain.encode(), webhook.context, version)
         written: dict[str, Attribute] = {
@@ -236,6 +255,7 @@ class Webhooks:
             "provider": webhook.provider,
             "connection": webhook.connection,
             "verification": json.dumps(dict(webhook.verification)),
+            "methods": ",".join(webhook.methods),
             "secretsVersion": version,
             **sealed.attributes(),
         }
@@ -255,6 +275,18 @@ class Webhooks:
         except ConditionFailed:
             detail = f"The webhook id {webhook.webhook_id!r} is already taken; choose another"
             raise WebhookIdTaken(detail) from None
+
+    def is_of(self, tenant: str, webhook_id: str) -> bool:
+        """Whether an id is, or was, a webhook of this tenant."""
+        answer = self._aws.dynamodb(
+            "GetItem",
+            {
+                "TableName": self._table,
+                "Key": item({"webhookId": webhook_id}),
+                "ConsistentRead": True,
+            },
+        )
+        return attributes(answer.get("Item", {})).get("tenant") == tenant
 
     def release(self, webhook: Webhook) -> None:
         """Let this connection's webhook go: it takes nothing more, its id stays the tenant's.
@@ -334,6 +366,7 @@ def _webhook(held: Mapping[str, Any]) -> Webhook:
         provider=held["provider"],
         connection=held["connection"],
         verification=json.loads(held["verification"]),
+        methods=tuple(held.get("methods", "POST").split(",")),
         sealed=Sealed.of(held),
         secrets_version=held.get("secretsVersion", ""),
         rejected=held.get("rejected", 0),

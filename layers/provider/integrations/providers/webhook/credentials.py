@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -22,6 +22,11 @@ from integrations.providers.webhook.api import MAX_URL, header_problems, is_url
 
 MIN_TOKEN = 8
 """Characters of a verify token: fewer can be guessed."""
+
+MAX_OVERLAP_HOURS = 7 * 24
+"""How long two secrets may be good at once, while one is rotated."""
+
+type Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 
 RESERVED_IDS = frozenset({"facebook", "verify", "webhooks"})
 """Ids that mean something else: the stack's own webhooks, and a URL copied one part too long."""
@@ -68,16 +73,16 @@ class WebhookCredentials(Credentials):
     """A webhook of the user's: its id, how deliveries to it are verified, and where we send to."""
 
     url: Annotated[
-        str,
+        str | None,
         Field(
             title="URL",
             description="The last part of its path becomes the webhook's id on this backend: "
-            "https://example.com/hooks/orders is served at /api/webhooks/orders.",
+            "https://example.com/hooks/orders is served at /api/webhooks/orders, or under a longer "
+            "id where that one is not yours to have. Without a URL the id is a random one.",
             max_length=MAX_URL,
         ),
-        AfterValidator(is_url),
-        AfterValidator(_has_id),
-    ]
+        AfterValidator(lambda value: _has_id(is_url(value)) if value else None),
+    ] = None
     secret: Annotated[
         SecretStr | None,
         Field(
@@ -87,14 +92,42 @@ class WebhookCredentials(Credentials):
         ),
     ] = None
     verify_secret: Annotated[
-        bool | SecretStr,
+        bool | SecretStr | None,
         Field(
             title="Verify the secret",
-            description="true: deliveries must carry the secret in X-Webhook-Secret. "
-            "A text: they must carry (or be signed with) this one instead.",
+            description="true, or a secret alone: deliveries must carry the secret in "
+            "X-Webhook-Secret. A text: they must carry (or be signed with) this one instead. "
+            "false: the secret only signs what is sent.",
         ),
         BeforeValidator(_flag),
-    ] = False
+    ] = None
+    previous_secret: Annotated[
+        SecretStr | None,
+        Field(
+            title="Previous secret",
+            description="Verifies deliveries as well for a while, while the sender changes to the "
+            "new one.",
+            max_length=512,
+        ),
+    ] = None
+    previous_secret_hours: Annotated[
+        int,
+        Field(
+            title="Hours for the previous secret",
+            description="How long from this saving on.",
+            ge=1,
+            le=MAX_OVERLAP_HOURS,
+        ),
+    ] = 24
+    methods: Annotated[
+        tuple[Method, ...],
+        Field(
+            title="Methods",
+            description="How deliveries may come.",
+            min_length=1,
+            max_length=4,
+        ),
+    ] = ("POST",)
     verify_token: Annotated[
         SecretStr | None,
         Field(
@@ -110,7 +143,7 @@ class WebhookCredentials(Credentials):
         Field(
             title="Verification",
             description="How deliveries prove themselves: {type: secret, hmac, github, meta, "
-            "standard-webhooks, stripe, telegram or none, …}.",
+            "standard-webhooks, stripe, telegram, basic, jwt, ip or none, …}.",
         ),
     ] = None
     outbound_url: Annotated[
@@ -132,16 +165,18 @@ class WebhookCredentials(Credentials):
     )
 
     @property
-    def webhook_id(self) -> str:
-        """The webhook's id: the last part of the URL's path."""
-        return _webhook_id(self.url)
+    def webhook_id(self) -> str | None:
+        """The id that is asked for: the last part of the URL's path."""
+        return _webhook_id(self.url) if self.url else None
 
     @property
     def rule(self) -> Mapping[str, Json]:
         """How deliveries are verified, the short form spelled out."""
         if self.verification is not None:
             return self.verification
-        return {"type": "secret" if self.verify_secret else "none"}
+        wanted = self.verify_secret
+        verified = bool(self.secret) if wanted is None else bool(wanted)
+        return {"type": "secret" if verified else "none"}
 
     @property
     def inbound_secret(self) -> SecretStr | None:
@@ -152,12 +187,15 @@ class WebhookCredentials(Credentials):
     def _fits(self) -> Self:
         problems = [(error.field, error.message) for error in signatures.check(dict(self.rule))]
         if not problems:
-            if self.verify_secret and self.rule["type"] == "none":
-                problems.append(("verifySecret", "does not go with verification.type none"))
+            kind = self.rule["type"]
+            if self.verify_secret and not signatures.needs_secret(self.rule):
+                problems.append(("verifySecret", f"does not go with verification.type {kind}"))
             held = self.inbound_secret
             problem = signatures.check_secret(self.rule, held.get_secret_value() if held else "")
             if problem:
-                problems.append(("secret", problem))
+                own = isinstance(self.verify_secret, SecretStr)
+                problems.append(("verifySecret" if own else "secret", problem))
+            problems += self._of_the_previous()
             problems += _weak(self.verify_token, "verifyToken", held)
         problems += header_problems(
             {name: value.get_secret_value() for name, value in self.outbound_headers.items()},
@@ -168,3 +206,11 @@ class WebhookCredentials(Credentials):
         if problems:
             raise mistakes.at(*problems)
         return self
+
+    def _of_the_previous(self) -> list[tuple[str, str]]:
+        if self.previous_secret is None:
+            return []
+        if not signatures.needs_secret(self.rule):
+            return [("previousSecret", "does not go with a verification without a secret")]
+        problem = signatures.check_secret(self.rule, self.previous_secret.get_secret_value())
+        return [("previousSecret", problem)] if problem else []

@@ -46,6 +46,8 @@ def normalize(delivery: Delivery) -> list[Event]:
         "contentType": content_type or None,
         "headers": dict(delivery.headers),
         "query": dict(delivery.query),
+        "method": delivery.method,
+        "path": delivery.path,
         "receivedAt": rfc3339(delivery.received_at),
         "eventId": delivery.event_id,
         "webhookId": delivery.webhook_id,

@@ -35,9 +35,9 @@ def verify(call: Call[WebhookCredentials]) -> Verified[WebhookCredentials]:
         ProviderUnavailable: Its host does not resolve.
     """
     credentials = call.credentials
-    parts = urlsplit(credentials.url)
     details: dict[str, Json] = {"verification": dict(credentials.rule)}
-    message = f"Ready to receive at webhook {credentials.webhook_id}"
+    webhook_id = credentials.webhook_id
+    message = f"Ready to receive at webhook {webhook_id}" if webhook_id else "Ready to receive"
     if credentials.rule["type"] == "none":
         message += ", from anyone who knows its URL,"
     if credentials.outbound_url:
@@ -46,9 +46,9 @@ def verify(call: Call[WebhookCredentials]) -> Verified[WebhookCredentials]:
         host = guard.check_url(credentials.outbound_url, allow_loopback=call.allow_loopback).host
         details["outboundHost"] = host
         message += f" and to send to {host}"
-    account = Account(
-        id=credentials.webhook_id, label=f"{parts.hostname}{parts.path}", details=details
-    )
+    parts = urlsplit(credentials.url or "")
+    label = f"{parts.hostname}{parts.path}" if credentials.url else "Webhook"
+    account = Account(id=webhook_id or "webhook", label=label, details=details)
     return Verified(account=account, message=message)
 
 
@@ -58,6 +58,9 @@ def _endpoint(credentials: WebhookCredentials) -> Endpoint:
         verification=credentials.rule,
         secret=credentials.inbound_secret,
         verify_token=credentials.verify_token,
+        methods=tuple(dict.fromkeys(credentials.methods)),
+        previous=credentials.previous_secret,
+        previous_hours=credentials.previous_secret_hours,
     )
 
 
@@ -97,6 +100,8 @@ PROVIDER = Provider(
                 "contentType": "application/json",
                 "headers": {"content-type": "application/json", "user-agent": "Shop/2.1"},
                 "query": {},
+                "method": "POST",
+                "path": "",
                 "receivedAt": "2026-11-22T12:00:00.000Z",
                 "eventId": "evt_5a1f0c2e9b7d4c38a6e0d1f2b3c4d5e6",
                 "webhookId": "orders",

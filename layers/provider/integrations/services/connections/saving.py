@@ -2,7 +2,8 @@
 
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from integrations.errors import (
     InvalidInput,
     UnknownWebhook,
     VersionConflict,
+    WebhookIdTaken,
 )
 from integrations.models import Json, now
 from integrations.providers import registry
@@ -30,6 +32,10 @@ from integrations.storage.envelope import EnvelopeBroken
 from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
 from integrations.storage.workflows import Workflows
 
+_LONGER_BYTES = 18
+_LONGER_CHARS = 24
+"""In base64: 144 bits, which nobody guesses."""
+
 
 class ConnectionSaver:
     """Saves connections.
@@ -41,6 +47,8 @@ class ConnectionSaver:
         ownership: Whose a page is.
         reader: Shows what was saved.
         quotas: How many connections a tenant may have.
+        platform_tenant: Whoever runs the stack, who alone has short webhook ids; ``""`` where the
+            stack has one application, and the first to come has the id.
         clock: The present moment.
     """
 
@@ -55,6 +63,7 @@ class ConnectionSaver:
         reader: ConnectionReader,
         quotas: Quotas,
         *,
+        platform_tenant: str,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._connections = connections
@@ -65,6 +74,7 @@ class ConnectionSaver:
         self._ownership = ownership
         self._reader = reader
         self._quotas = quotas
+        self._platform_tenant = platform_tenant
         self._clock = clock
 
     def save(
@@ -115,7 +125,7 @@ class ConnectionSaver:
         if earlier and not in_use:
             self._check_unused(earlier)
         if webhook and not in_use:
-            self._webhooks.save(webhook, its_secrets)
+            webhook = self._claim(webhook, its_secrets)
         moment = self._clock()
         connection = Connection(
             tenant=tenant,
@@ -160,8 +170,9 @@ class ConnectionSaver:
             return None, WebhookSecrets("", "")
         endpoint = provider.inbound.endpoint(credentials)
         held_id = earlier.webhook_id if earlier else None
+        wanted = self._id_for(tenant, endpoint.webhook_id, held_id)
         held = WebhookSecrets("", "")
-        if held_id and endpoint.webhook_id in (None, held_id):
+        if held_id and wanted in (None, held_id):
             try:
                 held = self._webhooks.secrets(self._webhooks.get(held_id))
             except UnknownWebhook:
@@ -169,18 +180,51 @@ class ConnectionSaver:
             except EnvelopeBroken:
                 held = WebhookSecrets("", "")  # what cannot be read is replaced
         webhook = Webhook(
-            webhook_id=endpoint.webhook_id or held_id or secrets.token_urlsafe(24),
+            webhook_id=wanted or held_id or secrets.token_urlsafe(24),
             tenant=tenant,
             provider=provider.id,
             connection=name,
             verification=endpoint.verification,
+            methods=endpoint.methods,
         )
         # An earlier version of this backend took the secret for the token, too.
         kept_token = held.verify_token if held.verify_token != held.secret else ""
         return webhook, WebhookSecrets(
             _secret(endpoint.secret) or held.secret or secrets.token_urlsafe(32),
             _secret(endpoint.verify_token) or kept_token or secrets.token_urlsafe(32),
+            _secret(endpoint.previous),
+            (self._clock() + timedelta(hours=endpoint.previous_hours)).timestamp(),
         )
+
+    def _id_for(self, tenant: str, short: str | None, held_id: str | None) -> str | None:
+        """The webhook's id for a short one that somebody asks for.
+
+        Where tenants share a stack, a short id would tell each of them which ids the others have,
+        and could be taken before its owner comes. So there only whoever runs the stack has them,
+        and each other tenant always gets a longer one, whether the short one is used or not.
+        """
+        if short is None:
+            return None
+        if held_id and (held_id == short or _is_longer(held_id, short)):
+            return held_id
+        if self._platform_tenant in ("", tenant):
+            return short
+        return _longer(short)
+
+    def _claim(self, webhook: Webhook, its_secrets: WebhookSecrets) -> Webhook:
+        """Save a new webhook; where its id is another tenant's, under a longer one.
+
+        Raises:
+            WebhookIdTaken: Another connection of the same tenant holds the id.
+        """
+        try:
+            self._webhooks.save(webhook, its_secrets)
+        except WebhookIdTaken:
+            if self._webhooks.is_of(webhook.tenant, webhook.webhook_id):
+                raise
+            webhook = replace(webhook, webhook_id=_longer(webhook.webhook_id))
+            self._webhooks.save(webhook, its_secrets)
+        return webhook
 
     def _check_unused(self, earlier: Connection) -> None:
         """An id that workflows wait for cannot be let go: what is sent there would be lost.
@@ -213,6 +257,15 @@ class ConnectionSaver:
         its_webhook, its_secrets = self._webhook(winner.tenant, provider, winner.name, kept, winner)
         if its_webhook:
             self._webhooks.save(its_webhook, its_secrets)
+
+
+def _longer(short: str) -> str:
+    return f"{short}-{secrets.token_urlsafe(_LONGER_BYTES)}"
+
+
+def _is_longer(webhook_id: str, short: str) -> bool:
+    """Whether an id is one that ``_longer`` made of a short one."""
+    return len(webhook_id) == len(short) + 1 + _LONGER_CHARS and webhook_id.startswith(f"{short}-")
 
 
 def _secret(secret: SecretStr | None) -> str:
