@@ -105,7 +105,7 @@ def test_a_large_input_is_kept_in_s3_and_shown_whole(
     answer = start(backend, workflow_id, {"input": given})
     assert answer.json["trigger"]["data"] == given
     (key,) = backend.aws.objects()
-    assert key.startswith("values/")
+    assert key.startswith("payloads/")
     assert "acme" not in key
     assert all(len(repr(row)) < 10_000 for row in backend.aws.rows("ExecutionsTable"))
     backend.drain()
@@ -182,3 +182,22 @@ def test_what_a_step_sends_proves_how_many_led_to_it(backend: Backend, receiver:
     assert backend.call("POST", path, {"input": {}}, headers=header).status == 200
     backend.drain()
     assert wiring.lineage().hops_of(receiver.last.headers["integrations-hops"]) == 3
+
+
+def test_a_start_is_in_the_log_and_can_be_replayed(backend: Backend, workflow_id: str) -> None:
+    key = {"Idempotency-Key": "order-42"}
+    given = {"input": {"body": {"id": 42}}}
+    for _ in range(2):
+        started = start(backend, workflow_id, given, headers=key).json["executionId"]
+    (logged,) = backend.call("GET", "/api/events").json["items"]
+    assert (logged["provider"], logged["outcome"], logged["executions"]) == (
+        "manual", "dispatched", 1,
+    )  # fmt: skip
+    whole = backend.call("GET", f"/api/events/{logged['eventId']}").json
+    assert whole["events"][0]["data"] == given["input"]
+    assert [each["executionId"] for each in whole["workflows"]] == [started]
+    answer = backend.call("POST", f"/api/events/{logged['eventId']}/replay", {})
+    assert answer.status == 200
+    backend.drain()
+    assert [each["status"] for each in backend.executions()] == ["succeeded"] * 2
+    assert {each["trigger"]["data"]["body"]["id"] for each in backend.executions()} == {42}

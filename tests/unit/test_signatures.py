@@ -169,7 +169,7 @@ def test_a_webhook_without_verification_accepts_everything() -> None:
     accept(NONE, {}, b"\xff", secret="")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in signatures.TYPES if kind != "none"])
+@pytest.mark.parametrize("kind", [each for each in signatures.TYPES if each not in {"none", "jwt"}])
 def test_an_empty_secret_verifies_nothing(kind: str) -> None:
     signature = "sha256=" + hmac.new(b"", b"", hashlib.sha256).hexdigest()
     headers = {
@@ -488,7 +488,8 @@ def test_a_secret_that_cannot_verify_is_named() -> None:
     assert signatures.check_secret(NONE, "") is None
     assert signatures.check_secret(GITHUB, "any text, äöü") is None
     assert signatures.check_secret(GITHUB, "") == "is required to verify deliveries"
-    assert "ASCII" in (signatures.check_secret(SHARED, "äöü") or "")
+    assert "8" in (signatures.check_secret(GITHUB, "7 chars") or "")
+    assert "ASCII" in (signatures.check_secret(SHARED, "äöü äöü äöü") or "")
 
 
 # -- Cold start ------------------------------------------------------------------------------

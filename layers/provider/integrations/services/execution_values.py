@@ -8,8 +8,10 @@ from integrations.errors import NotFound, UnknownExecution, ValueGone
 from integrations.models import Event, Json
 from integrations.services.files import LARGE_BASE64, StepFiles
 from integrations.storage import journal
+from integrations.storage.events import LoggedEvent
 from integrations.storage.executions import Executions, StoredExecution
 from integrations.storage.objects import Objects
+from integrations.storage.workflows import StoredWorkflow
 
 TABLE_BYTES: Final = 8 * 1024
 """A packed value over this goes to the bucket, where an object costs as much as eight kilobytes."""
@@ -26,6 +28,18 @@ class Events(Protocol):
         Raises:
             NotFound: It is no longer stored.
         """
+
+    def record_start(
+        self,
+        workflow: StoredWorkflow,
+        kind: str,
+        identity: str,
+        data: Json,
+        *,
+        execution_id: str,
+        hops: int = 0,
+    ) -> LoggedEvent:
+        """Write that somebody starts a workflow, once."""
 
 
 class ExecutionValues:

@@ -159,6 +159,17 @@ class ExecutionService:
         self._quotas.start(tenant, workflow_id)
         event_id = f"manual:{idempotency_key or uuid.uuid4().hex}"
         launch = Launch(workflow, event_id, given, hops=hops)
+        if self._events:
+            # First: where this dies in between, the log tells of a start that can be repeated.
+            logged = self._events().record_start(
+                workflow,
+                "manual",
+                event_id,
+                storable(given),
+                execution_id=self._id(launch),
+                hops=hops,
+            )
+            launch = replace(launch, logged=(logged.event_id, 0))
         message = self.launch(launch, failure=lineage.check(hops))
         if idempotency_key:
             stored = self._executions.get(tenant, self._id(launch))

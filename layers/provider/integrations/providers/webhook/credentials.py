@@ -81,7 +81,7 @@ class WebhookCredentials(Credentials):
             "id where that one is not yours to have. Without a URL the id is a random one.",
             max_length=MAX_URL,
         ),
-        AfterValidator(lambda value: _has_id(is_url(value)) if value else None),
+        AfterValidator(lambda value: _has_id(is_url(value)) if value is not None else None),
     ] = None
     secret: Annotated[
         SecretStr | None,
