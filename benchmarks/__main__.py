@@ -19,13 +19,13 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "layers/provider"))  # what Lambda finds in /opt/python
 
-from benchmarks import calls, cold, cost, endtoend, growth, report, warm  # noqa: E402 - see above
-from benchmarks.artifacts import Artifacts  # noqa: E402
-from benchmarks.wire import Wire  # noqa: E402
-from benchmarks.world import Case, World  # noqa: E402
-from local.errors import PlatformError  # noqa: E402
-from local.report import Report  # noqa: E402
-from tests.fakes.certificates import Authority  # noqa: E402
+from benchmarks import calls, cold, cost, endtoend, growth, report, warm
+from benchmarks.artifacts import Artifacts
+from benchmarks.wire import Wire
+from benchmarks.world import Case, World
+from local.errors import PlatformError
+from local.report import Report
+from tests.fakes.certificates import Authority
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 WARM = (
@@ -184,7 +184,7 @@ def _costs(result: Mapping[str, Any]) -> dict[str, Any]:
         for name, each in result["cold"]["functions"].items()
     }
 
-    def work(name: str, **more: Any) -> cost.Work:  # noqa: ANN401 - see Work
+    def work(name: str, **more: Any) -> cost.Work:
         counted = result["calls"][name]["warm"]
         names = [call for call, times in counted.items() for _ in range(times)]
         return cost.Work(names, warm_ms[name], cold_ms[name], **more)

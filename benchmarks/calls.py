@@ -36,7 +36,7 @@ def count(case: Case, artifacts: Artifacts, world: World, wire: Wire) -> Calls:
         return Calls(case, cold, wire.calls)
 
 
-def check(case: Case, answer: Any) -> None:  # noqa: ANN401 - whatever a function answers
+def check(case: Case, answer: Any) -> None:
     """Raise CaseFailed where an answer tells of a failure."""
     failed = not isinstance(answer, dict)
     if not failed:

@@ -80,7 +80,7 @@ class Lambda:
             self._process.wait()
         self._server.stop()
 
-    def invoke(self, event: Any) -> Any:  # noqa: ANN401 - any JSON value
+    def invoke(self, event: Any) -> Any:
         """Invoke the function; raises FunctionFailed."""
         self._events.put(json.dumps(event).encode())
         good, body = self._answer()
@@ -104,7 +104,7 @@ class Lambda:
         refuse_compiling(told)
         return float(told["cpu"])
 
-    def cold(self, event: Any) -> Any:  # noqa: ANN401 - any JSON value
+    def cold(self, event: Any) -> Any:
         """Invoke it for the first time: its answer, and the marks of its start."""
         told = self.invoke({"measure": "cold", "event": event})
         refuse_compiling(told)

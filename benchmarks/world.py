@@ -137,7 +137,7 @@ class World:
         self._ids["handshake"] = started.json["handshakeId"]
         self._ids["state"] = _parameter(started.json["authUrl"], "state")
 
-    def aws_client(self) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+    def aws_client(self) -> Any:
         """A boto3 client of the stand-in's DynamoDB."""
         return boto3.client("dynamodb", endpoint_url=self.aws.url, region_name=amazon.REGION)
 

@@ -98,7 +98,7 @@ def chosen(function: str, case: str) -> list[Example]:
     return found
 
 
-def ids_in(answer: Any) -> dict[str, str]:  # noqa: ANN401 - JSON
+def ids_in(answer: Any) -> dict[str, str]:
     """Return what an answer calls things, by the names of STAND_FOR; the first of a kind counts."""
     found: dict[str, str] = {}
     for each in _objects(answer):
@@ -116,7 +116,7 @@ def ids_in(answer: Any) -> dict[str, str]:  # noqa: ANN401 - JSON
     return found
 
 
-def body_of(result: Any) -> Any:  # noqa: ANN401 - JSON
+def body_of(result: Any) -> Any:
     """Return the JSON that a function answered to an HTTP request; None where it is none."""
     if not isinstance(result, dict) or result.get("isBase64Encoded"):
         return None
@@ -126,7 +126,7 @@ def body_of(result: Any) -> Any:  # noqa: ANN401 - JSON
         return None
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
         yield value
         for name, each in value.items():

@@ -31,7 +31,7 @@ from ministack.services import lambda_svc, sts  # type: ignore[import-not-found]
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from local.gate import App, Gate, Message, Receive, Scope, Send  # noqa: E402 - of this work tree, which is no package's place
+from local.gate import App, Gate, Message, Receive, Scope, Send
 
 LONGEST_DRAIN = 0.25
 """Seconds that an answer waits for its log at most, as in MiniStack."""
@@ -78,7 +78,7 @@ class _Zipfile:
     LargeFileError = zipfile.LargeZipFile
 
 
-def drain_log(worker: Any) -> str:  # noqa: ANN401 - MiniStack's Worker, which has no types
+def drain_log(worker: Any) -> str:
     """Return what a function has just logged, without MiniStack's 50 ms wait where it is silent.
 
     A function writes its log before its answer, so when the answer is here the log is in the pipe
@@ -100,7 +100,7 @@ def drain_log(worker: Any) -> str:  # noqa: ANN401 - MiniStack's Worker, which h
     return "\n".join(lines)
 
 
-def pending(worker: Any) -> bool:  # noqa: ANN401 - as above
+def pending(worker: Any) -> bool:
     """Tell whether a function's log is in the pipe still."""
     process = worker._proc  # noqa: SLF001 - as above
     if process is None:

@@ -103,7 +103,7 @@ class MiniStack:
         """The environment that makes the AWS tools talk to it, as its root user."""
         return environment(self.endpoint_url, self._state_dir)
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+    def client(self, service: str) -> Any:
         """Return a client of one of its services, as its root user."""
         return client(service, self.endpoint_url, self.credentials)
 
@@ -146,7 +146,7 @@ class MiniStack:
             connection.close()
 
 
-def client(service: str, endpoint_url: str, credentials: state.Credentials) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+def client(service: str, endpoint_url: str, credentials: state.Credentials) -> Any:
     """Return a client of a MiniStack's `service`, as its root user and past any proxy."""
     config = Config(proxies={}, retries={"max_attempts": 3, "mode": "standard"})
     if service == "s3":

@@ -184,7 +184,7 @@ class Platform:
         """The stack's API tokens."""
         return Tokens(self.client("dynamodb"), self.name("TokensTable"))
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+    def client(self, service: str) -> Any:
         """Return a boto3 client of the platform's `service`, as its root user."""
         return self._started().client(service)
 

@@ -319,7 +319,7 @@ def _folders() -> Iterator[tuple[str, str]]:
         yield name, Path(properties["CodeUri"]).name
 
 
-def result_of(output: str) -> Any:  # noqa: ANN401 - JSON
+def result_of(output: str) -> Any:
     """Return what a function answered: the last line that SAM prints."""
     try:
         return json.loads((output.strip().splitlines() or ["null"])[-1])
@@ -327,7 +327,7 @@ def result_of(output: str) -> Any:  # noqa: ANN401 - JSON
         return output.strip() or None
 
 
-def failure_of(result: Any) -> str | None:  # noqa: ANN401 - JSON
+def failure_of(result: Any) -> str | None:
     """Return why an answer is a failure of the function itself; None where it is none."""
     if result is None or isinstance(result, str):
         return f"it answered {result!r}"
@@ -340,7 +340,7 @@ def failure_of(result: Any) -> str | None:  # noqa: ANN401 - JSON
     return None
 
 
-def shown(result: Any) -> str:  # noqa: ANN401 - JSON
+def shown(result: Any) -> str:
     """Return an answer in a few words."""
     if isinstance(result, dict) and "statusCode" in result:
         body = examples.body_of(result)

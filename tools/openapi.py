@@ -618,7 +618,7 @@ def _model(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, str]:
     return _ref(model.__name__)
 
 
-def _plain(node: Any) -> Any:  # noqa: ANN401 - JSON
+def _plain(node: Any) -> Any:
     """A schema without the titles that only repeat names, its descriptions in Markdown."""
     match node:
         case dict():

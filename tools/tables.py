@@ -74,7 +74,7 @@ def _permissions() -> Iterator[str]:
         yield f"| `{function}` | {'<br>'.join(may) or 'nothing'} |"
 
 
-def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - YAML
+def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 

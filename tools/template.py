@@ -20,7 +20,7 @@ class _Loader(yaml.SafeLoader):
     """YAML with CloudFormation's tags, as its long form has them."""
 
 
-def _intrinsic(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Any:  # noqa: ANN401 - YAML
+def _intrinsic(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Any:
     value: Any
     match node:
         case yaml.ScalarNode():
@@ -159,7 +159,7 @@ def _context_keys(statement: Mapping[str, Any]) -> frozenset[str] | None:
     return frozenset(names["kms:EncryptionContextKeys"]) if names else None
 
 
-def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - YAML
+def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
@@ -179,7 +179,7 @@ class Resolver:
         }
         self.names = ChainMap(names, defaults)
 
-    def __call__(self, node: Any) -> Any:  # noqa: ANN401, PLR0911 - YAML; a case for each function
+    def __call__(self, node: Any) -> Any:  # noqa: PLR0911 - YAML; a case for each function
         """``node`` without intrinsic functions.
 
         Raises:
@@ -214,7 +214,7 @@ class Resolver:
 
         return re.sub(r"\$\{([^}]+)\}", stands_for, text)
 
-    def _holds(self, node: Any) -> bool:  # noqa: ANN401 - YAML
+    def _holds(self, node: Any) -> bool:
         match node:
             case {"Condition": str(name)}:
                 return self._holds(template()["Conditions"][name])

@@ -27,7 +27,7 @@ def memory() -> int:
             held = dict(line.split(":", 1) for line in status)
         return int(held["VmHWM"].split()[0]) * 1024
     except OSError:
-        import resource  # noqa: PLC0415
+        import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -38,17 +38,17 @@ def watch() -> None:
     compile_source = SourceFileLoader.source_to_code
     port = os.environ.get("MEASURED_AWS")
 
-    def first(self: socket.socket, address: Any) -> None:  # noqa: ANN401 - any family's
+    def first(self: socket.socket, address: Any) -> None:
         socket.socket.connect = connect  # type: ignore[method-assign]
         mark("call")
         connect(self, address)
 
-    def leading(host: Any, service: Any, *more: Any, **named: Any) -> Any:  # noqa: ANN401
+    def leading(host: Any, service: Any, *more: Any, **named: Any) -> Any:
         if port and str(host).endswith(".amazonaws.com"):
             host, service = "127.0.0.1", port
         return look_up(host, service, *more, **named)
 
-    def noting(self: Any, data: Any, path: Any, **named: Any) -> Any:  # noqa: ANN401
+    def noting(self: Any, data: Any, path: Any, **named: Any) -> Any:
         compiled.append(str(path))
         return compile_source(self, data, path, **named)
 
@@ -63,7 +63,7 @@ _handler = getattr(__import__(_module), _name)
 mark("import")
 
 
-def handler(event: dict[str, Any], context: object) -> Any:  # noqa: ANN401 - whatever it answers
+def handler(event: dict[str, Any], context: object) -> Any:
     """Handle an event."""
     match event.get("measure"):
         case "cpu":

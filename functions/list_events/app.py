@@ -11,7 +11,7 @@ app = Api(refuses=(422,))
 
 
 @app.get("/api/events", summary="List events", tags=["Events"])
-def list_events(  # noqa: PLR0917 - the filters of one list
+def list_events(
     webhook_id: Annotated[str | None, Query(alias="webhookId", max_length=128)] = None,
     provider: Annotated[str | None, Query(max_length=64)] = None,
     outcome: Annotated[Outcome | None, Query()] = None,

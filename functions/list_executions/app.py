@@ -11,7 +11,7 @@ app = Api(refuses=(422,))
 
 
 @app.get("/api/executions", summary="List executions", tags=["Executions"])
-def list_executions(  # noqa: PLR0917 - the filters of one list
+def list_executions(
     workflow_id: Annotated[str | None, Query(alias="workflowId", pattern=ID_PATTERN)] = None,
     status: Annotated[ExecutionStatus | None, Query()] = None,
     since: Annotated[Moment | None, Query(description="Created at or after.")] = None,

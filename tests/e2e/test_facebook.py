@@ -313,7 +313,7 @@ def test_a_token_that_dies_later_needs_a_person_and_says_so(
         (506, {}, 422, "request_rejected"),
     ],
 )
-def test_each_error_of_graph_has_its_meaning(  # noqa: PLR0917 - fixtures and cases
+def test_each_error_of_graph_has_its_meaning(
     connected: Client,
     facebook: FacebookStandIn,
     code: int,

@@ -299,7 +299,7 @@ def test_who_unticks_the_scope_or_gives_no_lasting_access_is_told(
     ],
     ids=["refused", "client", "down", "html", "nothing", "nonsense", "hostile", "slow"],
 )
-def test_a_token_service_that_fails_is_told(  # noqa: PLR0917 - fixtures
+def test_a_token_service_that_fails_is_told(
     client: Client,
     browser: Browser,
     google: FakeGoogle,

@@ -293,7 +293,7 @@ def test_a_call_for_patience_is_handed_on_and_kept(
     ],
     ids=["HTML", "HTML as a success", "hang-up", "500", "blocked", "no member", "no chat"],
 )
-def test_what_telegram_does_not_do_is_a_problem_of_its_kind(  # noqa: PLR0917 - fixtures and cases
+def test_what_telegram_does_not_do_is_a_problem_of_its_kind(
     client: Client,
     telegram: TelegramServer,
     token: str,
@@ -376,7 +376,7 @@ def test_a_server_that_cannot_be_reached_is_told(client: Client, token: str) -> 
     ],
     ids=["missing", "empty", "no chat", "surplus", "an object", "long callback data"],
 )
-def test_parameters_that_do_not_fit_are_named_and_nothing_is_sent(  # noqa: PLR0917 - likewise
+def test_parameters_that_do_not_fit_are_named_and_nothing_is_sent(
     client: Client,
     telegram: TelegramServer,
     token: str,

@@ -205,3 +205,14 @@ def test_no_module_makes_anything_at_import() -> None:
     )
     # Without credentials, region or any other variable, and without a network.
     assert "integrations.entry.http" in loaded_by(everything)
+
+
+def test_no_module_is_too_long_to_be_read_in_one_go() -> None:
+    longest = {PACKAGE / "providers": 450, **{ROOT / name: 650 for name in OURS}}
+    for folder, most in longest.items():
+        for file in folder.rglob("*.py"):
+            lines = len(file.read_text(encoding="utf-8").splitlines())
+            assert lines <= most, f"{file.relative_to(ROOT)} has {lines} lines"
+
+
+OURS = ("layers/provider", "functions", "local", "benchmarks", "tools")

@@ -44,7 +44,7 @@ STRIPE_SIGNATURE = "v1=347e9afe3d74ec4c5cbefd270edc9246513ae3da7b375223e302560fb
 STRIPE_BODY = b'{"id":"evt_1"}'
 
 
-def accept(  # noqa: PLR0917 - as verify
+def accept(
     verification: Rule,
     headers: Mapping[str, str],
     body: bytes = b"",
@@ -55,7 +55,7 @@ def accept(  # noqa: PLR0917 - as verify
     signatures.verify(verification, secret, headers, body, now, query)
 
 
-def refuse(  # noqa: PLR0917 - as verify
+def refuse(
     verification: Rule,
     headers: Mapping[str, str],
     body: bytes = b"",

@@ -293,7 +293,7 @@ def _prepared(event: dict[str, Any]) -> Problem | None:
     return None
 
 
-def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+def _json(text: str) -> Any:
     try:
         value = strict_json.read(text, whole_characters=True)
     except strict_json.NotJson as reason:

@@ -130,7 +130,7 @@ def allow_loopback() -> bool:
 def credentials() -> AwsCredentials:
     """The present credentials of this function's role."""
     # Here, so that a function that asks nothing of AWS imports nothing of it.
-    from integrations.storage.aws import AwsCredentials  # noqa: PLC0415 - cold start
+    from integrations.storage.aws import AwsCredentials
 
     key = os.environ.get("AWS_ACCESS_KEY_ID")
     if key:
@@ -144,7 +144,7 @@ def credentials() -> AwsCredentials:
 
 @cache
 def _botocore_credentials() -> Credentials:
-    from botocore.session import get_session  # noqa: PLC0415 - slow to import, seldom needed
+    from botocore.session import get_session
 
     found = get_session().get_credentials()
     if found is None:
@@ -178,7 +178,7 @@ def resource(name: str) -> str:
 
 def addresses() -> Addresses:
     """Where the providers live."""
-    from integrations.providers.base import Addresses  # noqa: PLC0415 - cold start
+    from integrations.providers.base import Addresses
 
     names = {
         "telegram_api": "TELEGRAM_API_BASE",

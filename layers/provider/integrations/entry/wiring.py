@@ -96,7 +96,7 @@ def addresses() -> Addresses:
 @cache
 def http() -> Http:
     """The one way out to providers."""
-    from integrations.outbound.client import Outbound  # noqa: PLC0415 - cold start
+    from integrations.outbound.client import Outbound
 
     return Outbound(allow_loopback=settings.allow_loopback(), total_timeout=OUTBOUND_SECONDS)
 
@@ -107,7 +107,7 @@ def http() -> Http:
 @cache
 def tokens() -> Tokens:
     """The Tokens table."""
-    from integrations.storage.tokens import Tokens  # noqa: PLC0415 - cold start
+    from integrations.storage.tokens import Tokens
 
     return Tokens(aws(), settings.resource("TOKENS_TABLE"))
 
@@ -133,8 +133,8 @@ def secrets() -> Secrets:
 @cache
 def connections() -> Connections:
     """The Connections table."""
-    from integrations.storage.connections import Connections  # noqa: PLC0415 - cold start
-    from integrations.storage.envelope import Envelope  # noqa: PLC0415 - cold start
+    from integrations.storage.connections import Connections
+    from integrations.storage.envelope import Envelope
 
     return Connections(
         aws(),
@@ -146,8 +146,8 @@ def connections() -> Connections:
 @cache
 def handshakes() -> Handshakes:
     """The Handshakes table."""
-    from integrations.storage.envelope import Envelope  # noqa: PLC0415 - cold start
-    from integrations.storage.handshakes import Handshakes  # noqa: PLC0415 - cold start
+    from integrations.storage.envelope import Envelope
+    from integrations.storage.handshakes import Handshakes
 
     return Handshakes(
         aws(),
@@ -159,8 +159,8 @@ def handshakes() -> Handshakes:
 @cache
 def webhooks() -> Webhooks:
     """The Webhooks table."""
-    from integrations.storage.envelope import Envelope  # noqa: PLC0415 - cold start
-    from integrations.storage.webhooks import Webhooks  # noqa: PLC0415 - cold start
+    from integrations.storage.envelope import Envelope
+    from integrations.storage.webhooks import Webhooks
 
     envelope = Envelope(aws(), settings.resource("KMS_KEY_ID"), max_age=WEBHOOK_KEY_SECONDS)
     return Webhooks(aws(), settings.resource("WEBHOOKS_TABLE"), envelope)
@@ -169,7 +169,7 @@ def webhooks() -> Webhooks:
 @cache
 def workflows() -> Workflows:
     """The Workflows table."""
-    from integrations.storage.workflows import Workflows  # noqa: PLC0415 - cold start
+    from integrations.storage.workflows import Workflows
 
     return Workflows(aws(), settings.resource("WORKFLOWS_TABLE"))
 
@@ -177,7 +177,7 @@ def workflows() -> Workflows:
 @cache
 def executions() -> Executions:
     """The Executions table."""
-    from integrations.storage.executions import Executions  # noqa: PLC0415 - cold start
+    from integrations.storage.executions import Executions
 
     return Executions(aws(), settings.resource("EXECUTIONS_TABLE"))
 
@@ -185,7 +185,7 @@ def executions() -> Executions:
 @cache
 def events() -> Events:
     """The Events table."""
-    from integrations.storage.events import Events  # noqa: PLC0415 - cold start
+    from integrations.storage.events import Events
 
     table = settings.resource("EVENTS_TABLE")
     return Events(aws(), table, events_queue(), retention=settings.retention())
@@ -194,7 +194,7 @@ def events() -> Events:
 @cache
 def jobs() -> Jobs:
     """The Jobs table."""
-    from integrations.storage.jobs import Jobs  # noqa: PLC0415 - cold start
+    from integrations.storage.jobs import Jobs
 
     return Jobs(aws(), settings.resource("JOBS_TABLE"))
 
@@ -202,7 +202,7 @@ def jobs() -> Jobs:
 @cache
 def pages() -> Pages:
     """The Pages table."""
-    from integrations.storage.pages import Pages  # noqa: PLC0415 - cold start
+    from integrations.storage.pages import Pages
 
     return Pages(aws(), settings.resource("PAGES_TABLE"))
 
@@ -210,7 +210,7 @@ def pages() -> Pages:
 @cache
 def app_secret() -> AppSecret:
     """The stack's app-level secrets."""
-    from integrations.storage.app_secret import AppSecret  # noqa: PLC0415 - cold start
+    from integrations.storage.app_secret import AppSecret
 
     return AppSecret(aws(), settings.resource("APP_SECRET_ARN"))
 
@@ -218,7 +218,7 @@ def app_secret() -> AppSecret:
 @cache
 def events_queue() -> Queue:
     """Verified deliveries on their way to dispatch."""
-    from integrations.storage.queues import Queue  # noqa: PLC0415 - cold start
+    from integrations.storage.queues import Queue
 
     return Queue(aws(), settings.resource("EVENTS_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET"))
 
@@ -226,7 +226,7 @@ def events_queue() -> Queue:
 @cache
 def executions_queue() -> Queue:
     """Executions on their way to a runner."""
-    from integrations.storage.queues import Queue  # noqa: PLC0415 - cold start
+    from integrations.storage.queues import Queue
 
     return Queue(
         aws(), settings.resource("EXECUTIONS_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET")
@@ -236,7 +236,7 @@ def executions_queue() -> Queue:
 @cache
 def objects() -> Objects:
     """The bucket for large values."""
-    from integrations.storage.objects import Objects  # noqa: PLC0415 - cold start
+    from integrations.storage.objects import Objects
 
     return Objects(aws(), settings.resource("PAYLOADS_BUCKET"))
 
@@ -244,7 +244,7 @@ def objects() -> Objects:
 @cache
 def jobs_queue() -> Queue:
     """Jobs on their way to a process that carries them on."""
-    from integrations.storage.queues import Queue  # noqa: PLC0415 - cold start
+    from integrations.storage.queues import Queue
 
     return Queue(aws(), settings.resource("JOBS_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET"))
 
@@ -272,7 +272,7 @@ def files() -> Files:
 @cache
 def vault() -> Vault:
     """The use of credentials."""
-    from integrations.services.vault import Vault  # noqa: PLC0415 - cold start
+    from integrations.services.vault import Vault
 
     return Vault(
         connections(),
@@ -288,7 +288,7 @@ def vault() -> Vault:
 @cache
 def lineage() -> Lineage:
     """How many executions led to one another."""
-    from integrations.services.lineage import Lineage  # noqa: PLC0415 - cold start
+    from integrations.services.lineage import Lineage
 
     return Lineage(webhooks().own_key, webhooks().make_own_key)
 
@@ -296,7 +296,7 @@ def lineage() -> Lineage:
 @cache
 def subscriptions() -> Subscriptions:
     """What providers are asked to send."""
-    from integrations.services.subscriptions import Subscriptions  # noqa: PLC0415 - cold start
+    from integrations.services.subscriptions import Subscriptions
 
     return Subscriptions(
         connections(),
@@ -312,7 +312,7 @@ def subscriptions() -> Subscriptions:
 @cache
 def ownership() -> Ownership:
     """Whose a page is."""
-    from integrations.services.ownership import Ownership  # noqa: PLC0415 - cold start
+    from integrations.services.ownership import Ownership
 
     return Ownership(pages())
 
@@ -411,7 +411,7 @@ def secret_service() -> SecretService:
 @cache
 def oauth_service() -> OAuthService:
     """The OAuth handshakes."""
-    from integrations.services.oauth import OAuthService  # noqa: PLC0415 - cold start
+    from integrations.services.oauth import OAuthService
 
     return OAuthService(
         handshakes(),
@@ -426,7 +426,7 @@ def oauth_service() -> OAuthService:
 @cache
 def receiver() -> Receiver:
     """The reception of webhooks."""
-    from integrations.services.webhooks import Receiver  # noqa: PLC0415 - cold start
+    from integrations.services.webhooks import Receiver
 
     return Receiver(
         webhooks(),
@@ -442,7 +442,7 @@ def receiver() -> Receiver:
 @cache
 def delivery_tokens() -> DeliveryTokens:
     """The JWTs of deliveries."""
-    from integrations.services.delivery_tokens import DeliveryTokens  # noqa: PLC0415 - cold start
+    from integrations.services.delivery_tokens import DeliveryTokens
 
     return DeliveryTokens(http)
 
@@ -450,8 +450,8 @@ def delivery_tokens() -> DeliveryTokens:
 @cache
 def workflow_service() -> WorkflowService:
     """The use cases of workflows."""
-    from integrations.services.workflows import WorkflowService  # noqa: PLC0415 - cold start
-    from integrations.storage.schedules import Schedules  # noqa: PLC0415 - cold start
+    from integrations.services.workflows import WorkflowService
+    from integrations.storage.schedules import Schedules
 
     schedules = Schedules(
         aws(),
@@ -490,7 +490,7 @@ def previewer() -> Previewer:
 @cache
 def execution_service() -> ExecutionService:
     """The use cases of executions."""
-    from integrations.services.executions import ExecutionService  # noqa: PLC0415 - cold start
+    from integrations.services.executions import ExecutionService
 
     return ExecutionService(
         executions(),
@@ -506,7 +506,7 @@ def execution_service() -> ExecutionService:
 @cache
 def runner() -> Runner:
     """The running of executions."""
-    from integrations.services.runner import Runner  # noqa: PLC0415 - cold start
+    from integrations.services.runner import Runner
 
     return Runner(executions(), workflows(), execution_service(), vault, files(), secret_service)
 
@@ -514,7 +514,7 @@ def runner() -> Runner:
 @cache
 def event_log() -> EventLog:
     """What was received, and what came of it."""
-    from integrations.services.events import EventLog  # noqa: PLC0415 - cold start
+    from integrations.services.events import EventLog
 
     return EventLog(events(), platform_tenant=settings.platform_tenant() or NOBODY)
 
@@ -522,7 +522,7 @@ def event_log() -> EventLog:
 @cache
 def job_service() -> JobService:
     """What runs in the background."""
-    from integrations.services.jobs import JobService  # noqa: PLC0415 - cold start
+    from integrations.services.jobs import JobService
 
     steps = {
         "replay_events": lambda: replay_service().replay_step,
@@ -534,7 +534,7 @@ def job_service() -> JobService:
 @cache
 def replay_service() -> ReplayService:
     """Events and executions once more."""
-    from integrations.services.replay import ReplayService  # noqa: PLC0415 - cold start
+    from integrations.services.replay import ReplayService
 
     return ReplayService(
         event_log(), workflows(), events_queue(), execution_service(), job_service(), quotas()
@@ -544,7 +544,7 @@ def replay_service() -> ReplayService:
 @cache
 def dispatcher() -> Dispatcher:
     """From deliveries to executions."""
-    from integrations.services.dispatch import Dispatcher  # noqa: PLC0415 - cold start
+    from integrations.services.dispatch import Dispatcher
 
     return Dispatcher(
         webhooks(),

@@ -64,7 +64,7 @@ _FLIGHT: ContextVar[Flight] = ContextVar("flight")
 class _BoundedResponse(HTTPResponse):
     """``http.client``'s parser of answers, reading through a ``BoundedReader``."""
 
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
         self.fp = io.BufferedReader(BoundedReader(sock, _FLIGHT.get()))
@@ -228,7 +228,7 @@ class Outbound:
         finally:
             _FLIGHT.reset(token)
 
-    def _send(  # noqa: PLR0917 - the parts of one request
+    def _send(
         self,
         flight: Flight,
         method: str,
@@ -308,7 +308,7 @@ def _failure(failure: Exception, host: str, *, sent: bool) -> ProviderUnavailabl
 # -- Parts of a request ----------------------------------------------------------------------
 
 
-def _redirected(  # noqa: PLR0917 - the parts of one request
+def _redirected(
     status: int,
     location: str,
     method: str,

@@ -219,7 +219,7 @@ def tls_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
     if paths.cafile is None and paths.capath is None and not context.get_ca_certs():
-        from importlib.resources import files  # noqa: PLC0415 - macOS installers without roots only
+        from importlib.resources import files
 
         context.load_verify_locations(cadata=files("botocore").joinpath("cacert.pem").read_text())
     return context

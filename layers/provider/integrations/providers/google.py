@@ -77,8 +77,8 @@ def assertion(account: ServiceAccount, scope: str) -> str:
         CredentialsRejected: The private key cannot be read, or is no RSA key.
     """
     # 0.2 s of imports that no other provider and no warm process should pay for.
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
-    from google.auth import crypt, jwt  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from google.auth import crypt, jwt
 
     # The library has no types of its own.
     rsa: Any = crypt.RSASigner

@@ -405,7 +405,7 @@ class Dispatcher:
         once: str | None = None
         try:
             if cycle := lineage.check(incoming.hops):
-                raise cycle  # noqa: TRY301
+                raise cycle
             if event.type not in UNFILTERED:
                 refusal = self._refusal(workflow, event, budget)
                 if refusal:

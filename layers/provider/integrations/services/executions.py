@@ -278,7 +278,7 @@ class ExecutionService:
 
     # -- looking -----------------------------------------------------------------------------
 
-    def page(  # noqa: PLR0917 - the filters of one list
+    def page(
         self,
         tenant: str,
         workflow_id: str | None,

@@ -192,7 +192,7 @@ class JwtVerifier:
 class _Keys(jwt.PyJWKClient):
     """PyJWT's client; it reads no more than a document may have, and nothing but strict JSON."""
 
-    def fetch_data(self) -> Any:  # noqa: ANN401 - as PyJWT has it
+    def fetch_data(self) -> Any:
         """The issuer's keys, now; they are kept where they could be had."""
         try:
             found = _document(self.uri)

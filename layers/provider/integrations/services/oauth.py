@@ -125,7 +125,7 @@ class OAuthService:
         """
         provider = registry.get(provider_id)
         app = self._vault.app(provider)
-        assert provider.oauth is not None  # noqa: S101 - app() has looked
+        assert provider.oauth is not None
         redirect = self._redirects.allowed(redirect_uri) if redirect_uri else None
         handshake = Handshake(
             handshake_id=secrets.token_urlsafe(16),
@@ -237,7 +237,7 @@ class OAuthService:
         self, provider: Provider, handshake: Handshake, verifier: str, given: dict[str, str]
     ) -> str:
         oauth = provider.oauth
-        assert oauth is not None  # noqa: S101 - complete() has looked
+        assert oauth is not None
         issuer = given.get("iss")
         known = oauth.issuer(self._vault.addresses) if oauth.issuer else None
         if (

@@ -214,7 +214,7 @@ class Runner:
             raise
         except Exception as failure:
             trace = masking.text("".join(traceback.format_exception(failure)))
-            _log.error("%s failed in an unforeseen way\n%s", call.action, trace)  # noqa: TRY400
+            _log.error("%s failed in an unforeseen way\n%s", call.action, trace)
             raise
 
     def _with_secrets(self, tenant: str, call: StepCall) -> tuple[dict[str, Json], list[str]]:

@@ -64,7 +64,7 @@ def reveal(credentials: Credentials) -> dict[str, Json]:
     return revealed
 
 
-def _plain(held: Any) -> Any:  # noqa: ANN401 - any JSON value, secrets wrapped
+def _plain(held: Any) -> Any:
     match held:
         case SecretStr():
             return held.get_secret_value()
@@ -480,7 +480,7 @@ class Vault:
     def _refresh(self, opened: Opened, *, refused: bool) -> Opened:
         """Refresh under the lease, which ends with it."""
         connection = opened.connection
-        assert connection is not None and opened.provider.refresh is not None  # noqa: PT018, S101
+        assert connection is not None and opened.provider.refresh is not None  # noqa: PT018
         try:
             credentials = self.ask(opened.provider, opened.credentials, opened.provider.refresh)
         except CredentialsRejected as refusal:

@@ -267,7 +267,7 @@ class Receiver:
         count = self._refused.take(webhook.webhook_id)
         if not count:
             return
-        from integrations.storage.events import LoggedEvent, Payload  # noqa: PLC0415 - cold start
+        from integrations.storage.events import LoggedEvent, Payload
 
         shown_headers, shown_query = _without_secrets(webhook, request.headers, request.query)
         event = LoggedEvent(

@@ -106,7 +106,7 @@ class Envelope:
             version: The version of the record that it is written in; ``""`` for a record that is
                 written once.
         """
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - cold start
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         key = self._aws.kms(
             "GenerateDataKey",
@@ -129,8 +129,8 @@ class Envelope:
             EnvelopeBroken: It was sealed with another context or version, or is damaged.
             AwsError: KMS does not give the data key.
         """
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - cold start
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - likewise
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         associated = _associated_data(context, version if sealed.versioned else "")
         try:

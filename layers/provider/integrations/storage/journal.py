@@ -59,7 +59,7 @@ def pack_text(data: bytes) -> bytes:
     return _PACKED + packed if len(packed) < len(data) else _TEXT + data
 
 
-def unpack(packed: bytes) -> Any:  # noqa: ANN401 - what was packed
+def unpack(packed: bytes) -> Any:
     """The document of ``pack``."""
     if packed[:1] == _TEXT:
         return json.loads(packed[1:])
@@ -176,7 +176,7 @@ def _change(step: dict[str, Any], fields: Mapping[str, Any]) -> None:
             step[name] = copy.deepcopy(held)
 
 
-def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - JSON
+def _same(one: Any, other: Any) -> bool:
     return one is other or (type(one) is type(other) and one == other)
 
 

@@ -50,7 +50,7 @@ class Objects:
 @contextmanager
 def s3_failures(operation: str) -> Iterator[None]:
     """S3's failures, which come by way of boto3, as those of every other service."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 comes with it
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield

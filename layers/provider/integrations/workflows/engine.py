@@ -230,7 +230,7 @@ class _Machine:
 
     def _running(self) -> tuple[StepDefinition, StepRun]:
         index = self.current
-        assert index is not None  # noqa: S101 - the callers have looked
+        assert index is not None
         return self.definitions[index], self.execution["steps"][index]
 
     # -- Between the steps --
@@ -523,7 +523,7 @@ class _Machine:
 
     def _close_round(self, run: StepRun, output: Json) -> None:
         rounds = run["rounds"]
-        assert rounds is not None  # noqa: S101 - the callers have looked
+        assert rounds is not None
         cast("list[Json]", run["output"]).append(output)
         rounds["done"] += 1
         if rounds["done"] >= rounds["total"]:

@@ -108,7 +108,7 @@ def authorization_url(
     return f"{dialog}?{urlencode(query)}"
 
 
-def exchange(  # noqa: PLR0917 - the parameters of the flow
+def exchange(
     app: OAuthApp,
     http: Http,
     addresses: Addresses,

@@ -102,7 +102,7 @@ def authorization_url(
     return f"{addresses.google_auth}{mark}{query}"
 
 
-def exchange(  # noqa: PLR0917 - what the exchange is made of
+def exchange(
     app: OAuthApp,
     http: Http,
     addresses: Addresses,

@@ -29,7 +29,7 @@ def _pasted(value: object) -> object:
     if isinstance(value, google.ServiceAccount):
         return value
     if not isinstance(value, Mapping):
-        raise ValueError("must be the JSON object of a service account's key file")  # noqa: TRY004
+        raise ValueError("must be the JSON object of a service account's key file")
     if "installed" in value or "web" in value:
         raise ValueError("is an OAuth client's JSON; a service account's key file is needed")
     return value

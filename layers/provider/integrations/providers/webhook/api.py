@@ -133,7 +133,7 @@ def raise_for(answer: Response, scope: str, masking: Masking) -> None:
     status = answer.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return
-    from integrations.outbound.retry_after import retry_after  # noqa: PLC0415 - loaded by now
+    from integrations.outbound.retry_after import retry_after
 
     # A receiver may repeat what it was sent.
     said = " ".join(masking.text(answer.text[:MAX_BODY]).split())[:_MAX_DETAIL]

@@ -32,11 +32,11 @@ def read_body(body: bytes, content_type: str) -> Json:
         pass
     try:
         if kind == "application/x-www-form-urlencoded":
-            from integrations.providers.webhook import forms  # noqa: PLC0415 - forms alone need it
+            from integrations.providers.webhook import forms
 
             return forms.read_urlencoded(body, content_type)
         if kind == "multipart/form-data":
-            from integrations.providers.webhook import forms  # noqa: PLC0415 - forms alone need it
+            from integrations.providers.webhook import forms
 
             return forms.read_multipart(body, content_type)
     except ValueError:

@@ -41,7 +41,7 @@ def verify(call: Call[WebhookCredentials]) -> Verified[WebhookCredentials]:
     if credentials.rule["type"] == "none":
         message += ", from anyone who knows its URL,"
     if credentials.outbound_url:
-        from integrations.outbound import guard  # noqa: PLC0415 - a cold start without it
+        from integrations.outbound import guard
 
         host = guard.check_url(credentials.outbound_url, allow_loopback=call.allow_loopback).host
         details["outboundHost"] = host

@@ -97,18 +97,18 @@ class Aws:
         return self._call("secretsmanager", f"secretsmanager.{operation}", "1.1", payload)
 
     @cached_property
-    def s3(self) -> Any:  # noqa: ANN401 - boto3 makes its clients' types at run time
+    def s3(self) -> Any:
         """A boto3 client of S3."""
         return self._boto3_client("s3")
 
     @cached_property
-    def scheduler(self) -> Any:  # noqa: ANN401 - boto3 makes its clients' types at run time
+    def scheduler(self) -> Any:
         """A boto3 client of EventBridge Scheduler."""
         return self._boto3_client("scheduler")
 
-    def _boto3_client(self, service: str) -> Any:  # noqa: ANN401 - see above
-        import boto3  # noqa: PLC0415 - costs more than all the rest; rarely needed
-        from botocore.config import Config  # noqa: PLC0415 - likewise
+    def _boto3_client(self, service: str) -> Any:
+        import boto3
+        from botocore.config import Config
 
         credentials = self._credentials()
         return boto3.client(  # type: ignore[call-overload]
@@ -160,7 +160,7 @@ class Aws:
                 result: dict[str, Any] = json.loads(answer) if answer else {}
                 return result
             error = _error(operation, status, answer)
-            if not isinstance(error, AwsUnavailable):  # noqa: PLR2004 - HTTP's 5xx
+            if not isinstance(error, AwsUnavailable):
                 break
         raise error
 

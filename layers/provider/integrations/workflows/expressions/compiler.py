@@ -502,7 +502,7 @@ def _in_words(kind: str) -> str:
 
 def _keys(node: "nodes.Node") -> list[Value]:
     """``steps.lookup['output']`` as ``["steps", "lookup", "output"]``; empty where not constant."""
-    from jinja2 import nodes  # noqa: PLC0415 - see above
+    from jinja2 import nodes
 
     keys: list[Value] = []
     while not isinstance(node, nodes.Name):

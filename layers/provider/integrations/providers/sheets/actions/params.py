@@ -43,7 +43,7 @@ def _cell(value: object) -> Cell:
     if isinstance(value, float) and math.isfinite(value):
         return value
     if not isinstance(value, str):
-        raise ValueError("a cell holds text, a number, true, false or null")  # noqa: TRY004
+        raise ValueError("a cell holds text, a number, true, false or null")
     if len(value) > MAX_CELL:
         raise ValueError(f"a cell holds at most {MAX_CELL} characters, this one has {len(value)}")
     # A lone half of a surrogate pair is no character, and no UTF-8 can carry it.
@@ -56,7 +56,7 @@ def _row(value: object) -> Line:
     elif isinstance(value, (list, tuple)):
         cells = enumerate(value)
     else:
-        raise ValueError("a row is an array of cells, or an object of column names and cells")  # noqa: TRY004
+        raise ValueError("a row is an array of cells, or an object of column names and cells")
     checked: dict[str, Cell] = {}
     for name, cell in cells:
         try:
@@ -76,7 +76,7 @@ def _some_row(value: object) -> Line:
 def _object(value: object) -> dict[str, Cell]:
     row = _row(value)
     if not isinstance(row, dict):
-        raise ValueError("an object of column names and cells is expected")  # noqa: TRY004
+        raise ValueError("an object of column names and cells is expected")
     return row
 
 
