@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.e2e
 PLACES = (
     "/", "/console/workflows", "/console/workflows/new", "/console/executions", "/console/events",
     "/console/playground", "/console/settings/tokens", "/console/settings/reference",
+    "/console/settings/origins",
     "/console/connections/webhook", "/console/connections/email",
 )  # fmt: skip
 
@@ -185,6 +187,19 @@ def test_a_provider_is_refused_at_its_field_tested_saved_and_deleted(
     assert not vault.client.get("/api/integrations/status").json()[provider]["connections"]
 
 
+def test_a_webhook_s_secret_is_verified_by_a_choice_and_not_by_a_typed_word(
+    vault: Console, stand_ins: StandIns
+) -> None:
+    form = webhook(stand_ins)
+    page = vault.open("/console/connections/webhook")
+    fill(page, Form(form.good, {}, ()), form.good)
+    page.get_by_label("Verify the secret").select_option("yes")
+    button(page, "Save")
+    expect(page.locator("[data-state=connected]")).to_be_visible()
+    saved = vault.client.get("/api/integrations/webhook/credentials").json()
+    assert saved["webhook"]["verification"]["type"] == "secret"
+
+
 def test_a_typed_secret_is_in_no_log(vault: Console, stand_ins: StandIns) -> None:
     form = telegram(stand_ins)
     page = vault.open("/console/connections/telegram")
@@ -259,6 +274,22 @@ def test_a_blocked_window_leaves_a_link(logins: Console) -> None:
     expect(page.locator("[data-state=connected]")).to_be_visible()
 
 
+def test_a_log_in_that_took_too_long_says_so(vault: Console) -> None:
+    vault.page.context.route(f"{ISSUER}/**", lambda route: route.fulfill(body="Who are you?"))
+    page = vault.open("/console/connections/sheets_oauth")
+    with page.expect_response("**/oauth/start/**") as started:
+        page.get_by_role("button", name="Log in with Google Sheets").click()
+    platform = vault.client.platform
+    platform.client("dynamodb").update_item(
+        TableName=platform.name("HandshakesTable"),
+        Key={"handshakeId": {"S": started.value.json()["handshakeId"]}},
+        UpdateExpression="SET deadline = :past",
+        ExpressionAttributeValues={":past": {"N": str(int(time.time()) - 1)}},
+    )
+    expect(page.get_by_role("alert")).to_contain_text("in time; start again")
+    expect(page.get_by_role("button", name="Log in with Google Sheets")).to_be_enabled()
+
+
 @pytest.mark.parametrize("denied", [False, True], ids=["agrees", "refuses"])
 def test_facebook_is_connected_by_a_log_in_or_not(
     vault: Console, stand_ins: StandIns, *, denied: bool
@@ -295,6 +326,15 @@ def test_a_wrong_token_says_log_in_again_and_a_right_one_opens(
         expect(page.get_by_role("article")).to_have_count(7)
         assert page.evaluate("JSON.stringify({...localStorage})") == "{}"
         button(page, "Log out")
+
+
+def test_an_expired_token_says_log_in_again(chromium: Browser, client: Client) -> None:
+    expired = client.platform.tokens.create(tenant=client.tenant, name="old", days=-1)
+    with console.of(chromium, client, token=expired) as held:
+        page = held.open("/console/workflows")
+        expect(page.get_by_text("Log in again.")).to_be_visible()
+        expect(page.get_by_label("API token")).to_be_visible()
+        held.check_accessible()
 
 
 def test_a_person_logs_in_at_the_stacks_issuer(

@@ -14,6 +14,7 @@ from local.report import Report
 from tests.e2e import console
 from tests.e2e.conftest import Client, StandIns
 from tests.e2e.console import Console
+from tests.fakes.google import ISSUER, Consent
 from tools.template import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -156,6 +157,43 @@ def test_a_session_is_for_its_providers_alone_and_ends(chromium: Browser, client
         held.page.goto("about:blank")
         held.page.goto(f"{client.platform.url}/connect")
         expect(held.page.get_by_role("alert")).to_contain_text("without a session")
+
+
+def test_a_session_logs_in_at_google_in_the_browser_that_began(
+    chromium: Browser, client: Client, stand_ins: StandIns
+) -> None:
+    google = stand_ins.google
+    google.consent = Consent()
+
+    def go(route: Route) -> None:
+        url = google.url + route.request.url.removeprefix(ISSUER)
+        route.fulfill(status=302, headers={"Location": url})
+
+    with console.of(chromium, client, token="") as held:
+        held.page.context.route(f"{ISSUER}/**", go)
+        held.page.goto(session(client, "sheets_oauth", connection="shop"))
+        held.page.get_by_role("button", name="Log in with Google Sheets").click()
+        expect(held.page.get_by_role("heading", name="Connected", exact=True)).to_be_visible()
+        (cookie,) = held.page.context.cookies()
+        assert cookie["httpOnly"]
+    shown = client.get(
+        "/api/integrations/sheets_oauth/credentials", params={"connection": "shop"}
+    ).json()
+    assert shown["status"] == "connected"
+
+
+def test_a_session_opens_nothing_else_from_a_browser(chromium: Browser, client: Client) -> None:
+    url = session(client, "telegram")
+    with console.of(chromium, client, token="") as held:
+        held.page.goto(url)
+        refused = held.page.evaluate(
+            """async (token) => Promise.all(["/api/workflows", "/api/events", "/api/tokens",
+                "/api/integrations/status", "/api/integrations/email/credentials"].map((path) =>
+                fetch(path, {headers: {Authorization: `Bearer ${token}`}}).then(async (answer) =>
+                    [answer.status, (await answer.json()).code])))""",
+            url.partition("token=")[2],
+        )
+    assert refused == [[403, "insufficient_scope"]] * 5
 
 
 def test_a_session_without_an_opener_leads_back_to_its_application(
