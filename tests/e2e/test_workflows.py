@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from local.platform import Platform
-from tests.e2e.conftest import Client, StandIns, eventually
+from tests.e2e.conftest import Client, StandIns, eventually, problem
 from tests.fakes.receiver import Receiver, Reply
 
 pytestmark = pytest.mark.e2e
@@ -51,9 +51,9 @@ def run(client: Client, definition: dict[str, Any], given: Any = None) -> dict[s
 
 def mistakes(answer: requests.Response) -> dict[str, str]:
     assert answer.status_code == 422, answer.text
-    problem = answer.json()
-    assert problem["code"] == "invalid_workflow"
-    return {each["field"]: each["message"] for each in problem["errors"]}
+    refusal = answer.json()
+    assert refusal["code"] == "invalid_workflow"
+    return {each["field"]: each["message"] for each in refusal["errors"]}
 
 
 # -- Workflows ------------------------------------------------------------------------------------
@@ -142,9 +142,10 @@ def test_an_idempotency_key_starts_a_workflow_once(client: Client, hook: str) ->
     path = f"/api/workflows/{workflow['workflowId']}/run"
     key = {"Idempotency-Key": uuid.uuid4().hex}
 
-    ids = {client.post(path, {"input": {"n": n}}, headers=key).json()["executionId"] for n in "123"}
+    ids = {client.post(path, {"input": {"n": 1}}, headers=key).json()["executionId"] for _ in "123"}
     other = client.post(path, {"input": {}}).json()["executionId"]
 
+    problem(client.post(path, {"input": {"n": 2}}, headers=key), 422, "idempotency_key_reused")
     assert len(ids) == 1
     assert other not in ids
     executions = client.finished(2, workflowId=workflow["workflowId"])
