@@ -199,7 +199,10 @@ def deployed(
         for each in page["Functions"]
         if "Environment" in each
     }
-    found = {name: by_name[names[name]] for name in resources("AWS::Serverless::Function")}
+    wanted_ones = resources("AWS::Serverless::Function")
+    if missing := [name for name in wanted_ones if names.get(name) not in by_name]:
+        raise PlatformError(f"make run has not deployed {missing[0]} yet: wait for it")
+    found = {name: by_name[names[name]] for name in wanted_ones}
     secret = client("secretsmanager").get_secret_value(SecretId=names["AppSecret"])
     return found, ports_of(found) | mail_port(json.loads(secret["SecretString"]))
 
