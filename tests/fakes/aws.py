@@ -416,8 +416,10 @@ class FakeAws:
             name = path.rpartition("/")[2]
             resource = prefix.format("scheduler", f"schedule/{group}/{name}")
             return f"scheduler:{verbs[method]}Schedule", resource
-        verbs = {"PUT": "PutObject", "GET": "GetObject", "DELETE": "DeleteObject"}
-        return f"s3:{verbs.get(method, method)}", f"arn:aws:s3:::{path.removeprefix('/')}"
+        named = path.strip("/")
+        reading = "GetObject" if "/" in named else "ListBucket"
+        verbs = {"PUT": "PutObject", "GET": reading, "DELETE": "DeleteObject"}
+        return f"s3:{verbs.get(method, method)}", f"arn:aws:s3:::{named}"
 
     def _outage(self, operation: str, body: bytes) -> Outage | None:
         for outage in self._records.outages:

@@ -177,7 +177,9 @@ def test_who_reads_a_tokens_row_is_the_authorizer_alone() -> None:
         "create_connect_session": {"dynamodb:PutItem"},
         "create_token": {"dynamodb:PutItem"},
         "delete_token": {"dynamodb:DeleteItem", "dynamodb:Query"},
+        "export_tenant": {"dynamodb:Query"},
         "list_tokens": {"dynamodb:Query"},
+        "run_job": {"dynamodb:DeleteItem", "dynamodb:Query", "dynamodb:Scan"},
     }
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from integrations.services.runner import Runner
     from integrations.services.secrets import SecretService
     from integrations.services.subscriptions import Subscriptions
+    from integrations.services.tenants import TenantEraser, TenantExport
     from integrations.services.tokens import TokenService
     from integrations.services.vault import Vault
     from integrations.services.webhooks import Receiver
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from integrations.storage.objects import Objects
     from integrations.storage.pages import Pages
     from integrations.storage.queues import Queue
+    from integrations.storage.schedules import Schedules
     from integrations.storage.secrets import Secrets
     from integrations.storage.tokens import Tokens
     from integrations.storage.webhooks import Webhooks
@@ -266,6 +268,20 @@ def files() -> Files:
     return Files(objects())
 
 
+@cache
+def schedules() -> Schedules:
+    """The workflows' schedules."""
+    from integrations.storage.schedules import Schedules
+
+    return Schedules(
+        aws(),
+        group=settings.resource("SCHEDULE_GROUP"),
+        role_arn=settings.resource("SCHEDULE_ROLE_ARN"),
+        target_arn=settings.resource("EVENTS_QUEUE_ARN"),
+        dead_letters_arn=settings.resource("SCHEDULES_DEAD_LETTER_QUEUE_ARN"),
+    )
+
+
 # -- the services ----------------------------------------------------------------------------
 
 
@@ -451,21 +467,13 @@ def delivery_tokens() -> DeliveryTokens:
 def workflow_service() -> WorkflowService:
     """The use cases of workflows."""
     from integrations.services.workflows import WorkflowService
-    from integrations.storage.schedules import Schedules
 
-    schedules = Schedules(
-        aws(),
-        group=settings.resource("SCHEDULE_GROUP"),
-        role_arn=settings.resource("SCHEDULE_ROLE_ARN"),
-        target_arn=settings.resource("EVENTS_QUEUE_ARN"),
-        dead_letters_arn=settings.resource("SCHEDULES_DEAD_LETTER_QUEUE_ARN"),
-    )
     return WorkflowService(
         workflows(),
         connections(),
         checker(),
         subscriptions(),
-        schedules,
+        schedules(),
         quotas(),
         public_url=settings.public_url(),
     )
@@ -527,6 +535,7 @@ def job_service() -> JobService:
     steps = {
         "replay_events": lambda: replay_service().replay_step,
         "retry_executions": lambda: replay_service().retry_step,
+        "erase_tenant": lambda: tenant_eraser().step,
     }
     return JobService(jobs(), jobs_queue(), steps)
 
@@ -554,4 +563,45 @@ def dispatcher() -> Dispatcher:
         events_queue(),
         execution_service(),
         quotas(),
+    )
+
+
+@cache
+def tenant_export() -> TenantExport:
+    """All that is stored of a tenant, shown."""
+    from integrations.services.tenants import TenantExport
+
+    return TenantExport(
+        tokens=token_service(),
+        connections=connections(),
+        reader=connection_reader(),
+        webhooks=webhooks(),
+        workflows=workflow_service(),
+        secrets=secret_service(),
+        jobs=job_service(),
+        executions=execution_service(),
+        events=event_log(),
+    )
+
+
+@cache
+def tenant_eraser() -> TenantEraser:
+    """All that is stored of a tenant, removed."""
+    from integrations.services.tenants import Tables, TenantEraser
+    from integrations.storage.tenant_data import TenantData
+
+    names = (
+        *("webhooks", "handshakes", "pages", "tokens", "secrets", "executions", "events"),
+        *("jobs", "quotas"),
+    )
+    return TenantEraser(
+        job_service(),
+        connections=connections(),
+        workflows=workflows(),
+        remover=connection_remover(),
+        workflow_service=workflow_service(),
+        schedules=schedules(),
+        data=TenantData(aws(), settings.resource("PAYLOADS_BUCKET")),
+        tables=Tables(**{name: settings.resource(f"{name.upper()}_TABLE") for name in names}),
+        audit=audit(),
     )

@@ -523,3 +523,17 @@ class AuditPage(Answer):
 
     items: list[AuditAnswer]
     next_token: str | None = None
+
+
+class ExportItem(Answer):
+    """One thing that is stored of a tenant, as its own route shows it."""
+
+    kind: str = Field(description="token, connection, workflow, secret, job, execution or event.")
+    data: dict[str, Any]
+
+
+class ExportPage(Answer):
+    """One page of all that is stored of a tenant."""
+
+    items: list[ExportItem]
+    next_token: str | None = None

@@ -1,0 +1,16 @@
+"""GET /api/tenant/export: all that is stored of the tenant, but its secrets."""
+
+from integrations.entry import wiring
+from integrations.entry.http import Api, NextToken
+from integrations.services.answers import ExportPage
+
+app = Api(scope="admin", refuses=(422,))
+
+
+@app.get("/api/tenant/export", summary="Export the tenant", tags=["Tenant"])
+def export_tenant(next_token: NextToken = None) -> ExportPage:
+    """Tokens, connections, workflows, secrets, jobs, executions, events: in this order."""
+    return wiring.tenant_export().page(app.tenant, next_token)
+
+
+handler = app.handler

@@ -1,0 +1,329 @@
+"""A tenant as a whole: all that is stored of it shown, or removed."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, cast
+
+from integrations.errors import ConnectionInUse, InvalidInput, UnknownConnection, UnknownWorkflow
+from integrations.models import Json, now
+from integrations.services.answers import ExportItem, ExportPage, execution_answer
+from integrations.services.connections.reading import ConnectionReader
+from integrations.services.connections.removing import ConnectionRemover
+from integrations.services.event_answers import event_answer, job_answer
+from integrations.services.events import EventLog
+from integrations.services.executions import ExecutionService
+from integrations.services.jobs import JobService, Progress
+from integrations.services.secrets import SecretService
+from integrations.services.tokens import TokenService
+from integrations.services.workflows import WorkflowService
+from integrations.storage.audit import Audit, AuditEntry
+from integrations.storage.connections import Connections
+from integrations.storage.events import EventFilter
+from integrations.storage.jobs import Job
+from integrations.storage.paging import decode_token, encode_token
+from integrations.storage.schedules import Schedules
+from integrations.storage.tenant_data import TenantData
+from integrations.storage.tokens import ID_PREFIX
+from integrations.storage.webhooks import Webhooks
+from integrations.storage.workflows import Workflows
+
+EXPORTED: Final = 50
+"""The most items of a page."""
+
+EXPORTED_CHARACTERS: Final = 1024 * 1024
+"""A page that has become this long is not continued: Lambda answers at most 6 MB."""
+
+WORKFLOWS: Final = 5
+"""Workflows read at a time for a page: each has up to 256 KB."""
+
+AT_A_TIME: Final = 1
+"""Connections or workflows removed in one step: each may wait for a provider more than once."""
+
+SETTLE_SECONDS: Final = 65
+"""So long an authorizer may still know a token, and a receiver a webhook, that are gone."""
+
+type _Found = tuple[list[Any], str | None]
+
+
+class TenantExport:
+    """Shows all that is stored of a tenant but its secrets.
+
+    Args:
+        tokens, connections, reader, webhooks, workflows, secrets, jobs, executions, events: Where
+            it is stored, and how the API shows it.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokens: TokenService,
+        connections: Connections,
+        reader: ConnectionReader,
+        webhooks: Webhooks,
+        workflows: WorkflowService,
+        secrets: SecretService,
+        jobs: JobService,
+        executions: ExecutionService,
+        events: EventLog,
+    ) -> None:
+        self._tokens = tokens
+        self._connections = connections
+        self._reader = reader
+        self._webhooks = webhooks
+        self._workflows = workflows
+        self._secrets = secrets
+        self._jobs = jobs
+        self._executions = executions
+        self._events = events
+        self._sections: dict[str, Callable[[str, str | None], _Found]] = {
+            "token": self._token_page,
+            "connection": self._connection_page,
+            "workflow": self._workflow_page,
+            "secret": lambda tenant, _: (self._secrets.names(tenant).items, None),
+            "job": self._job_page,
+            "execution": self._execution_page,
+            "event": self._event_page,
+        }
+
+    def page(self, tenant: str, next_token: str | None) -> ExportPage:
+        """One page, in the order tokens, connections, workflows, secrets, jobs, executions, events.
+
+        Raises:
+            InvalidInput: ``next_token`` is not one of ours.
+        """
+        kinds = list(self._sections)
+        at: Mapping[str, str] = {"kind": kinds[0], "token": ""}
+        if next_token:
+            at = decode_token(next_token, "kind", "token")
+        if at["kind"] not in self._sections:
+            raise InvalidInput("nextToken is not one of this list")
+        kind, token = at["kind"], at["token"] or None
+        items: list[ExportItem] = []
+        size = 0
+        while len(items) < EXPORTED and size < EXPORTED_CHARACTERS:
+            found, token = self._sections[kind](tenant, token)
+            for each in found:
+                item = ExportItem(kind=kind, data=each.model_dump(mode="json", by_alias=True))
+                size += len(item.model_dump_json())
+                items.append(item)
+            if token is None:
+                if kind == kinds[-1]:
+                    return ExportPage(items=items, next_token=None)
+                kind = kinds[kinds.index(kind) + 1]
+        return ExportPage(
+            items=items, next_token=encode_token({"kind": kind, "token": token or ""})
+        )
+
+    def _token_page(self, tenant: str, token: str | None) -> _Found:
+        page = self._tokens.page(tenant, EXPORTED, token)
+        return page.items, page.next_token
+
+    def _connection_page(self, tenant: str, token: str | None) -> _Found:
+        found, further = self._connections.page(tenant, None, EXPORTED, token)
+        webhooks = self._webhooks.of(tenant, [each.webhook_id for each in found if each.webhook_id])
+        return [
+            self._reader.answer(each, webhooks.get(each.webhook_id or "")) for each in found
+        ], further
+
+    def _workflow_page(self, tenant: str, token: str | None) -> _Found:
+        page = self._workflows.page(tenant, WORKFLOWS, token)
+        return page.items, page.next_token
+
+    def _job_page(self, tenant: str, token: str | None) -> _Found:
+        found, further = self._jobs.page(tenant, EXPORTED, token)
+        return [job_answer(each) for each in found], further
+
+    def _execution_page(self, tenant: str, token: str | None) -> _Found:
+        found, further = self._executions.page(tenant, None, None, None, None, 1, token)
+        whole = [self._executions.get(tenant, each.execution_id) for each in found]
+        return [execution_answer(each) for each in whole], further
+
+    def _event_page(self, tenant: str, token: str | None) -> _Found:
+        found, further = self._events.page(tenant, EventFilter(), 1, token)
+        return [event_answer(self._events.get(tenant, each.event_id)) for each in found], further
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """The names of the tables that an erasure goes through."""
+
+    webhooks: str
+    handshakes: str
+    pages: str
+    tokens: str
+    secrets: str
+    executions: str
+    events: str
+    jobs: str
+    quotas: str
+
+
+class TenantEraser:
+    """Removes all that is stored of a tenant but its audit log.
+
+    Args:
+        jobs: Carries the work on, in the background.
+        connections, workflows: The tables.
+        remover: Removes a connection, with its revocation.
+        workflow_service: Removes a workflow, with its subscriptions.
+        schedules: The workflows' schedules.
+        data: What is removed by the tenant's name alone.
+        tables: Where that is.
+        audit: Where the end is written down.
+        clock: The present moment.
+    """
+
+    def __init__(
+        self,
+        jobs: JobService,
+        *,
+        connections: Connections,
+        workflows: Workflows,
+        remover: ConnectionRemover,
+        workflow_service: WorkflowService,
+        schedules: Schedules,
+        data: TenantData,
+        tables: Tables,
+        audit: Audit,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._jobs = jobs
+        self._connections = connections
+        self._workflows = workflows
+        self._remover = remover
+        self._workflow_service = workflow_service
+        self._schedules = schedules
+        self._data = data
+        self._tables = tables
+        self._audit = audit
+        self._clock = clock
+
+    def begin(self, tenant: str, token_id: str) -> Job:
+        """Begin the erasure of a tenant.
+
+        Args:
+            tenant: Which.
+            token_id: The caller's token, which is removed last; ``""`` where it is none of ours.
+        """
+        return self._jobs.create(tenant, "erase_tenant", {"tokenId": token_id})
+
+    def step(self, job: Job) -> Progress:
+        """Remove a little more; whatever was removed before is not missed."""
+        phases = list(self._phases(job))
+        at = int(cast("int", job.cursor.get("phase", 0)))
+        start = cast("Mapping[str, Any] | None", job.cursor.get("start"))
+        if at == len(phases):
+            return self._end(job)
+        if phases[at] is _settle:
+            return Progress(cursor={"phase": at + 1}, wait=SETTLE_SECONDS)
+        try:
+            removed, further, again = phases[at](start)
+        except ConnectionInUse:  # a workflow was saved meanwhile
+            return Progress(cursor={"phase": 0})
+        cursor: dict[str, Json] = {"phase": at if again else at + 1}
+        if further:
+            cursor["start"] = dict(further)
+        return Progress(cursor=cursor, done=removed)
+
+    def _phases(self, job: Job) -> Iterator["_Phase"]:
+        """What is done, in order; each phase until nothing of it is left."""
+        tenant, tables, data = job.tenant, self._tables, self._data
+        # What can write goes first, what it has written afterwards.
+        yield _until_none(lambda: data.delete_tokens(tables.tokens, tenant, keep=_digits(job)))
+        yield _scanned(
+            lambda at: data.scan(
+                tables.tokens, ["tokenHash"], tenant, at, attribute="sessionTenant"
+            )
+        )
+        yield _scanned(lambda at: data.scan(tables.handshakes, ["handshakeId"], tenant, at))
+        yield _until_none(lambda: self._remove_workflows(tenant))
+        yield _until_none(lambda: self._remove_connections(tenant))
+        yield _scanned(lambda at: data.scan(tables.pages, ["page", "holder"], tenant, at))
+        yield _scanned(lambda at: data.forget_webhooks(tables.webhooks, tenant, at))
+        yield _settle
+        yield _until_none(lambda: data.delete_rows(tables.secrets, tenant, "name"))
+        yield _until_none(lambda: data.delete_rows(tables.executions, tenant, "executionId"))
+        own = hashlib.sha256(tenant.encode()).hexdigest()[:32]
+        yield _until_none(lambda: data.delete_objects(f"values/{own}/"))
+        yield _until_none(lambda: data.delete_objects(f"files/{own}/"))
+        yield _until_none(lambda: data.delete_events(tables.events, tenant))
+        yield _scanned(lambda at: data.delete_counters(tables.quotas, tenant, at))
+        yield _until_none(lambda: data.delete_rows(tables.jobs, tenant, "jobId", keep=job.job_id))
+
+    def _remove_workflows(self, tenant: str) -> int | None:
+        found, _ = self._workflows.page(tenant, limit=AT_A_TIME, next_token=None)
+        for each in found:
+            # A process that dies after the workflow's row would leave a schedule that nobody finds.
+            self._schedules.delete(tenant, each.workflow_id)
+            try:
+                self._workflow_service.delete(tenant, each.workflow_id)
+            except UnknownWorkflow:
+                continue
+        return len(found) or None
+
+    def _remove_connections(self, tenant: str) -> int | None:
+        found, _ = self._connections.page(tenant, None, AT_A_TIME)
+        for each in found:
+            if each.webhook_id:
+                while self._data.delete_objects(f"events/{each.webhook_id}/"):
+                    pass
+            try:
+                self._remover.remove(tenant, each.provider, each.name)
+            except UnknownConnection:
+                continue
+        return len(found) or None
+
+    def _end(self, job: Job) -> Progress:
+        """Write the end down, then remove the caller's token and the job itself.
+
+        The job's row goes last: until then a process that dies is followed by another.
+        """
+        self._audit.record(
+            AuditEntry(
+                tenant=job.tenant,
+                at=self._clock(),
+                request_id=job.job_id,
+                actor={"kind": "system", "id": job.job_id, "name": "erase_tenant"},
+                source_ip="",
+                action="erase_tenant",
+                target="tenant",
+                outcome="succeeded",
+            )
+        )
+        self._data.delete_tokens(self._tables.tokens, job.tenant, keep="")
+        self._data.delete_row(self._tables.jobs, {"tenant": job.tenant, "jobId": job.job_id})
+        return Progress(cursor=job.cursor, finished=True)
+
+
+type _Phase = Callable[[Mapping[str, Any] | None], tuple[int, Mapping[str, Any] | None, bool]]
+"""Takes where the last page ended; gives how many things were removed, where the next page begins,
+and whether the phase goes on."""
+
+
+def _settle(_: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any] | None, bool]:
+    """Nothing is removed while other processes still use what they remember."""
+    return 0, None, False
+
+
+def _until_none(remove: Callable[[], int | None]) -> _Phase:
+    def phase(_: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any] | None, bool]:
+        removed = remove()
+        return removed or 0, None, removed is not None
+
+    return phase
+
+
+def _scanned(
+    scan: Callable[[Mapping[str, Any] | None], tuple[int, Mapping[str, Any] | None]],
+) -> _Phase:
+    def phase(start: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any] | None, bool]:
+        removed, further = scan(start)
+        return removed, further, further is not None
+
+    return phase
+
+
+def _digits(job: Job) -> str:
+    return str(job.params.get("tokenId", "")).removeprefix(ID_PREFIX)
