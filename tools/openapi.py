@@ -490,7 +490,7 @@ def document() -> str:
     schemas: dict[str, Any] = _types()
     paths: dict[str, Any] = {}
     for route in routes():
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+        paths.setdefault(route.openapi_path, {})[route.method.lower()] = _operation(route, schemas)
     _type_workflows(schemas)
     made = {
         "openapi": "3.1.0",

@@ -25,7 +25,7 @@ def _routes() -> Iterator[str]:
     document = json.loads(openapi.document())
     yield from ("| route | what it does | function |", "| --- | --- | --- |")
     for route in routes():
-        operation = document["paths"][route.path][route.method.lower()]
+        operation = document["paths"][route.openapi_path][route.method.lower()]
         told = operation["summary"] + (" (no token)" if route.public else "")
         link = f"[{route.function}](../functions/{route.function}/app.py)"
         yield f"| `{route.method} {route.path}` | {told} | {link} |"

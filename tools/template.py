@@ -77,6 +77,11 @@ class Route:
         """As API Gateway names it."""
         return f"{self.method} {self.path}"
 
+    @property
+    def openapi_path(self) -> str:
+        """The path as OpenAPI has it: a parameter that takes several parts looks like any other."""
+        return self.path.replace("+}", "}")
+
 
 def folder(properties: Mapping[str, Any]) -> str:
     """The folder of a function's code, e.g. ``test_connection``."""

@@ -341,8 +341,9 @@ def good_call(backend: Backend, route: Route) -> Any:
         "replay_events": {"filter": {}},
         "retry_executions": {"filter": {}},
         "create_connect_session": {"providers": ["telegram"]},
-        "save_secret": {"value": "x"},
+        "save_secret": {"value": "sixsix"},
         "check_workflow": flow(),
+        "preview_workflow": {"workflowId": "wf_0123456789abcdef0123"},
     }
     provider = "webhook" if route.function == "save_credentials" else "telegram"
     if route.function == "start_oauth":
