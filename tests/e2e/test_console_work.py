@@ -78,6 +78,12 @@ def test_a_workflow_is_written_created_run_and_read(desk: Console) -> None:
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading", name="Say hello")).to_be_visible()
     desk.picture("workflow")
+    page.get_by_role("tab", name="Preview").click()
+    page.get_by_label("Sample data").fill('{"who": "Bob"}')
+    page.get_by_role("button", name="Show what would be sent").click()
+    expect(page.get_by_label("What tell would send")).to_contain_text("Hi Bob")
+    assert desk.client.executions() == []
+    desk.picture("preview")
     page.get_by_role("tab", name="Run").click()
     page.get_by_label("Sample data").fill('{"who": "Ann"}')
     page.get_by_role("button", name="Run “Say hello” now").click()
@@ -91,6 +97,20 @@ def test_a_workflow_is_written_created_run_and_read(desk: Console) -> None:
     expect(switch).not_to_be_checked()
     (saved,) = desk.client.get("/api/workflows").json()["items"]
     assert saved["enabled"] is False
+
+
+def test_a_workflow_is_edited_and_deleted(desk: Console) -> None:
+    made = desk.client.create_workflow(flow("Old name", {"type": "manual"}, "x"))
+    page = desk.open(f"/console/workflows/{made['workflowId']}")
+    editor = page.get_by_label(EDITOR)
+    editor.fill(editor.input_value().replace("Old name", "New name"))
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", name="New name")).to_be_visible()
+    expect(page.get_by_text("Version 2")).to_be_visible()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    dialog(page, "Delete")
+    expect(page.get_by_text("No workflows yet")).to_be_visible()
+    assert desk.client.get("/api/workflows").json()["items"] == []
 
 
 def test_a_failed_execution_is_found_and_retried(desk: Console) -> None:
