@@ -39,6 +39,7 @@ TAGS = {
     "Jobs": "What takes longer than a request.",
     "Webhooks": "Where providers and other systems deliver events.",
     "Access": "Tokens, connect sessions, the audit log.",
+    "Tenant": "All that a tenant has: shown whole, or removed.",
     "Secrets": "Named secrets for steps, written and never read.",
     "Description": "This document.",
 }

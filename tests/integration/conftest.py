@@ -11,6 +11,8 @@ import pytest
 from integrations.entry import authorizer, settings, wiring
 from integrations.providers import google
 from integrations.storage.aws import Aws
+from local import console
+from local.report import Report
 from tests.backend import Backend
 from tests.fakes import aws as amazon
 from tests.fakes.facebook import FacebookStandIn
@@ -41,6 +43,12 @@ VERIFY_TOKEN = "verify-token-of-the-stack"
 BOT_TOKEN = "7350119642:AAE-token-of-the-bot-in-these-tests_0001"
 
 STACK_SECRETS = {amazon.SECRET_KEY, BOT_TOKEN, GOOGLE_SECRET, FACEBOOK_SECRET, VERIFY_TOKEN}
+
+
+@pytest.fixture(scope="session")
+def built_console() -> None:
+    """The console's files, which its function serves, as the sources have them."""
+    console.build(Report(quiet=True))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import pytest
 from tests.backend import EVENTS, Backend, event, first_event
 from tools.template import Route, folder, resources, routes
 
+pytestmark = pytest.mark.usefixtures("built_console")
+
 FUNCTIONS = sorted(map(folder, resources("AWS::Serverless::Function").values()))
 GUARDED = [route for route in routes() if not route.public and route.function != "get_openapi"]
 WITH_BODY = [
@@ -68,7 +70,14 @@ def test_every_function_has_an_example_event(function: str) -> None:
 
 
 ALL = "read write admin"
-ADMIN = {"list_tokens", "create_token", "delete_token", "list_audit"}
+ADMIN = {
+    "list_tokens",
+    "create_token",
+    "delete_token",
+    "list_audit",
+    "export_tenant",
+    "erase_tenant",
+}
 
 
 def scope_of(route: Route) -> str:

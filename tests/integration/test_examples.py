@@ -8,6 +8,8 @@ import pytest
 from local import examples
 from tests.backend import EVENTS, Backend, event
 
+pytestmark = pytest.mark.usefixtures("built_console")
+
 HTTP = [
     (path.parent.name, path.stem)
     for path in sorted(EVENTS.glob("*/*.json"))

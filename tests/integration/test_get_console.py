@@ -9,15 +9,10 @@ from typing import Any
 
 import pytest
 
-from local import console
-from local.report import Report
 from tests.backend import Backend, event
 from tools.template import ROOT
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _built() -> None:
-    console.build(Report(quiet=True))
+pytestmark = pytest.mark.usefixtures("built_console")
 
 
 def get(

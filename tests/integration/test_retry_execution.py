@@ -104,7 +104,7 @@ def test_a_queue_that_does_not_answer_leaves_it_to_the_recovery(
 ) -> None:
     execution_id = failed(backend, telegram)
     backend.aws.fail("SendMessage", "ServiceUnavailable", status=503)
-    assert retry(backend, execution_id).status == 500
+    assert retry(backend, execution_id).status == 503
     backend.aws.recover()
     (row,) = heads(backend)
     assert row["executionId"] == execution_id

@@ -154,7 +154,7 @@ def _appended(call: Call[Any], params: Appending, rows: Mapping[str, Line]) -> J
 def _has_key(values: dict[str, Cell], info: ValidationInfo) -> dict[str, Cell]:
     key = str(info.data.get("key_column", "")).strip()
     if key and not text(values.get(column_of(key, values) or key)):
-        raise ValueError(f"the key column {key} needs a value")
+        raise ValueError(f"the key column {key[:64]} needs a value")
     return values
 
 
