@@ -3,6 +3,7 @@
 import random
 import string
 from collections.abc import Callable
+from http import HTTPStatus
 
 from benchmarks.calls import CaseFailed
 from benchmarks.units import Ledger, tables
@@ -14,7 +15,7 @@ from tests.backend import Backend
 BYTES = (200, 2_000, 20_000)
 STEPS = (0, 1, 3, 10)
 """0 is a delivery that matches no workflow."""
-SECRET = "secret-of-the-sender"  # noqa: S105 - the stand-in's
+SECRET = "secret-of-the-sender"
 
 type Units = dict[str, dict[str, dict[str, float]]]
 
@@ -74,7 +75,7 @@ def _deliver(backend: Backend, webhook: str, length: int) -> None:
     text = "".join(letters.choices(string.ascii_letters + string.digits, k=length - 24))
     body = {"id": 42, "text": text}
     answer = backend.deliver(webhook, body, {"X-Webhook-Secret": SECRET})
-    if answer.status != 200:  # noqa: PLR2004 - HTTP's
+    if answer.status != HTTPStatus.OK:
         raise CaseFailed(f"{webhook}: {answer}")
     backend.drain()
 

@@ -17,9 +17,9 @@ from tests.fakes.google import FakeGoogle
 from tests.fakes.telegram import TOKEN, TelegramServer
 
 TENANT = "dev"
-WEBHOOK_SECRET = "orders-webhook-secret"  # noqa: S105 - the stand-in's
-VERIFY_TOKEN = "orders-verify-token"  # noqa: S105 - the stand-in's
-API_TOKEN = "ib_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"  # noqa: S105 - the stand-in's
+WEBHOOK_SECRET = "orders-webhook-secret"
+VERIFY_TOKEN = "orders-verify-token"
+API_TOKEN = "ib_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
 CLIENT = {"GoogleClientId": "1098.apps.googleusercontent.com", "GoogleClientSecret": "GOCSPX-x"}
 ORDER = {"order": {"id": 42, "total": "19.90", "customer": "Zoë Müller"}}
 

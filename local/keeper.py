@@ -90,7 +90,7 @@ def drain_log(worker: Any) -> str:
     end, quiet_since = now + LONGEST_DRAIN, now
     while now < end and now - quiet_since < QUIET:
         try:
-            lines.append(worker._stderr_queue.get_nowait())  # noqa: SLF001 - as above
+            lines.append(worker._stderr_queue.get_nowait())
             quiet_since = now
         except queue.Empty:
             if pending(worker):
@@ -102,7 +102,7 @@ def drain_log(worker: Any) -> str:
 
 def pending(worker: Any) -> bool:
     """Tell whether a function's log is in the pipe still."""
-    process = worker._proc  # noqa: SLF001 - as above
+    process = worker._proc
     if process is None:
         return False
     try:
@@ -119,7 +119,7 @@ def unguessable(config: dict[str, Any]) -> dict[str, str]:
     root = os.environ["AWS_SECRET_ACCESS_KEY"].encode()
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         made[name] = hmac.digest(root, f"{name} of {key}".encode(), "sha256").hex()
-    session = dict(sts._sessions[key])  # noqa: SLF001 - as above
+    session = dict(sts._sessions[key])
     session["SecretAccessKey"] = made["AWS_SECRET_ACCESS_KEY"]
     session["SessionToken"] = made["AWS_SESSION_TOKEN"]
     sts.register_session(key, session)
@@ -176,7 +176,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=stop_with_parent, daemon=True).start()
     lambda_runtime.zipfile = _Zipfile
-    lambda_runtime.Worker._drain_stderr_bounded = drain_log  # noqa: SLF001 - as above
+    lambda_runtime.Worker._drain_stderr_bounded = drain_log
     role_credentials = lambda_runtime.execution_credentials
     lambda_runtime.execution_credentials = lambda_svc.execution_credentials = unguessable
     # Taken out of what the functions' processes inherit.

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -348,7 +349,8 @@ def shown(result: Any) -> str:
     if isinstance(result, dict) and "statusCode" in result:
         body = examples.body_of(result)
         code = body.get("code", "") if isinstance(body, dict) else ""
-        return f"{result['statusCode']} {code if result['statusCode'] >= 400 else ''}".strip()  # noqa: PLR2004
+        refused = result["statusCode"] >= HTTPStatus.BAD_REQUEST
+        return f"{result['statusCode']} {code if refused else ''}".strip()
     return json.dumps(result)[:100]
 
 

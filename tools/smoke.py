@@ -19,6 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -272,7 +273,7 @@ class Smoke:
 
     def _execution_of(self, event_id: str) -> str | None:
         event = self._api.send("GET", f"/api/events/{event_id}")
-        if event.status == 404:  # noqa: PLR2004 - not in the log yet
+        if event.status == HTTPStatus.NOT_FOUND:  # not in the log yet
             return None
         for each in event.expect(200)["workflows"]:
             if each["executionId"]:
@@ -318,7 +319,10 @@ class Smoke:
         for provider_id in [each["id"] for each in items if each["oauth"]]:
             path = f"/api/integrations/oauth/start/{quote(provider_id)}"
             answer = self._api.send("POST", path, {"connection": self._name})
-            unset = answer.status == 409 and answer.body["code"] == "provider_not_configured"  # noqa: PLR2004
+            unset = (
+                answer.status == HTTPStatus.CONFLICT
+                and answer.body["code"] == "provider_not_configured"
+            )
             if not unset:
                 begun.append(f"{provider_id} → {urlsplit(answer.expect(200)['authUrl']).netloc}")
         if not begun:
@@ -348,7 +352,7 @@ class Smoke:
         removed = 0
         for path in [*self._own_workflows(), *map(_credentials, (self.inward, self.outward))]:
             answer = self._api.send("DELETE", path)
-            removed += answer.status == 200  # noqa: PLR2004
+            removed += answer.status == HTTPStatus.OK
             if answer.status not in {200, 404}:
                 mistakes.append(f"DELETE {path}: {answer.status} {json.dumps(answer.body)[:200]}")
         if mistakes:

@@ -24,9 +24,9 @@ def test_connection(
     body: Annotated[TestRequest | None, Body()] = None,  # noqa: PT028 - a route, no test
 ) -> TestAnswer:
     """Ask the provider; a refusal is `success: false` with the provider's own reason."""
-    wish = body or TestRequest()
+    request = body or TestRequest()
     return wiring.connection_tester().test(
-        app.tenant, provider_id, wish.connection, wish.credentials
+        app.tenant, provider_id, request.connection, request.credentials
     )
 
 

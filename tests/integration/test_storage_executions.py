@@ -497,17 +497,17 @@ def test_all_that_is_overdue_is_found_over_many_pages(aws: FakeAws, executions: 
 
 def test_what_was_sent_again_is_not_overdue_until_its_new_time(executions: Executions) -> None:
     executions.create(execution(), SOON)
-    executions.postpone(execution(), SOON + timedelta(minutes=10))
+    executions.set_due(execution(), SOON + timedelta(minutes=10))
     assert unfinished(executions, SOON + timedelta(minutes=9)) == []
     assert unfinished(executions, SOON + timedelta(minutes=11)) == ["exe_001"]
-    executions.postpone(execution(), SOON)  # never to an earlier one
+    executions.set_due(execution(), SOON)  # never to an earlier one
     assert unfinished(executions, SOON + timedelta(minutes=9)) == []
 
 
 def test_a_finished_execution_is_not_made_overdue_again(executions: Executions) -> None:
     executions.create(failed(execution()), SOON)
-    executions.postpone(execution(), SOON)
-    executions.postpone(execution(404), SOON)
+    executions.set_due(execution(), SOON)
+    executions.set_due(execution(404), SOON)
     assert unfinished(executions) == []
 
 

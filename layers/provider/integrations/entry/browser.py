@@ -14,13 +14,13 @@ from integrations.entry.headers import cookies_of
 SECONDS = 900
 """Longer than a log-in may take."""
 
-_OURS = re.compile(r"[A-Za-z0-9_-]{43}")
+_TOKEN_PATTERN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def secret_of(event: Mapping[str, Any]) -> str:
     """The secret that the browser of a request holds; ``""`` for none."""
-    held = cookies_of(event).get(_name(), "")
-    return held if _OURS.fullmatch(held) else ""
+    cookie = cookies_of(event).get(_name(), "")
+    return cookie if _TOKEN_PATTERN.fullmatch(cookie) else ""
 
 
 def secret_and_cookie(event: Mapping[str, Any]) -> tuple[str, str]:

@@ -144,7 +144,7 @@ class Checker:
         return CheckAnswer(valid=True, errors=[])
 
     def _bind(
-        self, tenant: str, trigger: Mapping[str, Any], held: Mapping[str, Connection]
+        self, tenant: str, trigger: Mapping[str, Any], existing: Mapping[str, Connection]
     ) -> Bound:
         """What the trigger's events come by.
 
@@ -157,27 +157,29 @@ class Checker:
         if kind == "schedule":
             return Bound(SCHEDULE_KEY)
         if kind == "webhook" and trigger.get("webhookId"):
-            return self._bind_webhook(tenant, str(trigger["webhookId"]), held)
+            return self._bind_webhook(tenant, str(trigger["webhookId"]), existing)
         name = str(trigger.get("connection") or DEFAULT_CONNECTION)
         wanted = trigger.get("provider")
         candidates = [each for each in providers_of(kind) if wanted in (None, each)]
-        found = [held[f"{each}#{name}"] for each in candidates if f"{each}#{name}" in held]
+        found = [existing[f"{each}#{name}"] for each in candidates if f"{each}#{name}" in existing]
         if not found:
-            missing = _no_connection(candidates, name, held)
+            missing = _no_connection(candidates, name, existing)
             raise InvalidWorkflow(missing.message, [replace(missing, field="trigger.connection")])
         if len(found) > 1:
             names = " and ".join(each.provider for each in found)
             raise unbound("trigger.provider", f"Both {names} have a connection {name!r}: say which")
         return self._bind_connection(kind, trigger, found[0])
 
-    def _bind_webhook(self, tenant: str, webhook_id: str, held: Mapping[str, Connection]) -> Bound:
+    def _bind_webhook(
+        self, tenant: str, webhook_id: str, existing: Mapping[str, Connection]
+    ) -> Bound:
         try:
             webhook = self._webhooks.get(webhook_id)
         except UnknownWebhook:
             webhook = None
-        connection = held.get(f"{webhook.provider}#{webhook.connection}") if webhook else None
+        connection = existing.get(f"{webhook.provider}#{webhook.connection}") if webhook else None
         if webhook is None or webhook.tenant != tenant or connection is None:
-            known = [each.webhook_id for each in held.values() if each.webhook_id]
+            known = [each.webhook_id for each in existing.values() if each.webhook_id]
             message = f"There is no webhook {webhook_id!r}"
             missing = mistakes.unknown("trigger.webhookId", message, webhook_id, known)
             raise InvalidWorkflow(missing.message, [missing])
@@ -250,10 +252,10 @@ def _may_be_bound(trigger: Mapping[str, Any]) -> bool:
     return all(isinstance(trigger.get(name), str | None) for name in named)
 
 
-def _no_connection(provider_ids: Iterable[str], name: str, held: Iterable[str]) -> FieldError:
+def _no_connection(provider_ids: Iterable[str], name: str, existing: Iterable[str]) -> FieldError:
     """There is no such connection; the field is still to be set."""
     providers = list(provider_ids)
-    known = [key.partition("#")[2] for key in held if key.partition("#")[0] in providers]
+    known = [key.partition("#")[2] for key in existing if key.partition("#")[0] in providers]
     called = " or ".join(providers)
     message = f"There is no {called} connection named {name!r}"
     if not known:
@@ -261,7 +263,7 @@ def _no_connection(provider_ids: Iterable[str], name: str, held: Iterable[str]) 
     return mistakes.unknown("", message, name, known)
 
 
-def _missing_connections(steps: list[Any], held: Mapping[str, Connection]) -> list[FieldError]:
+def _missing_connections(steps: list[Any], existing: Mapping[str, Connection]) -> list[FieldError]:
     found = []
     for index, step in enumerate(steps):
         if not isinstance(step, dict) or ProviderCatalogue.action(str(step.get("action"))) is None:
@@ -272,8 +274,8 @@ def _missing_connections(steps: list[Any], held: Mapping[str, Connection]) -> li
             continue
         name = name or DEFAULT_CONNECTION
         provided = registry.get(provider_id).stack_credentials and name == DEFAULT_CONNECTION
-        if f"{provider_id}#{name}" not in held and not provided:
-            found.append(replace(_no_connection([provider_id], name, held), field=place))
+        if f"{provider_id}#{name}" not in existing and not provided:
+            found.append(replace(_no_connection([provider_id], name, existing), field=place))
     return found
 
 
@@ -319,7 +321,7 @@ class _TriggerSpec:
 
     def validate_filters(self, filters: Mapping[str, Json]) -> list[FieldError]:
         """What is wrong with the trigger's own fields."""
-        own = {name: held for name, held in filters.items() if name not in GENERIC}
+        own = {name: existing for name, existing in filters.items() if name not in GENERIC}
         return _mistakes(self._filters, own)
 
 

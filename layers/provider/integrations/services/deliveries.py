@@ -114,24 +114,24 @@ class QueuedDelivery:
         Raises:
             LookupError, ValueError, TypeError: It is not a message of ours.
         """
-        held = cast("Mapping[str, Any]", body)
-        tenant = str(held["tenant"])
-        shared = held.get("shared") is True or tenant == EARLIER_SHARED_TENANT
+        message = cast("Mapping[str, Any]", body)
+        tenant = str(message["tenant"])
+        shared = message.get("shared") is True or tenant == EARLIER_SHARED_TENANT
         return cls(
-            webhook_id=held["webhookId"],
-            provider=held["provider"],
+            webhook_id=message["webhookId"],
+            provider=message["provider"],
             tenant="" if shared else tenant,
-            connection_name=held["connection"],
-            event_id=held["eventId"],
-            received_at=datetime.fromisoformat(held["receivedAt"]),
-            headers=held["headers"],
-            query=held["query"],
-            body=base64.b64decode(held["body"], validate=True),
+            connection_name=message["connection"],
+            event_id=message["eventId"],
+            received_at=datetime.fromisoformat(message["receivedAt"]),
+            headers=message["headers"],
+            query=message["query"],
+            body=base64.b64decode(message["body"], validate=True),
             shared=shared,
-            only=held.get("only"),
-            earlier_id=held.get("earlierId"),
-            verification=held.get("verification", "none"),
-            hops=int(held.get("hops", 0)),
-            method=held.get("method", "POST"),
-            path=held.get("path", ""),
+            only=message.get("only"),
+            earlier_id=message.get("earlierId"),
+            verification=message.get("verification", "none"),
+            hops=int(message.get("hops", 0)),
+            method=message.get("method", "POST"),
+            path=message.get("path", ""),
         )

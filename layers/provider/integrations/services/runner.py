@@ -273,7 +273,7 @@ class Runner:
             self._service.send_all([message_of(each.tenant, each.execution_id) for each in lost])
             for head in lost:
                 # Sent: while it waits its turn in a long queue, it is not sent each minute anew.
-                self._executions.postpone(head, self._clock() + PICKED_UP_WITHIN)
+                self._executions.set_due(head, self._clock() + PICKED_UP_WITHIN)
             sent += len(lost)
             if time_left() < RECOVER_RESERVE:
                 break
@@ -285,11 +285,11 @@ class Runner:
         if head.finished or head.due_at is None or head.due_at > moment:
             return False  # the index is a moment behind
         if head.lease_until and head.lease_until > moment:
-            self._executions.postpone(head, head.lease_until + timedelta(seconds=1))
+            self._executions.set_due(head, head.lease_until + timedelta(seconds=1))
             return False
         if head.revision == 0 and head.created_at + PICKED_UP_WITHIN > moment:
             # Its first message waits its turn; only a runner's death is to be noticed sooner.
-            self._executions.postpone(head, head.created_at + PICKED_UP_WITHIN)
+            self._executions.set_due(head, head.created_at + PICKED_UP_WITHIN)
             return False
         return True
 

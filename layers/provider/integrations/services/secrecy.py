@@ -29,17 +29,17 @@ def secrets_of(call: Call[Any]) -> list[str]:
     return [*own, call.app.client_secret.get_secret_value()] if call.app else own
 
 
-def _secrets_in(held: object) -> Iterator[str]:
-    match held:
+def _secrets_in(value: object) -> Iterator[str]:
+    match value:
         case SecretStr():
-            yield held.get_secret_value()
+            yield value.get_secret_value()
         case BaseModel():
-            yield from _secrets_in(held.model_dump(mode="python"))
+            yield from _secrets_in(value.model_dump(mode="python"))
         case Mapping():
-            for each in held.values():
+            for each in value.values():
                 yield from _secrets_in(each)
         case list() | tuple() | set() | frozenset():
-            for each in held:
+            for each in value:
                 yield from _secrets_in(each)
 
 

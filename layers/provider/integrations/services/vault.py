@@ -64,20 +64,20 @@ def reveal(credentials: Credentials) -> dict[str, Json]:
     return revealed
 
 
-def _plain(held: Any) -> Any:
-    match held:
+def _plain(value: Any) -> Any:
+    match value:
         case SecretStr():
-            return held.get_secret_value()
+            return value.get_secret_value()
         case Mapping():
-            return {name: _plain(inner) for name, inner in held.items() if inner is not None}
+            return {name: _plain(inner) for name, inner in value.items() if inner is not None}
         case list() | tuple() | set() | frozenset():
-            return [_plain(inner) for inner in held]
+            return [_plain(inner) for inner in value]
         case datetime():
-            return held.isoformat()
+            return value.isoformat()
         case None | bool() | int() | float() | str():
-            return held
+            return value
         case _:
-            return str(held)
+            return str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +172,9 @@ class Vault:
         if provider.oauth is None:
             detail = f"{provider.id} is not connected by OAuth; save its credentials instead"
             raise ProviderNotConfigured(detail)
-        held = self._app_secret.values()
+        value = self._app_secret.values()
         client_id, client_secret = (
-            held.get(name[0].lower() + name[1:], "") for name in provider.oauth.parameters
+            value.get(name[0].lower() + name[1:], "") for name in provider.oauth.parameters
         )
         if not client_id or not client_secret:
             detail = (

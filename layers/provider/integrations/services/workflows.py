@@ -1,4 +1,4 @@
-"""Workflows: checked whole, made to hear their events, kept."""
+"""Workflows: checked whole, subscribed to their events, stored."""
 
 import secrets
 from collections.abc import Callable, Mapping

@@ -226,7 +226,7 @@ class Connections:
                 "Limit": limit,
             },
         )
-        found = (attributes(held) for held in page["Items"])
+        found = (attributes(record) for record in page["Items"])
         return [(row["tenant"], *row["connection"].split("#", 1)) for row in found]
 
     # -- writing -----------------------------------------------------------------------------
@@ -474,33 +474,35 @@ def _attributes(connection: Connection) -> dict[str, Attribute]:
     }
 
 
-def _connection(held: Mapping[str, Any]) -> Connection:
-    account = json.loads(held["account"])
-    error = json.loads(held["lastError"]) if held.get("lastError") else None
+def _connection(record: Mapping[str, Any]) -> Connection:
+    account = json.loads(record["account"])
+    error = json.loads(record["lastError"]) if record.get("lastError") else None
     return Connection(
-        tenant=held["tenant"],
-        provider=held["provider"],
-        name=held["name"],
-        version=held["version"],
-        status=held["status"],
+        tenant=record["tenant"],
+        provider=record["provider"],
+        name=record["name"],
+        version=record["version"],
+        status=record["status"],
         account=Account(account["id"], account["label"], account["details"]),
-        connected_at=from_epoch(held["connectedAt"]),
-        updated_at=from_epoch(held["updatedAt"]),
-        expires_at=_moment(held, "expiresAt"),
+        connected_at=from_epoch(record["connectedAt"]),
+        updated_at=from_epoch(record["updatedAt"]),
+        expires_at=_moment(record, "expiresAt"),
         # A record of before this was known is taken for one that is refreshed; its use tells.
-        refreshable=held.get("refreshes", True),
-        last_tested=_moment(held, "lastTested"),
+        refreshable=record.get("refreshes", True),
+        last_tested=_moment(record, "lastTested"),
         last_error=LastError(error["code"], error["message"], from_epoch(error["at"]))
         if error
         else None,
-        webhook_id=held.get("webhookId"),
-        paused_until=_moment(held, "pausedUntil"),
-        pauses={name: from_epoch(until) for name, until in held.items() if name.startswith(_PAUSE)},
-        lease_until=_moment(held, "leaseUntil"),
-        subscribed=held.get("subscribed"),
-        sealed=Sealed.of(held),
+        webhook_id=record.get("webhookId"),
+        paused_until=_moment(record, "pausedUntil"),
+        pauses={
+            name: from_epoch(until) for name, until in record.items() if name.startswith(_PAUSE)
+        },
+        lease_until=_moment(record, "leaseUntil"),
+        subscribed=record.get("subscribed"),
+        sealed=Sealed.of(record),
     )
 
 
-def _moment(held: Mapping[str, Any], name: str) -> datetime | None:
-    return from_epoch(held[name]) if held.get(name) is not None else None
+def _moment(record: Mapping[str, Any], name: str) -> datetime | None:
+    return from_epoch(record[name]) if record.get(name) is not None else None

@@ -96,21 +96,21 @@ class WorkflowOutcome:
             "errorCode": self.error_code,
             "hops": self.hops,
         }
-        return {name: held for name, held in told.items() if held}
+        return {name: row for name, row in told.items() if row}
 
     @classmethod
-    def from_json(cls, held: Mapping[str, Any]) -> Self:
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
         """What ``to_json`` made."""
         return cls(
-            workflow_id=held["workflowId"],
-            workflow_name=held["workflowName"],
-            outcome=held["outcome"],
-            reason=held.get("reason"),
-            execution_id=held.get("executionId"),
-            once_key=held.get("onceKey"),
-            index=held.get("index", 0),
-            error_code=held.get("errorCode"),
-            hops=held.get("hops", 0),
+            workflow_id=row["workflowId"],
+            workflow_name=row["workflowName"],
+            outcome=row["outcome"],
+            reason=row.get("reason"),
+            execution_id=row.get("executionId"),
+            once_key=row.get("onceKey"),
+            index=row.get("index", 0),
+            error_code=row.get("errorCode"),
+            hops=row.get("hops", 0),
         )
 
 
@@ -228,7 +228,7 @@ class Events:
         """
         payload = event.payload or Payload()
         packed, body_key = self._pack(event, payload)
-        held: dict[str, Attribute] = {
+        row: dict[str, Attribute] = {
             "eventId": event.event_id,
             "tenant": event.tenant,
             "receivedKey": _received_key(event),
@@ -250,7 +250,7 @@ class Events:
                 "PutItem",
                 {
                     "TableName": self._table,
-                    "Item": item(held),
+                    "Item": item(row),
                     "ConditionExpression": "attribute_not_exists(eventId)",
                     "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
                 },
@@ -305,7 +305,7 @@ class Events:
             "provider": chosen.provider,
             "outcome": chosen.outcome,
         }
-        wanted = {name: held for name, held in equal.items() if held is not None}
+        wanted = {name: row for name, row in equal.items() if row is not None}
         values: dict[str, Attribute] = {":tenant": tenant, ":since": first, ":until": last}
         query: dict[str, Any] = {
             "TableName": self._table,
@@ -317,7 +317,7 @@ class Events:
             "Limit": limit,
         }
         conditions = [f"{name} = :{name}" for name in wanted]
-        values |= {f":{name}": held for name, held in wanted.items()}
+        values |= {f":{name}": row for name, row in wanted.items()}
         if chosen.replayable:
             conditions += ["outcome <> :refused", "attribute_not_exists(replayOf)"]
             values[":refused"] = "refused"
@@ -332,7 +332,7 @@ class Events:
                 {"tenant": tenant, "eventId": key["id"], "receivedKey": key["key"]}
             )
         page = self._aws.dynamodb("Query", query)
-        found = [_event(attributes(held)) for held in page["Items"]]
+        found = [_event(attributes(row)) for row in page["Items"]]
         if len(found) > limit:
             found = found[:limit]
             end = found[-1]
@@ -371,13 +371,13 @@ class Events:
         self._bucket.put(key, _deflate({}, body))
         return _deflate(about, b""), key
 
-    def _whole(self, held: Mapping[str, Any]) -> LoggedEvent:
-        event = _event(held)
+    def _whole(self, row: Mapping[str, Any]) -> LoggedEvent:
+        event = _event(row)
         if event.expires_at and event.expires_at <= self._clock():
             raise UnknownEvent(f"The event {event.event_id!r} is no longer kept")
-        about, body = _inflate(held["packed"])
-        if held.get("bodyKey"):
-            body = self._fetch(held["bodyKey"], event.event_id)
+        about, body = _inflate(row["packed"])
+        if row.get("bodyKey"):
+            body = self._fetch(row["bodyKey"], event.event_id)
         events = None
         if about.get("events"):
             events = tuple(json.loads(body))
@@ -431,21 +431,21 @@ def _received_key(event: LoggedEvent) -> str:
     return f"{rfc3339(event.received_at)}#{event.event_id}"
 
 
-def _event(held: Mapping[str, Any]) -> LoggedEvent:
-    expires_at = held.get("expiresAt")
-    types = held.get("types")
+def _event(row: Mapping[str, Any]) -> LoggedEvent:
+    expires_at = row.get("expiresAt")
+    types = row.get("types")
     return LoggedEvent(
-        event_id=held["eventId"],
-        tenant=held["tenant"],
-        webhook_id=held.get("webhookId", ""),
-        provider=held["provider"],
-        connection_name=held.get("connectionName", ""),
-        received_at=datetime.fromisoformat(held["receivedKey"].partition("#")[0]),
-        outcome=cast("Outcome", held["outcome"]),
-        reason=held.get("reason"),
+        event_id=row["eventId"],
+        tenant=row["tenant"],
+        webhook_id=row.get("webhookId", ""),
+        provider=row["provider"],
+        connection_name=row.get("connectionName", ""),
+        received_at=datetime.fromisoformat(row["receivedKey"].partition("#")[0]),
+        outcome=cast("Outcome", row["outcome"]),
+        reason=row.get("reason"),
         types=tuple(types.split(",")) if types else (),
-        size=held.get("size", 0),
-        executions=held.get("executions", 0),
-        replay_of=held.get("replayOf"),
+        size=row.get("size", 0),
+        executions=row.get("executions", 0),
+        replay_of=row.get("replayOf"),
         expires_at=from_epoch(expires_at) if expires_at is not None else None,
     )

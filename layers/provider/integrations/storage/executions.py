@@ -120,7 +120,7 @@ class Executions:
         """Write a new execution, once.
 
         Returns:
-            Whether a runner must hear of it: it is unfinished, be it new or left by an earlier
+            Whether a runner must be told of it: it is unfinished, be it new or left by an earlier
             attempt to create it.
         """
         written = self._journal(execution)
@@ -292,8 +292,8 @@ class Executions:
             detail = f"There is no execution {execution_id!r}"
             raise UnknownExecution(detail)
         head = attributes(answer["Item"])
-        held = journal.unpack(head["journal"])
-        read = Journal(tuple(held["pages"]), tuple(held["tail"]))
+        record = journal.unpack(head["journal"])
+        read = Journal(tuple(record["pages"]), tuple(record["tail"]))
         entries = [*self._pages(tenant, execution_id, read.pages), *read.tail]
         state = journal.read(entries)
         stored = _execution(head)
@@ -452,7 +452,7 @@ class Executions:
             "Limit": DUE_PAGE,
         }
 
-    def postpone(self, execution: StoredExecution, due_at: datetime) -> None:
+    def set_due(self, execution: StoredExecution, due_at: datetime) -> None:
         """Look at an unfinished execution again at ``due_at``; nothing else about it changes."""
         try:
             self._aws.dynamodb(

@@ -31,7 +31,7 @@ class Handshake:
         status: ``pending``, ``exchanging`` (the callback is at work), ``completed`` or ``failed``.
         deadline: After it a pending handshake is expired, whenever DynamoDB deletes it.
         redirect_uri: Where the browser goes in the end; ``None`` for the closing page.
-        callback_url: Where the provider sends the browser; it wants to hear the very same again
+        callback_url: Where the provider sends the browser; it must be sent the very same again
             with the code.
         taken_at: When the callback began its work.
         error: ``{"code", "message"}`` of a failed one.
@@ -125,12 +125,12 @@ class Handshakes:
                 "ConsistentRead": True,
             },
         )
-        held = attributes(answer["Item"]) if "Item" in answer else {}
-        gone = held.get("expiresAt", 0) <= self._clock().timestamp()
-        if gone or held["tenant"] != tenant:
+        record = attributes(answer["Item"]) if "Item" in answer else {}
+        gone = record.get("expiresAt", 0) <= self._clock().timestamp()
+        if gone or record["tenant"] != tenant:
             detail = f"There is no handshake {handshake_id!r}"
             raise UnknownHandshake(detail)
-        return _handshake(held)
+        return _handshake(record)
 
     def consume(
         self, handshake_id: str, provider: str, state: str, browser: str = ""
@@ -170,9 +170,9 @@ class Handshakes:
             )
         except ConditionFailed:
             raise HandshakeRefused(self._why(handshake_id, provider, state, browser)) from None
-        held = attributes(answer["Attributes"])
-        handshake = _handshake(held)
-        sealed = Sealed.of(held)
+        record = attributes(answer["Attributes"])
+        handshake = _handshake(record)
+        sealed = Sealed.of(record)
         if sealed is None:
             raise HandshakeRefused(_DAMAGED)
         try:
@@ -210,30 +210,30 @@ class Handshakes:
                 "ConsistentRead": True,
             },
         )
-        held = attributes(answer["Item"]) if "Item" in answer else {}
-        if held.get("status") in ("exchanging", "completed", "failed"):
+        record = attributes(answer["Item"]) if "Item" in answer else {}
+        if record.get("status") in ("exchanging", "completed", "failed"):
             return "This login was already used; start again"
-        foreign = held.get("provider") != provider
-        if foreign or not hmac.compare_digest(held.get("stateHash") or "", _hash(state)):
+        foreign = record.get("provider") != provider
+        if foreign or not hmac.compare_digest(record.get("stateHash") or "", _hash(state)):
             return UNKNOWN
-        if "browserHash" in held and held["browserHash"] != _hash(browser):
+        if "browserHash" in record and record["browserHash"] != _hash(browser):
             return "This login was begun in another browser; go on there, or start again here"
         return "This login has expired; start again"
 
 
-def _handshake(held: Mapping[str, Any]) -> Handshake:
+def _handshake(record: Mapping[str, Any]) -> Handshake:
     return Handshake(
-        handshake_id=held["handshakeId"],
-        tenant=held["tenant"],
-        provider=held["provider"],
-        connection=held["connection"],
-        deadline=from_epoch(held["deadline"]),
-        status=held["status"],
-        callback_url=held["callbackUrl"],
-        redirect_uri=held.get("redirectUri"),
-        taken_at=from_epoch(held["takenAt"]) if "takenAt" in held else None,
-        error=json.loads(held["error"]) if held.get("error") else None,
-        session_id=held.get("sessionId", ""),
+        handshake_id=record["handshakeId"],
+        tenant=record["tenant"],
+        provider=record["provider"],
+        connection=record["connection"],
+        deadline=from_epoch(record["deadline"]),
+        status=record["status"],
+        callback_url=record["callbackUrl"],
+        redirect_uri=record.get("redirectUri"),
+        taken_at=from_epoch(record["takenAt"]) if "takenAt" in record else None,
+        error=json.loads(record["error"]) if record.get("error") else None,
+        session_id=record.get("sessionId", ""),
     )
 
 

@@ -63,7 +63,7 @@ class Jobs:
 
     def create(self, job: Job) -> bool:
         """Write a new job, once. Returns whether it is new."""
-        held: dict[str, Attribute] = {
+        record: dict[str, Attribute] = {
             "tenant": job.tenant,
             "jobId": job.job_id,
             "createdKey": f"{rfc3339(job.created_at)}#{job.job_id}",
@@ -78,7 +78,7 @@ class Jobs:
                 "PutItem",
                 {
                     "TableName": self._table,
-                    "Item": item(held),
+                    "Item": item(record),
                     "ConditionExpression": "attribute_not_exists(tenant)",
                 },
             )
@@ -150,7 +150,7 @@ class Jobs:
         page = self._aws.dynamodb("Query", query)
         last = attributes(page.get("LastEvaluatedKey", {}))
         token = encode_token({"id": last["jobId"], "key": last["createdKey"]}) if last else None
-        return [_job(attributes(held)) for held in page["Items"]], token
+        return [_job(attributes(record)) for record in page["Items"]], token
 
 
 def _changing(job: Job) -> dict[str, Attribute]:
@@ -170,21 +170,21 @@ def _text(document: Mapping[str, Json]) -> str:
     return json.dumps(dict(document), ensure_ascii=False, separators=(",", ":"))
 
 
-def _job(held: Mapping[str, Any]) -> Job:
-    finished_at, due_at = held.get("finishedAt"), held.get("dueAt")
+def _job(record: Mapping[str, Any]) -> Job:
+    finished_at, due_at = record.get("finishedAt"), record.get("dueAt")
     return Job(
-        tenant=held["tenant"],
-        job_id=held["jobId"],
-        kind=held["kind"],
-        status=cast("JobStatus", held["status"]),
-        params=json.loads(held.get("params", "{}")),
-        cursor=json.loads(held.get("cursor", "{}")),
-        created_at=datetime.fromisoformat(held["createdKey"].partition("#")[0]),
-        total=held.get("total"),
-        done=held.get("done", 0),
-        failed=held.get("failed", 0),
-        error=held.get("error"),
+        tenant=record["tenant"],
+        job_id=record["jobId"],
+        kind=record["kind"],
+        status=cast("JobStatus", record["status"]),
+        params=json.loads(record.get("params", "{}")),
+        cursor=json.loads(record.get("cursor", "{}")),
+        created_at=datetime.fromisoformat(record["createdKey"].partition("#")[0]),
+        total=record.get("total"),
+        done=record.get("done", 0),
+        failed=record.get("failed", 0),
+        error=record.get("error"),
         finished_at=from_epoch(finished_at) if finished_at is not None else None,
-        revision=held.get("revision", 0),
+        revision=record.get("revision", 0),
         due_at=from_epoch(due_at) if due_at is not None else None,
     )

@@ -133,9 +133,9 @@ def _difference(known: Mapping[str, Any] | None, document: Mapping[str, Any]) ->
         return {"all": dict(document)}
     entry: dict[str, Any] = {}
     fields = {
-        name: held
-        for name, held in document.items()
-        if name != "steps" and not _same(known.get(name), held)
+        name: value
+        for name, value in document.items()
+        if name != "steps" and not _same(known.get(name), value)
     }
     if fields:
         entry["set"] = fields
@@ -153,27 +153,27 @@ def _step_difference(
 ) -> tuple[dict[str, Any], list[Json]]:
     changed: dict[str, Any] = {}
     results: list[Json] = []
-    for name, held in after.items():
+    for name, value in after.items():
         was = before.get(name)
         if name == "output" and before["rounds"] is not None:
-            results = held[was:]
+            results = value[was:]
         elif name == "output" and after["rounds"] is not None:
-            changed[name] = held
-        elif name in _MERGED and isinstance(was, dict) and isinstance(held, dict):
-            more = {key: part for key, part in held.items() if not _same(was.get(key), part)}
+            changed[name] = value
+        elif name in _MERGED and isinstance(was, dict) and isinstance(value, dict):
+            more = {key: part for key, part in value.items() if not _same(was.get(key), part)}
             if more:
                 changed[name] = more
-        elif not _same(was, held):
-            changed[name] = held
+        elif not _same(was, value):
+            changed[name] = value
     return changed, results
 
 
 def _change(step: dict[str, Any], fields: Mapping[str, Any]) -> None:
-    for name, held in fields.items():
-        if name in _MERGED and isinstance(step[name], dict) and isinstance(held, dict):
-            step[name] = step[name] | held
+    for name, value in fields.items():
+        if name in _MERGED and isinstance(step[name], dict) and isinstance(value, dict):
+            step[name] = step[name] | value
         else:
-            step[name] = copy.deepcopy(held)
+            step[name] = copy.deepcopy(value)
 
 
 def _same(one: Any, other: Any) -> bool:

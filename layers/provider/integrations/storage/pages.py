@@ -64,9 +64,9 @@ class Pages:
         next check goes on.
         """
         wanted = frozenset(targets)
-        for held in self.held_by(tenant, connection_key):
-            if held.target not in wanted:
-                self._remove(held)
+        for record in self.held_by(tenant, connection_key):
+            if record.target not in wanted:
+                self._remove(record)
         moment = self._clock().timestamp()
         for target in sorted(wanted):
             row: dict[str, Attribute] = {
@@ -83,15 +83,15 @@ class Pages:
         """Write that a connection holds no page any more."""
         self.hold(tenant, connection_key, ())
 
-    def _remove(self, held: PageHolder) -> None:
+    def _remove(self, record: PageHolder) -> None:
         self._aws.dynamodb(
             "DeleteItem",
             {
                 "TableName": self._table,
                 "Key": item(
                     {
-                        "page": _page(held.connection_key, held.target),
-                        "holder": _holder(held.tenant, held.connection_key),
+                        "page": _page(record.connection_key, record.target),
+                        "holder": _holder(record.tenant, record.connection_key),
                     }
                 ),
             },
@@ -110,10 +110,10 @@ def _holder(tenant: str, connection_key: str) -> str:
     return f"{tenant}#{connection_key}"
 
 
-def _page_holder(held: dict[str, Any]) -> PageHolder:
+def _page_holder(record: dict[str, Any]) -> PageHolder:
     return PageHolder(
-        target=held["target"],
-        tenant=held["tenant"],
-        connection_key=held["connectionKey"],
-        checked_at=from_epoch(held["checkedAt"]),
+        target=record["target"],
+        tenant=record["tenant"],
+        connection_key=record["connectionKey"],
+        checked_at=from_epoch(record["checkedAt"]),
     )

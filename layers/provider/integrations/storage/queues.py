@@ -115,8 +115,8 @@ class Queue:
     def get(self, key: str) -> bytes:
         """A payload from S3."""
         with s3_failures("GetObject"):
-            held: bytes = self._aws.s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        return held
+            content: bytes = self._aws.s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        return content
 
     def postpone(self, receipt_handle: str, seconds: float) -> None:
         """Hide a received message for so long, at most 12 hours, until it is delivered again."""

@@ -142,14 +142,14 @@ class Webhooks:
         """The webhook's secrets, decrypted."""
         if webhook.sealed is None:
             return WebhookSecrets("", "")
-        held = json.loads(
+        record = json.loads(
             self._envelope.open(webhook.sealed, webhook.context, webhook.secrets_version)
         )
         return WebhookSecrets(
-            held["secret"],
-            held["verifyToken"],
-            held.get("previous", ""),
-            held.get("previousUntil", 0.0),
+            record["secret"],
+            record["verifyToken"],
+            record.get("previous", ""),
+            record.get("previousUntil", 0.0),
         )
 
     def receive(self, webhook_id: str) -> tuple[Webhook, WebhookSecrets]:
@@ -241,13 +241,13 @@ class Webhooks:
         Raises:
             WebhookIdTaken: Another connection holds the id, or another tenant has had it.
         """
-        held: dict[str, str | float] = {
+        record: dict[str, str | float] = {
             "secret": secrets.secret,
             "verifyToken": secrets.verify_token,
         }
         if secrets.previous:
-            held |= {"previous": secrets.previous, "previousUntil": secrets.previous_until}
-        plain = json.dumps(held)
+            record |= {"previous": secrets.previous, "previousUntil": secrets.previous_until}
+        plain = json.dumps(record)
         version = repr(self._clock().timestamp())
         sealed = self._envelope.seal(plain.encode(), webhook.context, version)
         written: dict[str, Attribute] = {
@@ -359,21 +359,21 @@ class Webhooks:
             return  # deleted in between: nobody is left to read it
 
 
-def _webhook(held: Mapping[str, Any]) -> Webhook:
+def _webhook(record: Mapping[str, Any]) -> Webhook:
     return Webhook(
-        webhook_id=held["webhookId"],
-        tenant=held["tenant"],
-        provider=held["provider"],
-        connection=held["connection"],
-        verification=json.loads(held["verification"]),
-        methods=tuple(held.get("methods", "POST").split(",")),
-        sealed=Sealed.of(held),
-        secrets_version=held.get("secretsVersion", ""),
-        rejected=held.get("rejected", 0),
-        last_rejection=_note(held.get("lastRejection")),
-        last_failure=_note(held.get("lastFailure")),
-        received=held.get("received", 0),
-        last_received=from_epoch(held["lastReceived"]) if held.get("lastReceived") else None,
+        webhook_id=record["webhookId"],
+        tenant=record["tenant"],
+        provider=record["provider"],
+        connection=record["connection"],
+        verification=json.loads(record["verification"]),
+        methods=tuple(record.get("methods", "POST").split(",")),
+        sealed=Sealed.of(record),
+        secrets_version=record.get("secretsVersion", ""),
+        rejected=record.get("rejected", 0),
+        last_rejection=_note(record.get("lastRejection")),
+        last_failure=_note(record.get("lastFailure")),
+        received=record.get("received", 0),
+        last_received=from_epoch(record["lastReceived"]) if record.get("lastReceived") else None,
     )
 
 

@@ -112,7 +112,7 @@ class Workflows:
         page = self._aws.dynamodb("Query", query)
         last = attributes(page.get("LastEvaluatedKey", {}))
         token = encode_token({"workflowId": last["workflowId"]}) if last else None
-        return [_workflow(attributes(held)) for held in page["Items"]], token
+        return [_workflow(attributes(record)) for record in page["Items"]], token
 
     def of_tenant(self, tenant: str) -> Iterator[StoredWorkflow]:
         """All the tenant's workflows, read consistently: one saved a moment ago is among them."""
@@ -168,7 +168,7 @@ class Workflows:
         Raises:
             VersionConflict: Somebody else wrote in between, or deleted it.
         """
-        held: dict[str, Attribute] = {
+        record: dict[str, Attribute] = {
             "tenant": workflow.tenant,
             "workflowId": workflow.workflow_id,
             "name": workflow.name,
@@ -190,7 +190,7 @@ class Workflows:
             }
         try:
             self._aws.dynamodb(
-                "PutItem", {"TableName": self._table, "Item": item(held), **condition}
+                "PutItem", {"TableName": self._table, "Item": item(record), **condition}
             )
         except ConditionFailed:
             detail = f"Workflow {workflow.workflow_id} was changed by somebody else; read it again"
@@ -213,27 +213,27 @@ def _text(definition: Mapping[str, Json]) -> str:
     return json.dumps(dict(definition), ensure_ascii=False, separators=(",", ":"))
 
 
-def _workflow(held: Mapping[str, Any]) -> StoredWorkflow:
+def _workflow(record: Mapping[str, Any]) -> StoredWorkflow:
     return StoredWorkflow(
-        tenant=held["tenant"],
-        workflow_id=held["workflowId"],
-        name=held["name"],
-        enabled=held["enabled"],
-        definition=json.loads(held["definition"]),
-        version=held["version"],
-        created_at=from_epoch(held["createdAt"]),
-        updated_at=from_epoch(held["updatedAt"]),
-        trigger_key=held.get("triggerKey"),
-        uses=frozenset(held.get("uses") or ()),
-        trigger_connection=held.get("triggerConnection"),
+        tenant=record["tenant"],
+        workflow_id=record["workflowId"],
+        name=record["name"],
+        enabled=record["enabled"],
+        definition=json.loads(record["definition"]),
+        version=record["version"],
+        created_at=from_epoch(record["createdAt"]),
+        updated_at=from_epoch(record["updatedAt"]),
+        trigger_key=record.get("triggerKey"),
+        uses=frozenset(record.get("uses") or ()),
+        trigger_connection=record.get("triggerConnection"),
     )
 
 
-def _waiting(held: Mapping[str, Any]) -> WaitingWorkflow:
+def _waiting(record: Mapping[str, Any]) -> WaitingWorkflow:
     return WaitingWorkflow(
-        tenant=held["tenant"],
-        workflow_id=held["workflowId"],
-        name=held["name"],
-        trigger=json.loads(held["trigger"]),
-        trigger_connection=held.get("triggerConnection"),
+        tenant=record["tenant"],
+        workflow_id=record["workflowId"],
+        name=record["name"],
+        trigger=json.loads(record["trigger"]),
+        trigger_connection=record.get("triggerConnection"),
     )

@@ -196,10 +196,10 @@ def _log_in(smtp: _Smtp, credentials: EmailCredentials, progress: _Progress) -> 
     user = credentials.user
     offered = smtp.esmtp_features.get("auth", "").upper().split()
     if credentials.mechanism == "xoauth2":
-        wanted, held = ["XOAUTH2"], credentials.access_token
+        wanted, proof = ["XOAUTH2"], credentials.access_token
     else:
-        wanted, held = ["PLAIN", "LOGIN"], credentials.password
-    secret = held.get_secret_value() if held else ""
+        wanted, proof = ["PLAIN", "LOGIN"], credentials.password
+    secret = proof.get_secret_value() if proof else ""
     mechanism = next((name for name in wanted if name in offered), None)
     if mechanism is None:
         what = f"only {', '.join(offered)}" if offered else "no login"
@@ -341,7 +341,7 @@ def deliver(
         raise reasons[0]
     _expect(smtp.docmd("DATA"), _SEND_IT)
     smtp.transmit(re.sub(rb"(?m)^\.", b"..", content))
-    # From its final dot on the message may be delivered, whatever we get to hear of it.
+    # From its final dot on the message may be delivered, whatever answer we get.
     progress.handed_over = True
     smtp.transmit(b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
     _, reply = _expect(smtp.getreply())

@@ -190,13 +190,15 @@ class WebhookCredentials(Credentials):
             kind = self.rule["type"]
             if self.verify_secret and not signatures.needs_secret(self.rule):
                 problems.append(("verifySecret", f"does not go with verification.type {kind}"))
-            held = self.inbound_secret
-            problem = signatures.check_secret(self.rule, held.get_secret_value() if held else "")
+            own_secret = self.inbound_secret
+            problem = signatures.check_secret(
+                self.rule, own_secret.get_secret_value() if own_secret else ""
+            )
             if problem:
                 own = isinstance(self.verify_secret, SecretStr)
                 problems.append(("verifySecret" if own else "secret", problem))
             problems += self._of_the_previous()
-            problems += _weak(self.verify_token, "verifyToken", held)
+            problems += _weak(self.verify_token, "verifyToken", own_secret)
         problems += header_problems(
             {name: value.get_secret_value() for name, value in self.outbound_headers.items()},
             "outboundHeaders",

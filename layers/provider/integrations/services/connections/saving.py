@@ -171,14 +171,14 @@ class ConnectionSaver:
         endpoint = provider.inbound.endpoint(credentials)
         held_id = earlier.webhook_id if earlier else None
         wanted = self._id_for(tenant, endpoint.webhook_id, held_id)
-        held = WebhookSecrets("", "")
+        replaced = WebhookSecrets("", "")
         if held_id and wanted in (None, held_id):
             try:
-                held = self._webhooks.secrets(self._webhooks.get(held_id))
+                replaced = self._webhooks.secrets(self._webhooks.get(held_id))
             except UnknownWebhook:
                 held_id = None
             except EnvelopeBroken:
-                held = WebhookSecrets("", "")  # what cannot be read is replaced
+                replaced = WebhookSecrets("", "")  # what cannot be read is replaced
         webhook = Webhook(
             webhook_id=wanted or held_id or secrets.token_urlsafe(24),
             tenant=tenant,
@@ -188,9 +188,9 @@ class ConnectionSaver:
             methods=endpoint.methods,
         )
         # An earlier version of this backend took the secret for the token, too.
-        kept_token = held.verify_token if held.verify_token != held.secret else ""
+        kept_token = replaced.verify_token if replaced.verify_token != replaced.secret else ""
         return webhook, WebhookSecrets(
-            _secret(endpoint.secret) or held.secret or secrets.token_urlsafe(32),
+            _secret(endpoint.secret) or replaced.secret or secrets.token_urlsafe(32),
             _secret(endpoint.verify_token) or kept_token or secrets.token_urlsafe(32),
             _secret(endpoint.previous),
             (self._clock() + timedelta(hours=endpoint.previous_hours)).timestamp(),

@@ -15,41 +15,41 @@ def item(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
 
     Structured values are kept as JSON text by their modules: exact, and one attribute to project.
     """
-    return {name: value(held) for name, held in attributes.items() if held is not None}
+    return {name: value(plain) for name, plain in attributes.items() if plain is not None}
 
 
-def value(held: Attribute) -> dict[str, Any]:
+def value(plain: Attribute) -> dict[str, Any]:
     """One attribute value in DynamoDB's typed form."""
-    match held:
+    match plain:
         case None:
             return {"NULL": True}
         case bool():
-            return {"BOOL": held}
+            return {"BOOL": plain}
         case int() | float():
-            return {"N": repr(held)}
+            return {"N": repr(plain)}
         case str():
-            return {"S": held}
+            return {"S": plain}
         case bytes():
-            return {"B": held}
+            return {"B": plain}
         case set():
-            return {"SS": sorted(held)}
+            return {"SS": sorted(plain)}
 
 
-def attributes(held: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def attributes(plain: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """An item as DynamoDB answers it, in Python's own values."""
-    return {name: _python(typed) for name, typed in held.items()}
+    return {name: _python(typed) for name, typed in plain.items()}
 
 
 def _python(typed: Mapping[str, Any]) -> Attribute:
-    ((kind, held),) = typed.items()
+    ((kind, plain),) = typed.items()
     match kind:
         case "S" | "BOOL":
-            return held  # type: ignore[no-any-return]
+            return plain  # type: ignore[no-any-return]
         case "N":
-            return float(held) if "." in held or "e" in held.lower() else int(held)
+            return float(plain) if "." in plain or "e" in plain.lower() else int(plain)
         case "B":
-            return base64.b64decode(held)
+            return base64.b64decode(plain)
         case "SS":
-            return set(held)
+            return set(plain)
         case _:
             return None

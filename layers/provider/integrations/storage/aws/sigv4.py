@@ -42,11 +42,11 @@ def signed(
         moment: Seconds since the epoch; the present by default.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
-    held = {**headers, "x-amz-date": stamp}
+    value = {**headers, "x-amz-date": stamp}
     if credentials.token:
-        held["x-amz-security-token"] = credentials.token
-    names = ";".join(sorted(held))
-    lines = [f"{name}:{held[name]}" for name in sorted(held)]
+        value["x-amz-security-token"] = credentials.token
+    names = ";".join(sorted(value))
+    lines = [f"{name}:{value[name]}" for name in sorted(value)]
     request = "\n".join(["POST", "/", "", *lines, "", names, sha256(body).hexdigest()])
     day = stamp[:8]
     scope = f"{day}/{region}/{service}/aws4_request"
@@ -54,8 +54,8 @@ def signed(
     key = f"AWS4{credentials.secret_key}".encode()
     for part in (day, region, service, "aws4_request", text):
         key = hmac.digest(key, part.encode(), "sha256")
-    held["authorization"] = (
+    value["authorization"] = (
         f"{ALGORITHM} Credential={credentials.access_key}/{scope}, "
         f"SignedHeaders={names}, Signature={key.hex()}"
     )
-    return held
+    return value
