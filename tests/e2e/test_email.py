@@ -320,7 +320,7 @@ def test_a_mail_server_in_a_private_network_is_refused_here_too(
         ({"port": "many"}, "credentials.port"),
         ({"from": "no address"}, "credentials.from"),
         ({"secure": "perhaps"}, "credentials.secure"),
-        ({"pass": None}, "credentials"),
+        ({"pass": None}, "credentials.pass"),
         ({"surplus": 1}, "credentials.surplus"),
     ],
     ids=str,

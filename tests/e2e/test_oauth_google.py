@@ -57,7 +57,7 @@ def _nothing_leaks(platform: Platform, stand_ins: StandIns) -> Iterator[None]:
     """No code, state, token or client secret is in a log line or in a table's item, in the end."""
     yield
     secrets = secrets_of(stand_ins.google) | SECRETS
-    assert len(secrets) > 50
+    assert secrets > SECRETS, "tests of this worker made some"
     assert_absent(platform, secrets)
 
 
@@ -146,7 +146,7 @@ def test_a_person_logs_in_with_google_and_the_actions_run(
             "handshakeId": started["handshakeId"],
             "status": "completed",
         },
-        "origin": FRONTEND,
+        "origins": [FRONTEND, client.platform.url],
     }
 
     # One exchange, with the verifier of the challenge and the very same redirect

@@ -325,7 +325,7 @@ def test_the_daily_check_refreshes_the_living_and_tells_of_the_dead(
 
     counts = check(platform)
 
-    assert (counts["needs_reauth"], counts["failed"]) == (2, 1)
+    assert (counts["needs_reauth"], counts["error"]) == (2, 1)
     assert counts["connected"] >= 27
     asked = {name: len(each.refreshes) for name, each in connections.items()}
     assert asked == dict.fromkeys(names, 1) | {"c8": 0}

@@ -120,7 +120,7 @@ def test_a_test_of_what_is_stored_is_remembered(
     assert tested["code"] == "credentials_rejected"
     assert "Unauthorized" in tested["message"]
     state = client.get("/api/integrations/status").json()["telegram"]
-    assert state["status"] == "error"
+    assert state["status"] == "needs_reauth"
     assert state["lastError"]["code"] == "credentials_rejected"
     assert state["lastTested"] > bot["lastTested"]
 

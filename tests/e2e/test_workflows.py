@@ -151,7 +151,7 @@ def test_an_idempotency_key_starts_a_workflow_once(client: Client, hook: str) ->
     executions = client.finished(2, workflowId=workflow["workflowId"])
     assert {each["trigger"]["type"] for each in executions} == {"manual"}
     (once,) = [each for each in executions if each["executionId"] in ids]
-    assert once["trigger"]["data"] == {"n": "1"}
+    assert once["trigger"]["data"] == {"n": 1}
 
 
 # -- Hostile and large ----------------------------------------------------------------------------
