@@ -44,7 +44,7 @@ def _nothing_leaks(platform: Platform, stand_ins: StandIns) -> Iterator[None]:
     yield
     facebook = stand_ins.facebook
     secrets = {*facebook.tokens, facebook.app_secret, *SECRETS}
-    assert len(secrets) > 20
+    assert secrets, "tests of this worker made some"
     assert_absent(platform, secrets)
 
 
