@@ -64,7 +64,7 @@ class World:
         self.version = 1
         self.now = START
         self.calls: list[StepCall] = []
-        self.saves: list[tuple[int, Execution]] = []
+        self.saves: list[Execution] = []
         self.waits: list[float] = []
         self.answers: dict[str, list[Any]] = {}
         self.idempotent = True
@@ -100,12 +100,12 @@ class World:
             raise answer
         return cast("Json", answer)
 
-    def save(self, execution: Execution, index: int) -> None:
+    def save(self, execution: Execution) -> None:
         if self.die_in_save == len(self.saves):
             self.die_in_save = None
             raise Killed
         self.stored = json.dumps(execution)
-        self.saves.append((index, copy.deepcopy(execution)))
+        self.saves.append(copy.deepcopy(execution))
 
     @property
     def execution(self) -> Execution:
@@ -198,14 +198,14 @@ def test_steps_run_in_order_and_see_what_came_before() -> None:
 def test_one_save_records_the_end_of_a_step_and_the_start_of_the_next() -> None:
     world = World(step("a"), step("b"), step("c"))
     world.run()
-    assert [index for index, _ in world.saves] == [0, 1, 2]
-    seen = [[run["status"] for run in saved["steps"]] for _, saved in world.saves]
+    assert len(world.saves) == 3
+    seen = [[run["status"] for run in saved["steps"]] for saved in world.saves]
     assert seen == [
         ["succeeded", "running", "pending"],
         ["succeeded", "succeeded", "running"],
         ["succeeded", "succeeded", "succeeded"],
     ]
-    assert [saved["status"] for _, saved in world.saves] == ["running", "running", "succeeded"]
+    assert [saved["status"] for saved in world.saves] == ["running", "running", "succeeded"]
 
 
 def test_times_and_durations_are_recorded() -> None:
@@ -570,7 +570,7 @@ def test_a_step_that_kills_every_process_is_given_up() -> None:
 def test_who_lost_the_lease_does_nothing_more() -> None:
     world = World(step("a"), step("b"))
 
-    def lost(execution: Execution, index: int) -> None:
+    def lost(execution: Execution) -> None:
         raise VersionConflict("somebody else has it")
 
     world.save = lost  # type: ignore[method-assign]
@@ -931,11 +931,11 @@ def test_whatever_happens_it_ends_and_what_was_recorded_as_done_never_runs_again
         assert call.idempotency_key not in recorded
         return perform(call)
 
-    def watched_save(execution: Execution, index: int) -> None:
+    def watched_save(execution: Execution) -> None:
         if deaths and len(world.calls) == deaths[0]:
             deaths.pop(0)
             raise Killed
-        save(execution, index)
+        save(execution)
         for run in execution["steps"]:
             if run["status"] in {"succeeded", "failed"}:
                 recorded.add(f"exe_1.{run['id']}")

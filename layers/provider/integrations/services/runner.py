@@ -142,7 +142,7 @@ class Runner:
         )
         written = self._executions.lease(stored_from(tenant, state, stored), self._clock() + LEASE)
 
-        def save(state: Execution, _: int) -> None:
+        def save(state: Execution) -> None:
             nonlocal written
             changed = stored_from(tenant, state, written)
             if state["status"] in {"queued", "retrying"}:

@@ -160,8 +160,8 @@ def advance(
         workflow: The definition that ``begin`` was given.
         perform: Carries out one attempt; raises the errors of ``integrations.errors``. Anything
             else that it raises is a defect: it fails the step as ``internal_error``.
-        save: Stores the state; the steps from the given index on may have changed. What it raises
-            (the lease was lost, say) passes through, and nothing more is run.
+        save: Stores the state. What it raises (the lease was lost, say) passes through, and nothing
+            more is run.
         values: Where large values are. What it raises passes through likewise.
         is_idempotent: Whether an action may be repeated without harm.
         deadline: No attempt begins at or after this moment.
@@ -176,15 +176,15 @@ def advance(
     machine.restart_current()
     if begun is not None and machine.current != begun:
         # The parameters evaluated for `begin` and do not any more: only a slow clock does that.
-        save(execution, begun)
-    while (index := machine.current) is not None:
+        save(execution)
+    while machine.current is not None:
         if clock() >= deadline:
             machine.put_back()
-            save(execution, index)
+            save(execution)
             return OutOfTime()
         machine.attempt(perform, jitter)
         machine.start_next(deadline=deadline)
-        save(execution, index)
+        save(execution)
     match execution["status"]:
         case "retrying":
             return RetryAfter(due_in(execution, clock=clock))

@@ -68,5 +68,5 @@ class Values(Protocol):
 
 type Outcome = Finished | RetryAfter | OutOfTime
 type Perform = Callable[[StepCall], Json]
-type Save = Callable[[Execution, int], None]
+type Save = Callable[[Execution], None]
 type Clock = Callable[[], datetime]

@@ -204,12 +204,7 @@ def fitted(
         InvalidParams: An object names columns that the header lacks, or a row is too long for it.
     """
     if not header_row:
-        for field, row in rows.items():
-            if isinstance(row, dict):
-                detail = "an object needs a header, and headerRow 0 says that there is none"
-                raise wrong(field, detail)
-        tab = a1.quoted(sheet) if sheet else ""
-        return Header(tab, 0, 0, ()), [list(row) for row in rows.values()]
+        return _without_header(sheet, rows)
     header = read_header(spreadsheet, sheet, header_row)
     rows = {
         field: header.named(row) if isinstance(row, dict) else row for field, row in rows.items()
@@ -235,6 +230,14 @@ def fitted(
         detail = f"The header does not fit: {errors[0].field} {errors[0].message}"
         raise InvalidParams(detail, errors)
     return header, found
+
+
+def _without_header(sheet: str | None, rows: Mapping[str, Line]) -> tuple[Header, list[list[Cell]]]:
+    for field, row in rows.items():
+        if isinstance(row, dict):
+            raise wrong(field, "an object needs a header, and headerRow 0 says that there is none")
+    tab = a1.quoted(sheet) if sheet else ""
+    return Header(tab, 0, 0, ()), [list(row) for row in rows.values()]
 
 
 # -- Tables ----------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from integrations.providers.base import (
     MAX_ANSWERED_FILE,
     Call,
     Params,
+    Response,
 )
 from integrations.providers.files import FileContent
 from integrations.providers.masking import Masking
@@ -157,18 +158,7 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
     if not url:
         detail = "Where to? Give a url, or save an outboundUrl with the connection"
         raise InvalidParams(detail, [FieldError("url", "is required")])
-    try:
-        body, content_type = params.content()
-    except ValueError:
-        detail = (
-            "The body holds half a Unicode character or a number that JSON does not have, or is "
-            f"nested deeper than {strict_json.MAX_DEPTH} levels"
-        )
-        raise InvalidParams(detail, [FieldError("body", detail)]) from None
-    most = MAX_SENT if params.file is None else MAX_SENT_FILE
-    if body is not None and len(body) > most:
-        detail = f"The body has {len(body)} bytes; {most} are allowed"
-        raise InvalidParams(detail, [FieldError("body", detail)])
+    body, content_type = _bounded_content(params)
     own: dict[str, str] = {"Integrations-Hops": call.lineage()} if call.lineage else {}
     if content_type:
         own["Content-Type"] = content_type
@@ -193,7 +183,28 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
     )
     masking = Masking(_secrets_sent(credentials, params.headers))
     raise_for(answer, scope, masking)
-    in_workflow = call.max_file > MAX_ANSWERED_FILE
+    return _shown(answer, masking, url, in_workflow=call.max_file > MAX_ANSWERED_FILE)
+
+
+def _bounded_content(params: Send) -> tuple[bytes | None, str | None]:
+    """The body's bytes and its content type; raises ``InvalidParams`` where it cannot be sent."""
+    try:
+        body, content_type = params.content()
+    except ValueError:
+        detail = (
+            "The body holds half a Unicode character or a number that JSON does not have, or is "
+            f"nested deeper than {strict_json.MAX_DEPTH} levels"
+        )
+        raise InvalidParams(detail, [FieldError("body", detail)]) from None
+    most = MAX_SENT if params.file is None else MAX_SENT_FILE
+    if body is not None and len(body) > most:
+        detail = f"The body has {len(body)} bytes; {most} are allowed"
+        raise InvalidParams(detail, [FieldError("body", detail)])
+    return body, content_type
+
+
+def _shown(answer: Response, masking: Masking, url: str, *, in_workflow: bool) -> dict[str, Json]:
+    """What a step sees of a receiver's answer."""
     shown, truncated = shown_body(answer, masking, MAX_WHOLE_BODY if in_workflow else MAX_BODY)
     result: dict[str, Json] = {
         "status": answer.status,
