@@ -6,7 +6,8 @@ lock() { uv pip compile --quiet --upgrade --no-config --universal --no-header --
 PATH=.venv/bin:$PATH
 lock requirements/dev.in --output-file requirements/dev.txt
 lock requirements/run.in --constraint requirements/dev.txt --output-file requirements/run.txt
-lock layers/dependencies/requirements.in --constraint requirements/dev.txt --output-file layers/dependencies/requirements.txt
+# requests works without its library that guesses charsets, and the functions ask for no guess.
+lock layers/dependencies/requirements.in --no-emit-package charset-normalizer --constraint requirements/dev.txt --output-file layers/dependencies/requirements.txt
 lock requirements/sam.in --output-file requirements/sam.txt
 lock requirements/ministack.in --output-file requirements/ministack.txt
 lock requirements/node.in --output-file requirements/node.txt

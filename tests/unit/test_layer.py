@@ -79,6 +79,13 @@ def test_pruned_botocore_still_makes_clients(layer: ModuleType, tmp_path: Path) 
     assert not list(data.rglob("examples-1*"))
 
 
+def test_layer_has_the_http_client_without_a_library_that_guesses_charsets() -> None:
+    path = ROOT / "layers" / "dependencies" / "requirements.txt"
+    pinned = {line.partition("==")[0] for line in path.read_text(encoding="utf-8").splitlines()}
+    assert {"requests", "certifi", "idna", "urllib3"} <= pinned
+    assert not {"charset-normalizer", "chardet"} & pinned
+
+
 def test_service_unknown_to_botocore_fails_the_build(layer: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "botocore" / "data" / "s3").mkdir(parents=True)
     with pytest.raises(SystemExit, match="sqs"):

@@ -2,13 +2,17 @@
 
 import gzip
 import logging
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
@@ -218,6 +222,10 @@ def test_a_name_that_changes_its_mind_is_judged_at_each_connection(
         ("http://exa mple.com/", "malformed"),
         (f"http://{'a' * 64}.com/", "valid|malformed"),
         ("http://[::1/", "malformed"),
+        ("http://[::999.1.1.1]/", "malformed"),
+        ("http://[fe80::1%25a%25b]/", "malformed"),
+        ("http://.example.com/", "malformed"),
+        ("http://*.example.com/", "malformed"),
     ],
 )
 def test_urls_that_must_not_be_requested_say_why(url: str, reason: str, dns: Dns) -> None:
@@ -247,6 +255,46 @@ def test_proxies_of_the_environment_are_not_used(
     local.request("GET", receiver.url())
     assert len(receiver.received) == 1
     assert not other.received
+
+
+def test_no_login_of_the_environment_is_sent(
+    receiver: Receiver,
+    local: base.Http,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    logins = tmp_path / "netrc"
+    logins.write_text(f"default login somebody password {SECRET}\n", encoding="utf-8")
+    logins.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(logins))
+    local.request("GET", receiver.url())
+    assert "authorization" not in receiver.last.headers
+
+
+def test_no_cookie_is_stored(receiver: Receiver, local: base.Http) -> None:
+    cookie = {"set-cookie": f"session={SECRET}; Path=/"}
+    receiver.reply(Reply(headers=cookie), Reply(302, headers={"location": "/next", **cookie}))
+    local.request("GET", receiver.url())
+    local.request("GET", receiver.url(), max_redirects=1)
+    assert len(receiver.received) == 3
+    assert not [one for one in receiver.received if "cookie" in one.headers]
+
+
+def test_the_library_needs_none_that_guesses_charsets() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules.update(charset_normalizer=None, chardet=None)\n"
+        "from integrations.outbound.client import Outbound\n"
+        "Outbound()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert ran.stdout + ran.stderr == ""
 
 
 # -- Redirects -------------------------------------------------------------------------------
@@ -474,6 +522,17 @@ def test_no_more_is_read_than_allowed(reply: Reply, receiver: Receiver, local: b
     assert failure.value.outcome_unknown
 
 
+def test_a_redirect_that_is_not_followed_is_bounded_too(
+    receiver: Receiver,
+    local: base.Http,
+) -> None:
+    packed = gzip.compress(b"x" * 2_000_000)
+    headers = {"content-encoding": "gzip", "location": "/next"}
+    receiver.reply(Reply(status=302, body=packed, headers=headers))
+    with pytest.raises(ProviderUnavailable, match="larger"):
+        local.request("GET", receiver.url(), max_bytes=1000)
+
+
 def test_a_packed_answer_is_unpacked(receiver: Receiver, local: base.Http) -> None:
     packed = gzip.compress(b'{"a": 1}')
     receiver.reply(Reply(body=packed, headers={"content-encoding": "gzip"}))
@@ -628,7 +687,14 @@ def test_files_go_as_multipart_beside_the_fields(receiver: Receiver, local: base
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("X-A", "1\r\nX-B: 2"), ("X-A\r\nX-B", "1"), ("X A", "1"), ("X-A", "\x00"), ("X-A", "🌵")],
+    [
+        ("X-A", "1\r\nX-B: 2"),
+        ("X-A\r\nX-B", "1"),
+        ("X A", "1"),
+        ("X-A", "\x00"),
+        ("X-A", "🌵"),
+        ("X-A", "\xa01"),
+    ],
 )
 def test_a_header_cannot_smuggle_another_one(
     name: str,
@@ -639,6 +705,11 @@ def test_a_header_cannot_smuggle_another_one(
     with pytest.raises(InvalidParams):
         local.request("GET", receiver.url(), headers={name: value})
     assert not receiver.received
+
+
+def test_space_around_a_header_is_no_part_of_it(receiver: Receiver, local: base.Http) -> None:
+    local.request("GET", receiver.url(), headers={"X-A": " one two\t"})
+    assert receiver.last.headers["x-a"] == "one two"
 
 
 def test_a_method_cannot_smuggle_a_request(receiver: Receiver, local: base.Http) -> None:

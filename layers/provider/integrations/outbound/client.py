@@ -1,7 +1,9 @@
 """HTTP over connections that go where the guard allows, within bounds.
 
-It stands on urllib3 alone, which botocore has loaded already.
+A session of requests, whose adapter makes guarded connections. It takes nothing from the
+environment, stores no cookie and follows no redirect by itself: each is a request of its own here.
 
+https://requests.readthedocs.io/en/latest/user/advanced/#transport-adapters
 https://urllib3.readthedocs.io/en/stable/reference/urllib3.connection.html
 """
 
@@ -11,20 +13,29 @@ import logging
 import re
 import socket
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPResponse
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, override
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urljoin
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeout
 from urllib3.util import Url
+
+with warnings.catch_warnings():
+    # The layer has no library that guesses charsets, and nothing here asks requests for a guess.
+    warnings.filterwarnings("ignore", message="Unable to find acceptable character detection")
+    from requests import PreparedRequest, Request, Session
+    from requests.adapters import HTTPAdapter
+    from requests.exceptions import InvalidURL, RequestException
 
 from integrations import strict_json
 from integrations.errors import (
@@ -52,7 +63,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_HEADERS = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 # Some lines that urllib3 logs hold the URL, and with it Telegram's token.
-for _name in ("urllib3.connection", "urllib3.connectionpool"):
+for _name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 
 _FLIGHT: ContextVar[Flight] = ContextVar("flight")
@@ -119,6 +130,34 @@ class _GuardedTlsPool(HTTPSConnectionPool):
     ConnectionCls = _GuardedTlsConnection
 
 
+class _GuardedAdapter(HTTPAdapter):
+    """Sends what a session prepared, over guarded connections and with our own TLS settings."""
+
+    @override
+    def init_poolmanager(
+        self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
+    ) -> None:
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _GuardedPool, "https": _GuardedTlsPool}
+
+    @override
+    def build_connection_pool_key_attributes(
+        self, request: PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {"ssl_context": tls_context()} if host["scheme"] == "https" else {}
+
+    @override
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Do nothing: the context above verifies, and this would add certifi's roots to it."""
+
+
+class _Session(Session):
+    @override
+    def get_redirect_target(self, resp: Any) -> None:
+        """None: to prepare a redirect, a session would read the answer's body without a bound."""
+
+
 # -- Requests --------------------------------------------------------------------------------
 
 
@@ -166,9 +205,15 @@ class Outbound:
     ) -> None:
         self._allow_loopback = allow_loopback
         self._total_timeout = total_timeout
-        # A bare PoolManager: it reads no proxy settings from the environment and keeps no cookies.
-        self._pools = urllib3.PoolManager(num_pools=32, maxsize=8)
-        self._pools.pool_classes_by_scheme = {"http": _GuardedPool, "https": _GuardedTlsPool}
+        session = _Session()
+        session.trust_env = False  # no proxies, no .netrc, no bundle of certificates
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        session.headers.clear()
+        session.headers.update(_OWN_HEADERS)
+        adapter = _GuardedAdapter(pool_connections=32, pool_maxsize=8, max_retries=0)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        self._session = session
 
     def request(
         self,
@@ -198,17 +243,19 @@ class Outbound:
             ProviderTimeout: No answer in time; ``outcome_unknown`` tells whether it was sent.
             ProviderUnavailable: Could not connect, or the answer broke off or is too large.
         """
-        target = parse(url)
-        if params:
-            query = "&".join(filter(None, (target.query, urlencode(_pairs(params)))))
-            target = target._replace(query=query)
-        body, content_type = _body(json, data, files)
-        sending = urllib3.HTTPHeaderDict(_OWN_HEADERS)
-        if content_type:
-            sending["Content-Type"] = content_type
-        for name, value in (headers or {}).items():
-            sending[name] = value
+        parse(url)
+        sending = {name: value.strip(" \t") for name, value in (headers or {}).items()}
         _check_request_line(method, sending)
+        content, content_type = _body(json, data)
+        if content_type and "content-type" not in map(str.lower, sending):
+            sending["Content-Type"] = content_type
+        asked = Request(
+            method, url, params=_pairs(params or {}), data=content, files=files, headers=sending
+        )
+        try:
+            request = self._session.prepare_request(asked)
+        except InvalidURL:
+            raise AddressRefused("The URL is malformed") from None
         flight = Flight(
             allow_loopback=self._allow_loopback,
             deadline=time.monotonic() + self._total_timeout,
@@ -217,58 +264,37 @@ class Outbound:
         token = _FLIGHT.set(flight)
         try:
             while True:
-                answer = self._send(flight, method, target, sending, body, max_bytes)
+                # What is judged is what is sent: the URL as the library has written it.
+                target = parse(request.url or "")
+                answer = self._send(flight, request, host_of(target), max_bytes)
                 location = answer.headers.get("location")
                 if max_redirects <= 0 or answer.status not in _REDIRECTS or not location:
                     return answer
                 max_redirects -= 1
-                method, target, sending, body = _redirected(
-                    answer.status, location, method, target, sending, body
-                )
+                _redirect(request, answer.status, target, location)
         finally:
             _FLIGHT.reset(token)
 
-    def _send(
-        self,
-        flight: Flight,
-        method: str,
-        target: Url,
-        headers: urllib3.HTTPHeaderDict,
-        body: bytes | None,
-        max_bytes: int,
-    ) -> Answer:
-        flight.host = host = host_of(target)
+    def _send(self, flight: Flight, request: PreparedRequest, host: str, max_bytes: int) -> Answer:
+        flight.host = host
         flight.wire_budget = max_bytes + bounds.WIRE_ALLOWANCE
         flight.sent = False
-        secure = target.scheme == "https"
-        pool = self._pools.connection_from_host(
-            target.host,
-            target.port,
-            target.scheme,
-            pool_kwargs={"ssl_context": tls_context()} if secure else None,
-        )
         try:
-            response = pool.urlopen(
-                method,
-                target.request_uri,
-                body=body,
-                headers=headers,
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                timeout=urllib3.Timeout(connect=bounds.CONNECT_TIMEOUT, read=flight.read_timeout),
-                preload_content=False,
-                decode_content=True,
+            response = self._session.send(
+                request,
+                stream=True,
+                allow_redirects=False,
+                timeout=(bounds.CONNECT_TIMEOUT, flight.read_timeout),
             )
             try:
-                content = _read(response, max_bytes, host)
+                content = _read(response.raw, max_bytes, host)
             except BaseException:
                 response.close()
                 raise
-            response.release_conn()
+            response.raw.release_conn()
         except (HTTPError, OSError) as failure:
-            raise _failure(failure, host, sent=flight.sent) from None
-        return Answer(response.status, response.headers, content, host)
+            raise _failure(_cause(failure), host, sent=flight.sent) from None
+        return Answer(response.status_code, response.headers, content, host)
 
 
 def _read(response: urllib3.BaseHTTPResponse, max_bytes: int, host: str) -> bytes:
@@ -281,6 +307,16 @@ def _read(response: urllib3.BaseHTTPResponse, max_bytes: int, host: str) -> byte
             raise too_large(host, response.status)
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _cause(failure: Exception) -> Exception:
+    """The error of urllib3 or of a socket that requests has wrapped."""
+    while isinstance(failure, (RequestException, MaxRetryError)):
+        inner = failure.reason if isinstance(failure, MaxRetryError) else [*failure.args, None][0]
+        if not isinstance(inner, Exception):
+            break
+        failure = inner
+    return failure
 
 
 def _is_timeout(failure: BaseException) -> bool:
@@ -308,15 +344,11 @@ def _failure(failure: Exception, host: str, *, sent: bool) -> ProviderUnavailabl
 # -- Parts of a request ----------------------------------------------------------------------
 
 
-def _redirected(
-    status: int,
-    location: str,
-    method: str,
-    target: Url,
-    headers: urllib3.HTTPHeaderDict,
-    body: bytes | None,
-) -> tuple[str, Url, urllib3.HTTPHeaderDict, bytes | None]:
-    """The request that a redirect asks for: https://www.rfc-editor.org/rfc/rfc9110#section-15.4."""
+def _redirect(request: PreparedRequest, status: int, target: Url, location: str) -> None:
+    """Turn a request into the one that a redirect asks for.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-15.4
+    """
     goal = parse(urljoin(target.url, location))
     if target.scheme == "https" and goal.scheme != "https":
         detail = f"{host_of(target)} redirects from https to http"
@@ -326,18 +358,22 @@ def _redirected(
         host_of(target),
         port_of(target),
     )
-    see_other = status == HTTPStatus.SEE_OTHER and method != "HEAD"
-    if see_other or (status in _MOVED and method == "POST"):
-        method, body = "GET", None
-        headers.discard("Content-Type")
+    see_other = status == HTTPStatus.SEE_OTHER and request.method != "HEAD"
+    if see_other or (status in _MOVED and request.method == "POST"):
+        request.method, request.body = "GET", None
+        for name in ("Content-Type", "Content-Length"):
+            request.headers.pop(name, None)
     if not same_origin:
-        if body is not None:
+        if request.body is not None:
             detail = f"{host_of(target)} redirects a request with a body to another place"
             raise AddressRefused(detail)
-        headers = urllib3.HTTPHeaderDict(
-            {name: value for name, value in headers.items() if name.lower() in _KEPT_ACROSS_ORIGINS}
-        )
-    return method, goal, headers, body
+        for name in set(request.headers):
+            if name.lower() not in _KEPT_ACROSS_ORIGINS:
+                del request.headers[name]
+    try:
+        request.prepare_url(goal.url, None)
+    except InvalidURL:
+        raise AddressRefused("The URL is malformed") from None
 
 
 def _check_request_line(method: str, headers: Mapping[str, str]) -> None:
@@ -345,7 +381,7 @@ def _check_request_line(method: str, headers: Mapping[str, str]) -> None:
     errors = [
         FieldError(f"headers.{name}", "holds characters that a header must not hold")
         for name, value in headers.items()
-        if not _TOKEN.fullmatch(name) or _NOT_IN_HEADERS.search(value)
+        if not _TOKEN.fullmatch(name) or _NOT_IN_HEADERS.search(value) or value[:1].isspace()
     ]
     if not _TOKEN.fullmatch(method):
         errors.append(FieldError("method", "is not an HTTP method"))
@@ -370,19 +406,11 @@ def _text(value: object) -> str:
 
 
 def _body(
-    json: Json,
-    data: Mapping[str, Any] | bytes | None,
-    files: Mapping[str, tuple[str, bytes, str]] | None,
-) -> tuple[bytes | None, str | None]:
-    """The body's bytes and its content type."""
+    json: Json, data: Mapping[str, Any] | bytes | None
+) -> tuple[bytes | list[tuple[str, str]] | None, str | None]:
+    """What the library makes the body of, and its content type where the library sets none."""
     if json is not None:
+        # Not by the library, whose JSON escapes all but ASCII and is up to three times as long.
         text = jsonlib.dumps(json, ensure_ascii=False)
         return text.encode("utf-8", "replace"), "application/json"
-    if isinstance(data, bytes):
-        return data, None
-    if files:
-        fields: list[tuple[str, Any]] = [*_pairs(data or {}), *files.items()]
-        return urllib3.encode_multipart_formdata(fields)
-    if data is not None:
-        return urlencode(_pairs(data)).encode(), "application/x-www-form-urlencoded"
-    return None, None
+    return (_pairs(data) if isinstance(data, Mapping) else data), None

@@ -183,6 +183,8 @@ def parse(url: str) -> Url:
     """
     try:
         parsed = parse_url(url)
+        if parsed.host and parsed.host.startswith("["):
+            ipaddress.IPv6Address(host_of(parsed))  # the pattern of parse_url is wider
     except (LocationParseError, UnicodeError, ValueError):
         raise AddressRefused("The URL is malformed") from None
     if parsed.scheme not in {"http", "https"}:
