@@ -209,6 +209,25 @@ def test_a_webhook_that_is_nobodys_cannot_be_listened_to(
     assert "trigger.webhookId" in mistakes(create(backend, flow(trigger=trigger)))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trigger": {"type": "webhook", "webhookId": "w" * 70_000}},
+        {"trigger": {"type": "telegram.message", "connection": "c" * 70_000}},
+        {"trigger": {"type": "telegram.message", "provider": "p" * 70_000}},
+        {"trigger": {"type": "t" * 70_000}},
+        {"steps": [{"id": "a", "action": "telegram.getMe", "connection": "c" * 70_000}]},
+        {"steps": [{"id": "a", "action": "telegram." + "a" * 70_000}]},
+    ],
+)
+def test_a_long_name_is_not_repeated(
+    backend: Backend, ready: TelegramServer, changes: dict[str, Any]
+) -> None:
+    told = mistakes(create(backend, flow(**changes)))
+    assert told
+    assert all(len(message) < 1000 for message in told.values())
+
+
 def test_a_step_may_use_what_the_stack_provides(backend: Backend, ready: TelegramServer) -> None:
     backend.aws.set_secret(smtpHost="127.0.0.1", smtpPort="2525", smtpFrom="shop@example.com")
     mail = step(

@@ -180,7 +180,7 @@ class Checker:
         connection = existing.get(f"{webhook.provider}#{webhook.connection}") if webhook else None
         if webhook is None or webhook.tenant != tenant or connection is None:
             known = [each.webhook_id for each in existing.values() if each.webhook_id]
-            message = f"There is no webhook {webhook_id!r}"
+            message = f"There is no webhook {webhook_id[: mistakes.MAX_NAME]!r}"
             missing = mistakes.unknown("trigger.webhookId", message, webhook_id, known)
             raise InvalidWorkflow(missing.message, [missing])
         if webhook.provider not in providers_of("webhook"):
@@ -197,7 +197,8 @@ class Checker:
         chosen = trigger.get(field)
         if chosen is not None and str(chosen) not in targets:
             known = ", ".join(targets) or "none"
-            detail = f"The connection has no {noun} {chosen}; it has {known}"
+            named = str(chosen)[: mistakes.MAX_NAME]
+            detail = f"The connection has no {noun} {named}; it has {known}"
             raise unbound(f"trigger.{field}", detail)
         shared = registry.shared_webhook_of(connection.provider)
         if shared is None:
@@ -257,7 +258,7 @@ def _no_connection(provider_ids: Iterable[str], name: str, existing: Iterable[st
     providers = list(provider_ids)
     known = [key.partition("#")[2] for key in existing if key.partition("#")[0] in providers]
     called = " or ".join(providers)
-    message = f"There is no {called} connection named {name!r}"
+    message = f"There is no {called} connection named {name[: mistakes.MAX_NAME]!r}"
     if not known:
         return FieldError("", f"{message}; there is none of {called} yet", "unknown")
     return mistakes.unknown("", message, name, known)
