@@ -1,8 +1,8 @@
 """The API's description (OpenAPI 3.1), made from the routes' own code.
 
 Powertools' resolvers say what each route takes and answers; the template says which routes there
-are and who may call them; ``entry/problem.py`` says which error is which status. Only the routes
-without a resolver, and which refusals a route can meet, are written down here.
+are and who may call them; ``entry/problem.py`` says which error is which status. The routes without
+a resolver are written down in ``tools/unresolved.py``.
 """
 
 import importlib.util
@@ -24,10 +24,10 @@ from integrations.services import schemas as shapes
 from integrations.services.checking import SET_HERE
 from integrations.workflows import definition
 from tools.template import ROOT, Route, routes
+from tools.unresolved import MODELS, REFUSALS, WITHOUT_RESOLVER
 
 FILE = ROOT / "layers/provider/integrations/entry/openapi.json"
 BY_POWERTOOLS = {"HTTPValidationError", "ValidationError", "ResponseValidationError"}
-MODELS = "#/components/schemas/{model}"
 
 TAGS = {
     "Integrations": "Providers, connections and their credentials.",
@@ -43,218 +43,6 @@ TAGS = {
     "Secrets": "Named secrets for steps, written and never read.",
     "Description": "This document.",
 }
-
-# -- What no resolver says -------------------------------------------------------------------
-
-
-def _path(name: str, description: str) -> dict[str, Any]:
-    schema = {"type": "string"}
-    return {
-        "name": name, "in": "path", "required": True, "description": description, "schema": schema,
-    }  # fmt: skip
-
-
-def _query(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": {"type": "string"}}
-
-
-def _answer(description: str, content_type: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {content_type: {"schema": schema}}}
-
-
-def _unchanging(
-    description: str, schema: Mapping[str, Any], *parameters: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What a document that changes with a deployment alone takes and answers."""
-    text = {"schema": {"type": "string"}}
-    headers = {
-        "ETag": {"description": "What this version is called.", **text},
-        "Cache-Control": {"description": "How long it may be kept.", **text},
-    }
-    condition = {
-        "name": "If-None-Match",
-        "in": "header",
-        "description": "The `ETag` of what one has.",
-        **text,
-    }
-    return {
-        "parameters": [*parameters, condition],
-        "responses": {
-            "200": {**_answer(description, "application/json", schema), "headers": headers},
-            "304": {"description": "What one has is the newest.", "headers": headers},
-        },
-    }
-
-
-_TEXT = {"type": "string"}
-_RECEIVED = {
-    "type": "object",
-    "required": ["received", "eventId"],
-    "properties": {
-        "received": {"const": True},
-        "eventId": {"type": "string", "description": "The same for each redelivery."},
-    },
-}
-_CHALLENGE: dict[str, Any] = {
-    "tags": ["Webhooks"],
-    "description": (
-        "Takes `mode`, `token` and `challenge`, or Meta's names `hub.mode`, `hub.verify_token` and "
-        "`hub.challenge`."
-    ),
-    "parameters": [
-        _path("webhookId", "The webhook's id."),
-        *(
-            _query(name, description)
-            for plain, meta, description in (
-                ("mode", "hub.mode", "`subscribe`."),
-                ("token", "hub.verify_token", "The webhook's verify token."),
-                ("challenge", "hub.challenge", "What to repeat."),
-            )
-            for name in (plain, meta)
-        ),
-    ],
-    "responses": {"200": _answer("The challenge.", "text/plain", _TEXT)},
-}
-
-_BELOW = _path("path", "What the trigger gets as `trigger.path`.")
-_UNDER = "/{path+}"
-
-
-def _at(suffix: str) -> tuple[str, list[Any]]:
-    """What an operation's name and summary say of a webhook's route, and its parameters."""
-    told = {"": "", "/": "AtSlash", _UNDER: "Below"}[suffix]
-    return told, [_path("webhookId", "The webhook's id."), *([_BELOW] if suffix == _UNDER else [])]
-
-
-def _delivery(method: str, suffix: str) -> dict[str, Any]:
-    told, parameters = _at(suffix)
-    name = "receive_webhook" if method == "POST" else f"receive_webhook_by_{method.lower()}"
-    by = "" if method == "POST" else f", by {method} where the webhook's `methods` allow it"
-    where = {"": "", "/": ", with a slash behind", _UNDER: ", below its URL"}[suffix]
-    operation: dict[str, Any] = {
-        "tags": ["Webhooks"],
-        "summary": f"Deliver an event{where}{by}",
-        "operationId": f"{name}{told}",
-        "description": (
-            "Verified over the raw bytes as the webhook's `verification` says. `200` once the "
-            "event is durable; `503` asks to send it again."
-        ),
-        "parameters": parameters,
-        "requestBody": {
-            "description": "JSON, a form, text or bytes; at most 6 MB.",
-            "content": {"application/json": {"schema": {}}, "*/*": {"schema": {}}},
-        },
-        "responses": {"200": _answer("The event is durable.", "application/json", _RECEIVED)},
-    }
-    if method == "DELETE":
-        del operation["requestBody"]
-    return operation
-
-
-def _look(method: str, suffix: str) -> dict[str, Any]:
-    told, parameters = _at(suffix)
-    if method == "HEAD":
-        return {
-            "tags": ["Webhooks"],
-            "summary": "Look whether somebody is there",
-            "operationId": f"probe_webhook{told}",
-            "description": "Always `200`: senders such as Trello ask so before they send.",
-            "parameters": parameters,
-            "responses": {"200": {"description": "Somebody is there."}},
-        }
-    return {
-        "summary": "Answer a subscription challenge, where Meta asks, or somebody who only looks",
-        "operationId": f"verify_webhook_at_its_url{told}",
-        **_CHALLENGE,
-        "parameters": [*parameters, *_CHALLENGE["parameters"][1:]],
-    }
-
-
-_OF_WEBHOOKS: Mapping[tuple[str, str], dict[str, Any]] = {
-    **{
-        (method, path): _delivery(method, path)
-        for path in ("", _UNDER)
-        for method in ("POST", "PUT", "PATCH", "DELETE")
-    },
-    ("POST", "/"): _delivery("POST", "/"),
-    **{
-        (method, path): _look(method, path)
-        for path in ("", "/", _UNDER)
-        for method in ("GET", "HEAD")
-    },
-    ("GET", "/verify"): {
-        "summary": "Answer a subscription challenge",
-        "operationId": "verify_webhook",
-        **_CHALLENGE,
-    },
-}
-
-WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
-    **{
-        (method, f"/api/webhooks/{{webhookId}}{suffix}"): operation
-        for (method, suffix), operation in _OF_WEBHOOKS.items()
-    },
-    ("GET", "/api/integrations/oauth/callback/{providerId}"): {
-        "tags": ["OAuth"],
-        "summary": "Where the provider sends the browser back",
-        "operationId": "complete_oauth",
-        "description": "For browsers: a page or a redirect, whatever happens.",
-        "parameters": [
-            _path("providerId", "The provider's id."),
-            _query("code", "What is exchanged for tokens."),
-            _query("state", "Which login it is; good once."),
-            _query("error", "Why there is no code, e.g. `access_denied`."),
-        ],
-        "responses": {
-            "200": _answer("A page that tells its opener and closes.", "text/html", _TEXT),
-            "303": {
-                "description": "To `redirectUri?handshakeId=…&status=…`.",
-                "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
-            },
-            "400": _answer("A page: the state is not good.", "text/html", _TEXT),
-            "404": _answer("A page: there is no such provider.", "text/html", _TEXT),
-        },
-    },
-    ("GET", "/api/openapi.json"): {
-        "tags": ["Description"],
-        "summary": "This document",
-        "operationId": "get_openapi",
-        "description": "Made from the routes' own code.",
-        **_unchanging("OpenAPI 3.1.", {"type": "object", "additionalProperties": True}),
-    },
-    ("GET", "/api/integrations"): {
-        "tags": ["Integrations"],
-        "summary": "The catalogue",
-        "operationId": "list_integrations",
-        "description": (
-            "Every provider with the JSON Schema of its credentials, its actions and its triggers. "
-            "The fields of a form are in the order in which they are filled in; `writeOnly` marks "
-            "secrets, `x-control` says how a field is best shown."
-        ),
-        **_unchanging("The catalogue.", {"$ref": MODELS.format(model="CatalogueAnswer")}),
-    },
-    ("GET", "/api/integrations/{providerId}"): {
-        "tags": ["Integrations"],
-        "summary": "One provider of the catalogue",
-        "operationId": "get_integration",
-        "description": "The same as its entry in the catalogue.",
-        **_unchanging(
-            "The entry.",
-            {"$ref": MODELS.format(model="ProviderForm")},
-            _path("providerId", "The provider's id."),
-        ),
-    },
-}
-
-REFUSALS: Mapping[str, tuple[int, ...]] = {
-    "list_integrations": (),
-    "get_integration": (404,),
-    "receive_webhook": (401, 404, 413, 503),
-    "verify_webhook": (403, 404),
-    "complete_oauth": (),
-    "get_openapi": (),
-}
-"""What routes without a resolver refuse with; the others say it themselves (``Api(refuses=…)``)."""
 
 _BESIDE_ERRORS = {
     400: ["malformed_json"],
