@@ -46,8 +46,8 @@ def test_a_token_ends_when_it_was_told_to(backend: Backend) -> None:
     ("body", "field"),
     [
         ({"scopes": []}, "scopes"),
-        ({"scopes": ["root"]}, "scopes.0"),
-        ({"scopes": ["connect"]}, "scopes.0"),
+        ({"scopes": ["root"]}, "scopes[0]"),
+        ({"scopes": ["connect"]}, "scopes[0]"),
         ({"name": ""}, "name"),
         ({"expiresInDays": 0}, "expiresInDays"),
         ({"tenantId": "x"}, "tenantId"),

@@ -19,7 +19,7 @@ NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"
 
 BUSY = "This backend is busy, or what it stands on does not answer; try again in a moment"
 
-MAX_FIELDS = 100
+MAX_FIELDS = 50
 MAX_FIELD = 200
 """What is told back of mistakes: whatever was sent as a name may be anything, and many."""
 
