@@ -178,7 +178,7 @@ def test_the_schedule_reminds_of_the_open_orders(
     schedules = client.platform.client("scheduler").list_schedules(GroupName=group)["Schedules"]
     assert any(each["Name"].startswith(workflow["workflowId"]) for each in schedules)
 
-    soon = datetime.now(UTC) + timedelta(seconds=3)
+    soon = datetime.now(UTC) + timedelta(seconds=8)
     reminder["trigger"] = {"type": "schedule", "expression": f"at({soon:%Y-%m-%dT%H:%M:%S})"}
     client.put(f"/api/workflows/{workflow['workflowId']}", reminder).raise_for_status()
     (execution,) = client.finished(workflowId=workflow["workflowId"])
