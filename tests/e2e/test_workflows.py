@@ -476,7 +476,7 @@ def schedule_of(platform: Platform, workflow_id: str) -> dict[str, Any] | None:
 
 
 def test_a_one_shot_schedule_fires_once_and_is_gone(client: Client, hook: str) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=4)
+    soon = datetime.now(UTC) + timedelta(seconds=8)
     trigger = {"type": "schedule", "expression": f"at({soon:%Y-%m-%dT%H:%M:%S})"}
     workflow = client.create_workflow(flow(trigger=trigger))
     assert schedule_of(client.platform, workflow["workflowId"])
