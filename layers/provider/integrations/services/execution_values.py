@@ -1,6 +1,5 @@
 """Where an execution's large values are: beside it, in the bucket, in the event log."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
@@ -10,7 +9,7 @@ from integrations.services.files import LARGE_BASE64, StepFiles
 from integrations.storage import journal
 from integrations.storage.events import LoggedEvent
 from integrations.storage.executions import Executions, StoredExecution
-from integrations.storage.objects import Objects
+from integrations.storage.objects import Objects, folder
 from integrations.storage.workflows import StoredWorkflow
 
 TABLE_BYTES: Final = 8 * 1024
@@ -105,8 +104,8 @@ class ExecutionValues:
         return self._files.stored(cast("Json", event.data), over=LARGE_BASE64)
 
     def _path(self, name: str) -> str:
-        tenant = hashlib.sha256(self._execution.tenant.encode()).hexdigest()[:32]
-        return f"values/{tenant}/{self._execution.execution_id}/{name}"
+        own = folder("values", self._execution.tenant)
+        return f"{own}{self._execution.execution_id}/{name}"
 
 
 def event_key(event_id: str, index: int) -> str:

@@ -1,6 +1,5 @@
 """A tenant as a whole: all that is stored of it shown, or removed."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +21,7 @@ from integrations.storage.audit import Audit, AuditEntry
 from integrations.storage.connections import Connections
 from integrations.storage.events import EventFilter
 from integrations.storage.jobs import Job
+from integrations.storage.objects import folder
 from integrations.storage.paging import decode_token, encode_token
 from integrations.storage.schedules import Schedules
 from integrations.storage.tenant_data import TenantData
@@ -245,9 +245,8 @@ class TenantEraser:
         yield _settle
         yield _until_none(lambda: data.delete_rows(tables.secrets, tenant, "name"))
         yield _until_none(lambda: data.delete_rows(tables.executions, tenant, "executionId"))
-        own = hashlib.sha256(tenant.encode()).hexdigest()[:32]
-        yield _until_none(lambda: data.delete_objects(f"values/{own}/"))
-        yield _until_none(lambda: data.delete_objects(f"files/{own}/"))
+        yield _until_none(lambda: data.delete_objects(folder("values", tenant)))
+        yield _until_none(lambda: data.delete_objects(folder("files", tenant)))
         yield _until_none(lambda: data.delete_events(tables.events, tenant))
         yield _scanned(lambda at: data.delete_counters(tables.quotas, tenant, at))
         yield _until_none(lambda: data.delete_rows(tables.jobs, tenant, "jobId", keep=job.job_id))

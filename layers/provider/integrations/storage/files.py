@@ -5,7 +5,7 @@ import re
 from typing import Final
 
 from integrations.errors import UnknownFile, ValueGone
-from integrations.storage.objects import Objects
+from integrations.storage.objects import Objects, folder
 
 _ID: Final = re.compile(r"file_[0-9a-f]{32}")
 
@@ -47,4 +47,4 @@ class Files:
 
 
 def _key(tenant: str, file_id: str) -> str:
-    return f"files/{hashlib.sha256(tenant.encode()).hexdigest()[:32]}/{file_id}"
+    return f"{folder('files', tenant)}{file_id}"

@@ -1,5 +1,6 @@
 """The bucket for what is too large for a table or a message."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -9,6 +10,14 @@ from integrations.errors import ValueGone
 from integrations.storage.aws import Aws, AwsError, AwsUnavailable
 
 _GONE: Final = frozenset({"NoSuchKey", "404"})
+
+
+def folder(kind: str, tenant: str) -> str:
+    """Where a tenant's objects of one kind lie, e.g. ``files/<32 hex digits>/``.
+
+    Whoever stores them and whoever erases the tenant must agree on it.
+    """
+    return f"{kind}/{hashlib.sha256(tenant.encode()).hexdigest()[:32]}/"
 
 
 class Objects:
