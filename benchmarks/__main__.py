@@ -44,10 +44,10 @@ def main() -> None:
     parser.add_argument("--no-end-to-end", action="store_true", help="leave out the local stack")
     parser.add_argument("--keep", action="store_true", help="print only, and change no file")
     arguments = parser.parse_args()
-    told = Report()
+    progress = Report()
     try:
         effort = FULL if arguments.full else QUICK
-        result = measure(effort, end_to_end=not arguments.no_end_to_end, told=told)
+        result = measure(effort, end_to_end=not arguments.no_end_to_end, progress=progress)
     except PlatformError as error:
         sys.exit(f"make bench: {error}")
     except KeyboardInterrupt:
@@ -80,28 +80,31 @@ QUICK = Effort(cold=3, warm=5, block=50, requests=10, burst=30)
 FULL = Effort(cold=30, warm=20, block=100, requests=30, burst=60)
 
 
-def measure(effort: Effort, *, end_to_end: bool, told: Report) -> dict[str, Any]:
+def measure(effort: Effort, *, end_to_end: bool, progress: Report) -> dict[str, Any]:
     """Measure everything; raises PlatformError where something is compiled meanwhile."""
     load = " ".join(f"{each:.1f}" for each in os.getloadavg())
-    artifacts = Artifacts(told)
+    artifacts = Artifacts(progress)
     with contextlib.ExitStack() as running:
-        with told.step("Filling the stand-in of AWS"), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            progress.step("Filling the stand-in of AWS"),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
             world = running.enter_context(World())
         folder = running.enter_context(tempfile.TemporaryDirectory())
         wire = running.enter_context(Wire(world.aws.url, Authority(Path(folder))))
-        with told.step("Counting units by size and steps"):
-            units = growth.measure(world, told.tick)
+        with progress.step("Counting units by size and steps"):
+            units = growth.measure(world, progress.tick)
         cases = world.cases()
-        with told.step("Counting AWS calls"):
+        with progress.step("Counting AWS calls"):
             counted = []
             for case in cases:
                 counted.append(calls.count(case, artifacts, world, wire))
-                told.tick()
-        with told.step(f"Cold starts: {effort.cold} rounds of {len(cases) + 2}"):
+                progress.tick()
+        with progress.step(f"Cold starts: {effort.cold} rounds of {len(cases) + 2}"):
             samples = cold.measure(
-                cases, artifacts, world, wire, rounds=effort.cold, tick=told.tick
+                cases, artifacts, world, wire, rounds=effort.cold, tick=progress.tick
             )
-        with told.step("Warm invocations"):
+        with progress.step("Warm invocations"):
             hot = [case for case in cases if case.name in WARM]
             spent = warm.measure(
                 hot,
@@ -110,7 +113,7 @@ def measure(effort: Effort, *, end_to_end: bool, told: Report) -> dict[str, Any]
                 wire,
                 rounds=effort.warm,
                 block=effort.block,
-                tick=told.tick,
+                tick=progress.tick,
             )
     result: dict[str, Any] = {
         "about": {
@@ -131,8 +134,8 @@ def measure(effort: Effort, *, end_to_end: bool, told: Report) -> dict[str, Any]
     }
     result |= _costs(result)
     if end_to_end:
-        held = endtoend.measure(rounds=effort.requests, burst=effort.burst, report=told)
-        result["endtoend"] = held | {"latency_ms": endtoend.summary(held)}
+        measured = endtoend.measure(rounds=effort.requests, burst=effort.burst, report=progress)
+        result["endtoend"] = measured | {"latency_ms": endtoend.summary(measured)}
     return result
 
 
@@ -142,10 +145,10 @@ def _cold(
     floor, bare = samples[cold.FLOOR], samples[cold.BARE]
     wall, cpu = (statistics.median(each["end"]) for each in (floor.wall, floor.cpu))
 
-    def ratios(held: Mapping[str, list[float]], unit: float) -> dict[str, list[float]]:
+    def ratios(measured: Mapping[str, list[float]], unit: float) -> dict[str, list[float]]:
         return {
             name: [round(value / unit, 3) for value in report.quartiles(each)]
-            for name, each in held.items()
+            for name, each in measured.items()
         }
 
     return {
@@ -170,10 +173,10 @@ def _warm(spent: Mapping[str, list[float]]) -> dict[str, Any]:
     noop = statistics.median(spent[warm.NOOP])
     return {
         name: {
-            "ms": [round(value, 3) for value in report.quartiles(held)],
-            "ratio": round(statistics.median(held) / noop, 2),
+            "ms": [round(value, 3) for value in report.quartiles(measured)],
+            "ratio": round(statistics.median(measured) / noop, 2),
         }
-        for name, held in spent.items()
+        for name, measured in spent.items()
     }
 
 
@@ -191,7 +194,8 @@ def _costs(result: Mapping[str, Any]) -> dict[str, Any]:
 
     def units(steps: int) -> dict[str, float]:
         return {
-            kind: held[str(steps)][str(growth.BYTES[1])] for kind, held in result["units"].items()
+            kind: measured[str(steps)][str(growth.BYTES[1])]
+            for kind, measured in result["units"].items()
         }
 
     webhook = work("receive_webhook", by_api=True)

@@ -24,14 +24,14 @@ class Samples:
     cpu: dict[str, list[float]] = field(default_factory=dict)
     memory: list[float] = field(default_factory=list)
 
-    def add(self, began: int, told: Mapping[str, Any]) -> None:
+    def add(self, began: int, sample: Mapping[str, Any]) -> None:
         """Take one run; the marks that it did not reach are its end."""
-        marks = told["marks"]
+        marks = sample["marks"]
         for name in MEASURES:
             wall, cpu = marks.get(name, marks["end"])
             self.wall.setdefault(name, []).append((wall - began) / 1e6)
             self.cpu.setdefault(name, []).append(cpu / 1e6)
-        self.memory.append(told["memory"] / 1e6)
+        self.memory.append(sample["memory"] / 1e6)
 
 
 def measure(
@@ -62,10 +62,10 @@ def measure(
                 path = artifacts.path(subject.function)
                 instance = Lambda(artifacts, path, environment, "app.handler")
             with instance:
-                told = instance.cold(event)
+                sample = instance.cold(event)
             if not isinstance(subject, str):
-                check(subject, told["answer"])
+                check(subject, sample["answer"])
             if number:  # the first round fills the disk's cache
-                samples[name].add(instance.began, told)
+                samples[name].add(instance.began, sample)
             tick()
     return samples

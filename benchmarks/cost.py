@@ -74,7 +74,7 @@ class Work:
         log_bytes = ASSUMED["log_bytes_per_invocation"]
         if self.by_api:
             log_bytes += ASSUMED["access_log_bytes"]
-        held = {
+        by_service = {
             "Lambda": self.lambda_dollars(memory),
             "INIT": _compute(cold, memory),
             "API Gateway": prices["http api request"] if self.by_api else 0.0,
@@ -86,8 +86,8 @@ class Work:
         for call in self.calls:
             if call in SERVICES:
                 service, price = SERVICES[call]
-                held[service] = held.get(service, 0.0) + prices[price]
-        return {service: dollars * self.share for service, dollars in held.items()}
+                by_service[service] = by_service.get(service, 0.0) + prices[price]
+        return {service: dollars * self.share for service, dollars in by_service.items()}
 
 
 def _slowdown(memory: int) -> float:
@@ -114,11 +114,11 @@ def sum_of(
         units: DynamoDB's `writes` and `reads` of all of them, indexes included.
         memory: In MB.
     """
-    held = dict.fromkeys(PARTS, 0.0)
+    by_service = dict.fromkeys(PARTS, 0.0)
     for work in works:
         for service, dollars in work.dollars(memory).items():
-            held[service] += dollars
+            by_service[service] += dollars
     prices: Mapping[str, float] = PRICES["usd_per_million"]
-    held["DynamoDB"] = units["writes"] * prices["dynamodb write"]
-    held["DynamoDB"] += units["reads"] * prices["dynamodb read"]
-    return held
+    by_service["DynamoDB"] = units["writes"] * prices["dynamodb write"]
+    by_service["DynamoDB"] += units["reads"] * prices["dynamodb read"]
+    return by_service

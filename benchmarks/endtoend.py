@@ -209,4 +209,4 @@ def _session(platform: Platform) -> requests.Session:
 
 def summary(result: dict[str, Any]) -> dict[str, float]:
     """The medians of the latencies."""
-    return {name: statistics.median(held) for name, held in result["latency_ms"].items()}
+    return {name: statistics.median(times) for name, times in result["latency_ms"].items()}

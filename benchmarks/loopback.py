@@ -47,12 +47,12 @@ class Handler(BaseHTTPRequestHandler):
         """The request's body."""
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        held = b""
+        content = b""
         while size := int(self.rfile.readline(), 16):
-            held += self.rfile.read(size)
+            content += self.rfile.read(size)
             self.rfile.readline()
         self.rfile.readline()
-        return held
+        return content
 
     def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """Answer."""

@@ -42,8 +42,8 @@ def _of(ratio: Sequence[float]) -> str:
 
 
 def _by_ratio(result: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    held: Mapping[str, Any] = result["cold"]["functions"]
-    return sorted(held.items(), key=lambda item: item[1]["cpu"]["end"][1])
+    measured: Mapping[str, Any] = result["cold"]["functions"]
+    return sorted(measured.items(), key=lambda item: item[1]["cpu"]["end"][1])
 
 
 def cold(result: Mapping[str, Any]) -> Rows:
@@ -95,16 +95,16 @@ def calls(result: Mapping[str, Any]) -> Rows:
 
 def endtoend(result: Mapping[str, Any]) -> Rows:
     """The local stack."""
-    held = result.get("endtoend")
-    if not held:
+    measured = result.get("endtoend")
+    if not measured:
         return [["not measured", ""]]
     rows = [["on the local stack", "median"]]
-    rows += [[name, f"{ms:.0f} ms"] for name, ms in held["latency_ms"].items()]
+    rows += [[name, f"{ms:.0f} ms"] for name, ms in measured["latency_ms"].items()]
     rows += [
-        ["webhooks taken per second, by four senders", f"{held['accepted_per_second']:.1f}"],
+        ["webhooks taken per second, by four senders", f"{measured['accepted_per_second']:.1f}"],
         [
-            f"{held['burst']} webhooks until their executions have finished",
-            f"{held['seconds_until_all_finished']:.1f} s",
+            f"{measured['burst']} webhooks until their executions have finished",
+            f"{measured['seconds_until_all_finished']:.1f} s",
         ],
     ]
     return rows
@@ -115,12 +115,12 @@ def units(result: Mapping[str, Any]) -> Rows:
     writes: Mapping[str, Mapping[str, float]] = result["units"]["writes"]
     sizes = list(next(iter(writes.values())))
     rows = [["steps", *(f"{int(size):,} B" for size in sizes), "target at 2,000 B", ""]]
-    for steps, held in writes.items():
-        target, spent = UNIT_TARGETS[steps], held["2000"]
+    for steps, measured in writes.items():
+        target, spent = UNIT_TARGETS[steps], measured["2000"]
         rows.append(
             [
                 steps,
-                *(f"{held[size]:g}" for size in sizes),
+                *(f"{measured[size]:g}" for size in sizes),
                 f"≤ {target:g}",
                 "✓" if spent <= target else "missed",
             ]
@@ -151,9 +151,15 @@ def memory(result: Mapping[str, Any]) -> Rows:
     """Time and money over the memory sizes."""
     sizes = [str(size) for size in cost.MEMORY]
     rows = [["", *(f"{size} MB" for size in sizes)]]
-    for name, held in result["memory"].items():
+    for name, measured in result["memory"].items():
         rows.append(
-            [name, *(f"{held[size]['ms']:.0f} ms · {held[size]['usd']:.2f} USD" for size in sizes)]
+            [
+                name,
+                *(
+                    f"{measured[size]['ms']:.0f} ms · {measured[size]['usd']:.2f} USD"
+                    for size in sizes
+                ),
+            ]
         )
     return rows
 
@@ -171,11 +177,11 @@ TABLES = {
 
 def about(result: Mapping[str, Any]) -> str:
     """One line about the run."""
-    held, cold_starts = result["about"], result["cold"]
-    layers = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in held["layers"].items())
+    run, cold_starts = result["about"], result["cold"]
+    layers = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in run["layers"].items())
     return (
-        f"{held['date']}, Python {held['python']}, {held['machine']}, {held['cpus']} CPUs with a "
-        f"load of {held['load']}. {cold_starts['rounds']} rounds. The floor took "
+        f"{run['date']}, Python {run['python']}, {run['machine']}, {run['cpus']} CPUs with a "
+        f"load of {run['load']}. {cold_starts['rounds']} rounds. The floor took "
         f"{cold_starts['floor_ms']:.0f} ms, {cold_starts['floor_cpu_ms']:.0f} ms of CPU and "
         f"{cold_starts['floor_mb']:.0f} MB; a bare interpreter is {cold_starts['bare']:.2f} of it. "
         f"Layers, unpacked: {layers}."
@@ -204,8 +210,8 @@ def page(result: Mapping[str, Any], before: str) -> str:
 
     def fill(place: re.Match[str]) -> str:
         name = place[2]
-        told = about(result) if name == "about" else _markdown(TABLES[name](result))
-        return f"{place[1]}\n{told}\n\n{place[3]}"
+        text = about(result) if name == "about" else _markdown(TABLES[name](result))
+        return f"{place[1]}\n{text}\n\n{place[3]}"
 
     return PLACE.sub(fill, before)
 
@@ -218,9 +224,9 @@ def _markdown(rows: Rows) -> str:
 
 def plot(result: Mapping[str, Any]) -> str:
     """The cold starts as an SVG: a bar to the first AWS call, its quartiles, and the target."""
-    held = sorted(result["cold"]["functions"].items(), key=lambda item: item[1]["cpu"]["end"][1])
+    measured = _by_ratio(result)
     left, scale, height = 210, 300, 20
-    bottom = 40 + height * len(held)
+    bottom = 40 + height * len(measured)
     width = left + round(scale * 1.9)
     size = f'width="{width}" height="{bottom + 30}"'
     parts = [
@@ -233,7 +239,7 @@ def plot(result: Mapping[str, Any]) -> str:
         color = "#c33" if tenth == 10 else "#ddd"  # noqa: PLR2004 - the floor
         parts.append(f'<line x1="{x}" x2="{x}" y1="26" y2="{bottom}" stroke="{color}"/>')
         parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{tenth / 10:g}</text>')
-    for row, (name, each) in enumerate(held):
+    for row, (name, each) in enumerate(measured):
         y = 30 + row * height
         low, median, high = (left + scale * value for value in each["cpu"]["end"])
         target = left + scale * TARGETS[each["group"]]

@@ -100,15 +100,15 @@ class Lambda:
 
     def cpu(self) -> float:
         """Return the CPU seconds that the instance has used."""
-        told = self.invoke({"measure": "cpu"})
-        refuse_compiling(told)
-        return float(told["cpu"])
+        sample = self.invoke({"measure": "cpu"})
+        refuse_compiling(sample)
+        return float(sample["cpu"])
 
     def cold(self, event: Any) -> Any:
         """Invoke it for the first time: its answer, and the marks of its start."""
-        told = self.invoke({"measure": "cold", "event": event})
-        refuse_compiling(told)
-        return told
+        sample = self.invoke({"measure": "cold", "event": event})
+        refuse_compiling(sample)
+        return sample
 
     # -- the runtime API ---------------------------------------------------------------------
 
@@ -121,10 +121,10 @@ class Lambda:
         self._answers.put((good, body))
 
 
-def refuse_compiling(told: Mapping[str, Any]) -> None:
+def refuse_compiling(sample: Mapping[str, Any]) -> None:
     """Abort a run that has measured the compiler; raises PlatformError."""
-    if told["compiled"]:
-        raise PlatformError(f"{told['compiled'][0]} was compiled while it was measured")
+    if sample["compiled"]:
+        raise PlatformError(f"{sample['compiled'][0]} was compiled while it was measured")
 
 
 def _handler_of(instance: Lambda) -> type[Handler]:

@@ -41,8 +41,8 @@ class Index:
             return None
         if self.projected is None:
             return item
-        held = {*self.key, *table_key, *self.projected}
-        return {name: value for name, value in item.items() if name in held}
+        content = {*self.key, *table_key, *self.projected}
+        return {name: value for name, value in item.items() if name in content}
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ class Ledger:
         """Count one call's reads."""
         if operation not in {"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"}:
             return
-        told = json.loads(answer)
-        items = told.get("Items", [told["Item"]] if "Item" in told else [])
+        reply = json.loads(answer)
+        items = reply.get("Items", [reply["Item"]] if "Item" in reply else [])
         consistent = bool(json.loads(body).get("ConsistentRead"))
         half = max(1, math.ceil(sum(map(size, items)) / READ_BYTES))
         self.reads += half if consistent else half / 2
@@ -183,20 +183,20 @@ def size(item: Item | None) -> int:
 
 
 def _value(value: Mapping[str, Any]) -> int:  # noqa: PLR0911 - a case for each type
-    ((kind, held),) = value.items()
+    ((kind, content),) = value.items()
     match kind:
         case "S":
-            return len(str(held).encode())
+            return len(str(content).encode())
         case "N":
-            digits = held.lstrip("-").replace(".", "")
-            return math.ceil(len(digits) / 2) + 1 + int(held.startswith("-"))
+            digits = content.lstrip("-").replace(".", "")
+            return math.ceil(len(digits) / 2) + 1 + int(content.startswith("-"))
         case "B":
-            return len(held) * 3 // 4
+            return len(content) * 3 // 4
         case "BOOL" | "NULL":
             return 1
         case "M":
-            return 3 + sum(len(name.encode()) + 1 + _value(each) for name, each in held.items())
+            return 3 + sum(len(name.encode()) + 1 + _value(each) for name, each in content.items())
         case "L":
-            return 3 + sum(1 + _value(each) for each in held)
+            return 3 + sum(1 + _value(each) for each in content)
         case _:  # sets
-            return sum(_value({kind[0]: each}) for each in held)
+            return sum(_value({kind[0]: each}) for each in content)

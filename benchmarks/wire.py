@@ -89,7 +89,9 @@ class Wire:
         if not answers:
             # An object's or a schedule's name may be new each time.
             like = [
-                held for key, held in self._recording.items() if key.split()[0] == name.split()[0]
+                recorded
+                for key, recorded in self._recording.items()
+                if key.split()[0] == name.split()[0]
             ]
             answers = like[0] if like else [("", _unknown(name))]
         # Calls go on beside each other: those of one object are in order, and no others.
@@ -132,15 +134,15 @@ def _object_of(body: bytes) -> str:
 
 
 def _unknown(name: str) -> Recorded:
-    said = {"__type": "com.amazonaws#ValidationException", "message": f"not recorded: {name}"}
-    return Recorded(400, "application/x-amz-json-1.0", json.dumps(said).encode())
+    reply = {"__type": "com.amazonaws#ValidationException", "message": f"not recorded: {name}"}
+    return Recorded(400, "application/x-amz-json-1.0", json.dumps(reply).encode())
 
 
 def _handler_of(wire: Wire) -> type[Handler]:
     class Amazon(Handler):
         def _serve(self) -> None:
-            held = wire.answer(self, self.body())
-            self.answer(held.status, {"Content-Type": held.content_type}, held.body)
+            recorded = wire.answer(self, self.body())
+            self.answer(recorded.status, {"Content-Type": recorded.content_type}, recorded.body)
 
         do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the base class's names
 

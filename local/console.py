@@ -110,8 +110,8 @@ def _npm(arguments: list[str], env: Mapping[str, str], report: Report) -> None:
     try:
         programs.run(["npm", *arguments], cwd=ROOT, env=env, log=log, report=report)
     except programs.ProgramError as error:
-        said = " ".join(error.output.split())[-600:]
-        raise PlatformError(f"npm {arguments[0]}: {said} (see {log})") from None
+        output = " ".join(error.output.split())[-600:]
+        raise PlatformError(f"npm {arguments[0]}: {output} (see {log})") from None
 
 
 def main() -> None:

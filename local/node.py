@@ -33,12 +33,12 @@ def environment(report: Report) -> Mapping[str, str]:
     Raises:
         PlatformError: The machine has no Node, and it cannot be installed.
     """
-    kept = {
+    variables = {
         name: value
         for name, value in os.environ.items()
         if name.lower().startswith("npm_config_") or name == "NODE_EXTRA_CA_CERTS"
     }
-    env = programs.environment(kept)
+    env = programs.environment(variables)
     folder = _of_the_machine(env["PATH"]) or _installed(report)
     return {**env, "PATH": os.pathsep.join([str(folder), env["PATH"]])}
 

@@ -33,15 +33,15 @@ class ProgramError(Exception):
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment for a program: the machine's facts, pip's settings and `settings`."""
-    kept = {
+    variables = {
         name: value
         for name, value in os.environ.items()
         if name in MACHINE or name.startswith("PIP_")
     }
     # A proxy is for the world outside, never for this machine.
-    kept["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), LOOPBACK]))
-    kept["no_proxy"] = kept["NO_PROXY"]
-    return {**kept, **(settings or {})}
+    variables["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), LOOPBACK]))
+    variables["no_proxy"] = variables["NO_PROXY"]
+    return {**variables, **(settings or {})}
 
 
 def run(

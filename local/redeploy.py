@@ -133,8 +133,8 @@ def compiled(folder: Path, place: str) -> None:
                 invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
             )
         except py_compile.PyCompileError as error:
-            said = " ".join(str(error.msg).split())
-            raise PlatformError(f"not deployed: {said}") from None
+            message = " ".join(str(error.msg).split())
+            raise PlatformError(f"not deployed: {message}") from None
 
 
 def zipped(folder: Path) -> bytes:

@@ -36,7 +36,7 @@ from tools.template import resources, template
 FOLDER = STATE / "sam-local"
 PORT = 3001
 WRAPPER = '#!/bin/sh\nexec /var/lang/bin/python3.13 -I -S /opt/relay.py "$@"\n'
-KEPT = ("Handler", "Runtime", "MemorySize")
+COPIED = ("Handler", "Runtime", "MemorySize")
 """Of a function's properties, what a container takes from them beside code and environment."""
 # A container starts within an invocation, and a laptop is slower than Lambda.
 SHORTEST_TIMEOUT = 120
@@ -63,7 +63,7 @@ token by itself, here each request has to carry it; a function's first request s
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Request:
     """What make was told.
 
     Attributes:
@@ -81,10 +81,10 @@ class Wanted:
     arguments: tuple[str, ...] = ()
 
 
-def wanted(env: Mapping[str, str]) -> Wanted:
+def request_from(env: Mapping[str, str]) -> Request:
     """Read what make puts into the environment; raises PlatformError."""
     try:
-        found = Wanted(
+        found = Request(
             function=env.get("FUNCTION", ""),
             case=env.get("EVENT") or "all",
             port=int(env.get("PORT") or PORT),
@@ -139,7 +139,7 @@ def local_template(
         made[name] = {
             "Type": "AWS::Serverless::Function",
             "Properties": {
-                **{each: whole[each] for each in KEPT if each in whole},
+                **{each: whole[each] for each in COPIED if each in whole},
                 "CodeUri": str(build_dir / name),
                 "Architectures": [architecture()],
                 "Timeout": max(SHORTEST_TIMEOUT, whole["Timeout"]),
@@ -220,8 +220,8 @@ def docker(*arguments: str) -> str:
     except FileNotFoundError:
         raise PlatformError("there is no docker here: install Docker Engine or Desktop") from None
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        said = str(error.stderr or error).strip().splitlines()
-        raise PlatformError(f"docker {arguments[0]}: {said[-1] if said else error}") from None
+        lines = str(error.stderr or error).strip().splitlines()
+        raise PlatformError(f"docker {arguments[0]}: {lines[-1] if lines else error}") from None
     return asked.stdout.strip()
 
 
@@ -286,19 +286,19 @@ def command(subcommand: str, *arguments: str) -> list[str]:
     ]
 
 
-def invoke(wish: Wanted, env: Mapping[str, str], report: Report) -> int:
+def invoke(request: Request, env: Mapping[str, str], report: Report) -> int:
     """Give functions their events; returns how many of them failed."""
     memory = FOLDER / "ids.json"
     known = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
     ids = {folder: name for name, folder in _folders()}
     failed = 0
-    for example in examples.chosen(wish.function, wish.case):
+    for example in examples.chosen(request.function, request.case):
         file = FOLDER / "event.json"
         file.write_text(json.dumps(example.event(known)), encoding="utf-8")
         asked = subprocess.run(
             [
                 *command("invoke", ids[example.function], "--event", str(file)),
-                *wish.arguments,
+                *request.arguments,
             ],
             cwd=FOLDER,
             env=dict(env),
@@ -311,7 +311,7 @@ def invoke(wish: Wanted, env: Mapping[str, str], report: Report) -> int:
         bad = asked.returncode != 0 or failure_of(result) is not None
         failed += bad
         report.say(f"{example.name}: {shown(result)}" + (f"  (FAILED: {failure_of(result)})" * bad))
-        if bad or wish.function != "all":
+        if bad or request.function != "all":
             report.say(asked.stderr.strip() if bad else asked.stdout.strip())
         known |= examples.ids_in(examples.body_of(result))
         memory.write_text(json.dumps(known), encoding="utf-8")
@@ -354,13 +354,13 @@ def shown(result: Any) -> str:
     return json.dumps(result)[:100]
 
 
-def serve(wish: Wanted, env: Mapping[str, str], report: Report) -> int:
+def serve(request: Request, env: Mapping[str, str], report: Report) -> int:
     """Serve the API until Ctrl-C; returns SAM's own status."""
-    report.say(READY.format(port=wish.port, token=STATE.relative_to(ROOT) / "token"))
+    report.say(READY.format(port=request.port, token=STATE.relative_to(ROOT) / "token"))
     process = subprocess.Popen(
         [
-            *command("start-api", "--port", str(wish.port), "--warm-containers", "LAZY"),
-            *wish.arguments,
+            *command("start-api", "--port", str(request.port), "--warm-containers", "LAZY"),
+            *request.arguments,
         ],
         cwd=FOLDER,
         env=dict(env),
@@ -379,13 +379,13 @@ def serve(wish: Wanted, env: Mapping[str, str], report: Report) -> int:
         return 0
 
 
-def run(wish: Wanted, report: Report) -> int:
+def run(request: Request, report: Report) -> int:
     """Build, relay and run; raises PlatformError."""
     docker("version", "--format", "{{.Server.Version}}")
     running, client = ministack.running()
     endpoint_url = running.endpoint_url or ""
     environments, ports = deployed(client, running.stack)
-    ports |= set(wish.ports)
+    ports |= set(request.ports)
     with exclusively(), ExitStack() as open_:
         build_dir = FOLDER / "build"
         build.build(build_dir, architecture=architecture(), report=report)
@@ -411,8 +411,8 @@ def run(wish: Wanted, report: Report) -> int:
                     f"cannot listen on Docker's bridge, {address}: {error}"
                 ) from None
         open_.callback(remove_containers)
-        act = invoke if wish.function else serve
-        return act(wish, environment(endpoint_url), report)
+        act = invoke if request.function else serve
+        return act(request, environment(endpoint_url), report)
 
 
 def main() -> None:
@@ -420,7 +420,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        failed = run(wanted(os.environ), Report())
+        failed = run(request_from(os.environ), Report())
     except (
         PlatformError,
         botocore.exceptions.BotoCoreError,

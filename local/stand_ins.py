@@ -54,8 +54,8 @@ def beside(*, wanted: bool) -> Iterator[StandIns | None]:
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
-            _, said = process.communicate(timeout=END_SECONDS)
-            last = (said.strip().splitlines() or ["they ended at once"])[-1]
+            _, errors = process.communicate(timeout=END_SECONDS)
+            last = (errors.strip().splitlines() or ["they ended at once"])[-1]
             raise PlatformError(f"the stand-ins do not start: {last}")
         yield StandIns(**json.loads(line))
     finally:

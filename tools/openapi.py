@@ -135,8 +135,8 @@ def _refusal(status: int, *, delivery: bool) -> dict[str, Any]:
     response: dict[str, Any] = {"description": f"{title}: {listed}.", "content": content}
     if status in _HEADERS and not (status == HTTPStatus.UNAUTHORIZED and delivery):
         response["headers"] = {
-            name: {"description": told, "schema": {"type": "string"}}
-            for name, told in _HEADERS[status].items()
+            name: {"description": described, "schema": {"type": "string"}}
+            for name, described in _HEADERS[status].items()
         }
     return response
 
@@ -264,8 +264,8 @@ def _optional(field: dict[str, Any]) -> Any:
     default = field.get("default")
     made = shapes.without_null({k: v for k, v in field.items() if k != "default"})
     if default not in (None, [], {}):
-        told = f"{made.get('description', '')} Default `{json.dumps(default)}`.".strip()
-        made = made | {"description": told}
+        described = f"{made.get('description', '')} Default `{json.dumps(default)}`.".strip()
+        made = made | {"description": described}
     return _request(made)
 
 
@@ -291,7 +291,7 @@ def document() -> str:
         },
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
-        "tags": [{"name": name, "description": told} for name, told in TAGS.items()],
+        "tags": [{"name": name, "description": described} for name, described in TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.items())),
@@ -361,10 +361,10 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
 def _resolved(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     """What the route's resolver says, in the words of this API."""
     module = _module(route.function)
-    told = json.loads(module.app.get_openapi_json_schema(title="-", version="-"))
-    operation: dict[str, Any] = told["paths"][route.path][route.method.lower()]
-    sent = _models_of(operation.get("requestBody", {}), told["components"]["schemas"])
-    for name, schema in told["components"]["schemas"].items():
+    described = json.loads(module.app.get_openapi_json_schema(title="-", version="-"))
+    operation: dict[str, Any] = described["paths"][route.path][route.method.lower()]
+    sent = _models_of(operation.get("requestBody", {}), described["components"]["schemas"])
+    for name, schema in described["components"]["schemas"].items():
         if name not in BY_POWERTOOLS:
             schemas[name] = _plain(_request(schema) if name in sent else schema)
     operation["operationId"] = route.function

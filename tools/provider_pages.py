@@ -92,12 +92,12 @@ def _action_groups(provider: Provider) -> dict[str, tuple[str, list[Action]]]:
     modules = [each for each in vars(package).values() if isinstance(each, ModuleType)]
     groups = {}
     for module in modules:
-        held: Sequence[Action] = getattr(module, "ACTIONS", ())
-        if held:
+        actions: Sequence[Action] = getattr(module, "ACTIONS", ())
+        if actions:
             title = _first(module.__doc__).rstrip(".")
-            groups[f"{provider.id}-{module.__name__.rpartition('.')[2]}"] = (title, list(held))
-    told = [action for _, actions in groups.values() for action in actions]
-    assert sorted(each.name for each in told) == sorted(each.name for each in provider.actions)  # noqa: S101 - a page that leaves one out must not be written
+            groups[f"{provider.id}-{module.__name__.rpartition('.')[2]}"] = (title, list(actions))
+    grouped = [action for _, actions in groups.values() for action in actions]
+    assert sorted(each.name for each in grouped) == sorted(each.name for each in provider.actions)  # noqa: S101 - a page that leaves one out must not be written
     return groups
 
 
@@ -202,11 +202,11 @@ def _actions(provider: Provider, *, split: bool) -> Iterator[str]:
 
 def _action(action: Action, level: str) -> Iterator[str]:
     yield from (f"{level} {action.name}", "")
-    told = _paragraphs(action.params.__doc__)
+    text = _paragraphs(action.params.__doc__)
     if isinstance(action.run, FunctionType) and action.run.__doc__:
         yield _paragraphs(action.run.__doc__)
     else:
-        yield f"{_sentence(action.title)} {told}" if "<http" in told else _sentence(action.title)
+        yield f"{_sentence(action.title)} {text}" if "<http" in text else _sentence(action.title)
     yield from ("", *_table(action.params), "", *_json(action.example), "")
 
 
@@ -302,14 +302,14 @@ def _table(model: type[BaseModel], title: str = "Name") -> list[str]:
 
 
 def _description(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    told = str(field.get("description", ""))
-    if not told:
-        told = next((_description(each, {}) for each in field.get("anyOf", ()) if each != {}), "")
-    if not told and "$ref" in field:
+    text = str(field.get("description", ""))
+    if not text:
+        text = next((_description(each, {}) for each in field.get("anyOf", ()) if each != {}), "")
+    if not text and "$ref" in field:
         named = definitions.get(_referred(field), {})
-        told = "" if "properties" in named else str(named.get("description", ""))
+        text = "" if "properties" in named else str(named.get("description", ""))
     default = field.get("default")
-    parts = [_sentence(told)] if told else []
+    parts = [_sentence(text)] if text else []
     if default not in (None, "", [], {}):
         parts.append(f"Default `{json.dumps(default)}`.")
     return " ".join(parts)
@@ -337,10 +337,10 @@ def _referred(field: Mapping[str, Any]) -> str:
     return str(field["$ref"]).rpartition("/")[2]
 
 
-def _json(held: object) -> Sequence[str]:
-    text = json.dumps(held, ensure_ascii=False)
+def _json(value: object) -> Sequence[str]:
+    text = json.dumps(value, ensure_ascii=False)
     if len(text) > ONE_LINE:
-        text = json.dumps(held, ensure_ascii=False, indent=2)
+        text = json.dumps(value, ensure_ascii=False, indent=2)
     return ("```json", text, "```")
 
 

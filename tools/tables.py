@@ -26,9 +26,9 @@ def _routes() -> Iterator[str]:
     yield from ("| route | what it does | function |", "| --- | --- | --- |")
     for route in routes():
         operation = document["paths"][route.openapi_path][route.method.lower()]
-        told = operation["summary"] + (" (no token)" if route.public else "")
+        description = operation["summary"] + (" (no token)" if route.public else "")
         link = f"[{route.function}](../functions/{route.function}/app.py)"
-        yield f"| `{route.method} {route.path}` | {told} | {link} |"
+        yield f"| `{route.method} {route.path}` | {description} | {link} |"
 
 
 _OTHER_CODES = [
@@ -44,21 +44,23 @@ def _codes() -> Iterator[str]:
     rows = list(_OTHER_CODES)
     for status, found in openapi.codes().items():
         for error in found:
-            told = (error.__doc__ or "").split("\n\n")[0].replace("``", "`")
-            rows.append((status, error.code, re.sub(r"\s+", " ", told).strip()))
-    for status, code, told in sorted(rows):
-        yield f"| {status} | `{code}` | {told} |"
+            description = (error.__doc__ or "").split("\n\n")[0].replace("``", "`")
+            rows.append((status, error.code, re.sub(r"\s+", " ", description).strip()))
+    for status, code, description in sorted(rows):
+        yield f"| {status} | `{code}` | {description} |"
 
 
 def _parameters() -> Iterator[str]:
     yield from ("| parameter | default | |", "| --- | --- | --- |")
-    for name, held in template()["Parameters"].items():
-        default = held["Default"]
+    for name, parameter in template()["Parameters"].items():
+        default = parameter["Default"]
         shown = f"`{default}`" if default != "" else ""
-        told = held["Description"]
-        if "AllowedValues" in held:
-            told += f" One of {', '.join(f'`{each}`' for each in held['AllowedValues'])}."
-        yield f"| `{name}` | {shown} | {told} |"
+        description = parameter["Description"]
+        if "AllowedValues" in parameter:
+            description += (
+                f" One of {', '.join(f'`{each}`' for each in parameter['AllowedValues'])}."
+            )
+        yield f"| `{name}` | {shown} | {description} |"
 
 
 def _permissions() -> Iterator[str]:

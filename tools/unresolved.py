@@ -84,19 +84,22 @@ _UNDER = "/{path+}"
 
 def _at(suffix: str) -> tuple[str, list[Any]]:
     """What an operation's name and summary say of a webhook's route, and its parameters."""
-    told = {"": "", "/": "AtSlash", _UNDER: "Below"}[suffix]
-    return told, [_path("webhookId", "The webhook's id."), *([_BELOW] if suffix == _UNDER else [])]
+    name_suffix = {"": "", "/": "AtSlash", _UNDER: "Below"}[suffix]
+    return name_suffix, [
+        _path("webhookId", "The webhook's id."),
+        *([_BELOW] if suffix == _UNDER else []),
+    ]
 
 
 def _delivery(method: str, suffix: str) -> dict[str, Any]:
-    told, parameters = _at(suffix)
+    name_suffix, parameters = _at(suffix)
     name = "receive_webhook" if method == "POST" else f"receive_webhook_by_{method.lower()}"
     by = "" if method == "POST" else f", by {method} where the webhook's `methods` allow it"
     where = {"": "", "/": ", with a slash behind", _UNDER: ", below its URL"}[suffix]
     operation: dict[str, Any] = {
         "tags": ["Webhooks"],
         "summary": f"Deliver an event{where}{by}",
-        "operationId": f"{name}{told}",
+        "operationId": f"{name}{name_suffix}",
         "description": (
             "Verified over the raw bytes as the webhook's `verification` says. `200` once the "
             "event is durable; `503` asks to send it again."
@@ -114,19 +117,19 @@ def _delivery(method: str, suffix: str) -> dict[str, Any]:
 
 
 def _look(method: str, suffix: str) -> dict[str, Any]:
-    told, parameters = _at(suffix)
+    name_suffix, parameters = _at(suffix)
     if method == "HEAD":
         return {
             "tags": ["Webhooks"],
             "summary": "Look whether somebody is there",
-            "operationId": f"probe_webhook{told}",
+            "operationId": f"probe_webhook{name_suffix}",
             "description": "Always `200`: senders such as Trello ask so before they send.",
             "parameters": parameters,
             "responses": {"200": {"description": "Somebody is there."}},
         }
     return {
         "summary": "Answer a subscription challenge, where Meta asks, or somebody who only looks",
-        "operationId": f"verify_webhook_at_its_url{told}",
+        "operationId": f"verify_webhook_at_its_url{name_suffix}",
         **_CHALLENGE,
         "parameters": [*parameters, *_CHALLENGE["parameters"][1:]],
     }

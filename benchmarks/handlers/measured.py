@@ -24,8 +24,8 @@ def memory() -> int:
     """Return the bytes that the process took at its most."""
     try:
         with open("/proc/self/status") as status:  # noqa: PTH123 - pathlib costs time
-            held = dict(line.split(":", 1) for line in status)
-        return int(held["VmHWM"].split()[0]) * 1024
+            fields = dict(line.split(":", 1) for line in status)
+        return int(fields["VmHWM"].split()[0]) * 1024
     except OSError:
         import resource
 

@@ -23,7 +23,7 @@ export function Access({ expired }: { expired: boolean }) {
   const [typed, setTyped] = useState("");
   const enter = useAction(async () => {
     const token = typed.trim();
-    // Asked with the token itself, so that a wrong one is told here.
+    // Asked with the token itself, so that a wrong one is shown here.
     await request("GET", "/api/integrations/status", undefined, { token });
     retryAccess();
     setToken(token);
@@ -135,10 +135,10 @@ async function beginLogin(issuer: string, clientId: string): Promise<void> {
 /** Ends a log-in where the issuer sent the browser back; tells where to go on, or `null`. */
 export async function endLogin(): Promise<string | null> {
   const query = new URLSearchParams(location.search);
-  const held = sessionStorage.getItem(PENDING);
-  if (!held || !query.get("state")) return null;
+  const stored = sessionStorage.getItem(PENDING);
+  if (!stored || !query.get("state")) return null;
   sessionStorage.removeItem(PENDING);
-  const pending = JSON.parse(held) as Record<
+  const pending = JSON.parse(stored) as Record<
     "verifier" | "state" | "issuer" | "clientId" | "back",
     string
   >;

@@ -473,7 +473,7 @@ function Pairs({ form, path, value, change, errorAt }: Props<unknown>) {
         </span>
       )}
       {error && <span class="error-text">{error}</span>}
-      {rows.map(([name, held], at) => (
+      {rows.map(([name, value], at) => (
         <div class="row" key={at}>
           <input
             class="mono pair-name"
@@ -489,7 +489,7 @@ function Pairs({ form, path, value, change, errorAt }: Props<unknown>) {
             {...concealed(form.secretValues)}
             aria-label={`${form.title}: value ${at + 1}`}
             placeholder="Value"
-            value={held}
+            value={value}
             onInput={(event) =>
               set(rows.map((row, n) => (n === at ? [row[0], event.currentTarget.value] : row)))
             }

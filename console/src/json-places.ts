@@ -48,14 +48,14 @@ export function placesOf(text: string, cursor = -1): Places {
       i += 1;
       while (i < text.length && text[i] !== '"' && text[i] !== "\n") i += text[i] === "\\" ? 2 : 1;
       const to = Math.min(i, text.length);
-      const held = text.slice(from, to);
+      const piece = text.slice(from, to);
       const isKey = top?.kind === "object" && top.expectsKey;
       if (isKey) {
-        top.key = held;
+        top.key = piece;
         top.expectsKey = false;
       } else note(from - 1);
       if (cursor >= from && cursor <= to) {
-        token = { from, to, text: held };
+        token = { from, to, text: piece };
         at = isKey ? top.path : here();
         inKey = isKey ?? false;
       }

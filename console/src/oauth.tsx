@@ -36,7 +36,7 @@ export function LogIn({
   done: () => void | Promise<void>;
   /** Of a connect session, in place of the tab's. */
   token?: string;
-  /** Is told of a log-in that failed. */
+  /** Called when a log-in failed. */
   ended?: (message: string) => void;
   disabled?: boolean;
 }) {
@@ -95,15 +95,15 @@ export function LogIn({
       }
     };
     const timer = setInterval(() => void look(), EVERY);
-    const told = (event: MessageEvent) => {
+    const receive = (event: MessageEvent) => {
       if (event.origin === location.origin && event.data?.type === "integrations:oauth")
         void look();
     };
-    addEventListener("message", told);
+    addEventListener("message", receive);
     return () => {
       over = true;
       clearInterval(timer);
-      removeEventListener("message", told);
+      removeEventListener("message", receive);
     };
   }, [waiting]);
   return (

@@ -117,9 +117,9 @@ def prune_packages(target: Path) -> None:
             remove(record)
 
 
-def prune_botocore(target: Path, kept: Iterable[str]) -> None:
-    """Leave botocore (and boto3) the data of the `kept` services, ready to read."""
-    names = set(kept)
+def prune_botocore(target: Path, services: Iterable[str]) -> None:
+    """Leave botocore (and boto3) the data of these `services`, ready to read."""
+    names = set(services)
     data = target / "botocore" / "data"
     for path in list(data.iterdir()):
         if path.name not in names and path.name not in BOTOCORE_FILES:

@@ -80,7 +80,7 @@ class Visit:
     @property
     def told(self) -> dict[str, Any]:
         """What the page's script tells the opener: ``message`` and ``origin``."""
-        found = re.search(r"const told = (.*);\n", self.page.text)
+        found = re.search(r"const outcome = (.*);\n", self.page.text)
         assert found, self.page.text
         told: dict[str, Any] = json.loads(found[1])
         return told

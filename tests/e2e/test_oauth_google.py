@@ -232,7 +232,7 @@ def test_neither_the_page_nor_the_redirect_is_kept_or_told_on(
     assert "frame-ancestors 'none'" in policy
     (nonce,) = re.findall(r"script-src 'nonce-([^']+)'", policy)
     assert page.text.count("<script") == page.text.count(f'<script nonce="{nonce}">') == 1
-    assert "window.opener.postMessage(told.message, origin)" in page.text
+    assert "window.opener.postMessage(outcome.message, origin)" in page.text
     assert "window.close()" in page.text
 
 

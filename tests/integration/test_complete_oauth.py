@@ -20,7 +20,7 @@ FRONTEND = "http://localhost:5173"
 
 def told_to_opener(answer: Answer) -> Any:
     """What the page posts to the window that opened it."""
-    found = re.search(r"const told = (\{.*\});", answer.body)
+    found = re.search(r"const outcome = (\{.*\});", answer.body)
     assert found, answer.body
     return json.loads(found[1])
 

@@ -280,7 +280,7 @@ def test_a_process_that_dies_after_the_write_leaves_a_connection_that_is_brought
         raise SystemExit
 
     with monkeypatch.context() as dying:
-        dying.setattr(Subscriptions, "bring_in_line", die)
+        dying.setattr(Subscriptions, "synchronize", die)
         with pytest.raises(SystemExit):
             create(backend, flow(trigger={"type": "telegram.message"}))
     assert not ready.webhooks

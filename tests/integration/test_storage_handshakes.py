@@ -9,7 +9,7 @@ import pytest
 
 from integrations.errors import HandshakeRefused, UnknownHandshake
 from integrations.storage.envelope import Envelope
-from integrations.storage.handshakes import KEPT, LIFETIME, Handshake, Handshakes
+from integrations.storage.handshakes import LIFETIME, STORED_AFTER, Handshake, Handshakes
 from tests.fakes.aws import FakeAws
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -146,7 +146,7 @@ def test_what_the_ttl_has_not_deleted_yet_is_gone_all_the_same(
     aws: FakeAws, handshakes: Handshakes, clock: Clock
 ) -> None:
     begun(handshakes)
-    clock.moment = NOW + LIFETIME + KEPT - timedelta(seconds=1)
+    clock.moment = NOW + LIFETIME + STORED_AFTER - timedelta(seconds=1)
     assert handshakes.get("acme", "id").status == "pending"
     clock.moment += timedelta(seconds=2)
     with pytest.raises(UnknownHandshake):

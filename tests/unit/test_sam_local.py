@@ -143,7 +143,7 @@ def test_only_the_ports_that_functions_need_are_carried() -> None:
 
 
 def test_make_is_understood() -> None:
-    found = sam_local.wanted(
+    found = sam_local.request_from(
         {
             "FUNCTION": "get-status",
             "EVENT": "",
@@ -168,7 +168,7 @@ def test_make_is_understood() -> None:
 )
 def test_what_make_cannot_mean_is_said(env: dict[str, str], words: str) -> None:
     with pytest.raises(PlatformError, match=words):
-        sam_local.wanted(env)
+        sam_local.request_from(env)
 
 
 @pytest.mark.parametrize(

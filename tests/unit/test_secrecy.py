@@ -18,7 +18,7 @@ from integrations.errors import (
 )
 from integrations.providers.base import Addresses, Call, Credentials, OAuthApp
 from integrations.providers.masking import Masking
-from integrations.services.secrecy import kept_secret, secrets_of
+from integrations.services.secrecy import masked, secrets_of
 
 TOKEN = "EAABsbCS1iHgBO7ZC"
 PAGE = 'pa"ge/<tok>&en+1'
@@ -99,7 +99,7 @@ def test_what_holds_no_secret_stays_as_it_is() -> None:
     ids=lambda each: type(each).__name__,
 )
 def test_no_error_says_a_secret(failure: ProviderError) -> None:
-    with pytest.raises(type(failure)) as raised, kept_secret(call(), ["more-secret"]):
+    with pytest.raises(type(failure)) as raised, masked(call(), ["more-secret"]):
         raise failure
     held = raised.value
     told = [held.detail, str(held), repr(held), *(str(getattr(held, "errors", ())),)]

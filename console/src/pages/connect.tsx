@@ -105,8 +105,8 @@ function Session({ asked }: { asked: Asked }) {
       </>
     );
   if (!session.data || !catalogue.data) return <Waiting />;
-  const held = session.data;
-  const application = held.application || "The application";
+  const { data } = session;
+  const application = data.application || "The application";
   if (ending)
     return (
       <div class="card stack" role="status">
@@ -153,17 +153,17 @@ function Session({ asked }: { asked: Asked }) {
               </p>
               <LogIn
                 provider={provider.id}
-                connection={held.connection}
+                connection={data.connection}
                 token={token}
                 label={loginLabel(provider)}
                 done={() => end({ status: "connected" })}
-                ended={(message) => post(asked, held, provider.id, { status: "failed", message })}
+                ended={(message) => post(asked, data, provider.id, { status: "failed", message })}
               />
             </>
           ) : (
             <CredentialsForm
               provider={provider}
-              connection={held.connection}
+              connection={data.connection}
               token={token}
               saved={() => end({ status: "connected" })}
             />
@@ -180,7 +180,7 @@ function Session({ asked }: { asked: Asked }) {
           </div>
         </div>
       )}
-      <Facts of={[["This session ends", <Time key="e" at={held.expiresAt} />]]} />
+      <Facts of={[["This session ends", <Time key="e" at={data.expiresAt} />]]} />
     </>
   );
 }

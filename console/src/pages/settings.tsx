@@ -340,7 +340,7 @@ function Secrets() {
 }
 
 function Origins() {
-  const held = useLoad(
+  const origins = useLoad(
     () =>
       request<{ origins: string[] }>("GET", "/console/settings.json", undefined, { token: null }),
     "origins",
@@ -353,10 +353,10 @@ function Origins() {
         <code>FRONTEND_URL</code> in <code>.env</code>. Which credential is for which client is in{" "}
         <a href="/docs/clients">the documentation</a>.
       </p>
-      <Problem error={held.error} retry={() => void held.reload()} />
-      {held.loading && <Waiting />}
+      <Problem error={origins.error} retry={() => void origins.reload()} />
+      {origins.loading && <Waiting />}
       <ul>
-        {held.data?.origins.map((each) => (
+        {origins.data?.origins.map((each) => (
           <li key={each}>
             <code>{each}</code>
           </li>

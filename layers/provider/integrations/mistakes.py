@@ -33,9 +33,9 @@ def at(*mistakes: tuple[str, str]) -> "PydanticCustomError":
     """
     from pydantic_core import PydanticCustomError
 
-    told = "; ".join(f"{field} {message}".strip() for field, message in mistakes)
-    context = {"mistakes": [list(mistake) for mistake in mistakes], "told": told}
-    return PydanticCustomError("mistakes", "{told}", context)
+    messages = "; ".join(f"{field} {message}".strip() for field, message in mistakes)
+    context = {"mistakes": [list(mistake) for mistake in mistakes], "messages": messages}
+    return PydanticCustomError("mistakes", "{messages}", context)
 
 
 def field_errors(
@@ -54,14 +54,14 @@ def field_errors(
     for error in errors:
         way = path(error, given)
         place = _written([root, *way] if root else way)
-        for field, message in _told(error, way, list(known)):
+        for field, message in _mistakes_in(error, way, list(known)):
             beyond = f"{place}.{field}".strip(".") if field else place
             found.setdefault(beyond, []).append(message)
             codes.setdefault(beyond, _CODES.get(error["type"], "invalid"))
     return [
         FieldError(place, message, codes[place])
-        for place, told in found.items()
-        for message in _merged(told)
+        for place, messages in found.items()
+        for message in _merged(messages)
     ]
 
 
@@ -83,7 +83,9 @@ def close(name: str, known: Iterable[str]) -> list[str]:
     return [by_case[each] for each in found]
 
 
-def _told(error: Details, path: Sequence[str | int], known: list[str]) -> list[tuple[str, str]]:
+def _mistakes_in(
+    error: Details, path: Sequence[str | int], known: list[str]
+) -> list[tuple[str, str]]:
     context = error.get("ctx") or {}
     if error["type"] == "mistakes":
         return [(str(field), str(message)) for field, message in context["mistakes"]]
@@ -231,11 +233,11 @@ _MESSAGES: Final[Mapping[str, Callable[[Details], str]]] = {
 }
 
 
-def _message(kind: str, context: Details, said: str) -> str:
+def _message(kind: str, context: Details, message: str) -> str:
     """A sentence for one of pydantic's kinds of error."""
     if kind in {"value_error", "assertion_error"}:
         own = context.get("error")
-        return str(own) if own else re.sub(r"^(?:Value|Assertion) error, ", "", said)
+        return str(own) if own else re.sub(r"^(?:Value|Assertion) error, ", "", message)
     if kind in _MESSAGES:
         return _MESSAGES[kind](context)
     stem = re.sub(r"_(?:type|parsing|attributes_type|exact_type|from_\w+|parsing_\w+)$", "", kind)
@@ -245,9 +247,9 @@ def _message(kind: str, context: Details, said: str) -> str:
     return f"must be {wanted}" if wanted else "is not what is expected here"
 
 
-def _merged(told: Sequence[str]) -> list[str]:
+def _merged(messages: Sequence[str]) -> list[str]:
     """What a union's members each say of one value: ``must be text or a whole number``."""
-    unique = list(dict.fromkeys(told))
+    unique = list(dict.fromkeys(messages))
     kinds = [each.removeprefix("must be ") for each in unique if _is_of_kind(each)]
     others = [each for each in unique if not _is_of_kind(each)]
     if others:

@@ -35,9 +35,9 @@ body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 20vh auto; max-width: 28re
 <p>{application}</p>
 <p>You can close this window.</p>
 <script nonce="{nonce}">
-const told = {told};
+const outcome = {outcome_json};
 if (window.opener) {{
-  for (const origin of told.origins) window.opener.postMessage(told.message, origin);
+  for (const origin of outcome.origins) window.opener.postMessage(outcome.message, origin);
   window.close();
 }}
 </script>
@@ -93,8 +93,8 @@ def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if outcome.redirect:
         return {"statusCode": 303, "headers": {"Location": outcome.redirect, **HEADERS}, "body": ""}
     title = "Connected" if outcome.status == "completed" else "Not connected"
-    told = {"handshakeId": outcome.handshake_id, "status": outcome.status}
-    return _page(200, title, outcome.message, told)
+    ended = {"handshakeId": outcome.handshake_id, "status": outcome.status}
+    return _page(200, title, outcome.message, ended)
 
 
 def _origins() -> list[str]:
@@ -103,16 +103,16 @@ def _origins() -> list[str]:
     return [*settings.frontend_urls(), f"{own.scheme}://{own.netloc}"]
 
 
-def _page(status: int, title: str, message: str, told: dict[str, str]) -> dict[str, Any]:
+def _page(status: int, title: str, message: str, ended: dict[str, str]) -> dict[str, Any]:
     nonce = secrets.token_urlsafe(16)
-    message_out = {"type": "integrations:oauth", **told}
+    message_out = {"type": "integrations:oauth", **ended}
     script = json.dumps({"message": message_out, "origins": _origins()})
     body = _PAGE.format(
         title=html.escape(title),
         message=html.escape(message),
         application=html.escape(f"This is about the log-in of {settings.application_name()}."),
         nonce=nonce,
-        told=script.replace("<", "\\u003c"),
+        outcome_json=script.replace("<", "\\u003c"),
     )
     policy = (
         "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; "

@@ -67,24 +67,24 @@ class Caller:
     def of(cls, event: Mapping[str, Any]) -> Self:
         """The caller of a request of payload format 2.0: what the authorizer said of it."""
         authorizer = event["requestContext"].get("authorizer") or {}
-        said: Mapping[str, Any] = authorizer.get("lambda") or {}
-        tenant = said.get("tenant")
+        context: Mapping[str, Any] = authorizer.get("lambda") or {}
+        tenant = context.get("tenant")
         session = None
-        if said.get("kind") == "connect":
+        if context.get("kind") == "connect":
             session = Session(
-                session_id=str(said["id"]),
-                providers=tuple(str(said["providers"]).split()),
-                connection_name=str(said["connection"]),
-                redirect_uri=str(said.get("redirectUri", "")),
-                ends=from_epoch(float(said["expiresAt"])),
+                session_id=str(context["id"]),
+                providers=tuple(str(context["providers"]).split()),
+                connection_name=str(context["connection"]),
+                redirect_uri=str(context.get("redirectUri", "")),
+                ends=from_epoch(float(context["expiresAt"])),
             )
         return cls(
             tenant=str(tenant) if is_tenant(tenant) else "",
-            scopes=frozenset(str(said.get("scopes", "")).split()),
-            kind=cast("ActorKind", said.get("kind", "token")),
-            actor_id=str(said.get("id", "")),
-            name=str(said.get("name", "")),
-            problem=str(said.get("problem", "")),
+            scopes=frozenset(str(context.get("scopes", "")).split()),
+            kind=cast("ActorKind", context.get("kind", "token")),
+            actor_id=str(context.get("id", "")),
+            name=str(context.get("name", "")),
+            problem=str(context.get("problem", "")),
             session=session,
         )
 

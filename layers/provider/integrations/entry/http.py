@@ -328,7 +328,7 @@ def _no_route(_: Exception) -> Response[str]:
 
 def _powertools(problem: Problem) -> Response[str]:
     answer = problem.response()
-    headers = {name: held for name, held in answer["headers"].items() if name != "Content-Type"}
+    headers = {name: value for name, value in answer["headers"].items() if name != "Content-Type"}
     return Response(
         status_code=answer["statusCode"],
         content_type="application/problem+json",

@@ -93,9 +93,9 @@ def problem_of(failure: IntegrationError) -> Problem:
         raise failure
     more: dict[str, object] = {}
     if isinstance(failure, errors.ProviderError):
-        said = {"status": failure.status, "code": failure.provider_code, **failure.data}
-        if told := {name: each for name, each in said.items() if each is not None}:
-            more["provider"] = told
+        facts = {"status": failure.status, "code": failure.provider_code, **failure.data}
+        if known := {name: each for name, each in facts.items() if each is not None}:
+            more["provider"] = known
     detail = failure.detail
     if isinstance(failure, errors.ServiceUnavailable):
         detail = BUSY  # what failed within is nobody's business but ours

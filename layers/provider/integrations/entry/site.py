@@ -116,8 +116,8 @@ def _settings() -> str:
     The origins are no secret: the answer to any preflight request says them.
     """
     login = settings.console_login()
-    told: dict[str, Any] = {"issuer": login[0], "clientId": login[1]} if login else {}
-    return json.dumps(told | {"origins": settings.frontend_urls()})
+    login_settings: dict[str, Any] = {"issuer": login[0], "clientId": login[1]} if login else {}
+    return json.dumps(login_settings | {"origins": settings.frontend_urls()})
 
 
 def _page_headers(path: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ from integrations.outbound.charset import charset
 from integrations.outbound.guard import connect, host_of, parse, port_of, tls_context
 
 _OWN_HEADERS = {"Accept-Encoding": "gzip", "User-Agent": "integrations-backend/1"}
-_KEPT_ACROSS_ORIGINS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
+_SENT_TO_OTHER_ORIGINS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 _MOVED = frozenset({HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND})
 _REDIRECTS = _MOVED | {
     HTTPStatus.SEE_OTHER,
@@ -368,7 +368,7 @@ def _redirect(request: PreparedRequest, status: int, target: Url, location: str)
             detail = f"{host_of(target)} redirects a request with a body to another place"
             raise AddressRefused(detail)
         for name in set(request.headers):
-            if name.lower() not in _KEPT_ACROSS_ORIGINS:
+            if name.lower() not in _SENT_TO_OTHER_ORIGINS:
                 del request.headers[name]
     try:
         request.prepare_url(goal.url, None)

@@ -229,10 +229,10 @@ def claims(id_token: Json) -> dict[str, Json]:
     """
     try:
         payload = str(id_token).split(".")[1]
-        said = strict_json.read(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        found = strict_json.read(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (IndexError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _json_object(response: Response) -> dict[str, Any]:

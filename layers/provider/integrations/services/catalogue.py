@@ -92,9 +92,9 @@ def _credentials(provider: "Provider") -> dict[str, Any]:
 
     made: dict[str, Any] = form(provider.credentials, title=f"{provider.title} credentials")
     if "verification" in made["properties"]:
-        told = made["properties"]["verification"]
+        described = made["properties"]["verification"]
         made["properties"]["verification"] = {
-            "title": told["title"],
+            "title": described["title"],
             "description": "How deliveries prove themselves.",
             **verification(),
         }
@@ -114,5 +114,5 @@ def _description(action: "Action") -> str:
 
     from integrations.services.schemas import prose
 
-    told = prose(action.run.__doc__) if isinstance(action.run, FunctionType) else ""
-    return told or prose(action.params.__doc__)
+    described = prose(action.run.__doc__) if isinstance(action.run, FunctionType) else ""
+    return described or prose(action.params.__doc__)

@@ -239,7 +239,7 @@ class Dispatcher:
                 identity,
                 data,
                 execution_id=lifecycle.execution_id(workflow.workflow_id, identity),
-                refused=self._quotas.told() if delay is None else None,
+                refused=self._quotas.refusal() if delay is None else None,
             )
             if logged.workflows[0].outcome == "refused":
                 return
@@ -280,7 +280,7 @@ class Dispatcher:
         if inbound is None:
             raise UnknownProvider(f"{queued.provider} has no webhooks")
         window = timedelta(seconds=signatures.REPLAY_WINDOWS.get(queued.verification, 0))
-        if queued.earlier_id and self._log.came_before(
+        if queued.earlier_id and self._log.was_received_since(
             queued.tenant, queued.earlier_id, queued.received_at - window
         ):
             return  # the same signed body once more, perhaps under another id: it is in the log
@@ -356,7 +356,7 @@ class Dispatcher:
             }
             refused = {each for each, delay in delay_of.items() if delay is None}
             settled = [
-                replace(each, outcome="refused", reason=self._quotas.told(), execution_id=None)
+                replace(each, outcome="refused", reason=self._quotas.refusal(), execution_id=None)
                 if each.execution_id in refused and each.outcome not in NOT_STARTED
                 else each
                 for each in outcomes
@@ -388,8 +388,8 @@ class Dispatcher:
         if not incoming.shared:
             return waiting
         holders = work.holders(self._pages, incoming.provider, event.target)
-        held_by = {(holder.tenant, holder.connection_key) for holder in holders}
-        return [each for each in waiting if (each.tenant, each.trigger_connection) in held_by]
+        holding = {(holder.tenant, holder.connection_key) for holder in holders}
+        return [each for each in waiting if (each.tenant, each.trigger_connection) in holding]
 
     def _outcome(
         self, workflow: WaitingWorkflow, incoming: Incoming, index: int, budget: Budget
@@ -457,7 +457,7 @@ class Dispatcher:
         starting = [each for each in logged.workflows if each.outcome not in NOT_STARTED]
         if not starting:
             return
-        told = events if events is not None else events_of(logged)
+        all_events = events if events is not None else events_of(logged)
 
         def workflows(workflow_id: str) -> StoredWorkflow | None:
             return work.definition(self._workflows, logged.tenant, workflow_id)
@@ -469,13 +469,13 @@ class Dispatcher:
             launches = [
                 (
                     replace(
-                        _launch(logged, each, workflow, told[each.index]),
+                        _launch(logged, each, workflow, all_events[each.index]),
                         delay=delay_of.get(each.execution_id) or 0.0,
                     ),
                     _failure(each),
                 )
                 for each in starting[begin : begin + CHUNK]
-                if (workflow := workflows(each.workflow_id)) and each.index < len(told)
+                if (workflow := workflows(each.workflow_id)) and each.index < len(all_events)
             ]
             work.outbox += [message for message in self._launch(launches) if message]
 

@@ -127,12 +127,12 @@ class EventLog:
         Raises:
             UnknownEvent: It is no longer kept.
         """
-        told = events_of(self.get(tenant, event_id))
-        if index >= len(told):
+        events = events_of(self.get(tenant, event_id))
+        if index >= len(events):
             raise UnknownEvent(f"The event {event_id!r} has no part {index}")
-        return told[index]
+        return events[index]
 
-    def came_before(self, tenant: str, event_id: str, since: datetime) -> bool:
+    def was_received_since(self, tenant: str, event_id: str, since: datetime) -> bool:
         """Whether an event is in the log that was received at or after a moment."""
         try:
             return self.get(tenant, event_id).received_at >= since
@@ -299,7 +299,9 @@ def event_json(event: Event) -> dict[str, Json]:
     }
 
 
-def _event(held: Mapping[str, Json]) -> Event:
+def _event(stored: Mapping[str, Json]) -> Event:
     # A manual start may be given any JSON; what a provider tells is always an object.
-    data = cast("Mapping[str, Json]", held["data"])
-    return Event(type=str(held["type"]), id=str(held["id"]), target=str(held["target"]), data=data)
+    data = cast("Mapping[str, Json]", stored["data"])
+    return Event(
+        type=str(stored["type"]), id=str(stored["id"]), target=str(stored["target"]), data=data
+    )

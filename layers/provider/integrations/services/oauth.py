@@ -227,7 +227,7 @@ class OAuthService:
         try:
             message = self._exchange(provider, handshake, verifier, given)
         except Exception as failure:  # noqa: BLE001 - a person waits, and gets a reason
-            code, reason = _told(failure)
+            code, reason = _reason(failure)
             self._handshakes.fail(handshake, code, reason)
             return self._outcome(handshake, "failed", reason, code)
         self._handshakes.complete(handshake)
@@ -308,7 +308,7 @@ class LoginRefused(LoginFailed):
     code = "access_denied"
 
 
-def _told(failure: Exception) -> tuple[str, str]:
+def _reason(failure: Exception) -> tuple[str, str]:
     """A failure's code and reason; one of our own making is logged and told in general."""
     if isinstance(failure, IntegrationError) and not isinstance(failure, AwsError | EnvelopeBroken):
         return failure.code, failure.detail

@@ -104,7 +104,7 @@ class Quotas:
         if not self._counters.take(
             tenant, window, {ALL: 1, workflow_id: 1}, self._of_starts([workflow_id])
         ):
-            raise QuotaExceeded(self._told(), retry_after=self._until(window))
+            raise QuotaExceeded(self._limits_in_words(), retry_after=self._until(window))
 
     def starts(self, tenant: str, workflow_ids: Sequence[str]) -> list[float | None]:
         """Take room for executions that events start: one write where this minute has it all.
@@ -144,11 +144,11 @@ class Quotas:
         """How many events a minute a replay may send: as asked, or half of what may start."""
         return max(1, min(per_minute or self._limits.executions // 2, self._limits.executions))
 
-    def told(self) -> str:
+    def refusal(self) -> str:
         """Why an execution that an event would start does not, in words."""
-        return f"{self._told()}, and the next {WAITS} minutes are full"
+        return f"{self._limits_in_words()}, and the next {WAITS} minutes are full"
 
-    def _told(self) -> str:
+    def _limits_in_words(self) -> str:
         return (
             f"More executions than {self._limits.executions} of a tenant "
             f"(MaxExecutionsPerMinute) or {self._limits.workflow_executions} of one workflow "

@@ -44,7 +44,7 @@ class Redirects:
             raise _refused("redirectUri is not a URL") from None
         if parts.scheme not in ("http", "https") or "@" in parts.netloc:
             raise _refused("redirectUri must be a plain http or https URL")
-        if _climbs(parts.path):
+        if _leads_up(parts.path):
             raise _refused("redirectUri must not climb with '..'")
         if taken := RESERVED.intersection(name for name, _ in query):
             names = ", ".join(sorted(taken))
@@ -59,7 +59,7 @@ class Redirects:
         raise _refused(f"redirectUri is not below what this stack allows: {listed}")
 
 
-def _climbs(path: str) -> bool:
+def _leads_up(path: str) -> bool:
     """Whether a path has a ``..``, however it is escaped, for whichever server may read it."""
     for _ in range(3):
         plain = unquote(path).replace("\\", "/")

@@ -94,7 +94,7 @@ def form(model: type[BaseModel], *, title: str, example: Mapping[str, Any] | Non
     described = prose(model.__doc__)
     return {
         "title": title,
-        **({"description": described} if _says_something(described) else {}),
+        **({"description": described} if _adds_to_the_title(described) else {}),
         "type": "object",
         "properties": {
             name: {**fields[name], "x-control": _control(fields[name])} for name in order
@@ -104,7 +104,7 @@ def form(model: type[BaseModel], *, title: str, example: Mapping[str, Any] | Non
     }
 
 
-def _says_something(description: str) -> bool:
+def _adds_to_the_title(description: str) -> bool:
     return bool(description) and not re.match(r"(?:Parameters|Filters) of `", description)
 
 
@@ -204,8 +204,8 @@ class _Inlined:
                 return {**self.value(self._definitions[name]), **self.value(others)}
             case {"properties": dict()}:
                 described = prose(node.get("description"))
-                told = {"description": described} if described else {}
-                return {**told, **self.object(node)}
+                description = {"description": described} if described else {}
+                return {**description, **self.object(node)}
             case dict():
                 return {key: self.value(inner) for key, inner in node.items()}
             case list():

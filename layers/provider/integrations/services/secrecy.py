@@ -44,7 +44,7 @@ def _secrets_in(value: object) -> Iterator[str]:
 
 
 @contextmanager
-def kept_secret(call: Call[Any], more: Iterable[str] = ()) -> Iterator[None]:
+def masked(call: Call[Any], more: Iterable[str] = ()) -> Iterator[None]:
     """Let what fails within say nothing of the call's secrets, nor of ``more``."""
     try:
         yield

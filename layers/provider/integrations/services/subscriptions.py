@@ -94,7 +94,7 @@ class Subscriptions:
         if trigger or present:
             self._connections.check_at(connection, self._clock() + SOON)
 
-    def bring_in_line(self, tenant: str, provider_id: str, name: str) -> IntegrationError | None:
+    def synchronize(self, tenant: str, provider_id: str, name: str) -> IntegrationError | None:
         """Ask the provider for what the enabled workflows need now; where that fails, soon again.
 
         Returns:

@@ -59,6 +59,6 @@ def filters_of(given: Mapping[str, Json]) -> tuple[Matches, Params]:
     for name in providers_of(str(given["type"])):
         trigger = trigger_of(name, str(given["type"]))
         if trigger:
-            own = {field: kept for field, kept in given.items() if field not in GENERIC}
+            own = {field: value for field, value in given.items() if field not in GENERIC}
             return trigger.matches, trigger.filters.model_validate(own)
     raise LookupError(f"no provider tells of {given['type']}")

@@ -38,7 +38,7 @@ from integrations.providers.masking import Masking
 from integrations.services import states
 from integrations.services.lineage import Lineage
 from integrations.services.quotas import Quotas
-from integrations.services.secrecy import kept_secret, secrets_of
+from integrations.services.secrecy import masked, secrets_of
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.envelope import EnvelopeBroken
@@ -160,7 +160,7 @@ class Vault:
     ) -> T:
         """Ask a provider with credentials that are not stored (yet); errors hold no secret."""
         call = self.call(provider, credentials)
-        with kept_secret(call):
+        with masked(call):
             return question(call)
 
     def app(self, provider: Provider) -> OAuthApp:
@@ -278,7 +278,7 @@ class Vault:
                 self._quotas.send_mails(tenant, action.recipients(params))
 
         def run(call: Call[Any]) -> Json:
-            with kept_secret(call, secrets):
+            with masked(call, secrets):
                 result = action.run(replace(call, max_file=max_file), params)
             return Masking([*secrets_of(call), *secrets]).json(result)
 
@@ -377,7 +377,7 @@ class Vault:
             hops=hops,
         )
         try:
-            with kept_secret(call):
+            with masked(call):
                 return act(call)
         except ConnectionPaused:
             raise
@@ -507,12 +507,12 @@ class Vault:
 
     def save(self, connection: Connection, opened: Opened, *, replaces: int | None) -> Connection:
         """Seal and keep credentials; when they die and when to look again follows from them."""
-        told = opened.provider.expires_at
+        expiry_of = opened.provider.expires_at
         alive = replace(
             connection,
             status=states.after(connection.status, states.Happening.WORKED),
             last_error=None,
-            expires_at=told(opened.credentials) if told else connection.expires_at,
+            expires_at=expiry_of(opened.credentials) if expiry_of else connection.expires_at,
             refreshable=_can_refresh(opened),
         )
         return self._connections.save(

@@ -150,7 +150,7 @@ class WorkflowService:
             if enabled:
                 self._subscriptions.expect_change(bound.connection, trigger)
         if earlier and earlier.definition["trigger"] != trigger:
-            for connection in self._heard_by(earlier):
+            for connection in self._event_source(earlier):
                 self._subscriptions.expect_change(connection, None)
         if schedule and enabled:
             self._put_schedule(tenant, workflow_id, schedule)
@@ -173,11 +173,11 @@ class WorkflowService:
         )
         failure = None
         if bound.connection and enabled:
-            failure = self._subscriptions.bring_in_line(
+            failure = self._subscriptions.synchronize(
                 tenant, bound.connection.provider, bound.connection.name
             )
         if earlier:
-            self._let_go(earlier, keeps_schedule=schedule is not None and enabled)
+            self._release(earlier, keeps_schedule=schedule is not None and enabled)
         return self._answer(workflow, failure)
 
     def _check_quotas(
@@ -241,13 +241,13 @@ class WorkflowService:
             UnknownWorkflow: There is none with this id.
         """
         workflow = self._workflows.get(tenant, workflow_id)
-        for connection in self._heard_by(workflow):
+        for connection in self._event_source(workflow):
             self._subscriptions.expect_change(connection, None)
         self._workflows.delete(workflow)
-        self._let_go(workflow, keeps_schedule=False)
+        self._release(workflow, keeps_schedule=False)
         return WorkflowDeleted()
 
-    def _let_go(self, earlier: StoredWorkflow, *, keeps_schedule: bool) -> None:
+    def _release(self, earlier: StoredWorkflow, *, keeps_schedule: bool) -> None:
         """Stop what a replaced or deleted workflow alone had needed.
 
         A provider that cannot be asked now is asked again soon.
@@ -255,12 +255,10 @@ class WorkflowService:
         trigger = cast("dict[str, Any]", earlier.definition["trigger"])
         if trigger["type"] == "schedule" and not keeps_schedule:
             self._schedules.delete(earlier.tenant, earlier.workflow_id)
-        for connection in self._heard_by(earlier):
-            self._subscriptions.bring_in_line(
-                connection.tenant, connection.provider, connection.name
-            )
+        for connection in self._event_source(earlier):
+            self._subscriptions.synchronize(connection.tenant, connection.provider, connection.name)
 
-    def _heard_by(self, workflow: StoredWorkflow) -> list[Connection]:
+    def _event_source(self, workflow: StoredWorkflow) -> list[Connection]:
         """The connection that a workflow's events come by, where there still is one."""
         if not workflow.trigger_connection:
             return []

@@ -24,13 +24,13 @@ class AppSecret:
         self._aws = aws
         self._arn = arn
         self._monotonic = monotonic
-        self._held: tuple[float, Mapping[str, str]] | None = None
+        self._cached: tuple[float, Mapping[str, str]] | None = None
 
     def values(self) -> Mapping[str, str]:
         """The secret's fields; those that were not configured are empty or absent."""
-        if self._held and self._monotonic() < self._held[0]:
-            return self._held[1]
+        if self._cached and self._monotonic() < self._cached[0]:
+            return self._cached[1]
         answer = self._aws.secretsmanager("GetSecretValue", {"SecretId": self._arn})
         values: Mapping[str, str] = json.loads(answer["SecretString"])
-        self._held = (self._monotonic() + CACHE_SECONDS, values)
+        self._cached = (self._monotonic() + CACHE_SECONDS, values)
         return values

@@ -85,7 +85,7 @@ class WorkflowOutcome:
 
     def to_json(self) -> dict[str, Json]:
         """As it is stored: what is empty is left out."""
-        told: dict[str, Json] = {
+        fields: dict[str, Json] = {
             "workflowId": self.workflow_id,
             "workflowName": self.workflow_name,
             "outcome": self.outcome,
@@ -96,7 +96,7 @@ class WorkflowOutcome:
             "errorCode": self.error_code,
             "hops": self.hops,
         }
-        return {name: row for name, row in told.items() if row}
+        return {name: row for name, row in fields.items() if row}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:

@@ -14,7 +14,7 @@ from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes
 from integrations.storage.envelope import Envelope, EnvelopeBroken, Sealed
 
 LIFETIME = timedelta(minutes=10)
-KEPT = timedelta(hours=1)
+STORED_AFTER = timedelta(hours=1)
 """How long the outcome stays readable after the handshake itself is over."""
 
 UNKNOWN = "This login is not known here; start again"
@@ -100,7 +100,7 @@ class Handshakes:
             "browserHash": _hash(browser) if browser else None,
             "sessionId": handshake.session_id or None,
             "deadline": handshake.deadline.timestamp(),
-            "expiresAt": int((handshake.deadline + KEPT).timestamp()),
+            "expiresAt": int((handshake.deadline + STORED_AFTER).timestamp()),
         }
         self._aws.dynamodb(
             "PutItem",

@@ -47,7 +47,7 @@ class Pages:
             }
         )
 
-    def held_by(self, tenant: str, connection_key: str) -> list[PageHolder]:
+    def of_connection(self, tenant: str, connection_key: str) -> list[PageHolder]:
         """The pages that a connection holds."""
         return self._query(
             {
@@ -64,7 +64,7 @@ class Pages:
         next check goes on.
         """
         wanted = frozenset(targets)
-        for record in self.held_by(tenant, connection_key):
+        for record in self.of_connection(tenant, connection_key):
             if record.target not in wanted:
                 self._remove(record)
         moment = self._clock().timestamp()

@@ -12,7 +12,7 @@ from integrations.models import from_epoch
 from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
 from integrations.storage.aws.updates import update
 
-_KEPT = timedelta(hours=1)
+_STORED_AFTER = timedelta(hours=1)
 """How long a row stays after its window."""
 
 
@@ -105,7 +105,7 @@ class QuotaCounters:
             update(
                 self._table,
                 {"counter": _counter(tenant, window)},
-                {"expiresAt": int((window.end + _KEPT).timestamp())},
+                {"expiresAt": int((window.end + _STORED_AFTER).timestamp())},
                 add=added,
                 condition=condition,
                 values=values,

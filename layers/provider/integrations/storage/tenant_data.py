@@ -16,7 +16,7 @@ PAGE: Final = 100
 SCANNED: Final = 500
 """How many rows of all tenants a page of a scan looks at."""
 
-_KEPT_OF_A_WEBHOOK: Final = frozenset({"webhookId", "releasedAt"})
+_LEFT_OF_A_WEBHOOK: Final = frozenset({"webhookId", "releasedAt"})
 
 
 class TenantData:

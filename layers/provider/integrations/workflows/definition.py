@@ -226,8 +226,8 @@ def check(raw: Json, catalogue: Catalogue, *, now: datetime | None = None) -> Wo
     try:
         workflow = Workflow.model_validate(raw)
     except ValidationError as error:
-        said = error.errors(include_url=False, include_input=False)
-        errors.extend(mistakes.field_errors(said, raw, known=Workflow.model_fields))
+        found = error.errors(include_url=False, include_input=False)
+        errors.extend(mistakes.field_errors(found, raw, known=Workflow.model_fields))
     # The rest looks at what was sent, so that a wrong name does not hide a wrong parameter.
     errors.extend(_trigger_errors(raw.get("trigger"), catalogue))
     if now is not None and raw.get("enabled", True) is not False:

@@ -503,8 +503,8 @@ class _Machine:
             failure["message"] = cut(failure["message"], FEW_WORDS)
         if goes_on and run["rounds"] is not None:
             run["rounds"]["failed"] += 1
-            kept = len(run["rounds"]["failures"])
-            if kept == 0 or (kept < MAX_ROUND_FAILURES and has_room):
+            recorded = len(run["rounds"]["failures"])
+            if recorded == 0 or (recorded < MAX_ROUND_FAILURES and has_room):
                 failed: RoundFailure = {**failure, "index": run["rounds"]["done"]}
                 run["rounds"]["failures"].append(failed)
             self._close_round(run, None)
@@ -517,9 +517,9 @@ class _Machine:
 
     def _has_room_for_failures(self) -> bool:
         runs = self.execution["steps"]
-        told = [cast("Json", run["error"]) for run in runs]
+        errors = [cast("Json", run["error"]) for run in runs]
         of_rounds = [cast("Json", run["rounds"]["failures"]) for run in runs if run["rounds"]]
-        return bytes_of([*told, *of_rounds]) < MAX_FAILURES_BYTES
+        return bytes_of([*errors, *of_rounds]) < MAX_FAILURES_BYTES
 
     def _close_round(self, run: StepRun, output: Json) -> None:
         rounds = run["rounds"]

@@ -239,8 +239,8 @@ class EmailCredentials(Credentials):
             raise mistakes.at((missing, "is required with a refreshToken"))
         if self.mechanism == "login" and bool(self.user) != bool(self.password):
             missing = "pass" if self.user else "user"
-            told = "user and pass go together; leave both out where no login is needed"
-            raise mistakes.at((missing, told))
+            message = "user and pass go together; leave both out where no login is needed"
+            raise mistakes.at((missing, message))
         if not self.from_:
             try:
                 is_mailbox(self.user or "")
@@ -280,8 +280,8 @@ def from_settings(settings: Mapping[str, str], tenant: str) -> StackEmailCredent
     try:
         return StackEmailCredentials.model_validate({k: v for k, v in given.items() if v})
     except ValidationError as invalid:
-        said = invalid.errors(include_input=False, include_url=False)
-        first = mistakes.field_errors(said, given)[0]
+        errors = invalid.errors(include_input=False, include_url=False)
+        first = mistakes.field_errors(errors, given)[0]
         place = f"smtp{first.field.title()}" if first.field else ""
         detail = f"The stack's SMTP settings do not fit: {place} {first.message}".replace("  ", " ")
         raise ProviderNotConfigured(detail) from None

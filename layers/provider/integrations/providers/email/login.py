@@ -83,8 +83,8 @@ def _refusal(
     status, error, description = response.status, reply.get("error"), reply.get("error_description")
     secrets = (credentials.refresh_token, credentials.client_secret)
     masking = Masking(secret.get_secret_value() for secret in secrets if secret)
-    said = " ".join(masking.text(f"{description or error or ''}").split())[:_LONGEST_REASON]
-    detail = f"The token service of {credentials.host} answered {status} {said}".rstrip()
+    reason = " ".join(masking.text(f"{description or error or ''}").split())[:_LONGEST_REASON]
+    detail = f"The token service of {credentials.host} answered {status} {reason}".rstrip()
     code = error if isinstance(error, str) else None
     if code in _GRANT_IS_GONE:
         detail = f"{detail}. Save the connection with a new refresh token."

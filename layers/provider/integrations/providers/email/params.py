@@ -175,8 +175,8 @@ class SendEmail(Params):
     def _fits(self) -> Self:
         count = len(self.recipients)
         if not 1 <= count <= MAX_RECIPIENTS:
-            told = f"to, cc and bcc must name 1 to {MAX_RECIPIENTS} recipients"
-            raise mistakes.at(("to", told))
+            message = f"to, cc and bcc must name 1 to {MAX_RECIPIENTS} recipients"
+            raise mistakes.at(("to", message))
         if self.text is None and self.html is None and not self.attachments:
             raise mistakes.at(("text", "or html is required"))
         if self.html is None and any(attachment.cid for attachment in self.attachments):

@@ -189,9 +189,9 @@ def fault(
 
 
 def _reason(error: Mapping[str, Json], secrets: tuple[SecretStr, ...]) -> str:
-    said = [error.get("message"), error.get("error_user_msg")]
+    messages = [error.get("message"), error.get("error_user_msg")]
     # Both often say the same.
-    reason = " ".join(dict.fromkeys(text for text in said if isinstance(text, str) and text))
+    reason = " ".join(dict.fromkeys(text for text in messages if isinstance(text, str) and text))
     for secret in secrets:
         value = secret.get_secret_value()
         if len(value) >= _SHORTEST_SECRET:

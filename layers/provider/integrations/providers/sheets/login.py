@@ -159,9 +159,9 @@ def exchange(
     )
 
 
-def _scopes(said: Json) -> tuple[str, ...]:
+def _scopes(granted: Json) -> tuple[str, ...]:
     """The scopes granted; as asked for where the reply does not say (RFC 6749, section 5.1)."""
-    return tuple(said.split()) if isinstance(said, str) and said.strip() else SCOPES
+    return tuple(granted.split()) if isinstance(granted, str) and granted.strip() else SCOPES
 
 
 def _access_until(granted: dict[str, Json]) -> datetime | None:
@@ -205,7 +205,7 @@ def refresh(call: Call[SheetsOAuthCredentials]) -> SheetsOAuthCredentials:
             detail, status=refused.status, provider_code=refused.provider_code
         ) from None
     rotated = granted.get("refresh_token")
-    said = granted.get("scope")
+    granted_scopes = granted.get("scope")
     return old.model_copy(
         update={
             "access_token": SecretStr(str(granted["access_token"])),
@@ -213,7 +213,7 @@ def refresh(call: Call[SheetsOAuthCredentials]) -> SheetsOAuthCredentials:
             if isinstance(rotated, str) and rotated
             else old.refresh_token,
             "expires_at": now() + timedelta(seconds=google.lifetime(granted)),
-            "scopes": _scopes(said) if said else old.scopes,
+            "scopes": _scopes(granted_scopes) if granted_scopes else old.scopes,
             "access_until": _access_until(granted) or old.access_until,
         }
     )

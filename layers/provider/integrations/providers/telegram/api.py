@@ -287,9 +287,9 @@ def _refusal(
     code = body.get("error_code")
     status = code if isinstance(code, int) else response.status
     parameters = as_object(body.get("parameters"))
-    said = _presentable(body.get("description"), bot.token)
-    kind = _kind(status, said.casefold())
-    detail = f"Telegram refused {method}: {said}"
+    description = _presentable(body.get("description"), bot.token)
+    kind = _kind(status, description.casefold())
+    detail = f"Telegram refused {method}: {description}"
     if kind is RateLimited:
         pause = _retry_after(response, parameters.get("retry_after"))
         return RateLimited(

@@ -45,7 +45,7 @@ def describe(kind: str, update: dict[str, Json], own_name: str = "") -> dict[str
     boost = as_object(subject.get("boost")) or subject
     chat = as_object(about.get("chat"))
     text = next(
-        (said for key in ("text", "caption", "query") if isinstance(said := subject.get(key), str)),
+        (text for key in ("text", "caption", "query") if isinstance(text := subject.get(key), str)),
         None,
     )
     command = _command(subject, text)

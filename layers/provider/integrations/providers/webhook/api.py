@@ -136,8 +136,8 @@ def raise_for(answer: Response, scope: str, masking: Masking) -> None:
     from integrations.outbound.retry_after import retry_after
 
     # A receiver may repeat what it was sent.
-    said = " ".join(masking.text(answer.text[:MAX_BODY]).split())[:_MAX_DETAIL]
-    detail = f"The receiver answered {status}" + (f": {said}" if said else "")
+    words = " ".join(masking.text(answer.text[:MAX_BODY]).split())[:_MAX_DETAIL]
+    detail = f"The receiver answered {status}" + (f": {words}" if words else "")
     if status < HTTPStatus.BAD_REQUEST:
         detail = f"The receiver answered with a redirect ({status}); redirects are not followed"
         raise RequestRejected(detail, status=status)

@@ -154,7 +154,7 @@ class ConnectionSaver:
             self._webhooks.release_of(earlier)
         self._ownership.hold(written, written.account)
         # The credentials are good and stored, whatever the provider says to that.
-        self._subscriptions.bring_in_line(tenant, provider.id, name)
+        self._subscriptions.synchronize(tenant, provider.id, name)
         return self._reader.answer(written, webhook)
 
     def _webhook(
@@ -169,18 +169,18 @@ class ConnectionSaver:
         if provider.inbound is None or provider.inbound.endpoint is None:
             return None, WebhookSecrets("", "")
         endpoint = provider.inbound.endpoint(credentials)
-        held_id = earlier.webhook_id if earlier else None
-        wanted = self._id_for(tenant, endpoint.webhook_id, held_id)
+        earlier_id = earlier.webhook_id if earlier else None
+        wanted = self._id_for(tenant, endpoint.webhook_id, earlier_id)
         replaced = WebhookSecrets("", "")
-        if held_id and wanted in (None, held_id):
+        if earlier_id and wanted in (None, earlier_id):
             try:
-                replaced = self._webhooks.secrets(self._webhooks.get(held_id))
+                replaced = self._webhooks.secrets(self._webhooks.get(earlier_id))
             except UnknownWebhook:
-                held_id = None
+                earlier_id = None
             except EnvelopeBroken:
                 replaced = WebhookSecrets("", "")  # what cannot be read is replaced
         webhook = Webhook(
-            webhook_id=wanted or held_id or secrets.token_urlsafe(24),
+            webhook_id=wanted or earlier_id or secrets.token_urlsafe(24),
             tenant=tenant,
             provider=provider.id,
             connection=name,
@@ -188,15 +188,15 @@ class ConnectionSaver:
             methods=endpoint.methods,
         )
         # An earlier version of this backend took the secret for the token, too.
-        kept_token = replaced.verify_token if replaced.verify_token != replaced.secret else ""
+        earlier_token = replaced.verify_token if replaced.verify_token != replaced.secret else ""
         return webhook, WebhookSecrets(
             _secret(endpoint.secret) or replaced.secret or secrets.token_urlsafe(32),
-            _secret(endpoint.verify_token) or kept_token or secrets.token_urlsafe(32),
+            _secret(endpoint.verify_token) or earlier_token or secrets.token_urlsafe(32),
             _secret(endpoint.previous),
             (self._clock() + timedelta(hours=endpoint.previous_hours)).timestamp(),
         )
 
-    def _id_for(self, tenant: str, short: str | None, held_id: str | None) -> str | None:
+    def _id_for(self, tenant: str, short: str | None, earlier_id: str | None) -> str | None:
         """The webhook's id for a short one that somebody asks for.
 
         Where tenants share a stack, a short id would tell each of them which ids the others have,
@@ -205,8 +205,8 @@ class ConnectionSaver:
         """
         if short is None:
             return None
-        if held_id and (held_id == short or _is_longer(held_id, short)):
-            return held_id
+        if earlier_id and (earlier_id == short or _is_longer(earlier_id, short)):
+            return earlier_id
         if self._platform_tenant in ("", tenant):
             return short
         return _longer(short)
@@ -253,8 +253,10 @@ class ConnectionSaver:
         if winner is None or winner.webhook_id != webhook.webhook_id:
             self._webhooks.release(webhook)
             return
-        kept = self._vault.opened(provider, winner).credentials
-        its_webhook, its_secrets = self._webhook(winner.tenant, provider, winner.name, kept, winner)
+        stored = self._vault.opened(provider, winner).credentials
+        its_webhook, its_secrets = self._webhook(
+            winner.tenant, provider, winner.name, stored, winner
+        )
         if its_webhook:
             self._webhooks.save(its_webhook, its_secrets)
 

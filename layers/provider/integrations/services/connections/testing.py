@@ -113,7 +113,7 @@ class ConnectionTester:
             due_at = self._vault.next_check(soon=soon)
             return self._record_failure(tenant, provider_id, name, failure, due_at=due_at)
         self._record_success(opened, verified)
-        self._subscriptions.bring_in_line(tenant, provider_id, name)
+        self._subscriptions.synchronize(tenant, provider_id, name)
         return "connected"
 
     def _record_success(self, opened: Opened, verified: Verified[Any]) -> None:

@@ -111,8 +111,8 @@ def _numeral(text: str) -> str:
 def _otherwise(default: Value, value: Value, wanted: str) -> Value:
     if default is not _NOT_GIVEN:
         return default
-    told = shown(value) if isinstance(value, str) else describe(present(value))
-    raise ExpressionError(f"needs {wanted}, not {told}; a default in brackets would be taken")
+    described = shown(value) if isinstance(value, str) else describe(present(value))
+    raise ExpressionError(f"needs {wanted}, not {described}; a default in brackets would be taken")
 
 
 def _abs(_: Evaluation, value: Value) -> Value:

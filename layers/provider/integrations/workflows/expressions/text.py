@@ -70,10 +70,10 @@ def _truncate(
         raise ExpressionError(f"needs a length of at least {len(tail)}")
     if len(text) <= limit + max(0, as_integer(leeway)):
         return text
-    kept = text[: limit - len(tail)]
+    shortened = text[: limit - len(tail)]
     if not killwords:
-        kept = kept.rsplit(" ", 1)[0]
-    return evaluation.budget.text(kept + tail)
+        shortened = shortened.rsplit(" ", 1)[0]
+    return evaluation.budget.text(shortened + tail)
 
 
 def _split(

@@ -43,8 +43,8 @@ class Finding(InTable, Reading):
     @model_validator(mode="after")
     def _one_header(self) -> Self:
         if self.range is not None and "header_row" in self.model_fields_set:
-            told = "does not go with range, whose first row is the header"
-            raise mistakes.at(("headerRow", told))
+            message = "does not go with range, whose first row is the header"
+            raise mistakes.at(("headerRow", message))
         return self
 
 

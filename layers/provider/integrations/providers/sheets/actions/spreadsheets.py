@@ -273,8 +273,8 @@ class Request(OnSpreadsheet):
     def _named(self) -> Self:
         for index, request in enumerate(self.requests):
             if len(request) != 1:
-                told = "must hold exactly one request, by its name"
-                raise mistakes.at((f"requests[{index}]", told))
+                message = "must hold exactly one request, by its name"
+                raise mistakes.at((f"requests[{index}]", message))
         return self
 
 

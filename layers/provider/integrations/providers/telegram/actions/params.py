@@ -334,6 +334,6 @@ def _upload_or_same(value: object, place: str) -> object:
     try:
         return Upload.model_validate(value)
     except ValidationError as error:
-        said = error.errors(include_input=False, include_url=False)
-        wrong = mistakes.field_errors(said, value, root=place)
+        errors = error.errors(include_input=False, include_url=False)
+        wrong = mistakes.field_errors(errors, value, root=place)
         raise InvalidParams(f"The upload at {place} is malformed", wrong) from None
