@@ -49,9 +49,10 @@ e2e: $(VENVS)  ## the tests of the deployed stack
 chaos: $(VENVS)  ## 5,000 webhooks while functions are killed, and providers down for a minute
 	@CHAOS_WEBHOOKS=5000 DOWN_SECONDS=60 $(BIN)/pytest -s tests/e2e/test_chaos.py tests/e2e/test_faults.py
 
-lint: $(VENVS)  ## ruff, mypy, tsc, biome and the template's check
+lint: $(VENVS)  ## ruff, mypy, tsc, biome, the API's document and the template's check
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 	@$(BIN)/python -m local.console run check
+	@$(BIN)/python -m local.api_lint
 	@$(BIN)/python -m local.sam validate --lint
 
 format: .venv/.done  ## let ruff and biome format and fix the code

@@ -12,7 +12,7 @@ import mimetypes
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def build(report: Report) -> None:
     Raises:
         PlatformError: Node or the packages cannot be installed, or the console does not build.
     """
-    with _exclusively():
+    with exclusively():
         wanted = digest.of_files((ROOT / source for source in SOURCES), without=GENERATED)
         stamp = SITE / ".digest"
         if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
@@ -59,14 +59,25 @@ def build(report: Report) -> None:
         stamp.write_text(wanted, encoding="utf-8")
 
 
-def install(env: Mapping[str, str], report: Report) -> None:
-    """Install the packages of the lock file, unless they are there; raises PlatformError."""
-    wanted = digest.of_files(ROOT / name for name in PACKAGES)
-    stamp = ROOT / "node_modules" / ".digest"
+def install(
+    env: Mapping[str, str],
+    report: Report,
+    *,
+    folder: Path = ROOT,
+    packages: Sequence[str] = PACKAGES,
+) -> None:
+    """Install the packages of a folder's lock file, unless they are there.
+
+    Raises:
+        PlatformError: npm cannot; its log is named.
+    """
+    wanted = digest.of_files(folder / name for name in packages)
+    stamp = folder / "node_modules" / ".digest"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return
-    with report.step("Installing the console's packages"):
-        _npm(["ci", "--no-progress"], env, report)
+    owner = "the console" if folder == ROOT else folder.name
+    with report.step(f"Installing npm's packages of {owner}"):
+        _npm(["ci", "--no-progress"], env, report, folder)
     stamp.write_text(wanted, encoding="utf-8")
 
 
@@ -97,7 +108,7 @@ def pack(dist: Path, site: Path) -> None:
 
 
 @contextmanager
-def _exclusively() -> Iterator[None]:
+def exclusively() -> Iterator[None]:
     """Let no other process build it meanwhile."""
     STATE.mkdir(parents=True, exist_ok=True)
     with (STATE / "console.lock").open("w") as lock:
@@ -105,10 +116,10 @@ def _exclusively() -> Iterator[None]:
         yield
 
 
-def _npm(arguments: list[str], env: Mapping[str, str], report: Report) -> None:
+def _npm(arguments: list[str], env: Mapping[str, str], report: Report, folder: Path = ROOT) -> None:
     log = STATE / "console.log"
     try:
-        programs.run(["npm", *arguments], cwd=ROOT, env=env, log=log, report=report)
+        programs.run(["npm", *arguments], cwd=folder, env=env, log=log, report=report)
     except programs.ProgramError as error:
         output = " ".join(error.output.split())[-600:]
         raise PlatformError(f"npm {arguments[0]}: {output} (see {log})") from None
@@ -125,7 +136,7 @@ def main() -> None:
             build(report)
             return
         env = node.environment(report)
-        with _exclusively():
+        with exclusively():
             install(env, report)
     except PlatformError as error:
         sys.exit(str(error))

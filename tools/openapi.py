@@ -187,6 +187,7 @@ def _types() -> dict[str, Any]:
             types[_credentials_of(form.id)] = _request(_without_hints(form.credentials))
     for name in ("CatalogueAnswer", "ProviderForm", "ActionForm", "TriggerForm"):
         types[name] = _serialized(getattr(answers, name))
+    types["ProviderForm"]["properties"]["id"] = _ref("ProviderId")
     saved = types[_credentials_of("webhook")]["properties"]
     saved["verification"] = _ref("Verification")
     return types
@@ -279,7 +280,9 @@ def document() -> str:
     schemas: dict[str, Any] = _types()
     paths: dict[str, Any] = {}
     for route in routes():
-        paths.setdefault(route.openapi_path, {})[route.method.lower()] = _operation(route, schemas)
+        operations = paths.setdefault(route.openapi_path, {})
+        if route.method.lower() not in operations:
+            operations[route.method.lower()] = _operation(route, schemas)
     _type_workflows(schemas)
     made = {
         "openapi": "3.1.0",
@@ -287,6 +290,7 @@ def document() -> str:
             "title": "Integrations Backend",
             "version": project["version"],
             "description": project["description"],
+            "contact": {"name": "Whoever runs this stack"},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],

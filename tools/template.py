@@ -79,8 +79,12 @@ class Route:
 
     @property
     def openapi_path(self) -> str:
-        """The path as OpenAPI has it: a parameter that takes several parts looks like any other."""
-        return self.path.replace("+}", "}")
+        """The path as OpenAPI has it.
+
+        A parameter that takes several parts looks like any other, and a slash at the end, which
+        some senders add, makes no other operation.
+        """
+        return self.path.replace("+}", "}").removesuffix("/")
 
 
 def folder(properties: Mapping[str, Any]) -> str:

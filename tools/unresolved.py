@@ -84,18 +84,27 @@ _UNDER = "/{path+}"
 
 def _at(suffix: str) -> tuple[str, list[Any]]:
     """What an operation's name and summary say of a webhook's route, and its parameters."""
-    name_suffix = {"": "", "/": "AtSlash", _UNDER: "Below"}[suffix]
+    name_suffix = {"": "", _UNDER: "Below"}[suffix]
     return name_suffix, [
         _path("webhookId", "The webhook's id."),
         *([_BELOW] if suffix == _UNDER else []),
     ]
 
 
+_BODIES: Mapping[str, Any] = {
+    "application/json": {"schema": {}},
+    "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
+    "multipart/form-data": {"schema": {"type": "object"}},
+    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+}
+"""What generated clients know how to send; any other type is taken as well."""
+
+
 def _delivery(method: str, suffix: str) -> dict[str, Any]:
     name_suffix, parameters = _at(suffix)
     name = "receive_webhook" if method == "POST" else f"receive_webhook_by_{method.lower()}"
     by = "" if method == "POST" else f", by {method} where the webhook's `methods` allow it"
-    where = {"": "", "/": ", with a slash behind", _UNDER: ", below its URL"}[suffix]
+    where = {"": "", _UNDER: ", below its URL"}[suffix]
     operation: dict[str, Any] = {
         "tags": ["Webhooks"],
         "summary": f"Deliver an event{where}{by}",
@@ -106,8 +115,8 @@ def _delivery(method: str, suffix: str) -> dict[str, Any]:
         ),
         "parameters": parameters,
         "requestBody": {
-            "description": "JSON, a form, text or bytes; at most 6 MB.",
-            "content": {"application/json": {"schema": {}}, "*/*": {"schema": {}}},
+            "description": "JSON, a form, text or bytes of any type; at most 6 MB.",
+            "content": _BODIES,
         },
         "responses": {"200": _answer("The event is durable.", "application/json", _RECEIVED)},
     }
@@ -141,12 +150,7 @@ _OF_WEBHOOKS: Mapping[tuple[str, str], dict[str, Any]] = {
         for path in ("", _UNDER)
         for method in ("POST", "PUT", "PATCH", "DELETE")
     },
-    ("POST", "/"): _delivery("POST", "/"),
-    **{
-        (method, path): _look(method, path)
-        for path in ("", "/", _UNDER)
-        for method in ("GET", "HEAD")
-    },
+    **{(method, path): _look(method, path) for path in ("", _UNDER) for method in ("GET", "HEAD")},
     ("GET", "/verify"): {
         "summary": "Answer a subscription challenge",
         "operationId": "verify_webhook",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +19,68 @@ from tools.template import ROOT
 
 pytestmark = pytest.mark.e2e
 
-SCRIPT = """
+PROGRAM = """
 import { ApiError, checkOAuthStatus, configure, createClient, deleteProviderCredentials,
   getAllConnectionStatuses, saveProviderCredentials, startOAuthFlow, testProviderConnection,
-} from "@integrations-backend/client";
+  type Problem, type Workflow, type WorkflowAnswer } from "@integrations-backend/client";
 
-const { url, token, botToken } = JSON.parse(process.argv[2]);
-configure({ baseUrl: url + "/", token: async () => token });
-const told = {};
-told.before = (await getAllConnectionStatuses()).telegram.status;
-told.refused = await testProviderConnection("telegram", { botToken: "1:wrong" })
-  .catch((error) => ({ success: false, thrown: error.code }));
-told.tested = await testProviderConnection("telegram", { botToken });
-told.saved = await saveProviderCredentials("telegram", { botToken }, "second");
-told.again = await testProviderConnection("telegram", undefined, "second");
-told.after = (await getAllConnectionStatuses()).telegram.status;
-told.deleted = await deleteProviderCredentials("telegram", "second");
-const started = await startOAuthFlow("sheets_oauth", { connection: "second" });
-told.oauth = (await checkOAuthStatus(started.handshakeId)).status;
-const client = createClient({ baseUrl: url, token });
-told.executions = (await client.GET("/api/executions")).data.items;
-const fail = (promise) => promise.then(() => null, (error) => [
-  error instanceof ApiError, error.status, error.code, error.requestId !== null, error.errors]);
-told.invalid = await fail(saveProviderCredentials("telegram", {}));
-told.unknown = await fail(deleteProviderCredentials("telegram", "third"));
-configure({ baseUrl: "http://127.0.0.1:1" });
-told.nobody = await fail(getAllConnectionStatuses());
-console.log(JSON.stringify(told));
+export interface Given { url: string; token: string; botToken: string }
+
+export async function connections({ url, token, botToken }: Given) {
+  configure({ baseUrl: url + "/", token: async () => token });
+  const before = (await getAllConnectionStatuses())["telegram"]?.status;
+  const refused = await testProviderConnection("telegram", { botToken: "1:wrong" });
+  const tested = await testProviderConnection("telegram", { botToken });
+  const saved = await saveProviderCredentials("telegram", { botToken }, "second");
+  const again = await testProviderConnection("telegram", undefined, "second");
+  const after = (await getAllConnectionStatuses())["telegram"]?.status;
+  const deleted = await deleteProviderCredentials("telegram", "second");
+  const { handshakeId } = await startOAuthFlow("sheets_oauth", { connection: "second" });
+  const oauth = (await checkOAuthStatus(handshakeId)).status;
+  return { before, refused: refused.success, tested: tested.success, saved: saved.connection,
+    again: again.success, after, deleted: deleted.deleted, oauth };
+}
+
+export async function refusals({ url, token }: Given) {
+  configure({ baseUrl: url, token });
+  const reason = (promise: Promise<unknown>) => promise.then(() => null, (error: unknown) =>
+    error instanceof ApiError
+      ? { status: error.status, code: error.code, named: error.requestId !== null,
+          fields: error.errors.map(({ field }) => field) }
+      : null);
+  const invalid = await reason(saveProviderCredentials("telegram", { botToken: "" }));
+  const unknown = await reason(deleteProviderCredentials("telegram", "third"));
+  configure({ baseUrl: "http://127.0.0.1:1" });
+  return { invalid, unknown, nobody: await reason(getAllConnectionStatuses()) };
+}
+
+export async function workflows({ url, token, botToken }: Given) {
+  configure({ baseUrl: url, token });
+  await saveProviderCredentials("telegram", { botToken });
+  const client = createClient({ baseUrl: url, token });
+  const definition: Workflow = {
+    name: "Orders",
+    trigger: { type: "manual" },
+    steps: [{ id: "tell", action: "telegram.sendMessage", params: { chatId: 42, text: "Hi" } }],
+  };
+  const { data: created } = await client.POST("/api/workflows", { body: definition });
+  if (!created) throw new Error("no workflow");
+  const params = { path: { workflowId: created.workflowId } };
+  const { data: read } = await client.GET("/api/workflows/{workflowId}", { params });
+  if (!read) throw new Error("no workflow");
+  const changed: WorkflowAnswer = { ...read, name: "Later orders" };
+  const { data: replaced } = await client.PUT("/api/workflows/{workflowId}", {
+    params,
+    body: changed,
+  });
+  const { data: executions } = await client.GET("/api/executions", {
+    params: { query: { workflowId: created.workflowId, limit: 10 } },
+  });
+  const code: Problem["code"] = "unknown_workflow";
+  return { created: created.name, replaced: replaced?.name, executions: executions?.items, code };
+}
 """
+FLOWS = ROOT / "docs" / "flows"
 
 
 @pytest.fixture(scope="module")
@@ -70,36 +105,91 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_packed_client_does_what_a_connections_page_needs(
-    package: Path, client: Client, stand_ins: StandIns
-) -> None:
+@pytest.fixture(scope="module")
+def program(package: Path) -> Path:
+    """The program as strict TypeScript makes it, the documented flows typed beside it."""
+    flows = (
+        f"export const {file.stem}: Workflow = {file.read_text(encoding='utf-8')};"
+        for file in sorted(FLOWS.glob("*.json"))
+    )
+    kind = 'import type { Workflow } from "@integrations-backend/client";'
+    (package / "flows.ts").write_text("\n".join([kind, *flows]), encoding="utf-8")
+    (package / "program.ts").write_text(PROGRAM, encoding="utf-8")
+    (package / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    options = {"extends": str(ROOT / "tsconfig.base.json"), "files": ["program.ts", "flows.ts"]}
+    (package / "tsconfig.json").write_text(json.dumps(options), encoding="utf-8")
+    compiler = ROOT / "node_modules" / "typescript" / "bin" / "tsc"
+    compiled = run_node(str(compiler), "--project", str(package))
+    assert compiled.returncode == 0, compiled.stdout
+    return package / "program.js"
+
+
+def run_node(*arguments: str) -> subprocess.CompletedProcess[str]:
+    env = node.environment(Report(quiet=True))
+    node_js = shutil.which("node", path=env["PATH"])
+    assert node_js
+    return subprocess.run(
+        [node_js, *arguments], env=env, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def call(program: Path, client: Client, stand_ins: StandIns) -> Callable[[str], dict[str, Any]]:
+    """What one of the program's functions answers."""
     unique = uuid.uuid4()
     bot = f"{unique.int % 10**9 + 10**9}:AA{unique.hex}"
     stand_ins.telegram.add_bot(bot)
-    script = package / "script.mjs"
-    script.write_text(SCRIPT, encoding="utf-8")
     given = {"url": client.platform.url, "token": client.token, "botToken": bot}
-    env = node.environment(Report(quiet=True))
-    program = shutil.which("node", path=env["PATH"])
-    assert program
-    ran = subprocess.run(
-        [program, script, json.dumps(given)],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
+
+    def answer(function: str) -> dict[str, Any]:
+        script = (
+            f"import {{ {function} }} from {json.dumps(program.as_uri())};"
+            f"console.log(JSON.stringify(await {function}({json.dumps(given)})));"
+        )
+        ran = run_node("--input-type=module", "--eval", script)
+        assert ran.returncode == 0, ran.stderr
+        answered: dict[str, Any] = json.loads(ran.stdout)
+        return answered
+
+    return answer
+
+
+def test_the_packed_client_does_what_a_connections_page_needs(
+    call: Callable[[str], dict[str, Any]],
+) -> None:
+    assert call("connections") == {
+        "before": "disconnected",
+        "refused": False,
+        "tested": True,
+        "saved": "second",
+        "again": True,
+        "after": "connected",
+        "deleted": True,
+        "oauth": "pending",
+    }
+
+
+def test_a_refusal_is_an_error_with_what_was_wrong(call: Callable[[str], dict[str, Any]]) -> None:
+    refusals = call("refusals")
+    assert refusals["invalid"] == {
+        "status": 422,
+        "code": "invalid_input",
+        "named": True,
+        "fields": ["credentials.botToken"],
+    }
+    assert (refusals["unknown"]["status"], refusals["unknown"]["code"]) == (
+        404,
+        "unknown_connection",
     )
-    assert ran.returncode == 0, ran.stderr
-    told: dict[str, Any] = json.loads(ran.stdout)
-    assert told["before"] == "disconnected"
-    assert told["refused"]["success"] is False
-    assert told["tested"]["success"] is True
-    assert (told["saved"]["connection"], told["after"]) == ("second", "connected")
-    assert told["again"]["success"] is True
-    assert told["deleted"]["deleted"] is True
-    assert told["oauth"] == "pending"
-    assert told["executions"] == []
-    assert told["invalid"][:4] == [True, 422, "invalid_input", True]
-    assert told["invalid"][4][0]["field"] == "credentials.botToken"
-    assert told["unknown"][:3] == [True, 404, "unknown_connection"]
-    assert told["nobody"][:3] == [True, 0, "network_error"]
+    assert (refusals["nobody"]["status"], refusals["nobody"]["code"]) == (0, "network_error")
+
+
+def test_what_the_client_reads_of_a_workflow_it_may_send_back(
+    call: Callable[[str], dict[str, Any]],
+) -> None:
+    assert call("workflows") == {
+        "created": "Orders",
+        "replaced": "Later orders",
+        "executions": [],
+        "code": "unknown_workflow",
+    }
