@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from benchmarks.loopback import Handler, Server
-from benchmarks.units import Ledger
+from benchmarks.reads import Reads
 from tests.fakes.certificates import Authority
 
 HOSTS = ("*.us-east-1.amazonaws.com", "*.s3.us-east-1.amazonaws.com", "*.s3.amazonaws.com")
@@ -31,17 +31,17 @@ class Wire:
         upstream: The stand-in's address.
         authority: Who issues its certificate: it speaks TLS then, and each service has a host of
             its own, as on AWS.
-        ledger: Counts the units of what passes.
+        reads: Counts what is read.
 
     Attributes:
         environment: What leads a measured process here.
     """
 
     def __init__(
-        self, upstream: str, authority: Authority | None = None, ledger: Ledger | None = None
+        self, upstream: str, authority: Authority | None = None, reads: Reads | None = None
     ) -> None:
         self._upstream = urlsplit(upstream).netloc
-        self._ledger = ledger
+        self._reads = reads
         context = authority.server_context(*HOSTS) if authority else None
         self._server = Server(_handler_of(self), context)
         self._recordings: dict[str, dict[str, list[tuple[str, Recorded]]]] = {}
@@ -104,11 +104,9 @@ class Wire:
         return found[position]
 
     def _passed_on(self, operation: str, request: Handler, body: bytes) -> Recorded:
-        if self._ledger is None:
-            return self._ask(request, body)
-        with self._ledger.around(operation, body):
-            answer = self._ask(request, body)
-        self._ledger.read(operation, body, answer.body)
+        answer = self._ask(request, body)
+        if self._reads is not None:
+            self._reads.count(operation, body, answer.body)
         return answer
 
     def _ask(self, request: Handler, body: bytes) -> Recorded:

@@ -68,6 +68,7 @@ class World:
         self.waits: list[float] = []
         self.answers: dict[str, list[Any]] = {}
         self.idempotent = True
+        self.idempotent_but: set[str] = set()
         self.die_in_save: int | None = None
         self.seconds_per_call = 0.0
         self.values = Values()
@@ -100,6 +101,9 @@ class World:
             raise answer
         return cast("Json", answer)
 
+    def is_idempotent(self, action: str) -> bool:
+        return self.idempotent and action not in self.idempotent_but
+
     def save(self, execution: Execution) -> None:
         if self.die_in_save == len(self.saves):
             self.die_in_save = None
@@ -122,7 +126,7 @@ class World:
             self.workflow,
             version=self.version,
             values=self.values,
-            is_idempotent=lambda _: self.idempotent,
+            is_idempotent=self.is_idempotent,
             clock=self.clock,
         )
         self.stored = json.dumps(execution)
@@ -132,7 +136,7 @@ class World:
             perform=self.perform,
             save=self.save,
             values=self.values,
-            is_idempotent=lambda _: self.idempotent,
+            is_idempotent=self.is_idempotent,
             clock=self.clock,
             deadline=deadline or self.now + timedelta(days=1),
             jitter=lambda: 0.5,
@@ -197,6 +201,7 @@ def test_steps_run_in_order_and_see_what_came_before() -> None:
 
 def test_one_save_records_the_end_of_a_step_and_the_start_of_the_next() -> None:
     world = World(step("a"), step("b"), step("c"))
+    world.idempotent = False
     world.run()
     assert len(world.saves) == 3
     seen = [[run["status"] for run in saved["steps"]] for saved in world.saves]
@@ -239,8 +244,64 @@ def test_a_workflow_that_skips_everything_succeeds() -> None:
 
 def test_two_hundred_steps_run_with_two_hundred_saves() -> None:
     world = World(*(step(f"s{number}") for number in range(200)))
+    world.idempotent = False
     assert world.run() == "succeeded"
     assert len(world.calls) == len(world.saves) == 200
+
+
+def test_idempotent_steps_that_do_not_depend_on_each_other_have_one_save() -> None:
+    world = World(*(step(f"s{number}") for number in range(90)))
+    assert world.run() == "succeeded"
+    assert len(world.calls) == 90
+    assert len(world.saves) == 1
+
+
+def test_a_run_of_idempotent_steps_is_saved_every_few_seconds_and_every_hundred_rounds() -> None:
+    world = World(step("a", forEach="range(250)"))
+    assert world.run() == "succeeded"
+    assert [saved["steps"][0]["rounds"]["done"] for saved in world.saves] == [100, 200, 250]  # type: ignore[index]
+    world = World(step("a", forEach="range(10)"))
+    world.seconds_per_call = 2
+    assert world.run() == "succeeded"
+    assert [saved["steps"][0]["rounds"]["done"] for saved in world.saves] == [3, 6, 9, 10]  # type: ignore[index]
+
+
+def test_a_step_that_is_not_idempotent_begins_with_a_record_of_all_before_it() -> None:
+    world = World(step("a"), step("b"), step("once"), step("c"))
+    world.idempotent_but = {"fake.once"}
+    assert world.run() == "succeeded"
+    seen = [[run["status"] for run in saved["steps"]] for saved in world.saves]
+    assert seen == [
+        ["succeeded", "succeeded", "running", "pending"],
+        ["succeeded", "succeeded", "succeeded", "running"],
+        ["succeeded"] * 4,
+    ]
+
+
+@pytest.mark.parametrize(
+    "sees",
+    [
+        {"params": {"x": "{{ steps.a.output.did }}"}},
+        {"params": {"at": "{{ now() }}"}},
+        {"when": "steps['a'].status == 'succeeded'"},
+        {"forEach": "[steps.a.output]"},
+    ],
+)
+def test_what_a_step_sees_is_recorded_before_it_begins(sees: dict[str, Any]) -> None:
+    world = World(step("a"), step("b", **sees))
+    world.answer("fake.a", {"did": "one"}, {"did": "another"})
+    world.answer("fake.b", Killed())
+    assert world.run() == "succeeded"
+    assert world.done() == ["fake.a", "fake.b", "fake.b"]
+    assert world.calls[1].params == world.calls[2].params
+
+
+def test_after_a_death_in_a_run_of_steps_the_one_that_kills_is_found() -> None:
+    world = World(step("a"), step("b", onError="continue"), step("c"))
+    world.answer("fake.b", *(Killed() for _ in range(100)))
+    assert world.run() == "succeeded"
+    assert world.step("b")["error"]["code"] == "crashed"
+    assert world.done().count("fake.a") == 2
 
 
 def test_a_finished_execution_is_left_alone() -> None:
@@ -264,7 +325,6 @@ def test_each_item_has_its_round_with_its_own_key() -> None:
     assert [call.idempotency_key for call in world.calls[:2]] == ["exe_1.a.0", "exe_1.a.1"]
     assert world.calls[2].params == {"all": ["fake.a", "fake.a"]}
     assert world.step("a")["rounds"] == {"total": 2, "done": 2, "failed": 0, "failures": []}
-    assert len(world.saves) == 3
 
 
 def test_no_items_are_no_rounds() -> None:
@@ -318,10 +378,21 @@ def test_with_continue_the_other_rounds_still_run() -> None:
 
 def test_a_round_killed_before_its_checkpoint_is_the_only_one_that_runs_again() -> None:
     world = World(step("a", forEach=[1, 2, 3], params={"n": "{{ item }}"}))
+    world.seconds_per_call = 5
     world.die_in_save = 1
     assert world.run() == "succeeded"
     assert [call.params["n"] for call in world.calls] == [1, 2, 2, 3]
     assert world.calls[1].idempotency_key == world.calls[2].idempotency_key
+
+
+def test_rounds_killed_before_their_checkpoint_run_again_with_their_own_keys() -> None:
+    world = World(step("a", forEach=[1, 2, 3], params={"n": "{{ item }}"}))
+    world.die_in_save = 0
+    assert world.run() == "succeeded"
+    assert [call.params["n"] for call in world.calls] == [1, 2, 3, 1, 2, 3]
+    keys = [call.idempotency_key for call in world.calls]
+    assert keys[:3] == keys[3:]
+    assert len(set(keys)) == 3
 
 
 # -- Failures --------------------------------------------------------------------------------
@@ -500,6 +571,7 @@ def test_a_connection_that_stays_paused_does_not_hold_the_execution_for_ever() -
 @pytest.mark.parametrize("step_number", [0, 1, 2])
 def test_killed_before_the_checkpoint_an_idempotent_step_runs_again(step_number: int) -> None:
     world = World(step("a"), step("b"), step("c"))
+    world.seconds_per_call = 5
     world.die_in_save = step_number
     assert world.run() == "succeeded"
     expected = ["fake.a", "fake.b", "fake.c"]
@@ -569,6 +641,7 @@ def test_a_step_that_kills_every_process_is_given_up() -> None:
 
 def test_who_lost_the_lease_does_nothing_more() -> None:
     world = World(step("a"), step("b"))
+    world.idempotent = False
 
     def lost(execution: Execution) -> None:
         raise VersionConflict("somebody else has it")
@@ -913,22 +986,28 @@ TROUBLE = st.sampled_from(
     st.lists(TROUBLE, max_size=25),
     st.lists(st.integers(0, 12), max_size=4),
     st.sampled_from(["stop", "continue"]),
+    st.sampled_from(["repeatable", "once"]),
 )
 def test_whatever_happens_it_ends_and_what_was_recorded_as_done_never_runs_again(
-    answers: list[Any], deaths: list[int], on_error: str
+    answers: list[Any], deaths: list[int], on_error: str, kind: str
 ) -> None:
     world = World(
         step("a", onError=on_error),
-        step("b", forEach=[1, 2, 3], onError=on_error),
-        step("c", onError=on_error),
+        step("b", forEach=[1, 2, 3], onError=on_error, params={"n": "{{ item }}"}),
+        step("c", onError=on_error, params={"a": "{{ steps.a.output }}", "at": "{{ now() }}"}),
+        step("d", onError=on_error, params={"b": "{{ steps.b.output }}"}),
     )
-    for action in "abc":
-        world.answer(f"fake.{action}", *answers)
+    world.seconds_per_call = 1.0
+    world.idempotent = kind == "repeatable"
+    for number, action in enumerate("abcd"):
+        world.answer(f"fake.{action}", *answers[number:])
     recorded: set[str] = set()
+    sent: dict[str, Json] = {}
     perform, save = world.perform, world.save
 
     def watched_perform(call: StepCall) -> Json:
         assert call.idempotency_key not in recorded
+        assert sent.setdefault(call.idempotency_key, call.params) == call.params
         return perform(call)
 
     def watched_save(execution: Execution) -> None:

@@ -1,11 +1,26 @@
-"""The write units that the benchmark counts, against AWS's own rules."""
+"""The units that the tests and the benchmark count, against AWS's own rules."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from benchmarks import units
+from benchmarks.reads import Reads
+from tests.fakes.write_units import Item, item_size, write_units
 
-TABLE = units.Table(
-    ("id",), (units.Index(("status",), frozenset({"at"})), units.Index(("owner",), None))
+
+def index(key: str, kind: str, *more: str) -> SimpleNamespace:
+    projection: dict[str, Any] = {"ProjectionType": kind}
+    if more:
+        projection["NonKeyAttributes"] = list(more)
+    return SimpleNamespace(schema=[{"AttributeName": key}], projection=projection)
+
+
+TABLE = SimpleNamespace(
+    hash_key_attr="id",
+    range_key_attr=None,
+    global_indexes=[index("status", "INCLUDE", "at"), index("owner", "ALL")],
 )
 
 
@@ -30,22 +45,31 @@ def item(**values: str) -> dict[str, dict[str, str]]:
         (item(id="1", status="new", text="a"), item(id="1", status="new", text="b"), 1),
         (item(id="1", status="new", at="1"), item(id="1", status="new", at="2"), 2),
         # What is projected counts by its size.
-        (None, item(id="1", owner="ann", text="x" * 3000), 3 + 4),
+        (None, item(id="1", owner="ann", text="x" * 3000), 3 + 3),
         (None, item(id="1", status="new", text="x" * 3000), 3 + 1),
     ],
 )
 def test_a_write_costs_its_size_and_its_indexes(
-    before: units.Item | None, after: units.Item | None, spent: int
+    before: Item | None, after: Item | None, spent: int
 ) -> None:
-    assert TABLE.units(before, after) == spent
-
-
-def test_a_transaction_costs_twice() -> None:
-    asked = {"TransactItems": [{"Put": {"TableName": "t", "Item": item(id="1")}}]}
-    assert list(units.written("TransactWriteItems", asked)) == [("t", item(id="1"), 2)]
+    assert write_units(TABLE, before, after) == spent
 
 
 def test_an_item_is_as_large_as_aws_says() -> None:
-    # Names and values in UTF-8; a list or a map 3 bytes, and 1 for each of its values.
-    held = {"é": {"S": "ü"}, "n": {"N": "-12.5"}, "l": {"L": [{"BOOL": True}]}, "m": {"M": {}}}
-    assert units.size(held) == (2 + 2) + (1 + 4) + (1 + 3 + 2) + (1 + 3)
+    # Names and values in UTF-8.
+    assert item_size({"é": {"S": "ü"}, "n": {"N": "-12.5"}, "b": {"B": "AAAA"}}) == 4 + 5 + 4
+
+
+@pytest.mark.parametrize(
+    ("consistent", "length", "spent"), [(False, 10, 0.5), (True, 10, 1), (True, 5000, 2)]
+)
+def test_a_read_costs_by_what_it_gives(consistent: bool, length: int, spent: float) -> None:  # noqa: FBT001
+    reads = Reads()
+    asked = json.dumps({"TableName": "t", "ConsistentRead": consistent}).encode()
+    rows = [item(id="x" * length)]
+    reads.count("Query", asked, json.dumps({"Items": rows}).encode())
+    assert reads.units == spent
+    batch = {"RequestItems": {"t": {"Keys": [], "ConsistentRead": consistent}}}
+    answer = json.dumps({"Responses": {"t": rows}}).encode()
+    reads.count("BatchGetItem", json.dumps(batch).encode(), answer)
+    assert reads.units == 2 * spent

@@ -11,6 +11,9 @@ What holds, whatever dies when:
 
 - One ``save`` per step or round: the one that records step N as finished also records that step
   N+1 is starting. What is recorded as finished is never run again.
+- A run of idempotent steps that do not depend on each other is saved once, at its end, and every
+  few seconds: whoever finds it interrupted runs it again from the last save, and each of its steps
+  sends what it sent before.
 - What is found recorded as running was interrupted: nobody knows whether it was carried out. An
   idempotent action, or ``retry.onUnknownOutcome: repeat``, is run again with the same idempotency
   key; anything else fails as ``outcome_unknown``.
@@ -85,7 +88,7 @@ from integrations.workflows.records import (
     StoredValue,
     WorkflowDefinition,
 )
-from integrations.workflows.references import touched_steps, touches_trigger
+from integrations.workflows.references import touched_steps, touches_time, touches_trigger
 from integrations.workflows.transitions import (
     close_run,
     failure_of,
@@ -97,6 +100,11 @@ from integrations.workflows.transitions import (
 MAX_RESUMES: Final = 10
 PATIENCE: Final = timedelta(hours=72)
 """How long one step or round is retried at most."""
+
+UNRECORDED_TIME: Final = timedelta(seconds=5)
+UNRECORDED_STEPS: Final = 100
+"""How much of a run of idempotent steps is repeated at most, and how late a cancel is noticed. A
+hundred results, each as long as it may be, fit one part of the journal."""
 
 MAX_LOADED: Final = 16 * 1024 * 1024
 """How many bytes of stored values, as JSON, stay in memory between two steps."""
@@ -172,19 +180,26 @@ def advance(
         What to do next; the state is saved already.
     """
     machine = _Machine(execution, workflow, values, is_idempotent, clock)
+
+    def record() -> None:
+        save(execution)
+        machine.recorded()
+
     begun = machine.current
     machine.restart_current()
     if begun is not None and machine.current != begun:
         # The parameters evaluated for `begin` and do not any more: only a slow clock does that.
-        save(execution)
+        record()
     while machine.current is not None:
         if clock() >= deadline:
             machine.put_back()
             save(execution)
             return OutOfTime()
+        done = machine.current
         machine.attempt(perform, jitter)
         machine.start_next(deadline=deadline)
-        save(execution)
+        if not machine.can_repeat_from_record(done):
+            record()
     match execution["status"]:
         case "retrying":
             return RetryAfter(due_in(execution, clock=clock))
@@ -219,6 +234,9 @@ class _Machine:
         self.items: dict[str, list[Json]] = {}
         self.loaded: dict[str, Json] = {}
         self.loaded_bytes = 0
+        # Which step of a run kills its process is to be found out: each is recorded then.
+        self.doubtful = any(run["resumes"] for run in execution["steps"])
+        self.recorded()
 
     @property
     def current(self) -> int | None:
@@ -232,6 +250,36 @@ class _Machine:
         index = self.current
         assert index is not None
         return self.definitions[index], self.execution["steps"][index]
+
+    # -- What a dead process would leave behind --
+
+    def recorded(self) -> None:
+        """Note that the execution is stored as it is now."""
+        self.recorded_step = self.current
+        self.recorded_at = self.clock()
+        self.unrecorded = 0
+
+    def can_repeat_from_record(self, done: int) -> bool:
+        """Whether a step may begin with no record of it and of the step that was done before.
+
+        Both do no harm when they are repeated, and a repetition sends the same once more: what
+        begins sees nothing that is only in this process, be it an output or the time.
+        """
+        self.unrecorded += 1
+        index = self.current
+        if index is None or self.recorded_step is None or self.doubtful:
+            return False
+        order = [each for each, _ in self.plan]
+        since = order[order.index(self.recorded_step) : order.index(index)]
+        sources = evaluation.sources(self.definitions[index])
+        return (
+            self.unrecorded < UNRECORDED_STEPS
+            and self.clock() - self.recorded_at < UNRECORDED_TIME
+            and self.is_idempotent(self.definitions[done]["action"])
+            and self.is_idempotent(self.definitions[index]["action"])
+            and not touched_steps(sources, [self.execution["steps"][each]["id"] for each in since])
+            and (index == self.recorded_step or not touches_time(sources))
+        )
 
     # -- Between the steps --
 

@@ -12,12 +12,18 @@ from integrations.models import Json
 
 _STEPS: Final = re.compile(r"""\bsteps\b(?:\s*\.\s*(\w+)|\s*\[\s*(?:"(\w+)"|'(\w+)')\s*\])?""")
 _TRIGGER: Final = re.compile(r"\btrigger\b")
+_NOW: Final = re.compile(r"\bnow\b")
 _PATH: Final = re.compile(r"\s*(?:\{\{)?\s*(\w+(?:\.[A-Za-z_]\w*)*)\s*(?:\}\})?\s*")
 
 
 def touches_trigger(value: Json) -> bool:
     """Whether an expression in a JSON value may touch ``trigger``."""
     return any(_TRIGGER.search(text) for text in _texts(value))
+
+
+def touches_time(value: Json) -> bool:
+    """Whether an expression in a JSON value may touch ``now``."""
+    return any(_NOW.search(text) for text in _texts(value))
 
 
 def touched_steps(value: Json, earlier: Sequence[str]) -> set[str]:
