@@ -216,6 +216,8 @@ class Platform:
             "Architecture": "arm64" if machine.machine() in {"arm64", "aarch64"} else "x86_64",
             "AwsEndpointUrl": self.endpoint_url,
             "AllowLoopback": "true",
+            # MiniStack runs five executions at a time, whatever the template's MaxRunners.
+            "MaxRunnersPerTenant": "3",
             "PublicBaseUrl": self.url,
             **self._parameters,
         }

@@ -14,7 +14,13 @@ from tests.integration.test_create_workflow import flow
 
 MOMENT = datetime(2026, 11, 26, 12, 0, 30, tzinfo=UTC)
 GENEROUS = Limits(
-    connections=100, workflows=100, schedules=100, executions=100, workflow_executions=100, mails=9
+    connections=100,
+    workflows=100,
+    schedules=100,
+    executions=100,
+    workflow_executions=100,
+    mails=9,
+    runners=8,
 )
 
 
@@ -199,20 +205,32 @@ def quotas(counters: QuotaCounters, moment: datetime = MOMENT, **limits: int) ->
     )
 
 
+def delays(quotas: Quotas, tenant: str, workflow_ids: list[str]) -> list[float | None]:
+    return [each and each.delay for each in quotas.starts(tenant, workflow_ids)]
+
+
 def test_starts_spread_over_the_minutes_in_order(counters: QuotaCounters) -> None:
     three = quotas(counters, executions=3)
-    assert three.starts("acme", ["wf_a"] * 2) == [0.0, 0.0]
-    assert three.starts("acme", ["wf_a"] * 5) == [0.0, 30.0, 30.0, 30.0, 90.0]
-    assert three.starts("other", ["wf_a"]) == [0.0]
+    assert delays(three, "acme", ["wf_a"] * 2) == [0.0, 0.0]
+    assert delays(three, "acme", ["wf_a"] * 5) == [0.0, 30.0, 30.0, 30.0, 90.0]
+    assert delays(three, "other", ["wf_a"]) == [0.0]
     later = quotas(counters, MOMENT + timedelta(seconds=60), executions=3)
-    assert later.starts("acme", ["wf_a"]) == [30.0], "its own minute is taken by who waited"
+    assert delays(later, "acme", ["wf_a"]) == [30.0], "its own minute is taken by who waited"
 
 
 def test_one_workflow_s_flood_leaves_the_others_their_share(counters: QuotaCounters) -> None:
     two = quotas(counters, executions=10, workflow_executions=2)
-    flood = two.starts("acme", ["wf_a"] * 20)
+    flood = delays(two, "acme", ["wf_a"] * 20)
     assert flood.count(None) == 20 - 2 * 6
-    assert two.starts("acme", ["wf_b", "wf_a"]) == [0.0, None]
+    assert delays(two, "acme", ["wf_b", "wf_a"]) == [0.0, None]
+
+
+def test_few_are_a_quarter_of_the_runners_in_a_minute(counters: QuotaCounters) -> None:
+    eight = quotas(counters, runners=8)
+    assert eight.start("acme", "wf_a").few
+    assert [each and each.few for each in eight.starts("acme", ["wf_a"])] == [True]
+    assert not eight.start("acme", "wf_a").few
+    assert [each and each.few for each in eight.starts("other", ["wf_a"] * 3)] == [False] * 3
 
 
 def test_mails_are_counted_by_day_and_by_recipient(counters: QuotaCounters) -> None:

@@ -13,7 +13,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from integrations.entry import wiring
 from integrations.errors import UnknownJob
-from integrations.services.dispatch import NoTimeLeft, Received
+from integrations.services.batches import Received
+from integrations.services.dispatch import NoTimeLeft
 from integrations.services.runner import Runner
 from integrations.storage.aws import AwsError
 from integrations.storage.queues import Queue
@@ -35,6 +36,7 @@ def dispatch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         Received(
             record["messageId"],
             record["body"],
+            record.get("attributes", {}).get("MessageGroupId", ""),
             first=record.get("attributes", {}).get("ApproximateReceiveCount", "1") == "1",
         )
         for record in event["Records"]
@@ -91,11 +93,10 @@ def run_job(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _run_one(runner: Runner, record: dict[str, Any], left: timedelta) -> None:
     message = wiring.executions_queue().load(record["body"])
-    tenant, execution_id = str(message["tenant"]), str(message["executionId"])
     if left < RUN_RESERVE:
-        runner.hand_over(tenant, execution_id)
+        runner.hand_over(message)
     else:
-        runner.run(tenant, execution_id, left)
+        runner.run(message, left)
 
 
 def _back_off(queue: Queue, event: dict[str, Any], failed: list[str]) -> None:

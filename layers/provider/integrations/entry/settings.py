@@ -119,6 +119,7 @@ def quotas() -> Limits:
         executions=int(_env("MAX_EXECUTIONS_PER_MINUTE", "1200")),
         workflow_executions=int(_env("MAX_WORKFLOW_EXECUTIONS_PER_MINUTE", "600")),
         mails=int(_env("MAX_MAILS_PER_DAY", "200")),
+        runners=int(_env("MAX_RUNNERS_PER_TENANT", "50")),
     )
 
 

@@ -515,8 +515,19 @@ def execution_service() -> ExecutionService:
 def runner() -> Runner:
     """The running of executions."""
     from integrations.services.runner import Runner
+    from integrations.services.shares import Share
+    from integrations.storage.slots import Slots
 
-    return Runner(executions(), workflows(), execution_service(), vault, files(), secret_service)
+    slots = Slots(aws(), settings.resource("QUOTAS_TABLE"))
+    return Runner(
+        executions(),
+        workflows(),
+        execution_service(),
+        vault,
+        files(),
+        secret_service,
+        Share(slots, settings.quotas().runners),
+    )
 
 
 @cache

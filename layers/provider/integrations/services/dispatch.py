@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +24,7 @@ from integrations.errors import (
 from integrations.models import Event, Json, now
 from integrations.providers import registry
 from integrations.services import lineage
+from integrations.services.batches import Batch, Matched, Received, TenantWaits, again, by_group
 from integrations.services.deliveries import QueuedDelivery
 from integrations.services.events import (
     EventLog,
@@ -35,13 +36,13 @@ from integrations.services.events import (
 )
 from integrations.services.executions import ExecutionService, Launch
 from integrations.services.lineage import CycleDetected
-from integrations.services.quotas import Quotas
+from integrations.services.quotas import AT_ONCE, Quotas, Start
 from integrations.services.sampling import Sampler
 from integrations.services.triggers import SCHEDULE_KEY, filters_of, trigger_key
 from integrations.storage.aws import AwsError
 from integrations.storage.events import LoggedEvent, Payload, WorkflowOutcome
-from integrations.storage.pages import PageHolder, Pages
-from integrations.storage.queues import Message, Queue
+from integrations.storage.pages import Pages
+from integrations.storage.queues import AGAIN, Message, Queue
 from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import StoredWorkflow, WaitingWorkflow, Workflows
 from integrations.workflows import lifecycle
@@ -65,7 +66,7 @@ UNFILTERED = frozenset({"manual", "schedule"})
 NOT_STARTED = frozenset({"filtered", "refused"})
 """What comes of an event at a workflow where no execution is made."""
 
-NO_DELAYS: Mapping[str | None, float | None] = {}
+NO_STARTS: Mapping[str | None, Start | None] = {}
 
 RECEIVED_SECONDS = 60.0
 """How often at most one process tells a webhook what came to it."""
@@ -79,19 +80,6 @@ class NoTimeLeft(IntegrationError):
     """A message was not begun, for want of time; it comes again at once."""
 
     code = "no_time_left"
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One message of the events queue.
-
-    Attributes:
-        first: It was not delivered before.
-    """
-
-    message_id: str
-    text: str
-    first: bool = True
 
 
 class Dispatcher:
@@ -134,9 +122,11 @@ class Dispatcher:
     def dispatch(
         self, batch: Sequence[Received], time_left: Callable[[], float] = lambda: 60.0
     ) -> tuple[list[str], list[Exception]]:
-        """Dispatch a batch: one query per trigger key, one count per tenant, one sending.
+        """Dispatch a batch: one query per trigger key; one count and one sending per tenant.
 
         A message that fails is delivered again, and its executions are created once all the same.
+        Tenants take their turns, who sent least first, and each has its time: where it is over, the
+        tenant's other messages go back to the queue, later and later, and nobody else's do.
 
         Args:
             batch: The messages.
@@ -145,30 +135,45 @@ class Dispatcher:
         Returns:
             The ids of the messages that failed, and why.
         """
-        work = _Batch(time_left)
+        work = Batch(time_left, self._monotonic)
         failed: dict[str, Exception] = {}
-        for received in batch:
+        for group in by_group(batch):
+            failed |= self._dispatch_group(group, work)
+        return list(failed), list(failed.values())
+
+    def _dispatch_group(self, group: Sequence[Received], work: Batch) -> dict[str, Exception]:
+        """Dispatch a group's messages to their end; tells which failed, and why."""
+        failed: dict[str, Exception] = {}
+        waiting: list[Received] = []
+        work.begin()
+        for received in group:
             try:
-                if time_left() < RESERVE_SECONDS:
+                if work.time_left() < RESERVE_SECONDS:
                     raise NoTimeLeft("The rest of the batch comes again")  # noqa: TRY301
-                self._one(received, work)
+                with work.timed(received.group):
+                    self._one(received, work)
+            except TenantWaits:
+                waiting.append(received)
             except Exception as failure:  # noqa: BLE001 - one message must not take others along
                 failed[received.message_id] = failure
         failed |= self._start_matched(work, failed)
-        done = [each.message_id for each in batch if each.message_id not in failed]
+        there = [each.message_id for each in group if each not in waiting]
+        done = [message_id for message_id in there if message_id not in failed]
         try:
             self._executions.send_all(work.outbox)
         except Exception as failure:  # noqa: BLE001 - none of them is known to have arrived
             failed |= dict.fromkeys(done, failure)
         else:
             self._count(work.received)
-        return list(failed), list(failed.values())
+        try:
+            self._events.send_all([again(each) for each in waiting])
+        except Exception as failure:  # noqa: BLE001 - then they come again by themselves
+            failed |= {each.message_id: failure for each in waiting}
+        return failed
 
-    def _start_matched(
-        self, work: "_Batch", failed: Mapping[str, Exception]
-    ) -> dict[str, Exception]:
+    def _start_matched(self, work: Batch, failed: Mapping[str, Exception]) -> dict[str, Exception]:
         """Start what was matched, each tenant within its quotas; tells which messages failed."""
-        of_tenant: dict[str, list[_Matched]] = {}
+        of_tenant: dict[str, list[Matched]] = {}
         for each in work.matched:
             if each.message_id not in failed:
                 of_tenant.setdefault(each.tenant, []).append(each)
@@ -176,12 +181,12 @@ class Dispatcher:
         for tenant, matched in of_tenant.items():
             try:
                 wanted = [workflow for each in matched for workflow in each.workflow_ids]
-                delays = iter(self._quotas.starts(tenant, wanted))
+                starts = iter(self._quotas.starts(tenant, wanted))
             except AwsError as failure:
                 found |= {each.message_id: failure for each in matched}
                 continue
             for each in matched:
-                own = [next(delays) for _ in each.workflow_ids]
+                own = [next(starts) for _ in each.workflow_ids]
                 try:
                     if work.time_left() < RESERVE_SECONDS:
                         raise NoTimeLeft("The rest of the batch comes again")  # noqa: TRY301
@@ -199,7 +204,7 @@ class Dispatcher:
                 except AwsError:  # what was received is done, and in the log
                     _log.warning("not counted: %s deliveries to %s", due, webhook_id)
 
-    def _one(self, received: Received, work: "_Batch") -> None:
+    def _one(self, received: Received, work: Batch) -> None:
         work.message_id = received.message_id
         body = cast("dict[str, Any]", self._events.load(received.text))
         if "schedule" in body:
@@ -215,7 +220,7 @@ class Dispatcher:
 
     # -- what comes in -----------------------------------------------------------------------
 
-    def _scheduled(self, body: Mapping[str, Any], received: Received, work: "_Batch") -> None:
+    def _scheduled(self, body: Mapping[str, Any], received: Received, work: Batch) -> None:
         try:
             workflow = self._workflows.get(
                 body["schedule"]["tenant"], body["schedule"]["workflowId"]
@@ -227,24 +232,25 @@ class Dispatcher:
         moment = str(body.get("scheduledTime", ""))
         # Scheduler puts the time in the placeholder's place; where it does not, the message's id
         # is what stays the same over its redeliveries.
-        event_id = received.message_id if moment.startswith("<") or not moment else moment
+        message_id = body.get(AGAIN, {}).get("messageId", received.message_id)
+        event_id = message_id if moment.startswith("<") or not moment else moment
         data: Json = {"scheduledTime": None if moment.startswith("<") else moment}
         identity = f"schedule:{event_id}"
 
-        def start(delays: Sequence[float | None]) -> None:
-            (delay,) = delays
+        def start(starts: Sequence[Start | None]) -> None:
+            (when,) = starts
             logged = self._log.record_start(
                 workflow,
                 "schedule",
                 identity,
                 data,
                 execution_id=lifecycle.execution_id(workflow.workflow_id, identity),
-                refused=self._quotas.refusal() if delay is None else None,
+                refused=self._quotas.refusal() if when is None else None,
             )
             if logged.workflows[0].outcome == "refused":
                 return
             event = (logged.event_id, 0)
-            launch = Launch(workflow, identity, data, logged=event, delay=delay or 0.0)
+            launch = Launch(workflow, identity, data, logged=event, start=when or AT_ONCE)
             if message := self._executions.launch(launch):
                 work.outbox.append(message)
 
@@ -275,7 +281,7 @@ class Dispatcher:
             shared=payload.events is not None,
         )
 
-    def _delivered(self, queued: QueuedDelivery, work: "_Batch") -> None:
+    def _delivered(self, queued: QueuedDelivery, work: Batch) -> None:
         inbound = registry.get(queued.provider).inbound
         if inbound is None:
             raise UnknownProvider(f"{queued.provider} has no webhooks")
@@ -312,8 +318,8 @@ class Dispatcher:
             self._log.record(whole, refused=unreadable.detail)
             return
         if not queued.shared:
-            work.received[queued.webhook_id] = work.received.get(queued.webhook_id, 0) + 1
             self._take(replace(whole, events=tuple(events)), work)
+            work.received[queued.webhook_id] = work.received.get(queued.webhook_id, 0) + 1
             return
         shares = self._shares(whole, events, work)
         if len(shares) == 1 or queued.only is not None:
@@ -324,7 +330,7 @@ class Dispatcher:
         # Each tenant's share goes its own way, so that the trouble of one holds up no other.
         self._events.send_all([replace(queued, only=each.tenant).to_message() for each in shares])
 
-    def _shares(self, whole: Incoming, events: Sequence[Event], work: "_Batch") -> list[Incoming]:
+    def _shares(self, whole: Incoming, events: Sequence[Event], work: Batch) -> list[Incoming]:
         """What each tenant gets of a shared webhook's delivery: the events of its own pages."""
         of_tenant: dict[str, list[Event]] = {}
         for event in events:
@@ -345,16 +351,17 @@ class Dispatcher:
 
     # -- matching ----------------------------------------------------------------------------
 
-    def _take(self, incoming: Incoming, work: "_Batch") -> None:
+    def _take(self, incoming: Incoming, work: Batch) -> None:
         """Match a tenant's share of a delivery; it starts when the batch is matched."""
+        work.turn(incoming.tenant)
         outcomes = self._outcomes(incoming, work)
         starting = [each for each in outcomes if each.outcome not in NOT_STARTED]
 
-        def start(delays: Sequence[float | None]) -> None:
-            delay_of = {
-                each.execution_id: delay for each, delay in zip(starting, delays, strict=True)
+        def start(starts: Sequence[Start | None]) -> None:
+            start_of = {
+                each.execution_id: when for each, when in zip(starting, starts, strict=True)
             }
-            refused = {each for each, delay in delay_of.items() if delay is None}
+            refused = {each for each, when in start_of.items() if when is None}
             settled = [
                 replace(each, outcome="refused", reason=self._quotas.refusal(), execution_id=None)
                 if each.execution_id in refused and each.outcome not in NOT_STARTED
@@ -362,11 +369,11 @@ class Dispatcher:
                 for each in outcomes
             ]
             logged = self._log.record(incoming, settled)
-            self._start(logged, work, events=incoming.events, delay_of=delay_of)
+            self._start(logged, work, events=incoming.events, start_of=start_of)
 
         work.match(incoming.tenant, [each.workflow_id for each in starting], start)
 
-    def _outcomes(self, incoming: Incoming, work: "_Batch") -> list[WorkflowOutcome]:
+    def _outcomes(self, incoming: Incoming, work: Batch) -> list[WorkflowOutcome]:
         """What comes of it at each workflow; one budget for the filters of all of them."""
         budget = Budget(steps=MATCHING_STEPS, seconds=MATCHING_SECONDS)
         return [
@@ -375,9 +382,7 @@ class Dispatcher:
             for workflow in self._waiting(incoming, event, work)
         ]
 
-    def _waiting(
-        self, incoming: Incoming, event: Event, work: "_Batch"
-    ) -> Iterable[WaitingWorkflow]:
+    def _waiting(self, incoming: Incoming, event: Event, work: Batch) -> Iterable[WaitingWorkflow]:
         if incoming.workflow_ids is not None:
             found = (self._workflows.find(incoming.tenant, each) for each in incoming.workflow_ids)
             return [workflow for workflow in found if workflow]
@@ -444,11 +449,11 @@ class Dispatcher:
     def _start(
         self,
         logged: LoggedEvent,
-        work: "_Batch",
+        work: Batch,
         *,
         first: int = 0,
         events: Sequence[Event] | None = None,
-        delay_of: Mapping[str | None, float | None] = NO_DELAYS,
+        start_of: Mapping[str | None, Start | None] = NO_STARTS,
     ) -> None:
         """Create the executions that an event's record tells of, from the ``first`` one on.
 
@@ -470,7 +475,7 @@ class Dispatcher:
                 (
                     replace(
                         _launch(logged, each, workflow, all_events[each.index]),
-                        delay=delay_of.get(each.execution_id) or 0.0,
+                        start=start_of.get(each.execution_id) or AT_ONCE,
                     ),
                     _failure(each),
                 )
@@ -489,76 +494,6 @@ class Dispatcher:
             return [one(each) for each in launches]
         with ThreadPoolExecutor(WRITERS) as pool:
             return list(pool.map(one, launches))
-
-
-@dataclass(frozen=True, slots=True)
-class _Matched:
-    """What a message starts.
-
-    Attributes:
-        workflow_ids: The workflow of each start.
-        start: Does it, given the delay of each; ``None`` for one that is over the quota.
-    """
-
-    message_id: str
-    tenant: str
-    workflow_ids: Sequence[str]
-    start: Callable[[Sequence[float | None]], None]
-
-
-class _Batch:
-    """What the messages of one batch share: what was read for one of them, and what is to send.
-
-    Attributes:
-        outbox: What runners must be told.
-        received: Webhook id → how many deliveries came to it.
-        message_id: The message that is being matched.
-        matched: What the batch starts.
-    """
-
-    def __init__(self, time_left: Callable[[], float]) -> None:
-        self.time_left = time_left
-        self.outbox: list[Message] = []
-        self.received: dict[str, int] = {}
-        self.message_id = ""
-        self.matched: list[_Matched] = []
-        self._waiting: dict[str, list[WaitingWorkflow]] = {}
-        self._holders: dict[tuple[str, str], list[PageHolder]] = {}
-        self._definitions: dict[tuple[str, str], StoredWorkflow | None] = {}
-
-    def match(
-        self,
-        tenant: str,
-        workflow_ids: Sequence[str],
-        start: Callable[[Sequence[float | None]], None],
-    ) -> None:
-        """Add what the present message starts."""
-        self.matched.append(_Matched(self.message_id, tenant, workflow_ids, start))
-
-    def waiting(self, workflows: Workflows, key: str) -> list[WaitingWorkflow]:
-        """The workflows that wait for events with this key."""
-        if key not in self._waiting:
-            self._waiting[key] = workflows.triggered_by(key)
-        return self._waiting[key]
-
-    def holders(self, pages: Pages, provider_id: str, target: str) -> list[PageHolder]:
-        """The connections that hold a page."""
-        key = (provider_id, target)
-        if key not in self._holders:
-            self._holders[key] = pages.holders(provider_id, target)
-        return self._holders[key]
-
-    def definition(
-        self, workflows: Workflows, tenant: str, workflow_id: str
-    ) -> StoredWorkflow | None:
-        """A workflow whole; ``None`` where it was deleted."""
-        key = (tenant, workflow_id)
-        if key not in self._definitions:
-            try:
-                self._definitions[key] = workflows.get(tenant, workflow_id)
-            except UnknownWorkflow:
-                self._definitions[key] = None
-        return self._definitions[key]
 
 
 def event_identity(webhook_id: str, event_id: str, replay_of: str | None, event: Event) -> str:

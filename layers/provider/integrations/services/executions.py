@@ -17,7 +17,8 @@ from integrations.models import Json, now, rfc3339
 from integrations.services import lineage
 from integrations.services.execution_values import Events, ExecutionValues, event_key, logged_event
 from integrations.services.files import StepFiles
-from integrations.services.quotas import Quotas
+from integrations.services.quotas import AT_ONCE, Quotas, Start
+from integrations.services.shares import FRESH
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
 from integrations.storage.files import Files
 from integrations.storage.objects import Objects
@@ -59,7 +60,7 @@ class Launch:
         logged: The event's id in the event log, and which of its delivery's events it was: then
             the execution points there and holds no copy.
         rerun_of: The execution that this one repeats.
-        delay: Seconds until it may run.
+        start: When it may run.
     """
 
     workflow: StoredWorkflow
@@ -70,7 +71,7 @@ class Launch:
     logged: tuple[str, int] | None = None
     rerun_of: str | None = None
     trigger_event: str | None = None
-    delay: float = 0.0
+    start: Start = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +157,9 @@ class ExecutionService:
             QuotaExceeded: The tenant, or the workflow, has started too many this minute.
         """
         workflow = self._workflows.get(tenant, workflow_id)
-        self._quotas.start(tenant, workflow_id)
+        start = self._quotas.start(tenant, workflow_id)
         event_id = f"manual:{idempotency_key or uuid.uuid4().hex}"
-        launch = Launch(workflow, event_id, given, hops=hops)
+        launch = Launch(workflow, event_id, given, hops=hops, start=start)
         if self._events:
             # First: where this dies in between, the log tells of a start that can be repeated.
             logged = self._events().record_start(
@@ -205,8 +206,7 @@ class ExecutionService:
             rerun_of=execution_id,
             trigger_event=state["trigger"]["eventId"],
         )
-        self._quotas.start(tenant, stored.workflow_id)
-        message = self.launch(launch)
+        message = self.launch(replace(launch, start=self._quotas.start(tenant, stored.workflow_id)))
         if message:
             self._queue.send(message)
         return self.get(tenant, self._id(launch))
@@ -238,10 +238,17 @@ class ExecutionService:
         if failure:
             fail(state, failure, self.clock())
         created = stored_from(workflow.tenant, state)
-        found_at = self.clock() + FOUND_WITHIN + timedelta(seconds=launch.delay)
-        if not self._executions.create(created, found_at):
+        delay = launch.start.delay
+        if not self._executions.create(
+            created, self.clock() + FOUND_WITHIN + timedelta(seconds=delay)
+        ):
             return None
-        return message_of(workflow.tenant, state["executionId"], delay=launch.delay)
+        return message_of(
+            workflow.tenant,
+            state["executionId"],
+            delay=delay,
+            few_until=self.clock() + FRESH if launch.start.few else None,
+        )
 
     def _trigger(self, launch: Launch, execution: StoredExecution) -> dict[str, Any]:
         """The trigger as the execution has it: the data, or where it is."""
@@ -442,10 +449,30 @@ def stored_from(
     )
 
 
-def message_of(tenant: str, execution_id: str, *, delay: float = 0) -> Message:
-    """What tells a runner of an execution, after ``delay`` seconds."""
+def message_of(
+    tenant: str,
+    execution_id: str,
+    *,
+    delay: float = 0,
+    few_until: datetime | None = None,
+    tries: int = 0,
+) -> Message:
+    """What tells a runner of an execution.
+
+    Args:
+        tenant: Whose.
+        execution_id: Which.
+        delay: Seconds until it is seen.
+        few_until: Until then the run holds no slot; ``None`` for one that does.
+        tries: How often there was no slot for it.
+    """
+    body: dict[str, Json] = {"tenant": tenant, "executionId": execution_id}
+    if few_until:
+        body["fewUntil"] = few_until.timestamp()
+    if tries:
+        body["tries"] = tries
     return Message(
-        body={"tenant": tenant, "executionId": execution_id},
+        body=body,
         group=tenant,
         key=f"messages/{execution_id}",
         delay=round(delay + 0.5) if delay > 0 else 0,

@@ -35,6 +35,7 @@ class Limits:
         executions: How many of a tenant's executions may start in a minute.
         workflow_executions: How many of one workflow's.
         mails: How many recipients a tenant may write to in a day by the stack's own server.
+        runners: How many of a tenant's executions may run at a time; see ``shares``.
     """
 
     connections: int
@@ -43,6 +44,23 @@ class Limits:
     executions: int
     workflow_executions: int
     mails: int
+    runners: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When an execution may start.
+
+    Attributes:
+        delay: Seconds until then.
+        few: It is one of so few that its tenant's runs need not be counted; see ``shares``.
+    """
+
+    delay: float = 0.0
+    few: bool = False
+
+
+AT_ONCE: Final = Start()
 
 
 class Quotas:
@@ -94,19 +112,24 @@ class Quotas:
 
     # -- executions --------------------------------------------------------------------------
 
-    def start(self, tenant: str, workflow_id: str) -> None:
+    def start(self, tenant: str, workflow_id: str) -> Start:
         """Take room for an execution that somebody asks for now.
 
         Raises:
             QuotaExceeded: This minute has none left.
         """
         window = Window.at("minute", MINUTE, self._clock())
-        if not self._counters.take(
+        used = self._counters.take(
             tenant, window, {ALL: 1, workflow_id: 1}, self._of_starts([workflow_id])
-        ):
+        )
+        if used is None:
             raise QuotaExceeded(self._limits_in_words(), retry_after=self._until(window))
+        return Start(few=self._are_few(used))
 
-    def starts(self, tenant: str, workflow_ids: Sequence[str]) -> list[float | None]:
+    def _are_few(self, used: Mapping[str, int]) -> bool:
+        return used[ALL] <= self._limits.runners // 4
+
+    def starts(self, tenant: str, workflow_ids: Sequence[str]) -> list[Start | None]:
         """Take room for executions that events start: one write where this minute has it all.
 
         Args:
@@ -114,15 +137,16 @@ class Quotas:
             workflow_ids: The workflow of each start, in order.
 
         Returns:
-            For each the seconds until it may start: 0 for now, ``None`` for not at all.
+            For each when it may start; ``None`` for not at all.
         """
         if not workflow_ids:
             return []
         window = Window.at("minute", MINUTE, self._clock())
         limits = self._of_starts(workflow_ids)
-        if self._counters.take(tenant, window, _amounts(workflow_ids), limits):
-            return [0.0] * len(workflow_ids)
-        delays: list[float | None] = [None] * len(workflow_ids)
+        used = self._counters.take(tenant, window, _amounts(workflow_ids), limits)
+        if used is not None:
+            return [Start(few=self._are_few(used))] * len(workflow_ids)
+        starts: list[Start | None] = [None] * len(workflow_ids)
         waiting = list(range(len(workflow_ids)))
         for later in range(WAITS + 1):
             candidate = window.later(later)
@@ -134,11 +158,11 @@ class Quotas:
                     tenant, candidate, _amounts([workflow_ids[each] for each in fitting])
                 )
             for each in fitting:
-                delays[each] = self._until(window.later(later - 1)) if later else 0.0
-            waiting = [each for each in waiting if delays[each] is None]
+                starts[each] = Start(self._until(window.later(later - 1)) if later else 0.0)
+            waiting = [each for each in waiting if starts[each] is None]
             if not waiting:
                 break
-        return delays
+        return starts
 
     def pace(self, per_minute: int | None) -> int:
         """How many events a minute a replay may send: as asked, or half of what may start."""
@@ -169,7 +193,7 @@ class Quotas:
         """
         window = Window.at("day", DAY, self._clock())
         limit = self._limits.mails
-        if not self._counters.take(tenant, window, {"mails": recipients}, {"mails": limit}):
+        if self._counters.take(tenant, window, {"mails": recipients}, {"mails": limit}) is None:
             detail = (
                 f"The stack's own mail server takes {limit} recipients a day of a tenant "
                 "(MaxMailsPerDay); a mail server of one's own has no such limit"

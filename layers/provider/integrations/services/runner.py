@@ -3,10 +3,10 @@
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from integrations.errors import (
     Conflict,
@@ -17,6 +17,7 @@ from integrations.errors import (
 )
 from integrations.models import Json
 from integrations.providers.masking import Masking
+from integrations.services import shares
 from integrations.services.executions import (
     PICKED_UP_WITHIN,
     ExecutionService,
@@ -25,6 +26,7 @@ from integrations.services.executions import (
     stored_from,
 )
 from integrations.services.files import MAX_FILES_BYTES, StepFiles
+from integrations.services.shares import Share
 from integrations.storage.aws import AwsError
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
 from integrations.storage.files import Files
@@ -49,6 +51,12 @@ LEASE = timedelta(seconds=60)
 SIGN_OF_LIFE = 20.0
 """Seconds between two signs of life during one step."""
 
+SLOT_MARGIN = timedelta(seconds=5)
+"""How much longer a slot is held than the process may live that holds it."""
+
+LOOKED_AT = 10
+"""At each so many tries for a slot the execution is looked at: some four minutes."""
+
 STEP_RESERVE = timedelta(seconds=65)
 """No step begins with less time than this left: a mail server may take a minute."""
 
@@ -65,6 +73,7 @@ class Runner:
         vault: The use of credentials.
         files: The files that steps hand on.
         secrets: The values of the secrets that steps name.
+        share: What a tenant may have of the runners.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class Runner:
         vault: "Callable[[], Vault]",
         files: Files,
         secrets: "Callable[[], SecretService]",
+        share: Share,
     ) -> None:
         self._executions = executions
         self._workflows = workflows
@@ -82,23 +92,45 @@ class Runner:
         self._vault = vault
         self._files = files
         self._secrets = secrets
+        self._share = share
         self._clock = service.clock
 
-    def run(self, tenant: str, execution_id: str, time_left: timedelta) -> None:
+    def run(self, message: Mapping[str, Any], time_left: timedelta) -> None:
         """Carry an execution as far as it goes; where it must wait, a later message takes it up.
 
         Args:
-            tenant: Whose execution.
-            execution_id: Which.
+            message: Says which; see ``message_of``.
             time_left: How long this process may still live.
         """
+        tenant, execution_id = str(message["tenant"]), str(message["executionId"])
+        if message.get("fewUntil", 0) > self._clock().timestamp():
+            self._run_and_wait(tenant, execution_id, time_left)
+            return
+        with self._share.hold(tenant, time_left + SLOT_MARGIN) as has_slot:
+            if has_slot:
+                self._run_and_wait(tenant, execution_id, time_left)
+                return
+        self._put_back(tenant, execution_id, int(message.get("tries", 0)))
+
+    def hand_over(self, message: Mapping[str, Any]) -> None:
+        """Leave an execution to another process, at once."""
+        self._service.send(message_of(str(message["tenant"]), str(message["executionId"])))
+
+    def _run_and_wait(self, tenant: str, execution_id: str, time_left: timedelta) -> None:
         wait = self._run(tenant, execution_id, time_left)
         if wait is not None and wait <= MAX_DELAY:
             self._service.send(message_of(tenant, execution_id, delay=wait))
 
-    def hand_over(self, tenant: str, execution_id: str) -> None:
-        """Leave an execution to another process, at once."""
-        self._service.send(message_of(tenant, execution_id))
+    def _put_back(self, tenant: str, execution_id: str, tries: int) -> None:
+        """Let an execution wait for one of its tenant's slots, by a message of its own."""
+        wait = shares.wait(tries)
+        if tries % LOOKED_AT == LOOKED_AT - 1:
+            # The recovery would take it for lost, and send it once more beside this message.
+            for head in self._executions.heads([(tenant, execution_id)]):
+                if head.finished:
+                    return
+                self._executions.set_due(head, self._clock() + PICKED_UP_WITHIN)
+        self._service.send(message_of(tenant, execution_id, delay=wait, tries=tries + 1))
 
     def _run(self, tenant: str, execution_id: str, time_left: timedelta) -> float | None:
         """Seconds until it must be taken up again; ``None`` where nothing is left to do."""

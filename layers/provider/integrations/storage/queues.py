@@ -17,6 +17,10 @@ BATCH = 10
 """How many messages SQS takes in one call, of 1 MiB together."""
 
 BATCH_BYTES = 900 * 1024
+
+AGAIN = "again"
+"""In a message that was put back: which it was at first, and how often it was put back."""
+
 MAX_GROUP = 128
 
 
@@ -99,8 +103,11 @@ class Queue:
             ValueError: It is not a message of ours.
         """
         body = json.loads(text)
-        if isinstance(body, dict) and set(body) == {"payload"}:
+        if isinstance(body, dict) and body.keys() - {AGAIN} == {"payload"}:
+            again = {AGAIN: body[AGAIN]} if AGAIN in body else {}
             body = json.loads(self.get(str(body["payload"])))
+            if isinstance(body, dict):
+                body |= again
         if not isinstance(body, dict):
             raise ValueError("a message must be a JSON object")
         return body

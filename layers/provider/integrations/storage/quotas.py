@@ -7,6 +7,7 @@ not at all. Rows go by themselves when their window is long over.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from integrations.models import from_epoch
 from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
@@ -55,7 +56,7 @@ class QuotaCounters:
 
     def take(
         self, tenant: str, window: Window, amounts: Mapping[str, int], limits: Mapping[str, int]
-    ) -> bool:
+    ) -> dict[str, int] | None:
         """Count, where all of it stays within the limits; else nothing.
 
         Args:
@@ -65,19 +66,18 @@ class QuotaCounters:
             limits: How many of each there may be in the window.
 
         Returns:
-            Whether it was counted.
+            How many of each there are now; ``None`` where nothing was counted.
         """
         if any(amount > limits[name] for name, amount in amounts.items()):
-            return False
+            return None
         condition = " AND ".join(
             f"(attribute_not_exists(#{name}) OR #{name} <= :room_{name})" for name in amounts
         )
         room = {f"room_{name}": limits[name] - amount for name, amount in amounts.items()}
         try:
-            self._update(tenant, window, amounts, condition, room)
+            return self._update(tenant, window, amounts, condition, room)
         except ConditionFailed:
-            return False
-        return True
+            return None
 
     def add(self, tenant: str, window: Window, amounts: Mapping[str, int]) -> None:
         """Count, whatever the limits."""
@@ -88,7 +88,7 @@ class QuotaCounters:
         key = {"counter": _counter(tenant, window)}
         query = {"TableName": self._table, "Key": item(key), "ConsistentRead": True}
         row = attributes(self._aws.dynamodb("GetItem", query).get("Item", {}))
-        return {name: int(count) for name, count in row.items() if name not in _OTHER}
+        return _counts(row)
 
     def _update(
         self,
@@ -97,23 +97,26 @@ class QuotaCounters:
         amounts: Mapping[str, int],
         condition: str,
         room: Mapping[str, int],
-    ) -> None:
+    ) -> dict[str, int]:
         added: dict[str, Attribute] = dict(amounts)
         values: dict[str, Attribute] = dict(room)
-        self._aws.dynamodb(
-            "UpdateItem",
-            update(
-                self._table,
-                {"counter": _counter(tenant, window)},
-                {"expiresAt": int((window.end + _STORED_AFTER).timestamp())},
-                add=added,
-                condition=condition,
-                values=values,
-            ),
+        request = update(
+            self._table,
+            {"counter": _counter(tenant, window)},
+            {"expiresAt": int((window.end + _STORED_AFTER).timestamp())},
+            add=added,
+            condition=condition,
+            values=values,
         )
+        answer = self._aws.dynamodb("UpdateItem", request | {"ReturnValues": "UPDATED_NEW"})
+        return _counts(attributes(answer["Attributes"]))
 
 
 _OTHER = frozenset({"counter", "expiresAt"})
+
+
+def _counts(row: Mapping[str, Any]) -> dict[str, int]:
+    return {name: int(count) for name, count in row.items() if name not in _OTHER}
 
 
 def _counter(tenant: str, window: Window) -> str:

@@ -1,0 +1,166 @@
+"""A batch of the events queue: whose messages it has, whose turn it is, what was read for them."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from integrations.errors import IntegrationError, UnknownWorkflow
+from integrations.services import shares
+from integrations.services.deliveries import SHARED_GROUP
+from integrations.services.quotas import Start
+from integrations.storage.pages import PageHolder, Pages
+from integrations.storage.queues import AGAIN, Message
+from integrations.storage.workflows import StoredWorkflow, WaitingWorkflow, Workflows
+
+TENANT_SECONDS = 1.0
+"""When the messages of one tenant have taken so long of a batch, the rest of them wait."""
+
+
+class TenantWaits(IntegrationError):
+    """A message was not begun, for its tenant has had its time of this batch."""
+
+    code = "tenant_waits"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message of the events queue.
+
+    Attributes:
+        group: The queue's group: the tenant, as far as the sender knew it.
+        first: It was not delivered before.
+    """
+
+    message_id: str
+    text: str
+    group: str = ""
+    first: bool = True
+
+
+def by_group(batch: Sequence[Received]) -> list[list[Received]]:
+    """The messages of each group, the smallest group first."""
+    groups: dict[str, list[Received]] = {}
+    for each in batch:
+        groups.setdefault(each.group, []).append(each)
+    return sorted(groups.values(), key=len)
+
+
+def again(received: Received) -> Message:
+    """A message once more, later: not the old one hidden, for that would count as a failure."""
+    body = json.loads(received.text)
+    earlier = body.get(AGAIN, {})
+    tries = int(earlier.get("tries", 0))
+    message_id = earlier.get("messageId", received.message_id)
+    return Message(
+        body={**body, AGAIN: {"tries": tries + 1, "messageId": message_id}},
+        group=received.group or SHARED_GROUP,
+        key=f"events/{message_id}/again",
+        delay=math.ceil(shares.wait(tries)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What a message starts.
+
+    Attributes:
+        workflow_ids: The workflow of each start.
+        start: Does it, given when each may; ``None`` for one that is over the quota.
+    """
+
+    message_id: str
+    tenant: str
+    workflow_ids: Sequence[str]
+    start: Callable[[Sequence[Start | None]], None]
+
+
+class Batch:
+    """What the messages of one batch share: what was read for one of them, and what is to send.
+
+    Attributes:
+        outbox: What runners must be told.
+        received: Webhook id → how many deliveries came to it.
+        message_id: The message that is being matched.
+        matched: What the group at hand starts.
+    """
+
+    def __init__(
+        self, time_left: Callable[[], float], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.time_left = time_left
+        self.message_id = ""
+        self._monotonic = monotonic
+        self._tenant = ""
+        self._spent: dict[str, float] = {}
+        self._waiting: dict[str, list[WaitingWorkflow]] = {}
+        self._holders: dict[tuple[str, str], list[PageHolder]] = {}
+        self._definitions: dict[tuple[str, str], StoredWorkflow | None] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a group: what was to be started and sent before is."""
+        self.outbox: list[Message] = []
+        self.received: dict[str, int] = {}
+        self.matched: list[Matched] = []
+
+    @contextmanager
+    def timed(self, group: str) -> Iterator[None]:
+        """Count the time that passes meanwhile as that of a group's tenant; see ``turn``.
+
+        Raises:
+            TenantWaits: It has had its time.
+        """
+        self.turn(group)
+        began = self._monotonic()
+        try:
+            yield
+        finally:
+            taken = self._monotonic() - began
+            self._spent[self._tenant] = self._spent.get(self._tenant, 0.0) + taken
+
+    def turn(self, tenant: str) -> None:
+        """It turns out that the present message is this tenant's.
+
+        Raises:
+            TenantWaits: It has had its time.
+        """
+        self._tenant = tenant
+        if self._spent.get(tenant, 0.0) >= TENANT_SECONDS:
+            raise TenantWaits("Its tenant has had its time of this batch")
+
+    def match(
+        self,
+        tenant: str,
+        workflow_ids: Sequence[str],
+        start: Callable[[Sequence[Start | None]], None],
+    ) -> None:
+        """Add what the present message starts."""
+        self.matched.append(Matched(self.message_id, tenant, workflow_ids, start))
+
+    def waiting(self, workflows: Workflows, key: str) -> list[WaitingWorkflow]:
+        """The workflows that wait for events with this key."""
+        if key not in self._waiting:
+            self._waiting[key] = workflows.triggered_by(key)
+        return self._waiting[key]
+
+    def holders(self, pages: Pages, provider_id: str, target: str) -> list[PageHolder]:
+        """The connections that hold a page."""
+        key = (provider_id, target)
+        if key not in self._holders:
+            self._holders[key] = pages.holders(provider_id, target)
+        return self._holders[key]
+
+    def definition(
+        self, workflows: Workflows, tenant: str, workflow_id: str
+    ) -> StoredWorkflow | None:
+        """A workflow whole; ``None`` where it was deleted."""
+        key = (tenant, workflow_id)
+        if key not in self._definitions:
+            try:
+                self._definitions[key] = workflows.get(tenant, workflow_id)
+            except UnknownWorkflow:
+                self._definitions[key] = None
+        return self._definitions[key]
