@@ -38,6 +38,8 @@ const MENU = [
 
 /** Files that are shown as they are. */
 const DATA = /^docs\/flows\/.*\.json$/;
+/** Files that are no pages: served beside them. */
+const FILES = /^docs\/.*(\.svg|\.png|_collection\.json)$/;
 /** So much of a section's text is searched: the rest is data. */
 const SEARCHED = 1500;
 
@@ -65,7 +67,7 @@ for (const each of pages) {
     template.replace(/<!--(title|index|nav|content)-->/g, (_, name) => parts[name]),
   );
 }
-for (const file of files("docs").filter((each) => /\.(svg|png)$/.test(each))) {
+for (const file of files("docs").filter((each) => FILES.test(each))) {
   writeFileSync(join(DIST, file), readFileSync(join(ROOT, file)));
 }
 rmSync(join(DIST, "docs.html"));
@@ -167,7 +169,7 @@ function target(href, file) {
   for (const each of [path, `${path}/README.md`]) {
     if (sources.has(each)) return url(sources.get(each)) + hash;
   }
-  return /^docs\/.*\.(svg|png)$/.test(path) ? `/${path}` : null;
+  return FILES.test(path) ? `/${path}` : null;
 }
 
 function menu(current) {

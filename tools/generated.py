@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from integrations.services import catalogue
-from tools import openapi, provider_pages, tables
+from tools import openapi, postman, provider_pages, tables
 
 
 def files() -> dict[Path, str]:
@@ -12,6 +12,7 @@ def files() -> dict[Path, str]:
     return {
         openapi.FILE: openapi.document(),
         catalogue.FILE: forms,
+        postman.FILE: postman.collection(),
         **provider_pages.files(),
         **tables.files(),
     }

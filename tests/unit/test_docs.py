@@ -17,7 +17,7 @@ from integrations.providers.base import Addresses, Call
 from integrations.services.checking import ProviderCatalogue
 from integrations.workflows.definition import check
 from integrations.workflows.expressions import registry as filters
-from tools import generated, openapi, tables
+from tools import generated, openapi, postman, tables
 from tools.template import ROOT, routes
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -43,6 +43,16 @@ def test_what_is_generated_is_what_the_code_gives(path: Path) -> None:
     if path.suffix == ".json":  # shipped compact, compared so that a person can read the difference
         assert json.loads(text) == json.loads(FILES[path]), "run make docs"
     assert text == FILES[path], "run make docs"
+
+
+def test_the_postman_collection_has_every_operation(document: dict[str, Any]) -> None:
+    folders = json.loads(postman.collection())["item"]
+    requests = [each["request"] for folder in folders for each in folder["item"]]
+    shown = {(each["method"], each["url"]["raw"].removeprefix("{{baseUrl}}")) for each in requests}
+    assert shown == {
+        (method, re.sub(r"\{(\w+)\}", r":\1", path)) for method, path, _ in operations(document)
+    }
+    assert all(each["value"] for request in requests for each in request["url"]["variable"])
 
 
 def test_every_provider_s_page_belongs_to_a_provider() -> None:
