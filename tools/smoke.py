@@ -16,18 +16,14 @@ import os
 import secrets
 import sys
 import time
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from tools.api import Answer, Api, Unexpected
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-REQUEST_SECONDS = 35.0
-"""For one request: API Gateway itself gives up after 30 s."""
 
 EXECUTION_SECONDS = 60.0
 TICK_SECONDS = 110.0
@@ -39,94 +35,12 @@ LARGE_BYTES = 200 * 1024
 SIGNATURE_HEADER = "X-Smoke-Signature"
 
 
-class CheckFailed(Exception):
+class CheckFailed(Unexpected):
     """What a check found is not what a working stack shows; the message says what."""
 
 
 class NotConfigured(Exception):
     """The stack was deployed without what a check is about; the message says what."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the stack answered.
-
-    Attributes:
-        status: HTTP's.
-        body: The JSON value; the text where it is none.
-    """
-
-    status: int
-    body: Any
-
-    def expect(self, *statuses: int) -> Any:
-        """The body, where the status is one of these.
-
-        Raises:
-            CheckFailed: It is another one.
-        """
-        if self.status not in statuses:
-            raise CheckFailed(f"the answer is {self.status}: {json.dumps(self.body)[:300]}")
-        return self.body
-
-
-class Api:
-    """The stack's API over HTTP.
-
-    Args:
-        url: Where it is, without a slash at the end.
-        token: A token of a tenant, with the scopes `read` and `write`.
-    """
-
-    def __init__(self, url: str, token: str) -> None:
-        self.url = url.rstrip("/")
-        self._token = token
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        raw: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        token: bool = True,
-    ) -> Answer:
-        """Send a request.
-
-        Args:
-            method: Of the request.
-            path: Of the request, with its query.
-            body: A JSON value.
-            raw: A body as it is, in its place.
-            headers: More headers.
-            token: Show the token.
-
-        Raises:
-            CheckFailed: No answer came.
-        """
-        content = raw if raw is not None else None if body is None else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})}
-        if token:
-            sent["Authorization"] = f"Bearer {self._token}"
-        request = urllib.request.Request(  # noqa: S310 - main() takes http and https alone
-            f"{self.url}{path}", data=content, headers=sent, method=method
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:  # noqa: S310
-                return Answer(answer.status, _value(answer.read()))
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                return Answer(refusal.code, _value(refusal.read()))
-        except OSError as failure:
-            raise CheckFailed(f"{method} {path}: no answer: {failure}") from None
-
-
-def _value(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return content.decode("utf-8", "replace")
 
 
 class Smoke:
@@ -192,7 +106,7 @@ class Smoke:
             found, mark, good = check(), "ok", True
         except NotConfigured as missing:
             found, mark, good = str(missing), "skipped", True
-        except CheckFailed as failure:
+        except Unexpected as failure:
             found, mark, good = str(failure), "FAILED", False
         except (LookupError, TypeError, AttributeError) as surprise:
             found = f"an answer of another shape: {type(surprise).__name__}: {surprise}"

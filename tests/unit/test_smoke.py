@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tools import smoke
-from tools.smoke import Api, Smoke
+from tools.api import Api
+from tools.smoke import Smoke
 
 
 class Broken(BaseHTTPRequestHandler):
