@@ -191,15 +191,15 @@ def signature_of(request: Request) -> Signature:
     try:
         if authorization.startswith(f"{ALGORITHM} "):
             parts = authorization.removeprefix(f"{ALGORITHM} ").split(",")
-            said = {
+            declared = {
                 name: value for name, _, value in (each.strip().partition("=") for each in parts)
             }
-            access_key, _, scope = said["Credential"].partition("/")
+            access_key, _, scope = declared["Credential"].partition("/")
             signature = Signature(
                 access_key=access_key,
                 scope=scope,
-                headers=tuple(said["SignedHeaders"].split(";")),
-                signature=said["Signature"],
+                headers=tuple(declared["SignedHeaders"].split(";")),
+                signature=declared["Signature"],
                 moment=request.headers["x-amz-date"],
                 token=request.headers.get("x-amz-security-token", ""),
             )
@@ -247,13 +247,13 @@ def check_time(signature: Signature) -> None:
 
 def payload_hash(request: Request, signature: Signature, body: bytes) -> str:
     """Return what stands for the body in what is signed; raises RefusedError for another body's."""
-    said = request.headers.get("x-amz-content-sha256", "")
+    declared = request.headers.get("x-amz-content-sha256", "")
     if signature.seconds is not None:
-        return said or "UNSIGNED-PAYLOAD"
-    if said.startswith(UNHASHED) and signature.scope.split("/")[2] == "s3":
-        return said
+        return declared or "UNSIGNED-PAYLOAD"
+    if declared.startswith(UNHASHED) and signature.scope.split("/")[2] == "s3":
+        return declared
     found = hashlib.sha256(body).hexdigest()
-    if said and not hmac.compare_digest(said, found):
+    if declared and not hmac.compare_digest(declared, found):
         raise RefusedError("XAmzContentSHA256Mismatch", "The body is not the one that was signed.")
     return found
 

@@ -318,8 +318,8 @@ def eventually[T](look: Callable[[], T], seconds: float = 5.0) -> T:
 
 def event(function: str, case: str) -> dict[str, Any]:
     """An event from ``events/<function>/<case>.json``."""
-    held: dict[str, Any] = json.loads(_read(function, case))
-    return held
+    payload: dict[str, Any] = json.loads(_read(function, case))
+    return payload
 
 
 @cache
@@ -357,10 +357,10 @@ def module(function: str) -> ModuleType:
 
 def _query(query: Mapping[str, Any] | Sequence[tuple[str, str]] | str) -> dict[str, Any]:
     raw = query if isinstance(query, str) else urlencode(query, doseq=True)
-    told: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, value in parse_qsl(raw, keep_blank_values=True):
-        told[name] = f"{told[name]},{value}" if name in told else value
-    return {"rawQueryString": raw} | ({"queryStringParameters": told} if told else {})
+        parameters[name] = f"{parameters[name]},{value}" if name in parameters else value
+    return {"rawQueryString": raw} | ({"queryStringParameters": parameters} if parameters else {})
 
 
 def _body(result: Mapping[str, Any]) -> str:

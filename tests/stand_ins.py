@@ -129,7 +129,7 @@ class Page:
 
     # -- what it shows -----------------------------------------------------------------------
 
-    def front(self, told: str = "") -> str:
+    def front(self, message: str = "") -> str:
         """Everything there is."""
         people = self._people
         bots = "".join(
@@ -157,7 +157,7 @@ class Page:
         ]
         return _page(
             "Stand-ins",
-            f"<p role=status>{_text(told)}</p>"
+            f"<p role=status>{_text(message)}</p>"
             "<h2>Telegram</h2><form method=post action=/telegram>"
             f"<label>Bot <select name=bot>{bots}</select></label>"
             "<label>Chat <input name=chat value=42 inputmode=numeric></label>"
@@ -201,7 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         split = urlsplit(self.path)
         if split.path == "/":
-            self._show(self.page.front(dict(parse_qsl(split.query)).get("told", "")))
+            self._show(self.page.front(dict(parse_qsl(split.query)).get("message", "")))
         elif split.path == GOOGLE or split.path.startswith(f"{FACEBOOK}/"):
             self._show(self.page.question(split.path, split.query))
         else:
@@ -215,9 +215,9 @@ class _Handler(BaseHTTPRequestHandler):
         text = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         form = dict(parse_qsl(text, keep_blank_values=True))
         if split.path == "/telegram":
-            self._go(f"/?{urlencode({'told': self.page.write_to_the_bot(form)})}")
+            self._go(f"/?{urlencode({'message': self.page.write_to_the_bot(form)})}")
         elif split.path == "/facebook":
-            self._go(f"/?{urlencode({'told': self.page.comment(form)})}")
+            self._go(f"/?{urlencode({'message': self.page.comment(form)})}")
         elif split.path == GOOGLE or split.path.startswith(f"{FACEBOOK}/"):
             refused = form.get("answer") != "allow"
             onward = self.page.consent(split.path, split.query, refused=refused)
@@ -397,8 +397,8 @@ def main() -> None:
         bundle = str(trusted(folder).resolve())
         bot = stand_ins.telegram.token
         if for_run:
-            told = {"settings": found, "trusted": bundle, "page": page.url, "bot": bot}
-            print(json.dumps(told), flush=True)  # noqa: T201 - for whoever started it
+            message = {"settings": found, "trusted": bundle, "page": page.url, "bot": bot}
+            print(json.dumps(message), flush=True)  # noqa: T201 - for whoever started it
             sys.stdin.read()
             return
         lines = [f"{name}={shlex.quote(value)}" for name, value in found.items()]

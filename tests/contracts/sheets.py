@@ -76,19 +76,21 @@ def violations(verb: str, target: str, body: bytes) -> list[str]:
 
 def _query(method: Mapping[str, Any], pairs: list[tuple[str, str]]) -> Iterator[str]:
     known = document()["parameters"] | {
-        name: told for name, told in method["parameters"].items() if told["location"] == "query"
+        name: schema_
+        for name, schema_ in method["parameters"].items()
+        if schema_["location"] == "query"
     }
     names = [name for name, _ in pairs]
     for name, value in pairs:
-        told = known.get(name)
-        if told is None:
+        schema_ = known.get(name)
+        if schema_ is None:
             yield f"{method['id']} has no parameter {name}"
             continue
-        if not told.get("repeated") and names.count(name) > 1:
+        if not schema_.get("repeated") and names.count(name) > 1:
             yield f"{name} may not be repeated"
-        if "enum" in told and (value not in told["enum"] or "UNSPECIFIED" in value):
+        if "enum" in schema_ and (value not in schema_["enum"] or "UNSPECIFIED" in value):
             yield f"{name} cannot be {value!r}"
-        if told["type"] == "boolean" and value not in {"true", "false"}:
+        if schema_["type"] == "boolean" and value not in {"true", "false"}:
             yield f"{name} is a boolean, not {value!r}"
         if name == "fields":
             yield from _mask(method["response"], _tree(value), "fields")
@@ -117,12 +119,12 @@ def _tree(mask: str) -> dict[str, Any]:
 
 
 def _mask(schema: Mapping[str, Any], tree: Mapping[str, Any], where: str) -> Iterator[str]:
-    told = document()["schemas"][schema["$ref"]] if "$ref" in schema else schema
-    if told.get("type") == "array":
-        yield from _mask(told["items"], tree, where)
+    schema_ = document()["schemas"][schema["$ref"]] if "$ref" in schema else schema
+    if schema_.get("type") == "array":
+        yield from _mask(schema_["items"], tree, where)
         return
     for name, inner in tree.items():
-        found = told.get("properties", {}).get(name)
+        found = schema_.get("properties", {}).get(name)
         if found is None:
             yield f"{where} has no field {name}"
         else:
@@ -140,8 +142,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _against(schema: Mapping[str, Any], value: Any, where: str) -> Iterator[str]:
-    told = document()["schemas"][schema["$ref"]] if "$ref" in schema else schema
-    kind = told["type"]
+    schema_ = document()["schemas"][schema["$ref"]] if "$ref" in schema else schema
+    kind = schema_["type"]
     if kind == "any":
         # What "any" leaves open, its description says: a cell is a bool, a string or a number.
         if ".values." in where and isinstance(value, (dict, list)):
@@ -151,25 +153,25 @@ def _against(schema: Mapping[str, Any], value: Any, where: str) -> Iterator[str]
     if not isinstance(value, _TYPES[kind]) or (is_number and isinstance(value, bool)):
         yield f"{where} is a {kind}, not {value!r}"
         return
-    yield from _single(told, value, where)
+    yield from _single(schema_, value, where)
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _against(told["items"], item, f"{where}.{index}")
+            yield from _against(schema_["items"], item, f"{where}.{index}")
     elif isinstance(value, dict):
         for name, item in value.items():
-            inner = told.get("properties", {}).get(name, told.get("additionalProperties"))
+            inner = schema_.get("properties", {}).get(name, schema_.get("additionalProperties"))
             if inner is None:
                 yield f"{where} has no field {name}"
             else:
                 yield from _against(inner, item, f"{where}.{name}")
 
 
-def _single(told: Mapping[str, Any], value: Any, where: str) -> Iterator[str]:
-    if "enum" in told and (value not in told["enum"] or "UNSPECIFIED" in value):
+def _single(schema_: Mapping[str, Any], value: Any, where: str) -> Iterator[str]:
+    if "enum" in schema_ and (value not in schema_["enum"] or "UNSPECIFIED" in value):
         yield f"{where} cannot be {value!r}"
-    if told.get("format") == "int32" and value not in _INT32:
+    if schema_.get("format") == "int32" and value not in _INT32:
         yield f"{where} is too large: {value}"
-    if told.get("readOnly"):
+    if schema_.get("readOnly"):
         yield f"{where} is for answers only"
 
 

@@ -78,12 +78,12 @@ class Visit:
         return self._parsed().texts["p"]
 
     @property
-    def told(self) -> dict[str, Any]:
+    def outcome(self) -> dict[str, Any]:
         """What the page's script tells the opener: ``message`` and ``origin``."""
         found = re.search(r"const outcome = (.*);\n", self.page.text)
         assert found, self.page.text
-        told: dict[str, Any] = json.loads(found[1])
-        return told
+        outcome: dict[str, Any] = json.loads(found[1])
+        return outcome
 
     def _parsed(self) -> _Page:
         parsed = _Page()
@@ -119,8 +119,8 @@ class Browser:
         return Visit(places, None)
 
     def _get(self, url: str) -> requests.Response:
-        said = parse_qs(urlsplit(url).query)
-        values = (value for name in ("code", "state") for value in said.get(name, ()))
+        parameters = parse_qs(urlsplit(url).query)
+        values = (value for name in ("code", "state") for value in parameters.get(name, ()))
         SECRETS.update(value for value in values if len(value) >= SHORTEST_SECRET)
         cookies = self.cookies
         for origin, place in self.hosts.items():
@@ -130,9 +130,9 @@ class Browser:
         return requests.get(plain, allow_redirects=False, cookies=dict(cookies), timeout=60)
 
 
-def start(client: Client, provider: str, **wish: str) -> dict[str, Any]:
+def start(client: Client, provider: str, **options: str) -> dict[str, Any]:
     """Begin a login."""
-    answer = client.post(f"/api/integrations/oauth/start/{provider}", wish)
+    answer = client.post(f"/api/integrations/oauth/start/{provider}", options)
     assert answer.status_code == 200, answer.text
     started: dict[str, Any] = answer.json()
     assert started.keys() == {"authUrl", "handshakeId", "expiresAt"}
@@ -148,9 +148,9 @@ def handshake(client: Client, handshake_id: str) -> dict[str, Any]:
     return state
 
 
-def log_in(client: Client, browser: Browser, provider: str, **wish: str) -> dict[str, Any]:
+def log_in(client: Client, browser: Browser, provider: str, **options: str) -> dict[str, Any]:
     """The whole way; the handshake as it ended."""
-    started = start(client, provider, **wish)
+    started = start(client, provider, **options)
     browser.open(started["authUrl"])
     return handshake(client, started["handshakeId"])
 

@@ -48,7 +48,7 @@ class Console:
 
     def everywhere(self) -> str:
         """All that a page holds: its elements, what is typed in them, storage and address."""
-        told: str = self.page.evaluate(
+        text: str = self.page.evaluate(
             """() => JSON.stringify([
                 document.documentElement.outerHTML,
                 [...document.querySelectorAll("input, textarea, select")].map((each) => each.value),
@@ -56,7 +56,7 @@ class Console:
                 history.state, name,
             ])"""
         )
-        return told
+        return text
 
     def picture(self, name: str) -> None:
         """Take a picture of the page for somebody to look at, where PICTURES names a folder."""

@@ -17,14 +17,14 @@ def assert_absent(platform: Platform, secrets: Iterable[str]) -> None:
     log = "\n".join([platform.log.read_text(encoding="utf-8", errors="replace"), *lines(platform)])
     assert "POST /api/integrations/oauth/start/{providerId}" in log, "the functions log elsewhere"
     assert "login ended" in log
-    held = "".join(json.dumps(item) for item in items(platform))
+    stored = "".join(json.dumps(item) for item in items(platform))
     for secret in secrets:
         for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
             # An assertion would compare megabytes.
             if form in log:
                 pytest.fail(f"a secret is in the log behind: {before(log, form)}")
-            if form in held:
-                pytest.fail(f"a secret is in a table behind: {before(held, form)}")
+            if form in stored:
+                pytest.fail(f"a secret is in a table behind: {before(stored, form)}")
 
 
 def before(text: str, part: str) -> str:

@@ -32,8 +32,8 @@ PLACES = (
 
 @pytest.fixture
 def vault(chromium: Browser, client: Client) -> Iterator[Console]:
-    with console.of(chromium, client) as held:
-        yield held
+    with console.of(chromium, client) as opened:
+        yield opened
 
 
 def button(page: Page, name: str) -> None:
@@ -59,8 +59,8 @@ def test_the_first_page_is_there_without_errors_and_asks_nobody_else(vault: Cons
 
 
 def test_on_a_laptop_nobody_has_to_log_in(chromium: Browser, client: Client) -> None:
-    with console.of(chromium, client, token="") as held:
-        page = held.open("/")
+    with console.of(chromium, client, token="") as opened:
+        page = opened.open("/")
         expect(page.get_by_role("article")).to_have_count(7)
 
 
@@ -100,11 +100,11 @@ def sheets(stand_ins: StandIns) -> Form:
 
 
 def facebook(stand_ins: StandIns) -> Form:
-    held = stand_ins.facebook
-    user = held.add_user("Ann", pages=[held.add_page("Bakery")])
-    token = held.user_token(user)
+    opened = stand_ins.facebook
+    user = opened.add_user("Ann", pages=[opened.add_page("Bakery")])
+    token = opened.user_token(user)
     return Form(
-        {"App ID": held.app_id, "App secret": held.app_secret, "Access token": token},
+        {"App ID": opened.app_id, "App secret": opened.app_secret, "Access token": token},
         {"App ID": "no number"},
         ("App secret", "Access token"),
     )
@@ -169,11 +169,11 @@ def test_a_provider_is_refused_at_its_field_tested_saved_and_deleted(
     connection = page.get_by_role("region", name="Connection default")
     expect(connection.locator("[data-state=connected]")).to_be_visible()
 
-    held = vault.everywhere()
+    opened = vault.everywhere()
     for secret in form.secrets:
         text = form.good[secret]
-        assert text not in held
-        assert json.dumps(text)[1:-1] not in held
+        assert text not in opened
+        assert json.dumps(text)[1:-1] not in opened
         assert not [url for url in vault.requests if text in url]
     vault.open("/")
     expect(page.locator("[data-state=connected]")).to_have_count(1)
@@ -229,10 +229,10 @@ def test_a_connection_in_use_names_the_workflows(vault: Console, stand_ins: Stan
 
 @pytest.fixture
 def google(stand_ins: StandIns) -> Iterator[FakeGoogle]:
-    held = stand_ins.google
-    held.consent = Consent()
-    yield held
-    held.consent = Consent()
+    opened = stand_ins.google
+    opened.consent = Consent()
+    yield opened
+    opened.consent = Consent()
 
 
 @pytest.fixture
@@ -294,10 +294,10 @@ def test_a_log_in_that_took_too_long_says_so(vault: Console) -> None:
 def test_facebook_is_connected_by_a_log_in_or_not(
     vault: Console, stand_ins: StandIns, *, denied: bool
 ) -> None:
-    held: FacebookStandIn = stand_ins.facebook
-    before = held.login_user
-    held.login_user = held.add_user("Ann", pages=[held.add_page("Bakery")])
-    held.denied = denied
+    opened: FacebookStandIn = stand_ins.facebook
+    before = opened.login_user
+    opened.login_user = opened.add_user("Ann", pages=[opened.add_page("Bakery")])
+    opened.denied = denied
     try:
         page = vault.open("/console/connections/facebook_oauth")
         page.get_by_role("button", name="Log in with Facebook Pages").click()
@@ -306,7 +306,7 @@ def test_facebook_is_connected_by_a_log_in_or_not(
         else:
             expect(page.locator("[data-state=connected]")).to_be_visible()
     finally:
-        held.login_user, held.denied = before, False
+        opened.login_user, opened.denied = before, False
 
 
 # -- who may --
@@ -315,8 +315,8 @@ def test_facebook_is_connected_by_a_log_in_or_not(
 def test_a_wrong_token_says_log_in_again_and_a_right_one_opens(
     chromium: Browser, client: Client
 ) -> None:
-    with console.of(chromium, client, token=f"ib_{'x' * 43}") as held:
-        page = held.open("/")
+    with console.of(chromium, client, token=f"ib_{'x' * 43}") as opened:
+        page = opened.open("/")
         expect(page.get_by_text("Log in again.")).to_be_visible()
         page.get_by_label("API token").fill(f"ib_{'y' * 43}")
         button(page, "Use this token")
@@ -330,11 +330,11 @@ def test_a_wrong_token_says_log_in_again_and_a_right_one_opens(
 
 def test_an_expired_token_says_log_in_again(chromium: Browser, client: Client) -> None:
     expired = client.platform.tokens.create(tenant=client.tenant, name="old", days=-1)
-    with console.of(chromium, client, token=expired) as held:
-        page = held.open("/console/workflows")
+    with console.of(chromium, client, token=expired) as opened:
+        page = opened.open("/console/workflows")
         expect(page.get_by_text("Log in again.")).to_be_visible()
         expect(page.get_by_label("API token")).to_be_visible()
-        held.check_accessible()
+        opened.check_accessible()
 
 
 def test_a_person_logs_in_at_the_stacks_issuer(
@@ -343,13 +343,13 @@ def test_a_person_logs_in_at_the_stacks_issuer(
     stand_ins.issuer.claims = {
         "aud": JWT_AUDIENCE, "tenant": client.tenant, "scope": "openid read write",
     }  # fmt: skip
-    with console.of(chromium, client, token=f"ib_{'x' * 43}") as held:
-        page = held.open("/console/workflows")
+    with console.of(chromium, client, token=f"ib_{'x' * 43}") as opened:
+        page = opened.open("/console/workflows")
         button(page, "Log in")
         expect(page.get_by_role("heading", name="Workflows")).to_be_visible()
         expect(page.get_by_text("No workflows yet")).to_be_visible()
         assert page.url == f"{client.platform.url}/console/workflows"
-        assert "code=" not in held.everywhere()
+        assert "code=" not in opened.everywhere()
         assert page.evaluate("sessionStorage.getItem('integrations.token')").count(".") == 2
 
 
@@ -361,13 +361,13 @@ def test_axe_finds_nothing_serious_and_every_page_fits_a_phone(
     chromium: Browser, client: Client, scheme: str
 ) -> None:
     size = {"width": 375, "height": 812}
-    with console.of(chromium, client, color_scheme=scheme, viewport=size) as held:
+    with console.of(chromium, client, color_scheme=scheme, viewport=size) as opened:
         for place in PLACES:
-            page = held.open(place)
+            page = opened.open(place)
             page.wait_for_load_state("networkidle")
             expect(page.get_by_role("heading").first).to_be_visible()
-            held.check_accessible()
-            held.check_fits()
+            opened.check_accessible()
+            opened.check_fits()
 
 
 def test_a_connection_is_made_by_keyboard_alone(vault: Console, stand_ins: StandIns) -> None:

@@ -56,10 +56,10 @@ def shop(chromium: Browser, client: Client, server: str) -> Iterator[Console]:
     def serve(route: Route) -> None:
         route.continue_(url=server + route.request.url.removeprefix(APPLICATION))
 
-    with console.of(chromium, client, token="") as held:
-        held.page.context.route(f"{APPLICATION}/**", serve)
-        held.page.goto(APPLICATION)
-        yield held
+    with console.of(chromium, client, token="") as opened:
+        opened.page.context.route(f"{APPLICATION}/**", serve)
+        opened.page.goto(APPLICATION)
+        yield opened
 
 
 @pytest.fixture
@@ -148,15 +148,15 @@ def test_a_blocked_window_is_offered_as_a_link_and_the_connection_noticed(
 
 
 def test_a_session_is_for_its_providers_alone_and_ends(chromium: Browser, client: Client) -> None:
-    with console.of(chromium, client, token="") as held:
-        held.page.goto(session(client, "telegram") + "&provider=email")
-        expect(held.page.get_by_role("alert")).to_contain_text("not for email")
-        held.page.goto("about:blank")
-        held.page.goto(f"{client.platform.url}/connect#token=ics_{'x' * 43}")
-        expect(held.page.get_by_role("alert")).to_contain_text("This session is over")
-        held.page.goto("about:blank")
-        held.page.goto(f"{client.platform.url}/connect")
-        expect(held.page.get_by_role("alert")).to_contain_text("without a session")
+    with console.of(chromium, client, token="") as opened:
+        opened.page.goto(session(client, "telegram") + "&provider=email")
+        expect(opened.page.get_by_role("alert")).to_contain_text("not for email")
+        opened.page.goto("about:blank")
+        opened.page.goto(f"{client.platform.url}/connect#token=ics_{'x' * 43}")
+        expect(opened.page.get_by_role("alert")).to_contain_text("This session is over")
+        opened.page.goto("about:blank")
+        opened.page.goto(f"{client.platform.url}/connect")
+        expect(opened.page.get_by_role("alert")).to_contain_text("without a session")
 
 
 def test_a_session_logs_in_at_google_in_the_browser_that_began(
@@ -169,12 +169,12 @@ def test_a_session_logs_in_at_google_in_the_browser_that_began(
         url = google.url + route.request.url.removeprefix(ISSUER)
         route.fulfill(status=302, headers={"Location": url})
 
-    with console.of(chromium, client, token="") as held:
-        held.page.context.route(f"{ISSUER}/**", go)
-        held.page.goto(session(client, "sheets_oauth", connection="shop"))
-        held.page.get_by_role("button", name="Log in with Google Sheets").click()
-        expect(held.page.get_by_role("heading", name="Connected", exact=True)).to_be_visible()
-        (cookie,) = held.page.context.cookies()
+    with console.of(chromium, client, token="") as opened:
+        opened.page.context.route(f"{ISSUER}/**", go)
+        opened.page.goto(session(client, "sheets_oauth", connection="shop"))
+        opened.page.get_by_role("button", name="Log in with Google Sheets").click()
+        expect(opened.page.get_by_role("heading", name="Connected", exact=True)).to_be_visible()
+        (cookie,) = opened.page.context.cookies()
         assert cookie["httpOnly"]
     shown = client.get(
         "/api/integrations/sheets_oauth/credentials", params={"connection": "shop"}
@@ -184,9 +184,9 @@ def test_a_session_logs_in_at_google_in_the_browser_that_began(
 
 def test_a_session_opens_nothing_else_from_a_browser(chromium: Browser, client: Client) -> None:
     url = session(client, "telegram")
-    with console.of(chromium, client, token="") as held:
-        held.page.goto(url)
-        refused = held.page.evaluate(
+    with console.of(chromium, client, token="") as opened:
+        opened.page.goto(url)
+        refused = opened.page.evaluate(
             """async (token) => Promise.all(["/api/workflows", "/api/events", "/api/tokens",
                 "/api/integrations/status", "/api/integrations/email/credentials"].map((path) =>
                 fetch(path, {headers: {Authorization: `Bearer ${token}`}}).then(async (answer) =>
@@ -200,21 +200,21 @@ def test_a_session_without_an_opener_leads_back_to_its_application(
     chromium: Browser, client: Client, bot: str
 ) -> None:
     back = f"{APPLICATION}/done"
-    with console.of(chromium, client, token="") as held:
-        held.page.context.route(f"{APPLICATION}/**", lambda route: route.fulfill(body="back"))
-        held.page.goto(session(client, "telegram", connection="shop", redirectUri=back))
-        type_bot(held.page, bot)
-        held.page.wait_for_url(f"{back}?provider=telegram&connection=shop&status=connected")
-        assert bot not in " ".join(held.requests)
+    with console.of(chromium, client, token="") as opened:
+        opened.page.context.route(f"{APPLICATION}/**", lambda route: route.fulfill(body="back"))
+        opened.page.goto(session(client, "telegram", connection="shop", redirectUri=back))
+        type_bot(opened.page, bot)
+        opened.page.wait_for_url(f"{back}?provider=telegram&connection=shop&status=connected")
+        assert bot not in " ".join(opened.requests)
 
 
 def test_the_connect_page_is_for_everybody(chromium: Browser, client: Client) -> None:
     size = {"width": 375, "height": 700}
-    with console.of(chromium, client, token="", viewport=size) as held:
-        held.page.goto(session(client, "telegram", "sheets_oauth"))
-        held.page.get_by_role("button", name="Telegram").click()
-        expect(held.page.get_by_label("Bot token").first).to_be_visible()
-        held.check_accessible()
-        held.check_fits()
-        assert not held.faults
-        held.picture("connect")
+    with console.of(chromium, client, token="", viewport=size) as opened:
+        opened.page.goto(session(client, "telegram", "sheets_oauth"))
+        opened.page.get_by_role("button", name="Telegram").click()
+        expect(opened.page.get_by_label("Bot token").first).to_be_visible()
+        opened.check_accessible()
+        opened.check_fits()
+        assert not opened.faults
+        opened.picture("connect")

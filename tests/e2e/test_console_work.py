@@ -29,8 +29,8 @@ def desk(chromium: Browser, client: Client, stand_ins: StandIns) -> Iterator[Con
     token = client.platform.tokens.create(
         tenant=client.tenant, name="desk", scopes=("read", "write", "admin")
     )
-    with console.of(chromium, client, token=token) as held:
-        yield held
+    with console.of(chromium, client, token=token) as opened:
+        yield opened
 
 
 @pytest.fixture

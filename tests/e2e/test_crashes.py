@@ -54,7 +54,7 @@ def test_killed_between_an_effect_and_its_checkpoint(
             client.post(f"/api/workflows/{workflow_id}/run", {"input": {}})
 
         def effects() -> bool:
-            return len(late.received) == 1 and len(told(stand_ins, token)) == 2
+            return len(late.received) == 1 and len(reminders(stand_ins, token)) == 2
 
         eventually(effects, every=0.02)
         killed = kill(platform, RUNNER)
@@ -76,10 +76,10 @@ def test_killed_between_an_effect_and_its_checkpoint(
     # Once each: the first steps, which were finished; twice, under one id: the one repeated.
     assert list(receiver.deliveries().values()) == [1, 1, 1]
     assert list(late.deliveries().values()) == [2]
-    assert len(told(stand_ins, token)) == 3
+    assert len(reminders(stand_ins, token)) == 3
 
 
-def told(stand_ins: StandIns, token: str) -> list[Called]:
+def reminders(stand_ins: StandIns, token: str) -> list[Called]:
     """The messages that a bot was asked to send."""
     return [call for call in stand_ins.telegram.called("sendMessage") if call.token == token]
 
@@ -145,8 +145,10 @@ def test_a_poisoned_message_ends_in_the_dead_letter_queue_and_harms_no_other(
 ) -> None:
     sqs = platform.client("sqs")
     url, dead = platform.name(queue), platform.name(queue.replace("Queue", "DeadLetterQueue"))
-    kept = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]
-    policy = json.loads(kept["RedrivePolicy"])
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])[
+        "Attributes"
+    ]
+    policy = json.loads(attributes["RedrivePolicy"])
     # Production is patient for most of an hour.
     impatient_policy = json.dumps({**policy, "maxReceiveCount": 3})
     poisons = {
@@ -188,7 +190,7 @@ def test_a_poisoned_message_ends_in_the_dead_letter_queue_and_harms_no_other(
 
             eventually(all_dead, seconds=120, every=1)
         finally:
-            sqs.set_queue_attributes(QueueUrl=url, Attributes=kept)
+            sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
         executions = client.finished(len(poisons), workflowId=workflow["workflowId"])
 
     print(f"\n{queue}: {len(found)} poisoned messages dead, {len(executions)} executions succeeded")  # noqa: T201 - what was seen

@@ -13,18 +13,18 @@ pytestmark = pytest.mark.e2e
 def test_the_documentation_is_found_searched_and_read(
     chromium: Browser, client: Client, scheme: str
 ) -> None:
-    with console.of(chromium, client, color_scheme=scheme) as held:
-        page = held.open("/")
+    with console.of(chromium, client, color_scheme=scheme) as opened:
+        page = opened.open("/")
         page.get_by_role("link", name="Documentation").click()
         expect(page.get_by_role("heading", name="Documentation", level=1)).to_be_visible()
-        held.check_accessible()
-        held.picture(f"docs-{scheme}")
+        opened.check_accessible()
+        opened.picture(f"docs-{scheme}")
         page.keyboard.press("/")
         page.keyboard.type("Retry-After")
         found = page.get_by_role("region", name="Found").get_by_role("link")
         expect(found.first).to_contain_text("Retry-After")
-        held.check_accessible()
-        held.picture(f"docs-found-{scheme}")
+        opened.check_accessible()
+        opened.picture(f"docs-found-{scheme}")
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
         page.wait_for_url("**/docs/*#*")
@@ -32,25 +32,25 @@ def test_the_documentation_is_found_searched_and_read(
         page.goto(f"{client.platform.url}/docs/providers/telegram")
         page.get_by_role("link", name="sendMessage", exact=True).click()
         expect(page.locator("#sendmessage")).to_be_in_viewport()
-        held.check_accessible()
-        assert not held.faults
-        assert not held.seen_elsewhere()
+        opened.check_accessible()
+        assert not opened.faults
+        assert not opened.seen_elsewhere()
 
 
 def test_the_documentation_fits_a_phone_and_says_what_it_cannot_find(
     chromium: Browser, client: Client
 ) -> None:
     size = {"width": 375, "height": 812}
-    with console.of(chromium, client, viewport=size) as held:
+    with console.of(chromium, client, viewport=size) as opened:
         for place in ("/docs", "/docs/api", "/docs/providers/telegram-data-message"):
-            held.open(place)
-            held.check_fits()
-        held.picture("docs-phone")
-        held.page.get_by_label("Search the documentation").fill("no such words anywhere")
-        expect(held.page.get_by_text("Nothing is found")).to_be_visible()
-        held.check_fits()
-        held.page.keyboard.press("Escape")
-        expect(held.page.get_by_text("Nothing is found")).to_be_hidden()
-        held.page.get_by_text("Pages", exact=True).click()
-        held.page.get_by_role("link", name="Workflows", exact=True).click()
-        expect(held.page.get_by_role("heading", name="Workflows", level=1)).to_be_visible()
+            opened.open(place)
+            opened.check_fits()
+        opened.picture("docs-phone")
+        opened.page.get_by_label("Search the documentation").fill("no such words anywhere")
+        expect(opened.page.get_by_text("Nothing is found")).to_be_visible()
+        opened.check_fits()
+        opened.page.keyboard.press("Escape")
+        expect(opened.page.get_by_text("Nothing is found")).to_be_hidden()
+        opened.page.get_by_text("Pages", exact=True).click()
+        opened.page.get_by_role("link", name="Workflows", exact=True).click()
+        expect(opened.page.get_by_role("heading", name="Workflows", level=1)).to_be_visible()

@@ -35,14 +35,14 @@ def front(chromium: Browser, client: Client, stand_ins: StandIns) -> Iterator[Pa
         url = google.url + route.request.url.removeprefix(ISSUER)
         route.fulfill(status=302, headers={"Location": url})
 
-    with console.of(chromium, client, token="") as held:
-        held.page.context.route(f"{ISSUER}/**", go)
-        held.page.context.route(
+    with console.of(chromium, client, token="") as opened:
+        opened.page.context.route(f"{ISSUER}/**", go)
+        opened.page.context.route(
             f"{APPLICATION}/**",
             lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"),
         )
-        held.page.goto(APPLICATION)
-        yield held.page
+        opened.page.goto(APPLICATION)
+        yield opened.page
 
 
 def test_the_documented_calls_do_in_a_browser_what_the_page_says(
@@ -62,13 +62,13 @@ def test_the_documented_calls_do_in_a_browser_what_the_page_says(
         "HOOK_URL": f"https://example.com/hooks/orders-{unique.hex[:12]}",
         "SECRET": f"s3cret-{unique.hex}",
     }
-    said: list[str] = []
+    logged: list[str] = []
     front.on(
-        "console", lambda message: said.append(message.text) if message.type == "log" else None
+        "console", lambda message: logged.append(message.text) if message.type == "log" else None
     )
     whole = "\n".join(examples()).replace(DOCUMENTED, client.platform.url)
     front.evaluate(f"async (given) => {{ Object.assign(window, given);\n{whole}\n}}", given)
-    telegram, google, page, hook = said
+    telegram, google, page, hook = logged
     assert telegram.startswith("connected @")
     assert google == "completed"
     assert page.startswith("connected ")

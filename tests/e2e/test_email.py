@@ -82,9 +82,9 @@ def test_an_account_is_tested_saved_shown_used_and_removed_and_its_password_neve
 
     answers = [tested, saved, shown, again, sent, deleted]
     assert [answer.status_code for answer in answers] == [200] * 6, [a.text for a in answers]
-    said = "".join(answer.text for answer in answers)
-    assert PASSWORD not in said
-    assert base64.b64encode(PASSWORD.encode()).decode() not in said
+    text = "".join(answer.text for answer in answers)
+    assert PASSWORD not in text
+    assert base64.b64encode(PASSWORD.encode()).decode() not in text
     assert tested.json()["success"] is True
     assert shown.json()["account"]["label"] == USER
     mail = starttls.mails[-1]

@@ -74,9 +74,9 @@ def test_a_short_lived_token_becomes_a_long_lived_one_and_no_token_is_ever_shown
 
     answers = [tested, saved, shown, status, again, pages, later, deleted]
     assert [answer.status_code for answer in answers] == [200] * 8, [a.text for a in answers]
-    said = "".join(answer.text for answer in answers)
-    assert "EAA" not in said
-    assert facebook.app_secret not in said
+    text = "".join(answer.text for answer in answers)
+    assert "EAA" not in text
+    assert facebook.app_secret not in text
     assert tested.json()["success"] is True
     account = shown.json()["account"]
     assert [page["id"] for page in account["details"]["pages"]] == [bakery.page]

@@ -28,14 +28,14 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def facebook(stand_ins: StandIns) -> Iterator[FacebookStandIn]:
     """Facebook, where somebody new with two pages is logged in."""
-    held = stand_ins.facebook
-    before = held.login_user
-    pages = [held.add_page("Bakery"), held.add_page("Café", tasks=("ANALYZE", "MODERATE"))]
-    held.login_user = held.add_user("Ann", pages=pages)
-    yield held
-    held.login_user, held.denied = before, False
-    held.declined.clear()
-    held._scripts.clear()
+    stand_in = stand_ins.facebook
+    before = stand_in.login_user
+    pages = [stand_in.add_page("Bakery"), stand_in.add_page("Café", tasks=("ANALYZE", "MODERATE"))]
+    stand_in.login_user = stand_in.add_user("Ann", pages=pages)
+    yield stand_in
+    stand_in.login_user, stand_in.denied = before, False
+    stand_in.declined.clear()
+    stand_in._scripts.clear()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -119,8 +119,8 @@ def test_the_browser_goes_back_to_the_application(
 ) -> None:
     started = start(client, "facebook_oauth", redirectUri="/done")
     visit = Browser().open(started["authUrl"])
-    said = f"handshakeId={started['handshakeId']}&status=completed"
-    assert visit.places[-1].partition("#")[0] == f"{FRONTEND}/done?{said}"
+    query = f"handshakeId={started['handshakeId']}&status=completed"
+    assert visit.places[-1].partition("#")[0] == f"{FRONTEND}/done?{query}"
 
 
 def test_a_refusal_is_told_in_facebooks_words(client: Client, facebook: FacebookStandIn) -> None:
@@ -133,8 +133,8 @@ def test_a_refusal_is_told_in_facebooks_words(client: Client, facebook: Facebook
     }
     assert len(exchanges(facebook)) == before
     started = start(client, "facebook_oauth")
-    said = {"state": state_of(started), "error_code": "1349187", "error_message": "App is down"}
-    Browser().open(f"{client.platform.url}{CALLBACK}facebook_oauth?{urlencode(said)}")
+    query = {"state": state_of(started), "error_code": "1349187", "error_message": "App is down"}
+    Browser().open(f"{client.platform.url}{CALLBACK}facebook_oauth?{urlencode(query)}")
     failed = handshake(client, started["handshakeId"])
     assert failed["error"] == {"code": "login_failed", "message": "App is down (1349187)"}
 

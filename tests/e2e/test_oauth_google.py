@@ -39,11 +39,11 @@ HOSTILE = "</p><script>alert(1)</script>\"'`${1}\u2028 & <img src=x onerror=aler
 @pytest.fixture
 def google(stand_ins: StandIns) -> Iterator[FakeGoogle]:
     """Google, whose person consents to everything."""
-    held = stand_ins.google
-    held.consent = Consent()
-    yield held
-    held.consent = Consent()
-    held._failures.clear()
+    stand_in = stand_ins.google
+    stand_in.consent = Consent()
+    yield stand_in
+    stand_in.consent = Consent()
+    stand_in._failures.clear()
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def secrets_of(google: FakeGoogle) -> set[str]:
 
 def callback(client: Client, provider: str = "sheets_oauth", **query: Any) -> Visit:
     """Come back to the callback with this query."""
-    said = urlencode(query, doseq=True)
-    return Browser().open(f"{client.platform.url}{CALLBACK}{provider}?{said}")
+    query_string = urlencode(query, doseq=True)
+    return Browser().open(f"{client.platform.url}{CALLBACK}{provider}?{query_string}")
 
 
 def coming_back(client: Client, browser: Browser, started: dict[str, Any]) -> dict[str, str]:
@@ -97,8 +97,8 @@ def test_a_log_in_of_a_connect_session_ends_in_the_browser_where_it_was_begun(
 
     # Somebody else to whom the link was sent
     stranger = {ISSUER: google.url}
-    for held in ({}, {cookie: "A" * 43}):
-        refused(Browser(stranger, held).open(started["authUrl"]), "another browser")
+    for stand_in in ({}, {cookie: "A" * 43}):
+        refused(Browser(stranger, stand_in).open(started["authUrl"]), "another browser")
     assert handshake(session, started["handshakeId"])["status"] == "pending"
 
     visit = Browser({ISSUER: google.url}, cookies).open(started["authUrl"])
@@ -140,7 +140,7 @@ def test_a_person_logs_in_with_google_and_the_actions_run(
     assert visit.page.status_code == 200
     assert visit.title == "Connected"
     assert visit.text.startswith("Connected as ann@example.com")
-    assert visit.told == {
+    assert visit.outcome == {
         "message": {
             "type": "integrations:oauth",
             "handshakeId": started["handshakeId"],
@@ -163,8 +163,8 @@ def test_a_person_logs_in_with_google_and_the_actions_run(
     assert (made["provider"], made["connection"]) == ("sheets_oauth", "sales")
     assert (made["status"], made["account"]["label"]) == ("connected", "ann@example.com")
     assert SPREADSHEETS in made["account"]["details"]["scopes"]
-    kept = client.get("/api/integrations/sheets_oauth/credentials?connection=sales").json()
-    assert kept == made
+    stored = client.get("/api/integrations/sheets_oauth/credentials?connection=sales").json()
+    assert stored == made
     status = client.get("/api/integrations/status").json()["sheets_oauth"]
     assert (status["status"], status["account"]["label"]) == ("connected", "ann@example.com")
     for secret in secrets_of(google):
@@ -203,16 +203,16 @@ def test_a_handshake_is_its_tenants_alone(
     assert handshake(client, started["handshakeId"])["status"] == "completed"
 
 
-@pytest.mark.parametrize("wish", ["/settings?tab=2", f"{FRONTEND}/done", FRONTEND])
+@pytest.mark.parametrize("redirect", ["/settings?tab=2", f"{FRONTEND}/done", FRONTEND])
 def test_the_browser_goes_back_to_where_the_application_wants_it(
-    client: Client, browser: Browser, wish: str
+    client: Client, browser: Browser, redirect: str
 ) -> None:
-    started = start(client, "sheets_oauth", redirectUri=wish)
+    started = start(client, "sheets_oauth", redirectUri=redirect)
     visit = browser.open(started["authUrl"])
-    target = wish if wish.startswith("http") else f"{FRONTEND}{wish}"
-    joint = "&" if "?" in wish else "?"
-    said = f"handshakeId={started['handshakeId']}&status=completed"
-    assert visit.places[-1] == f"{target}{joint}{said}"
+    target = redirect if redirect.startswith("http") else f"{FRONTEND}{redirect}"
+    joint = "&" if "?" in redirect else "?"
+    query_string = f"handshakeId={started['handshakeId']}&status=completed"
+    assert visit.places[-1] == f"{target}{joint}{query_string}"
 
 
 def test_neither_the_page_nor_the_redirect_is_kept_or_told_on(
@@ -248,7 +248,7 @@ def test_a_refusal_is_told_to_everybody_who_waits(
     visit = browser.open(started["authUrl"])
     assert visit.title == "Not connected"
     assert visit.text.startswith("The login was refused (access_denied)")
-    assert visit.told["message"]["status"] == "failed"
+    assert visit.outcome["message"]["status"] == "failed"
     assert handshake(client, started["handshakeId"]) == {
         "status": "failed",
         "credentials": None,
@@ -350,7 +350,7 @@ def refused(visit: Visit, reason: str) -> None:
     assert visit.page.status_code == 400
     assert visit.title == "Not connected"
     assert reason in visit.text
-    assert visit.told["message"] == {"type": "integrations:oauth", "status": "failed"}
+    assert visit.outcome["message"] == {"type": "integrations:oauth", "status": "failed"}
     assert visit.page.headers["Cache-Control"] == "no-store"
 
 
@@ -486,7 +486,7 @@ def test_an_issuer_must_be_googles_where_one_is_named(
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "redirect",
     [
         "https://evil.example.com/",
         "//evil.example.com/",
@@ -517,8 +517,8 @@ def test_an_issuer_must_be_googles_where_one_is_named(
         "http://[::1/",
     ],
 )
-def test_a_redirect_off_the_list_is_refused_at_the_start(client: Client, wish: str) -> None:
-    answer = client.post("/api/integrations/oauth/start/sheets_oauth", {"redirectUri": wish})
+def test_a_redirect_off_the_list_is_refused_at_the_start(client: Client, redirect: str) -> None:
+    answer = client.post("/api/integrations/oauth/start/sheets_oauth", {"redirectUri": redirect})
     problem(answer, 400, "invalid_redirect_uri")
 
 
@@ -753,6 +753,6 @@ def test_a_code_that_was_used_ends_the_grant_at_a_strict_server(
 
 def test_a_stack_without_a_client_names_the_parameters(other: Client) -> None:
     answer = other.post("/api/integrations/oauth/start/facebook_oauth", {})
-    said = problem(answer, 409, "provider_not_configured")
-    assert "FacebookAppId" in said["detail"]
-    assert "FacebookAppSecret" in said["detail"]
+    query_string = problem(answer, 409, "provider_not_configured")
+    assert "FacebookAppId" in query_string["detail"]
+    assert "FacebookAppSecret" in query_string["detail"]

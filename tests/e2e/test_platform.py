@@ -249,11 +249,11 @@ def test_a_token_is_made_shown_once_listed_and_revoked(platform: Platform, tenan
 def test_the_table_holds_no_token(platform: Platform, tenant: str) -> None:
     token = platform.tokens.create(tenant=tenant, name="secret")
 
-    held = str(platform.client("dynamodb").scan(TableName=platform.name("TokensTable"))["Items"])
+    stored = str(platform.client("dynamodb").scan(TableName=platform.name("TokensTable"))["Items"])
 
-    assert tenant in held
-    assert token not in held
-    assert token[3:20] not in held
+    assert tenant in stored
+    assert token not in stored
+    assert token[3:20] not in stored
 
 
 @pytest.mark.parametrize(

@@ -39,10 +39,10 @@ def left(client: Client) -> list[Any]:
 
 
 def test_smoke_passes_on_a_stack_that_works_and_leaves_nothing(client: Client) -> None:
-    said = run("tools.smoke", URL=client.platform.url, TOKEN=client.token)
-    lines = said.splitlines()
-    assert len(lines) == CHECKS + 1, said
-    assert all(re.match(r"(ok|skipped) ", line) for line in lines[:-1]), said
+    output = run("tools.smoke", URL=client.platform.url, TOKEN=client.token)
+    lines = output.splitlines()
+    assert len(lines) == CHECKS + 1, output
+    assert all(re.match(r"(ok|skipped) ", line) for line in lines[:-1]), output
     assert lines[-1].startswith(f"all is well at {client.platform.url}")
     assert left(client) == []
 
@@ -59,10 +59,10 @@ def test_the_example_files_are_imported_once_and_no_secret_is_told(
 
     first = run("tools.importing", **variables)
     assert "4 kept, 0 there already, 4 not taken" in first
-    kept = left(client)
+    before = left(client)
 
     second = run("tools.importing", **variables)
     assert "0 kept, 4 there already, 4 not taken" in second
-    assert left(client) == kept
+    assert left(client) == before
     for secret in (TOKEN, "an example secret of the shop", client.token):
         assert secret not in dry + first + second

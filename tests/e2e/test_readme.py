@@ -51,8 +51,8 @@ class Tour:
 
     def run(self, command: str) -> Any:
         """Run a command as a reader would, and return what came back."""
-        for told, real in self.ids.items():
-            command = command.replace(told, real)
+        for promised, real in self.ids.items():
+            command = command.replace(promised, real)
         address = self.client.platform.url.removeprefix("http://")
         done = subprocess.run(  # noqa: S602 - a reader's shell
             command.replace(HOST, address),
@@ -64,28 +64,28 @@ class Tour:
             env={"CURL_HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin"},
         )
         shown = done.stdout.replace(address, HOST)
-        for told, real in self.ids.items():
-            shown = shown.replace(real, told)
+        for promised, real in self.ids.items():
+            shown = shown.replace(real, promised)
         return json.loads(shown)
 
-    def compare(self, told: Any, real: Any, place: str = "") -> None:
+    def compare(self, promised: Any, real: Any, place: str = "") -> None:
         """Hold what the README tells against what came: nothing is told that is not so."""
-        assert type(real) is type(told), f"{place}: {real!r} instead of {told!r}"
-        if isinstance(told, dict):
-            for name, inner in told.items():
+        assert type(real) is type(promised), f"{place}: {real!r} instead of {promised!r}"
+        if isinstance(promised, dict):
+            for name, inner in promised.items():
                 assert name in real, f"{place} has no {name}: {real}"
                 self.compare(inner, real[name], f"{place}.{name}")
-        elif isinstance(told, list):
-            assert len(real) == len(told), f"{place}: {real}"
-            for index, inner in enumerate(told):
+        elif isinstance(promised, list):
+            assert len(real) == len(promised), f"{place}: {real}"
+            for index, inner in enumerate(promised):
                 self.compare(inner, real[index], f"{place}[{index}]")
-        elif isinstance(told, str) and ID.fullmatch(told):
+        elif isinstance(promised, str) and ID.fullmatch(promised):
             assert ID.fullmatch(real), f"{place}: {real}"
-            self.ids.setdefault(told, real)
-        elif isinstance(told, str) and TIME.fullmatch(told):
+            self.ids.setdefault(promised, real)
+        elif isinstance(promised, str) and TIME.fullmatch(promised):
             assert TIME.fullmatch(real), f"{place}: {real}"
         elif place.rpartition(".")[2] not in VARYING:
-            assert real == told, f"{place}: {real!r} instead of {told!r}"
+            assert real == promised, f"{place}: {real!r} instead of {promised!r}"
 
 
 def test_the_tour_goes_as_the_readme_says(
@@ -99,11 +99,11 @@ def test_the_tour_goes_as_the_readme_says(
     found = [each for each in found if "tests.fakes" not in each[1]]
     assert [lang for lang, _ in found] == ["sh", "json"] * (len(found) // 2)
     assert len(found) > 20
-    for (_, command), (_, told) in zip(found[::2], found[1::2], strict=True):
+    for (_, command), (_, promised) in zip(found[::2], found[1::2], strict=True):
         end = time.monotonic() + 30
         while True:
             try:
-                tour.compare(answer(told), tour.run(command))
+                tour.compare(answer(promised), tour.run(command))
                 break
             except AssertionError:
                 # An execution comes a moment after its event; nothing else may be late.

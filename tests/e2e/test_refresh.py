@@ -23,11 +23,15 @@ NOT_YET = timedelta(hours=23)
 
 @pytest.fixture
 def google(stand_ins: StandIns) -> Iterator[FakeGoogle]:
-    held = stand_ins.google
-    held.consent = Consent()
-    yield held
-    held.consent, held.token_lifetime, held.rotate_refresh_tokens = Consent(), 3599, False
-    held._failures.clear()
+    stand_in = stand_ins.google
+    stand_in.consent = Consent()
+    yield stand_in
+    stand_in.consent, stand_in.token_lifetime, stand_in.rotate_refresh_tokens = (
+        Consent(),
+        3599,
+        False,
+    )
+    stand_in._failures.clear()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -329,8 +333,8 @@ def test_the_daily_check_refreshes_the_living_and_tells_of_the_dead(
     assert counts["connected"] >= 27
     asked = {name: len(each.refreshes) for name, each in connections.items()}
     assert asked == dict.fromkeys(names, 1) | {"c8": 0}
-    held = client.get("/api/integrations/status").json()["sheets_oauth"]["connections"]
-    for each in held:
+    stand_in = client.get("/api/integrations/status").json()["sheets_oauth"]["connections"]
+    for each in stand_in:
         name = each["connection"]
         if name == "c8":
             continue

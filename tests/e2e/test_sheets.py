@@ -63,9 +63,9 @@ def test_a_key_file_is_tested_saved_shown_and_removed_and_never_given_back(
 
     answers = [tested, saved, shown, again, deleted]
     assert [answer.status_code for answer in answers] == [200] * 5, [a.text for a in answers]
-    said = "".join(answer.text for answer in answers)
-    assert "PRIVATE KEY" not in said
-    assert key["private_key"][40:80] not in said
+    text = "".join(answer.text for answer in answers)
+    assert "PRIVATE KEY" not in text
+    assert key["private_key"][40:80] not in text
     assert tested.json()["success"] is True
     assert "“Shop” opens" in tested.json()["message"]
     assert shown.json()["account"]["id"] == key["client_email"]

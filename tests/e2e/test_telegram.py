@@ -336,7 +336,7 @@ def test_a_telegram_that_is_down_keeps_nothing_and_changes_nothing(
     problem(refused, 502, "provider_unavailable")
     problem(client.get("/api/integrations/telegram/credentials"), 404, "unknown_connection")
 
-    kept = client.save("telegram", {"botToken": token})
+    saved = client.save("telegram", {"botToken": token})
     telegram.fail(failure, method="getMe")
     tested = client.post("/api/integrations/telegram/test", {}).json()
 
@@ -344,7 +344,7 @@ def test_a_telegram_that_is_down_keeps_nothing_and_changes_nothing(
     assert tested["code"] == "provider_unavailable"
     state = client.get("/api/integrations/telegram/credentials").json()
     assert state["status"] == "connected"
-    assert state["account"] == kept["account"]
+    assert state["account"] == saved["account"]
 
 
 def test_a_server_that_cannot_be_reached_is_told(client: Client, token: str) -> None:

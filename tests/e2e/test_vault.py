@@ -87,10 +87,10 @@ def test_a_row_holds_no_part_of_the_token(client: Client, token: str, rows: Rows
     row = rows.read(client)
 
     secret = token.partition(":")[2]
-    held = json.dumps(row, default=lambda value: value.decode("latin-1"))
-    held += "".join(base64.b64encode(row[name]["B"]).decode() for name in SEALED[:3])
+    stored = json.dumps(row, default=lambda value: value.decode("latin-1"))
+    stored += "".join(base64.b64encode(row[name]["B"]).decode() for name in SEALED[:3])
     pieces = {secret[at : at + 6] for at in range(len(secret) - 5)}
-    assert not {piece for piece in pieces if piece in held}
+    assert not {piece for piece in pieces if piece in stored}
     assert {name for name in SEALED if name in row} == set(SEALED)
     assert len(row["nonce"]["B"]) == 12
     assert row["account"]["S"].startswith('{"id"')  # the metadata stands there in the clear
@@ -174,8 +174,8 @@ def statements(platform: Platform, function: str) -> list[dict[str, Any]]:
     return found
 
 
-def as_list(held: str | list[str]) -> list[str]:
-    return [held] if isinstance(held, str) else held
+def as_list(stored: str | list[str]) -> list[str]:
+    return [stored] if isinstance(stored, str) else stored
 
 
 def actions(platform: Platform, function: str) -> set[str]:
@@ -190,25 +190,25 @@ def actions(platform: Platform, function: str) -> set[str]:
 def without(platform: Platform, function: str, action: str) -> Iterator[None]:
     """Take one permission off a deployed function's role, and put it back."""
     iam, role = platform.client("iam"), platform.name(f"{function}Role")
-    held = {
+    stored = {
         name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
     }
-    for name, document in held.items():
-        kept = [
+    for name, document in stored.items():
+        allowed = [
             {**statement, "Action": left}
             for statement in document["Statement"]
             if (left := [one for one in as_list(statement["Action"]) if one != action])
         ]
-        if kept:
-            less = json.dumps({**document, "Statement": kept})
+        if allowed:
+            less = json.dumps({**document, "Statement": allowed})
             iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=less)
         else:
             iam.delete_role_policy(RoleName=role, PolicyName=name)
     try:
         yield
     finally:
-        for name, document in held.items():
+        for name, document in stored.items():
             iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
 
 
@@ -603,9 +603,9 @@ def test_of_two_who_save_at_once_one_wins_and_what_is_kept_is_whole(
     assert version == len(winners) + known
     shown = client.get(CREDENTIALS).json()
     client.act("telegram", "sendMessage", HELLO["params"])
-    kept = telegram.called("sendMessage")[-1].token
-    assert kept in winners
-    assert shown["account"]["id"] == kept.partition(":")[0]
+    allowed = telegram.called("sendMessage")[-1].token
+    assert allowed in winners
+    assert shown["account"]["id"] == allowed.partition(":")[0]
     # The one who lost leaves no webhook behind.
     found = platform.client("dynamodb").scan(
         TableName=platform.name("WebhooksTable"),

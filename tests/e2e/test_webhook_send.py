@@ -245,12 +245,12 @@ def as_in_production(platform: Platform, *functions: str) -> Iterator[None]:
     client = platform.client("lambda")
     with ExitStack() as after:
         for function in map(platform.name, functions):
-            held = client.get_function_configuration(FunctionName=function)["Environment"]
-            assert held["Variables"]["ALLOW_LOOPBACK"] == "true"
+            environment = client.get_function_configuration(FunctionName=function)["Environment"]
+            assert environment["Variables"]["ALLOW_LOOPBACK"] == "true"
             after.callback(
-                client.update_function_configuration, FunctionName=function, Environment=held
+                client.update_function_configuration, FunctionName=function, Environment=environment
             )
-            less = {"Variables": held["Variables"] | {"ALLOW_LOOPBACK": "false"}}
+            less = {"Variables": environment["Variables"] | {"ALLOW_LOOPBACK": "false"}}
             client.update_function_configuration(FunctionName=function, Environment=less)
         yield
 

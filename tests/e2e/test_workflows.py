@@ -248,7 +248,7 @@ def test_native_types_loops_conditions_and_steps_that_may_fail(
                     onError="continue",
                 ),
                 step(
-                    id="told",
+                    id="reported",
                     params={
                         "json": {
                             "count": "{{ steps.each.output | length }}",
@@ -268,7 +268,7 @@ def test_native_types_loops_conditions_and_steps_that_may_fail(
         "each": "succeeded",
         "never": "skipped",
         "broken": "failed",
-        "told": "succeeded",
+        "reported": "succeeded",
     }
     sent = [each.json() for each in stand_ins.receiver.received if each.path == f"/{hook}"]
     assert sent == [

@@ -209,13 +209,13 @@ def strict(client: Client) -> StrictServer:  # noqa: C901 - all its rules in one
         TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_post",)
 
         def save_authorization_code(self, code: str, request: Any) -> None:
-            said = request.payload.data
+            data = request.payload.data
             app.codes[code] = _Grant(
                 client_id=request.client.client_id,
                 scope=request.scope,
                 redirect_uri=request.payload.redirect_uri,
-                code_challenge=said["code_challenge"],
-                code_challenge_method=said["code_challenge_method"],
+                code_challenge=data["code_challenge"],
+                code_challenge_method=data["code_challenge_method"],
             )
 
         def query_authorization_code(self, code: str, client: Client) -> _Grant | None:
@@ -266,10 +266,10 @@ def strict(client: Client) -> StrictServer:  # noqa: C901 - all its rules in one
     def authorize() -> Any:
         try:
             grant = server.get_consent_grant(end_user="ann")
-            said = flask.request.args
-            if not said.get("code_challenge") or said.get("code_challenge_method") != "S256":
+            data = flask.request.args
+            if not data.get("code_challenge") or data.get("code_challenge_method") != "S256":
                 raise InvalidRequestError("PKCE with S256 is required")
-            if len(said.get("state", "")) < 22:  # 128 bits
+            if len(data.get("state", "")) < 22:  # 128 bits
                 raise InvalidRequestError("An unguessable state is required")
         except OAuth2Error as refusal:
             return f"<h1>{refusal.error}</h1><p>{refusal.description}</p>", 400

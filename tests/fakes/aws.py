@@ -179,19 +179,19 @@ class FakeAws:
             self._create_queue(f"test-{queue}", resolve(properties))
         self.names = resolve.names
         variables = template()["Globals"]["Function"]["Environment"]["Variables"]
-        self.environment = {name: str(resolve(held)) for name, held in variables.items()}
+        self.environment = {name: str(resolve(value)) for name, value in variables.items()}
         # The roles as AWS itself gets them.
         resolve = Resolver({**names, "AwsEndpointUrl": ""})
         self._allowed = {
             function: frozenset(
-                (resolve(each.action), resolve(each.resource), each.context_keys) for each in held
+                (resolve(each.action), resolve(each.resource), each.context_keys) for each in value
             )
-            for function, held in permissions().items()
+            for function, value in permissions().items()
         }
 
     def _create_table(self, name: str, properties: Mapping[str, Any]) -> None:
-        kept = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-        declared = {each: properties[each] for each in kept if each in properties}
+        copied = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        declared = {each: properties[each] for each in copied if each in properties}
         self.client.dynamodb("CreateTable", {"TableName": name, **declared})
         if "TimeToLiveSpecification" in properties:
             ttl = properties["TimeToLiveSpecification"]
@@ -200,8 +200,8 @@ class FakeAws:
 
     def _create_queue(self, name: str, properties: Mapping[str, Any]) -> None:
         declared = {
-            each: held if isinstance(held, str) else json.dumps(held)
-            for each, held in properties.items()
+            each: value if isinstance(value, str) else json.dumps(value)
+            for each, value in properties.items()
         }
         self.client.sqs("CreateQueue", {"QueueName": name, "Attributes": declared})
 
@@ -234,11 +234,11 @@ class FakeAws:
 
     def recall(self, name: str) -> bool:
         """Put the tables back as they were; ``False`` where nothing has this name."""
-        kept = self._remembered.get(name)
-        if kept is None:
+        copied = self._remembered.get(name)
+        if copied is None:
             return False
         for table, items in self._items().items():
-            items.update(copy.deepcopy(kept[table]))
+            items.update(copy.deepcopy(copied[table]))
         return True
 
     @staticmethod
@@ -278,13 +278,13 @@ class FakeAws:
 
     def take(self, queue: str, most: int = 10) -> list[Sent]:
         """Take messages out, the oldest first, delayed ones too."""
-        held = self._records.sent.setdefault(self.names[queue], deque())
-        return [held.popleft() for _ in range(min(most, len(held)))]
+        value = self._records.sent.setdefault(self.names[queue], deque())
+        return [value.popleft() for _ in range(min(most, len(value)))]
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Every item of a table (by its logical id), in Python's own values."""
         page = self.client.dynamodb("Scan", {"TableName": self.names[table]})
-        return [attributes(held) for held in page["Items"]]
+        return [attributes(value) for value in page["Items"]]
 
     def put(self, table: str, row: Mapping[str, Any]) -> None:
         """Write an item in DynamoDB's typed form."""
@@ -327,7 +327,7 @@ class FakeAws:
         messages = [
             _clear(message.body) for queue in self._records.sent.values() for message in queue
         ]
-        payloads = [_clear(held.decode(errors="replace")) for held in self.objects().values()]
+        payloads = [_clear(value.decode(errors="replace")) for value in self.objects().values()]
         return "\n".join([*rows, *messages, *payloads])
 
     # -- what it does ------------------------------------------------------------------------
@@ -514,10 +514,10 @@ def _json(body: bytes) -> Any:
 
 def _clear(text: str) -> str:
     """A message, the body of the delivery in it decoded."""
-    held = _json(text.encode())
-    if isinstance(held, dict) and isinstance(held.get("body"), str):
-        decoded = base64.b64decode(held["body"]).decode(errors="replace")
-        return json.dumps(held | {"body": decoded}, ensure_ascii=False)
+    value = _json(text.encode())
+    if isinstance(value, dict) and isinstance(value.get("body"), str):
+        decoded = base64.b64decode(value["body"]).decode(errors="replace")
+        return json.dumps(value | {"body": decoded}, ensure_ascii=False)
     return text
 
 
@@ -537,12 +537,12 @@ def _stricter(operation: str, asked: Any) -> str | None:
     keys = [asked.get(name) for name in ("Key", "ExclusiveStartKey") if asked.get(name)]
     for key in keys:
         for name, typed in key.items():
-            ((_, held),) = typed.items()
-            if held == "":
+            ((_, value),) = typed.items()
+            if value == "":
                 return f"The AttributeValue for a key attribute cannot be empty. Key: {name}"
-            if isinstance(held, str) and len(held.encode()) > _RANGE_BYTES:
+            if isinstance(value, str) and len(value.encode()) > _RANGE_BYTES:
                 limit = _HASH_BYTES if len(key) == 1 else _RANGE_BYTES
-                if len(held.encode()) > limit:
+                if len(value.encode()) > limit:
                     return f"Size of {name} has exceeded the maximum size limit"
     if operation == "Query":
         return _query_refusal(asked)
@@ -569,4 +569,4 @@ def _query_refusal(asked: Mapping[str, Any]) -> str | None:
 
 
 def _untyped(typed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: next(iter(held.values())) for name, held in typed.items()}
+    return {name: next(iter(value.values())) for name, value in typed.items()}

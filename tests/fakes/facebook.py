@@ -286,8 +286,8 @@ class FacebookStandIn:
 
     def kill(self, token: str, *, code: int = 190, subcode: int = 460, message: str = "") -> None:
         """Makes a token invalid: 458 app removed, 460 password changed, 463 expired."""
-        said = message or "Error validating access token: The session has been invalidated."
-        self.tokens[token].dead = {"code": code, "message": said, "subcode": subcode}
+        reason = message or "Error validating access token: The session has been invalidated."
+        self.tokens[token].dead = {"code": code, "message": reason, "subcode": subcode}
 
     def expire(self, token: str) -> None:
         self.tokens[token].expires_at = int(time.time()) - 60
@@ -490,8 +490,8 @@ class FacebookStandIn:
             return {"data": {**known, "is_valid": True, "scopes": []}}
         token = self.tokens.get(text)
         if token is None:
-            said = {"code": 190, "message": "Malformed access token"}
-            return {"data": {"error": said, "is_valid": False, "scopes": []}}
+            reason = {"code": 190, "message": "Malformed access token"}
+            return {"data": {"error": reason, "is_valid": False, "scopes": []}}
         if token.app_id != self.app_id:
             raise GraphError(
                 "(#100) The App_id in the input_token did not match the Viewing App", 100
@@ -528,8 +528,8 @@ class FacebookStandIn:
         if asked.get("grant_type") == "fb_exchange_token":
             old = self.tokens.get(asked.get("fb_exchange_token", ""))
             if old is None:
-                said = asked.get("fb_exchange_token", "")
-                raise GraphError(f"Malformed access token {said}", 190)
+                reason = asked.get("fb_exchange_token", "")
+                raise GraphError(f"Malformed access token {reason}", 190)
             if old.dead:
                 raise GraphError(old.dead["message"], old.dead["code"], subcode=old.dead["subcode"])
             if _is_over(old.expires_at):
@@ -794,10 +794,10 @@ class FacebookStandIn:
         )
         try:
             with urllib.request.urlopen(f"{url}?{query}", timeout=20) as response:  # noqa: S310
-                said = response.read().decode()
+                reason = response.read().decode()
         except OSError as failure:
-            said = str(failure)
-        if said != challenge:
+            reason = str(failure)
+        if reason != challenge:
             raise GraphError(
                 "(#2200) Callback verification failed with the following errors: The challenge was"
                 " not returned.",
@@ -856,9 +856,9 @@ def _fields(
 # -- Webhook bodies ------------------------------------------------------------------------
 
 
-def batch(page_id: str, **told: list[Any]) -> dict[str, Any]:
+def batch(page_id: str, **changes: list[Any]) -> dict[str, Any]:
     """One entry of one page: ``changes=[…]`` or ``messaging=[…]``."""
-    return {"entry": [{"id": page_id, "time": 1795348861, **told}], "object": "page"}
+    return {"entry": [{"id": page_id, "time": 1795348861, **changes}], "object": "page"}
 
 
 def sign(payload: object, app_secret: str) -> tuple[bytes, dict[str, str]]:
@@ -933,8 +933,8 @@ def _form(
     if content_type.startswith("application/x-www-form-urlencoded"):
         return dict(parse_qsl(body.decode(), keep_blank_values=True)), {}
     if content_type.startswith("application/json"):
-        said = json.loads(body or b"{}")
-        return {k: v if isinstance(v, str) else json.dumps(v) for k, v in said.items()}, {}
+        reason = json.loads(body or b"{}")
+        return {k: v if isinstance(v, str) else json.dumps(v) for k, v in reason.items()}, {}
     if not content_type.startswith("multipart/form-data"):
         return {}, {}
     form: dict[str, str] = {}

@@ -507,8 +507,8 @@ class FakeGoogle:
     def _by_assertion(self, assertion: str) -> dict[str, Any]:
         decode: Any = jwt.decode
         try:
-            said = decode(assertion, verify=False)
-            key_id, public = self._keys[said["iss"]]
+            payload = decode(assertion, verify=False)
+            key_id, public = self._keys[payload["iss"]]
         except (GoogleAuthError, ValueError, KeyError):
             raise _oauth_error("invalid_grant", "Invalid grant: account not found") from None
         try:
@@ -738,15 +738,15 @@ class _Area:
             min(right, self.tab.column_count),
         )
 
-    def told(self) -> str:
+    def a1(self) -> str:
         """The range in A1 notation."""
         area = self.clipped()
         first = f"{_letters(area.left)}{area.top + 1}"
         last = f"{_letters((area.right or 1) - 1)}{area.bottom}"
-        return f"{_tab_told(self.tab.title)}!{first}" + ("" if first == last else f":{last}")
+        return f"{_quoted_tab(self.tab.title)}!{first}" + ("" if first == last else f":{last}")
 
 
-def _tab_told(title: str) -> str:
+def _quoted_tab(title: str) -> str:
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", title) and not _CELLS.fullmatch(title)
     return title if plain else "'" + title.replace("'", "''") + "'"
 
@@ -815,7 +815,7 @@ def _check_limits(area: _Area, rows: int = 1, columns: int = 1) -> None:
     if area.top + rows > tab.row_count or area.left + columns > tab.column_count:
         first = f"{_letters(area.left)}{area.top + 1}"
         raise _invalid(
-            f"Range ({_tab_told(tab.title)}!{first}) exceeds grid limits. "
+            f"Range ({_quoted_tab(tab.title)}!{first}) exceeds grid limits. "
             f"Max rows: {tab.row_count}, max columns: {tab.column_count}"
         )
 
@@ -907,7 +907,7 @@ def _put(area: _Area, values: list[list[Any]], option: str, dimension: str) -> d
     right = area.left + width if area.right is None else area.right
     single = area.bottom == area.top + 1 and area.right == area.left + 1
     if not single and (area.top + len(lines) > bottom or area.left + width > right):
-        raise _invalid(f"Requested writing within range [{area.told()}], but tried writing beyond")
+        raise _invalid(f"Requested writing within range [{area.a1()}], but tried writing beyond")
     changed = 0
     for row, line in enumerate(lines, area.top):
         for column, value in enumerate(line, area.left):
@@ -918,7 +918,7 @@ def _put(area: _Area, values: list[list[Any]], option: str, dimension: str) -> d
                 changed += 1
     written = _Area(tab, area.top, area.left, area.top + len(lines), area.left + width)
     return {
-        "updatedRange": written.told(),
+        "updatedRange": written.a1(),
         "updatedRows": len(lines),
         "updatedColumns": width,
         "updatedCells": changed,
@@ -954,7 +954,7 @@ def _read(book: Book, place: str, query: _Query) -> dict[str, Any]:
     if dimension == "COLUMNS":
         lines = [list(line) for line in zip(*lines, strict=True)]
     values = _trimmed(lines)
-    found = {"range": area.told(), "majorDimension": dimension}
+    found = {"range": area.a1(), "majorDimension": dimension}
     return found | ({"values": values} if values else {})
 
 
@@ -1005,7 +1005,7 @@ def _clear(book: Book, place: str) -> str:
     for row in range(area.top, min(area.bottom or 0, len(area.tab.rows))):
         for column in range(area.left, min(area.right or 0, len(area.tab.rows[row]))):
             area.tab.put(row, column, "")
-    return area.told()
+    return area.a1()
 
 
 def _clear_values(book: Book, place: str, query: _Query, body: Any) -> dict[str, Any]:
@@ -1057,7 +1057,7 @@ def _append_values(book: Book, place: str, query: _Query, body: Any) -> dict[str
         table = max(inside, key=max)
         rows, columns = [row for row, _ in table], [column for _, column in table]
         found = _Area(tab, min(rows), min(columns), max(rows) + 1, max(columns) + 1)
-        reply["tableRange"] = found.told()
+        reply["tableRange"] = found.a1()
         top, left = max(rows) + 1, min(columns)
     values = body.get("values", [])
     if options.get("insertDataOption") == "INSERT_ROWS" and top < len(tab.rows):
@@ -1291,17 +1291,17 @@ def parsed_mask(text: str) -> dict[str, Any]:
 
 
 def _masked(reply: dict[str, Any], mask: str | None) -> dict[str, Any]:
-    return reply if mask is None else _kept(reply, parsed_mask(mask))
+    return reply if mask is None else _selected(reply, parsed_mask(mask))
 
 
-def _kept(value: Any, tree: Mapping[str, Any]) -> Any:
+def _selected(value: Any, tree: Mapping[str, Any]) -> Any:
     if not tree:
         return value
     if isinstance(value, list):
-        return [_kept(item, tree) for item in value]
+        return [_selected(item, tree) for item in value]
     if isinstance(value, dict):
         return {
-            name: _kept(item, tree.get(name, tree.get("*", {})))
+            name: _selected(item, tree.get(name, tree.get("*", {})))
             for name, item in value.items()
             if name in tree or "*" in tree
         }

@@ -257,7 +257,7 @@ class ScriptedServer:
     """
 
     def __init__(self, greeting: bytes, *answers: bytes, silent: bool = False) -> None:
-        self.heard: list[bytes] = []
+        self.lines_received: list[bytes] = []
         self._greeting = greeting
         self._answers = answers
         self._silent = silent
@@ -290,7 +290,7 @@ class ScriptedServer:
             with connection, connection.makefile("rb") as lines:
                 connection.sendall(self._greeting)
                 for answer in self._answers:
-                    self.heard.append(lines.readline())
+                    self.lines_received.append(lines.readline())
                     connection.sendall(answer)
                 if self._silent:
                     self._over.wait()

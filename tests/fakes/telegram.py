@@ -349,7 +349,7 @@ class TelegramServer:
                 message["dice"] = {"emoji": call.params.get("emoji", "🎲"), "value": 4}
             case _:
                 part = _MEDIA[method]
-                message[part] = self._held(call, part, call.params.get(part))
+                message[part] = self._content(call, part, call.params.get(part))
                 message["caption"] = call.params.get("caption")
         return self._keep(message, call)
 
@@ -357,7 +357,7 @@ class TelegramServer:
         _parse(item.get("caption") or "", item.get("parse_mode") or "")
         message = self._message(call.params["chat_id"])
         message["media_group_id"] = "13570000000"
-        message[item["type"]] = self._held(call, "media", item.get("media"))
+        message[item["type"]] = self._content(call, "media", item.get("media"))
         message["caption"] = item.get("caption")
         return self._keep(message, call)
 
@@ -370,7 +370,7 @@ class TelegramServer:
             "options": [{"text": text, "voter_count": 0} for text in texts],
         }
 
-    def _held(self, call: Called, part: str, value: Any) -> Any:
+    def _content(self, call: Called, part: str, value: Any) -> Any:
         """A file by its part, by URL or by file_id; as what it then is in a message."""
         name = value.removeprefix("attach://") if str(value).startswith("attach://") else part
         if name in call.files:
@@ -396,12 +396,12 @@ class TelegramServer:
         }
 
     def _keep(self, message: dict[str, Any], call: Called) -> dict[str, Any]:
-        kept = {name: value for name, value in message.items() if value is not None}
-        kept["from"] = {**self.bots[call.token]}
+        stored = {name: value for name, value in message.items() if value is not None}
+        stored["from"] = {**self.bots[call.token]}
         if isinstance(call.params.get("reply_markup"), dict):
-            kept["reply_markup"] = call.params["reply_markup"]
-        self.messages[kept["chat"]["id"], kept["message_id"]] = kept
-        return kept
+            stored["reply_markup"] = call.params["reply_markup"]
+        self.messages[stored["chat"]["id"], stored["message_id"]] = stored
+        return stored
 
     def _find(self, call: Called, purpose: str, chat: str = "chat_id") -> dict[str, Any]:
         number = self._message(call.params[chat])["chat"]["id"]
@@ -512,13 +512,13 @@ class TelegramServer:
         wanted = {"url": url, "max_connections": 40, **call.params}
         same = self.webhooks.get(call.token) == wanted
         self.webhooks[call.token] = wanted
-        said = "Webhook is already set" if same else "Webhook was set"
-        return {"result": True, "description": said}
+        description = "Webhook is already set" if same else "Webhook was set"
+        return {"result": True, "description": description}
 
     def _do_deletewebhook(self, call: Called) -> Any:
         gone = self.webhooks.pop(call.token, None)
-        said = "Webhook was deleted" if gone else "Webhook is already deleted"
-        return {"result": True, "description": said}
+        description = "Webhook was deleted" if gone else "Webhook is already deleted"
+        return {"result": True, "description": description}
 
     def _do_getwebhookinfo(self, call: Called) -> Any:
         hook = self.webhooks.get(call.token, {})
@@ -580,8 +580,8 @@ def _parse_html(text: str) -> None:
         if not slash:
             open_tags.append(tag)
     if open_tags:
-        said = "Can't find end tag corresponding to start tag"
-        raise _Refused(400, f"Bad Request: can't parse entities: {said} {open_tags[-1]}")
+        description = "Can't find end tag corresponding to start tag"
+        raise _Refused(400, f"Bad Request: can't parse entities: {description} {open_tags[-1]}")
 
 
 def _parse_markdown(text: str) -> None:

@@ -59,16 +59,16 @@ def item_size(item: Item) -> int:
 
 
 def _size(typed: Mapping[str, Any]) -> int:
-    ((kind, held),) = typed.items()
+    ((kind, value),) = typed.items()
     match kind:
         case "S":
-            return len(held.encode())
+            return len(value.encode())
         case "N":
-            return (len(held.strip("-").replace(".", "")) + 1) // 2 + 1 + held.startswith("-")
+            return (len(value.strip("-").replace(".", "")) + 1) // 2 + 1 + value.startswith("-")
         case "B":
-            return len(held if isinstance(held, bytes) else base64.b64decode(held))
+            return len(value if isinstance(value, bytes) else base64.b64decode(value))
         case "SS":
-            return sum(len(each.encode()) for each in held)
+            return sum(len(each.encode()) for each in value)
         case "BOOL" | "NULL":
             return 1
         case _:

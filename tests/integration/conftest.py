@@ -115,13 +115,13 @@ def backend(
 
     Nor may a function have tried what its role does not allow.
     """
-    held = Backend(aws)
-    held.secrets |= STACK_SECRETS
-    yield held
+    whole = Backend(aws)
+    whole.secrets |= STACK_SECRETS
+    yield whole
     assert aws.denied == []
     printed = capsys.readouterr()
-    held.check_secrets(logs.getvalue() + printed.out + printed.err, "the log")
-    held.check_secrets(aws.everything(), "what is stored or queued")
+    whole.check_secrets(logs.getvalue() + printed.out + printed.err, "the log")
+    whole.check_secrets(aws.everything(), "what is stored or queued")
 
 
 def forget() -> None:

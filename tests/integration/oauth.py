@@ -73,6 +73,6 @@ def connect(backend: Backend, provider: str, connection: str = "default", **more
     """The whole of it; returns the connection's metadata."""
     login = start(backend, provider, {"connection": connection}, **more)
     assert come_back(backend, provider, visit(login)).status == 200
-    told = status(backend, login, **more)
-    assert told["status"] == "completed", told
-    return told["credentials"]
+    answer = status(backend, login, **more)
+    assert answer["status"] == "completed", answer
+    return answer["credentials"]

@@ -23,11 +23,11 @@ AUDIENCE = "https://api.example.com"
 
 
 def ask(backend: Backend, header: str | None) -> Any:
-    held = event("authorize_request", "api_token")
-    held["headers"].pop("authorization")
+    request = event("authorize_request", "api_token")
+    request["headers"].pop("authorization")
     if header is not None:
-        held["headers"]["authorization"] = header
-    return backend.invoke("authorize_request", held)
+        request["headers"]["authorization"] = header
+    return backend.invoke("authorize_request", request)
 
 
 def keep(backend: Backend, **more: Any) -> None:
@@ -55,9 +55,9 @@ def test_a_token_opens_its_tenant_with_its_scopes(backend: Backend) -> None:
 
 def test_the_header_has_no_case(backend: Backend) -> None:
     keep(backend)
-    held = event("authorize_request", "api_token")
-    held["headers"] = {"Authorization": f"Bearer {TOKEN}"}
-    assert backend.invoke("authorize_request", held)["context"]["tenant"] == "acme"
+    request = event("authorize_request", "api_token")
+    request["headers"] = {"Authorization": f"Bearer {TOKEN}"}
+    assert backend.invoke("authorize_request", request)["context"]["tenant"] == "acme"
 
 
 def test_a_use_is_noted_once_an_hour_and_no_outage_keeps_anybody_out(backend: Backend) -> None:
@@ -128,9 +128,9 @@ def test_an_expired_or_revoked_token_opens_nothing(backend: Backend) -> None:
 
 
 def test_a_request_without_headers_is_refused(backend: Backend) -> None:
-    held = event("authorize_request", "api_token")
+    request = event("authorize_request", "api_token")
     for headers in (None, {}):
-        assert backend.invoke("authorize_request", held | {"headers": headers}) == {
+        assert backend.invoke("authorize_request", request | {"headers": headers}) == {
             "isAuthorized": False
         }
 
@@ -156,11 +156,11 @@ class Issuer(Receiver):
     def take(self, request: Received) -> Reply:
         super().take(request)
         if request.path == "/.well-known/openid-configuration":
-            told: Mapping[str, Any] = {"issuer": self.name, "jwks_uri": f"{self.name}/keys"}
+            document: Mapping[str, Any] = {"issuer": self.name, "jwks_uri": f"{self.name}/keys"}
         else:
             key = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
-            told = {"keys": [{**key, "kid": self.key_id, "use": "sig", "alg": "RS256"}]}
-        return Reply(200, json.dumps(told).encode())
+            document = {"keys": [{**key, "kid": self.key_id, "use": "sig", "alg": "RS256"}]}
+        return Reply(200, json.dumps(document).encode())
 
     def token(self, *, key: Any = None, algorithm: str = "RS256", **changes: Any) -> str:
         now = int(time.time())
@@ -173,9 +173,9 @@ class Issuer(Receiver):
             "tenant": "acme",
             "scope": "openid read",
         } | changes
-        held = {name: value for name, value in claims.items() if value is not None}
+        request = {name: value for name, value in claims.items() if value is not None}
         headers = {"kid": self.key_id}
-        return jwt.encode(held, key or self.key, algorithm=algorithm, headers=headers)
+        return jwt.encode(request, key or self.key, algorithm=algorithm, headers=headers)
 
 
 @pytest.fixture
@@ -297,8 +297,8 @@ def test_a_configuration_of_another_issuer_lets_nobody_in(
 
     def other(request: Received) -> Reply:
         answer = take(request)
-        told = json.loads(answer.body)
-        return Reply(200, json.dumps(told | {"issuer": "https://evil.example"}).encode())
+        document = json.loads(answer.body)
+        return Reply(200, json.dumps(document | {"issuer": "https://evil.example"}).encode())
 
     monkeypatch.setattr(issuer, "take", other)
     with pytest.raises(IssuerUnavailable, match="another issuer"):

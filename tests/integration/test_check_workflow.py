@@ -66,8 +66,8 @@ def test_a_webhook_that_is_almost_one_s_own_is_named(backend: Backend) -> None:
     definition = body_of("check_workflow", "order") | {
         "trigger": {"type": "webhook", "webhookId": "ordres"}
     }
-    told = places(checked(backend, definition))["trigger.webhookId"]
-    assert told["suggestions"] == ["orders"]
+    mistake = places(checked(backend, definition))["trigger.webhookId"]
+    assert mistake["suggestions"] == ["orders"]
     # Another tenant's webhook is none.
     answer = backend.call("POST", "/api/workflows/check", definition, tenant="other")
     assert places(answer.json)["trigger.webhookId"]["suggestions"] == []

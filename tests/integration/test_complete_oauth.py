@@ -69,13 +69,13 @@ def test_the_page_tells_its_opener_and_nobody_else(
     login = start(backend, "sheets_oauth")
     answer = come_back(backend, "sheets_oauth", visit(login))
     assert answer.status == 200
-    told = told_to_opener(answer)
-    assert told["message"] == {
+    outcome = told_to_opener(answer)
+    assert outcome["message"] == {
         "type": "integrations:oauth",
         "handshakeId": login.handshake_id,
         "status": "completed",
     }
-    assert told["origins"] == [FRONTEND, "https://api.example.com"]
+    assert outcome["origins"] == [FRONTEND, "https://api.example.com"]
     headers = answer.headers
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert headers["Cache-Control"] == "no-store"
@@ -266,10 +266,10 @@ def test_a_callback_of_no_login_is_refused(backend: Backend, provider: str) -> N
 
 
 def failed(backend: Backend, login: Login, code: str) -> str:
-    told = status(backend, login)
-    assert (told["status"], told["error"]["code"]) == ("failed", code), told
+    outcome = status(backend, login)
+    assert (outcome["status"], outcome["error"]["code"]) == ("failed", code), outcome
     assert backend.aws.rows("ConnectionsTable") == []
-    return str(told["error"]["message"])
+    return str(outcome["error"]["message"])
 
 
 def test_a_person_who_says_no_is_told_so(backend: Backend, google_server: FakeGoogle) -> None:
@@ -443,7 +443,7 @@ def test_codes_states_and_verifiers_are_in_no_log(
     google_server.fail("token", *[Failure(503)] * 5)
     again = start_quietly(backend)
     come_back(backend, "sheets_oauth", again)
-    backend.secrets |= {held.form["code_verifier"] for held in google_server.seen("token")}
+    backend.secrets |= {request.form["code_verifier"] for request in google_server.seen("token")}
 
 
 def start_quietly(backend: Backend) -> str:

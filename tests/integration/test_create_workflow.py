@@ -132,7 +132,7 @@ def test_every_mistake_is_told_at_once(backend: Backend, ready: TelegramServer) 
         step(id="c", params={"chatId": 42, "text": "{{ steps.later.output }}"}),
         step(id="d", params={"chatId": 42, "text": "{{ trigger. }}"}),
     ]
-    told = mistakes(create(backend, flow(name="", steps=steps, surplus=1)))
+    found = mistakes(create(backend, flow(name="", steps=steps, surplus=1)))
     assert {
         "name",
         "surplus",
@@ -141,7 +141,7 @@ def test_every_mistake_is_told_at_once(backend: Backend, ready: TelegramServer) 
         "steps[1].params.txt",
         "steps[2].params.text",
         "steps[3].params.text",
-    } <= told.keys()
+    } <= found.keys()
     assert backend.aws.rows("WorkflowsTable") == []
 
 
@@ -173,8 +173,8 @@ def test_every_mistake_is_told_at_once(backend: Backend, ready: TelegramServer) 
 def test_a_mistake_is_told_with_its_place(
     backend: Backend, ready: TelegramServer, changes: dict[str, Any], place: str
 ) -> None:
-    told = mistakes(create(backend, flow(**changes)))
-    assert any(each.startswith(place) for each in told), told
+    found = mistakes(create(backend, flow(**changes)))
+    assert any(each.startswith(place) for each in found), found
 
 
 def test_a_workflow_of_too_many_steps_is_refused(backend: Backend, ready: TelegramServer) -> None:
@@ -196,9 +196,9 @@ def test_another_tenants_webhook_cannot_be_listened_to(
     backend: Backend, ready: TelegramServer
 ) -> None:
     backend.save("telegram", {"botToken": ready.token}, tenant="other")
-    told = mistakes(create(backend, flow(), tenant="other"))
-    assert told.keys() == {"trigger.webhookId"}
-    assert "acme" not in str(told)
+    found = mistakes(create(backend, flow(), tenant="other"))
+    assert found.keys() == {"trigger.webhookId"}
+    assert "acme" not in str(found)
 
 
 @pytest.mark.parametrize("webhook_id", ["facebook", "Orders", "orders#webhook", "*"])
@@ -223,9 +223,9 @@ def test_a_webhook_that_is_nobodys_cannot_be_listened_to(
 def test_a_long_name_is_not_repeated(
     backend: Backend, ready: TelegramServer, changes: dict[str, Any]
 ) -> None:
-    told = mistakes(create(backend, flow(**changes)))
-    assert told
-    assert all(len(message) < 1000 for message in told.values())
+    found = mistakes(create(backend, flow(**changes)))
+    assert found
+    assert all(len(message) < 1000 for message in found.values())
 
 
 def test_a_step_may_use_what_the_stack_provides(backend: Backend, ready: TelegramServer) -> None:
@@ -302,8 +302,8 @@ def test_a_bots_webhook_is_listened_to_by_its_own_triggers(
 ) -> None:
     shown = backend.call("GET", "/api/integrations/telegram/credentials").json
     trigger = {"type": "webhook", "webhookId": shown["webhook"]["id"]}
-    told = mistakes(create(backend, flow(trigger=trigger)))
-    assert "telegram" in told["trigger.webhookId"]
+    found = mistakes(create(backend, flow(trigger=trigger)))
+    assert "telegram" in found["trigger.webhookId"]
 
 
 # -- What may be bound -----------------------------------------------------------------------

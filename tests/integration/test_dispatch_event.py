@@ -136,10 +136,10 @@ def test_a_filter_that_fails_is_an_execution_that_failed_for_all_to_see(
     backend.create_workflow(flow(trigger=trigger))
     backend.create_workflow(flow(name="Innocent"))
     assert backend.consume("dispatch_event", [delivery()]) == []
-    told = {each["workflowName"]: each for each in backend.executions()}
-    assert told["Orders"]["status"] == "failed"
-    assert told["Orders"]["error"]["code"] == "expression_error"
-    assert told["Innocent"]["status"] == "queued"
+    outcomes = {each["workflowName"]: each for each in backend.executions()}
+    assert outcomes["Orders"]["status"] == "failed"
+    assert outcomes["Orders"]["error"]["code"] == "expression_error"
+    assert outcomes["Innocent"]["status"] == "queued"
     assert len(backend.aws.sent("ExecutionsQueue")) == 1
 
 
@@ -469,9 +469,9 @@ def test_what_was_logged_is_executed_as_it_was_logged(backend: Backend) -> None:
     backend.drain()
     assert [each["workflowName"] for each in backend.executions()] == ["Orders"]
     event = backend.call("GET", "/api/events/evt_1").json
-    (told,) = event["workflows"]
-    assert told["outcome"] == "dispatched"
-    assert backend.execution(told["executionId"])["status"] == "succeeded"
+    (outcomes,) = event["workflows"]
+    assert outcomes["outcome"] == "dispatched"
+    assert backend.execution(outcomes["executionId"])["status"] == "succeeded"
 
 
 def test_a_batch_with_no_time_left_comes_again_whole(backend: Backend) -> None:
@@ -492,10 +492,10 @@ def test_the_filters_of_all_workflows_have_one_budget(backend: Backend) -> None:
         backend.create_workflow(flow(name=f"Heavy {number}", trigger=trigger))
     body = {"id": 1, "items": list(range(20_000))}
     assert backend.consume("dispatch_event", [delivery(body)]) == []
-    told = backend.call("GET", "/api/events/evt_1").json["workflows"]
-    assert len(told) == 30
-    assert {each["outcome"] for each in told} <= {"dispatched", "failed"}
-    assert any(each["outcome"] == "failed" for each in told), "the budget is one for all"
+    outcomes = backend.call("GET", "/api/events/evt_1").json["workflows"]
+    assert len(outcomes) == 30
+    assert {each["outcome"] for each in outcomes} <= {"dispatched", "failed"}
+    assert any(each["outcome"] == "failed" for each in outcomes), "the budget is one for all"
 
 
 def test_a_signed_body_is_one_event_whatever_id_it_comes_under(backend: Backend) -> None:

@@ -47,8 +47,8 @@ def fill(backend: Backend, telegram: TelegramServer | None, tenant: str) -> Toke
     send = step(action="webhook.send", params={"url": "http://127.0.0.1:1/", "json": 1})
     if telegram:
         backend.save("telegram", {"botToken": telegram.token}, tenant=tenant)
-        heard = flow(name="Heard", trigger={"type": "telegram.message"})
-        backend.create_workflow(heard, tenant=tenant)
+        listening = flow(name="Heard", trigger={"type": "telegram.message"})
+        backend.create_workflow(listening, tenant=tenant)
     trigger = {"type": "webhook", "webhookId": hook}
     backend.create_workflow(flow(trigger=trigger, steps=[send]), tenant=tenant)
     timed = flow(trigger={"type": "schedule", "expression": "rate(5 minutes)"}, steps=[send])

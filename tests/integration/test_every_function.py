@@ -56,12 +56,12 @@ def path_of(route: Route, **parameters: str) -> str:
 
 @pytest.mark.parametrize(("function", "case"), CASES)
 def test_every_example_event_is_understood(backend: Backend, function: str, case: str) -> None:
-    held = event(function, case)
-    if "routeKey" in held and function != "authorize_request":
+    payload = event(function, case)
+    if "routeKey" in payload and function != "authorize_request":
         # Nobody plays the providers here: whoever asks them hears that they are down.
-        assert backend.send(function, held).status not in {500, 503}
+        assert backend.send(function, payload).status not in {500, 503}
     else:
-        backend.invoke(function, held)
+        backend.invoke(function, payload)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -107,9 +107,9 @@ def test_a_token_needs_the_scope_of_the_route(backend: Backend, route: Route) ->
 def test_a_token_that_opens_nothing_gets_a_problem_that_a_page_can_read(
     backend: Backend, route: Route, problem: str, words: str
 ) -> None:
-    held = first_event(route.function)
-    held["requestContext"]["authorizer"] = {"lambda": {"problem": problem}}
-    answer = backend.send(route.function, held)
+    payload = first_event(route.function)
+    payload["requestContext"]["authorizer"] = {"lambda": {"problem": problem}}
+    answer = backend.send(route.function, payload)
     assert (answer.status, answer.code) == (401, problem)
     assert words in answer.json["detail"]
     assert (
@@ -204,14 +204,14 @@ def test_a_connect_session_is_good_for_its_providers_and_its_name_alone(
 
 @pytest.mark.parametrize("route", GUARDED, ids=named)
 def test_without_an_authorizer_nobody_comes_in(backend: Backend, route: Route) -> None:
-    held = first_event(route.function)
+    payload = first_event(route.function)
     nobody = [
         {"tenant": name, "scopes": "read write admin"}
         for name in ("", "*", "a#b", "a\x00", "\ud800", "x" * 129)
     ]
     for authorizer in (None, {}, {"lambda": {}}, *({"lambda": each} for each in nobody)):
-        held["requestContext"]["authorizer"] = authorizer
-        answer = backend.send(route.function, held)
+        payload["requestContext"]["authorizer"] = authorizer
+        answer = backend.send(route.function, payload)
         assert (answer.status, answer.code) == (401, "unauthorized")
     assert not backend.aws.calls
 

@@ -56,9 +56,9 @@ def test_an_input_takes_the_ids_that_answers_named() -> None:
     assert path == "/api/executions/exe_1"
 
 
-def titled(held: dict[str, Any]) -> dict[str, Any]:
-    headers = held["headers"].items()
-    return held | {
+def titled(payload: dict[str, Any]) -> dict[str, Any]:
+    headers = payload["headers"].items()
+    return payload | {
         "headers": {"-".join(map(str.capitalize, name.split("-"))): each for name, each in headers}
     }
 

@@ -51,7 +51,8 @@ PAGES = {"complete_oauth", "get_console"}
 HTTP = [
     (path.parent.name, path.stem)
     for path in sorted(EVENTS.glob("*/*.json"))
-    if "requestContext" in (held := event(path.parent.name, path.stem)) and "routeArn" not in held
+    if "requestContext" in (payload := event(path.parent.name, path.stem))
+    and "routeArn" not in payload
 ]
 
 # -- What is odd -----------------------------------------------------------------------------
@@ -221,10 +222,10 @@ class Case:
 
 def posted(function: str, path: str, parameters: Mapping[str, str], body: Any) -> Case:
     """A request to another path of a function that an example has."""
-    held = first_event(function)
-    held |= {"rawPath": path, "pathParameters": dict(parameters)}
-    held["requestContext"]["http"]["path"] = path
-    return Case(function, held, body)
+    payload = first_event(function)
+    payload |= {"rawPath": path, "pathParameters": dict(parameters)}
+    payload["requestContext"]["http"]["path"] = path
+    return Case(function, payload, body)
 
 
 def filled(schema: Mapping[str, Any]) -> Any:
@@ -293,15 +294,15 @@ class Cases:
         return made
 
     def _example(self, function: str, name: str) -> Case:
-        held = event(function, name)
-        body = held.get("body")
-        if body is not None and held.get("isBase64Encoded"):
+        payload = event(function, name)
+        body = payload.get("body")
+        if body is not None and payload.get("isBase64Encoded"):
             body = base64.b64decode(body).decode(errors="replace")
         with suppress(TypeError, ValueError):
             body = json.loads(body)
         if function == "save_secret":
             body["value"] = self._secret()
-        return Case(function, held, body)
+        return Case(function, payload, body)
 
     def _act(self, provider: str, action: Mapping[str, Any]) -> Case:
         path = f"/api/integrations/{provider}/actions/{action['name']}"
@@ -354,9 +355,9 @@ def spoil(value: Any, random: Random) -> Any:
     if isinstance(container[key], dict) and random.random() < 0.3:
         container[key][random.choice(NAMES)] = random.choice([*TEXTS, *VALUES])
     elif container is not root and isinstance(container, dict) and random.random() < 0.2:
-        held = container.pop(key)
+        payload = container.pop(key)
         if random.random() < 0.5:
-            container[random.choice([key.upper(), f"{key}s", f" {key}", *NAMES])] = held
+            container[random.choice([key.upper(), f"{key}s", f" {key}", *NAMES])] = payload
     elif random.random() < 0.1:
         container[key] = [container[key]] * random.choice([1, 2, 300])
     else:
@@ -393,8 +394,8 @@ def generate(made: Cases, stage: Stage, number: int) -> tuple[str, Any, Any]:
     Random(number // len(made)).shuffle(order)  # noqa: S311 - the same each time
     random = Random(number)  # noqa: S311 - the same each time
     case = made[order[number % len(made)]]
-    held, body = copy.deepcopy(dict(case.event)), case.body
-    parameters = {**held.get("pathParameters", {})}
+    payload, body = copy.deepcopy(dict(case.event)), case.body
+    parameters = {**payload.get("pathParameters", {})}
     # What there is, rather than what the example names.
     for name, value in stage.known.items():
         if name in parameters and random.random() < 0.8:
@@ -403,24 +404,24 @@ def generate(made: Cases, stage: Stage, number: int) -> tuple[str, Any, Any]:
         if body is not None and random.random() < 0.75:
             body = spoil(body, random)
         else:
-            spoil_around(held, parameters, case.function, stage, random)
+            spoil_around(payload, parameters, case.function, stage, random)
     if body is not None:
-        held |= carried(body, stage, random)
-    path = held["requestContext"]["routeKey"].split(" ", 1)[-1]
+        payload |= carried(body, stage, random)
+    path = payload["requestContext"]["routeKey"].split(" ", 1)[-1]
     if parameters and "{" in path:
         path = re.sub(r"\{(\w+)\+?\}", lambda found: parameters.get(found[1], "x"), path)
-        held |= {"rawPath": path, "pathParameters": parameters}
-        held["requestContext"]["http"]["path"] = path
-    if "authorizer" in held["requestContext"]:
+        payload |= {"rawPath": path, "pathParameters": parameters}
+        payload["requestContext"]["http"]["path"] = path
+    if "authorizer" in payload["requestContext"]:
         # What is erased must not be what everything else needs.
         tenant = "erased" if case.function == "erase_tenant" else TENANT
         holder = {"tenant": tenant, "scopes": "read write admin", "name": "fuzz"}
-        held["requestContext"]["authorizer"] = {"lambda": holder}
-    return case.function, held, body
+        payload["requestContext"]["authorizer"] = {"lambda": holder}
+    return case.function, payload, body
 
 
 def spoil_around(
-    held: dict[str, Any], parameters: dict[str, str], function: str, stage: Stage, random: Random
+    payload: dict[str, Any], parameters: dict[str, str], function: str, stage: Stage, random: Random
 ) -> None:
     """Make a part of the path, a parameter of the query or a header odd."""
     chance = random.random()
@@ -430,12 +431,12 @@ def spoil_around(
     elif chance < 0.7:
         name = random.choice(query_names(function))
         value = random.choice([*QUERIES, *map(quote, stage.known.values())])
-        given = [held.get("rawQueryString", ""), f"{name}={value}"]
+        given = [payload.get("rawQueryString", ""), f"{name}={value}"]
         raw = "&".join(filter(None, given))
-        held |= {"rawQueryString": raw, "queryStringParameters": dict(parse_qsl(raw))}
+        payload |= {"rawQueryString": raw, "queryStringParameters": dict(parse_qsl(raw))}
     else:
         name, value = random.choice(HEADERS)
-        held["headers"] = {**held["headers"], name: value}
+        payload["headers"] = {**payload["headers"], name: value}
 
 
 def carried(body: Any, stage: Stage, random: Random) -> dict[str, Any]:
@@ -583,10 +584,10 @@ def test_whatever_comes_gets_a_proper_answer(
 
 
 def test_whatever_is_sent_as_a_token_opens_nothing(backend: Backend) -> None:
-    held = event("authorize_request", "api_token")
+    payload = event("authorize_request", "api_token")
     for text in (*TEXTS, *PARTS, "Bearer", "Bearer  ", "Basic YTpi"):
         for header in (text, f"Bearer {text}", f"Bearer ib_{text}", f"Bearer e30.{text}.e30"):
-            held["headers"]["authorization"] = header
-            answer = backend.invoke("authorize_request", held)
+            payload["headers"]["authorization"] = header
+            answer = backend.invoke("authorize_request", payload)
             opened = answer["isAuthorized"] and set(answer["context"]) != {"problem"}
             assert not opened, header

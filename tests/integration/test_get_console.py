@@ -19,10 +19,10 @@ def get(
     backend: Backend, path: str, headers: Mapping[str, str] | None = None
 ) -> tuple[int, Mapping[str, str], bytes]:
     """What the function answers: status, headers and the body's bytes."""
-    held: dict[str, Any] = event("get_console", "page")
-    held["rawPath"] = held["requestContext"]["http"]["path"] = path
-    held["headers"] = {"accept-encoding": "gzip", **(headers or {})}
-    answer = backend.invoke("get_console", held)
+    payload: dict[str, Any] = event("get_console", "page")
+    payload["rawPath"] = payload["requestContext"]["http"]["path"] = path
+    payload["headers"] = {"accept-encoding": "gzip", **(headers or {})}
+    answer = backend.invoke("get_console", payload)
     body = answer["body"].encode()
     if answer.get("isBase64Encoded"):
         body = base64.b64decode(answer["body"])

@@ -42,21 +42,21 @@ def test_an_event_is_shown_whole(backend: Backend) -> None:
     assert part["data"]["body"] == {"id": 1}
     (execution,) = backend.executions()
     assert part["data"] == execution["trigger"]["data"]
-    told = {each["workflowId"]: each for each in event["workflows"]}
-    assert told[workflow["workflowId"]]["outcome"] == "dispatched"
-    assert told[workflow["workflowId"]]["executionId"] == execution["executionId"]
-    assert told[other["workflowId"]]["outcome"] == "filtered"
-    assert told[other["workflowId"]]["reason"] == "The filter is false"
+    outcomes = {each["workflowId"]: each for each in event["workflows"]}
+    assert outcomes[workflow["workflowId"]]["outcome"] == "dispatched"
+    assert outcomes[workflow["workflowId"]]["executionId"] == execution["executionId"]
+    assert outcomes[other["workflowId"]]["outcome"] == "filtered"
+    assert outcomes[other["workflowId"]]["reason"] == "The filter is false"
 
 
 def test_a_filter_that_fails_is_told_with_its_execution(backend: Backend) -> None:
     trigger = {"type": "webhook", "webhookId": "orders", "filter": "trigger.body.no.such > 1"}
     backend.create_workflow(flow(trigger=trigger))
     event = shown(backend, post(backend))
-    (told,) = event["workflows"]
+    (outcomes,) = event["workflows"]
     (execution,) = backend.executions()
-    assert (told["outcome"], told["executionId"]) == ("failed", execution["executionId"])
-    assert told["reason"] == execution["error"]["message"]
+    assert (outcomes["outcome"], outcomes["executionId"]) == ("failed", execution["executionId"])
+    assert outcomes["reason"] == execution["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ def test_a_finished_login_shows_metadata_and_no_secret(
     login = start(backend, "sheets_oauth", {"connection": "shop"})
     come_back(backend, "sheets_oauth", visit(login))
     backend.secrets |= {*google_server.access_tokens, *google_server.refresh_tokens}
-    told = status(backend, login)
-    assert told["status"] == "completed"
-    assert told["credentials"]["connection"] == "shop"
-    assert told["credentials"]["account"]["label"] == "ann@example.com"
-    assert told["error"] is None
+    answer = status(backend, login)
+    assert answer["status"] == "completed"
+    assert answer["credentials"]["connection"] == "shop"
+    assert answer["credentials"]["account"]["label"] == "ann@example.com"
+    assert answer["error"] is None
 
 
 def test_another_tenants_login_is_not_found(backend: Backend, google_server: FakeGoogle) -> None:
@@ -44,9 +44,9 @@ def test_a_login_that_nobody_finished_in_time_is_expired(
     login = start(backend, "sheets_oauth")
     (row,) = backend.aws.rows("HandshakesTable")
     backend.aws.put("HandshakesTable", item(row | {"deadline": row["deadline"] - 601}))
-    told = status(backend, login)
-    assert told["status"] == "expired"
-    assert told["error"]["code"] == "handshake_expired"
+    answer = status(backend, login)
+    assert answer["status"] == "expired"
+    assert answer["error"]["code"] == "handshake_expired"
 
 
 def test_what_the_ttl_has_not_deleted_yet_is_not_found(
@@ -65,8 +65,8 @@ def test_a_login_whose_connection_was_removed_is_still_completed(
     login = start(backend, "sheets_oauth")
     come_back(backend, "sheets_oauth", visit(login))
     backend.call("DELETE", "/api/integrations/sheets_oauth/credentials")
-    told = status(backend, login)
-    assert (told["status"], told["credentials"]) == ("completed", None)
+    answer = status(backend, login)
+    assert (answer["status"], answer["credentials"]) == ("completed", None)
 
 
 def test_a_login_that_broke_off_in_our_hands_does_not_stay_pending_for_ever(

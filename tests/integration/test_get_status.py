@@ -70,8 +70,8 @@ def test_thousands_of_connections_cost_no_more_than_a_page(backend: Backend) -> 
     for number in range(120):
         name = f"c{number:03}"
         each = {"connection": f"webhook#{name}", "name": name, "webhookId": None}
-        kept = {key: value for key, value in (row | each).items() if value is not None}
-        backend.aws.put("ConnectionsTable", item(kept))
+        fields = {key: value for key, value in (row | each).items() if value is not None}
+        backend.aws.put("ConnectionsTable", item(fields))
     default = {"connection": "webhook#default", "name": "default", "status": "error"}
     backend.aws.put("ConnectionsTable", item(row | default))
 

@@ -54,7 +54,7 @@ class Imports:
         return dict(importer.run())
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return "\n".join(self.lines)
 
     def why(self, what: str) -> str:
@@ -81,10 +81,10 @@ def test_the_examples_are_tried_kept_and_found_there_at_the_second_time(
 ) -> None:
     assert imports.take(examples(), dry_run=True) == {"would keep": 4, "not taken": 4, "left": 2}
     assert stored(backend) == []
-    tried = imports.said
+    tried = imports.output
 
     assert imports.take(examples()) == {"kept": 4, "not taken": 4, "left": 2}
-    kept, rows = imports.said, stored(backend)
+    stored_first, rows = imports.output, stored(backend)
     status = imports.api.send("GET", "/api/integrations/status").body
     assert status["telegram"]["account"]["label"] == "@example_bot"
     assert status["webhook"]["connections"][0]["webhook"]["id"] == "shop-orders"
@@ -92,7 +92,7 @@ def test_the_examples_are_tried_kept_and_found_there_at_the_second_time(
     assert imports.take(examples()) == {"there": 4, "not taken": 4, "left": 2}
     assert stored(backend) == rows
     for secret in SECRETS:
-        assert secret not in tried + kept + imports.said
+        assert secret not in tried + stored_first + imports.output
 
 
 def test_what_cannot_be_taken_says_why(imports: Imports) -> None:
@@ -150,7 +150,7 @@ def test_an_imported_workflow_is_what_the_old_one_was(imports: Imports, backend:
     ],
 )
 def test_a_credential_is_found_in_any_reasonable_shape(imports: Imports, document: Any) -> None:
-    assert imports(document) == {"kept": 1}, imports.said
+    assert imports(document) == {"kept": 1}, imports.output
     status = imports.api.send("GET", "/api/integrations/status").body["telegram"]
     assert status["connections"][0]["connection"] == "default"
 
@@ -175,9 +175,9 @@ def test_a_credential_is_found_in_any_reasonable_shape(imports: Imports, documen
 def test_a_credential_that_cannot_be_taken_is_listed(
     imports: Imports, backend: Backend, document: Any, why: str
 ) -> None:
-    assert imports(document) == {"not taken": 1}, imports.said
-    assert why in imports.said
-    assert TOKEN not in imports.said
+    assert imports(document) == {"not taken": 1}, imports.output
+    assert why in imports.output
+    assert TOKEN not in imports.output
     assert stored(backend) == []
 
 
@@ -193,7 +193,7 @@ def test_connections_of_one_provider_have_names_by_which_workflows_find_them(
     flow = {"name": "Flow", "trigger": "manual", "steps": [step]}
     assert imports(credentials, [flow], dry_run=True) == {"would keep": 3, "not taken": 1}
     assert imports(credentials, [flow]) == {"kept": 3, "not taken": 1}
-    assert "another record of this file" in imports.said
+    assert "another record of this file" in imports.output
     made = imports.api.send("GET", "/api/workflows").body["items"][0]
     assert made["steps"][0]["connection"] == "Shop-bot"
 
@@ -207,8 +207,8 @@ def test_what_is_there_already_stays(
     backend.create_workflow({**flow, "steps": [{**step, "id": "b"}]})
     before = stored(backend)
     assert imports({"telegram": {"botToken": TOKEN}}, [flow]) == {"not taken": 2}
-    assert "another account is connected under this name, and stays" in imports.said
-    assert "is another one by now, and stays" in imports.said
+    assert "another account is connected under this name, and stays" in imports.output
+    assert "is another one by now, and stays" in imports.output
     assert stored(backend) == before
 
 
@@ -254,7 +254,7 @@ def test_a_workflow_that_cannot_be_taken_is_listed(
         "steps": [{"id": "a", "action": "telegram.getMe", "params": {}}],
     }
     assert imports(None, [{**flow, **changed}], dry_run=dry_run) == {"not taken": 1}
-    assert why in imports.said
+    assert why in imports.output
 
 
 @pytest.mark.parametrize(
@@ -278,14 +278,14 @@ def test_a_trigger_is_found_in_any_reasonable_shape(
 ) -> None:
     step = {"id": "a", "action": "telegram.getMe"}
     flow = {"name": "Flow", "trigger": trigger, "steps": [step]}
-    assert imports({"telegram": {"botToken": TOKEN}}, [flow]) == {"kept": 2}, imports.said
+    assert imports({"telegram": {"botToken": TOKEN}}, [flow]) == {"kept": 2}, imports.output
     assert imports.api.send("GET", "/api/workflows").body["items"][0]["trigger"] == made
 
 
 def test_what_is_of_another_tenant_is_left_to_its_own_import(imports: Imports) -> None:
     document = {"acme": {"telegram": {"botToken": TOKEN}}, "other": {"telegram": {"botToken": "x"}}}
     assert imports(document, tenant="acme") == {"kept": 1, "not taken": 1}
-    assert "import it with TENANT=other" in imports.said
+    assert "import it with TENANT=other" in imports.output
 
 
 def test_a_file_is_known_by_its_name_or_by_what_it_holds() -> None:

@@ -70,12 +70,15 @@ def test_each_outcome_is_told_with_its_reason(backend: Backend) -> None:
     )
     filtered, dispatched = post(backend, {"id": 1}), post(backend, {"id": 2})
     assert backend.deliver("guarded", {"id": 3}).status == 401
-    told = {each["eventId"]: each for each in listed(backend)}
-    assert (told[filtered]["outcome"], told[filtered]["reason"]) == (
+    listed_by_id = {each["eventId"]: each for each in listed(backend)}
+    assert (listed_by_id[filtered]["outcome"], listed_by_id[filtered]["reason"]) == (
         "filtered",
         "The filter is false",
     )
-    assert (told[dispatched]["outcome"], told[dispatched]["executions"]) == ("dispatched", 1)
+    assert (listed_by_id[dispatched]["outcome"], listed_by_id[dispatched]["executions"]) == (
+        "dispatched",
+        1,
+    )
     assert [each["eventId"] for each in listed(backend, outcome="filtered")] == [filtered]
     (refused,) = listed(backend, outcome="refused")
     assert refused["webhookId"] == "guarded"

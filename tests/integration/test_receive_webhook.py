@@ -275,9 +275,9 @@ def test_a_delivery_that_proves_itself_is_taken(backend: Backend, kind: str) -> 
     verification, prove = KINDS[kind]
     hook(backend, verification)
     taken(backend.deliver("orders", BODY, prove()))
-    kept = {name.lower() for name in queued(backend)["headers"]}
+    names = {name.lower() for name in queued(backend)["headers"]}
     proof = {name.lower() for name in prove()} - {"webhook-id", "webhook-timestamp"}
-    assert not kept & proof
+    assert not names & proof
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -453,8 +453,8 @@ def test_svix_names_of_the_headers_are_understood(backend: Backend) -> None:
     proof = {name.replace("webhook-", "svix-"): each for name, each in standard().items()}
     first = taken(backend.deliver("orders", BODY, proof))
     assert taken(backend.deliver("orders", BODY, proof)) == first
-    kept = backend.aws.sent("EventsQueue")[0].json()["headers"]
-    assert "svix-signature" not in kept
+    names = backend.aws.sent("EventsQueue")[0].json()["headers"]
+    assert "svix-signature" not in names
     wrong = {**proof, "svix-signature": "v1,AAAA"}
     assert backend.deliver("orders", BODY, wrong).status == 401
 
@@ -474,11 +474,11 @@ def test_header_names_as_a_sender_writes_them_prove_it_and_hide_its_secrets(
             "POST", "/api/webhooks/orders", raw=BODY, headers=sent, written=str.title
         )
         taken(answer)
-        kept = backend.aws.sent("EventsQueue")[-1].json()["headers"]
-        assert (kept["x-shop"], kept["content-type"]) == ("7", "application/json")
-        assert not {name for name in kept if name != name.lower()}
-        assert SECRET not in kept.values()
-        assert "webhook-signature" not in kept
+        names = backend.aws.sent("EventsQueue")[-1].json()["headers"]
+        assert (names["x-shop"], names["content-type"]) == ("7", "application/json")
+        assert not {name for name in names if name != name.lower()}
+        assert SECRET not in names.values()
+        assert "webhook-signature" not in names
 
 
 def test_an_unsigned_ping_is_answered_and_starts_nothing(backend: Backend) -> None:
@@ -552,12 +552,12 @@ def test_a_token_of_an_issuer_opens_a_webhook(backend: Backend, receiver: Receiv
 
 def test_a_webhook_can_ask_where_a_delivery_comes_from(backend: Backend) -> None:
     hook(backend, {"type": "ip", "ranges": ["203.0.113.0/24", "2001:db8::/32"]})
-    held = event("receive_webhook", "order")
+    payload = event("receive_webhook", "order")
 
     def come_from(address: str) -> int:
-        held["requestContext"]["http"]["sourceIp"] = address
-        held["headers"]["x-forwarded-for"] = "203.0.113.9"
-        return backend.send("receive_webhook", held).status
+        payload["requestContext"]["http"]["sourceIp"] = address
+        payload["headers"]["x-forwarded-for"] = "203.0.113.9"
+        return backend.send("receive_webhook", payload).status
 
     assert [come_from(each) for each in ("203.0.113.9", "2001:db8::1", "::ffff:203.0.113.1")] == [
         200, 200, 200,

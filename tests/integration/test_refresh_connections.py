@@ -151,10 +151,10 @@ def expire_token(backend: Backend, seconds: float = 0) -> None:
     from integrations.models import from_epoch, now, rfc3339
 
     connections = wiring.connections()
-    held = connections.get_sealed("acme", "sheets_oauth", "default")
-    credentials = connections.open(held)
+    stored = connections.get_sealed("acme", "sheets_oauth", "default")
+    credentials = connections.open(stored)
     credentials["expiresAt"] = rfc3339(from_epoch(time.time() + seconds))
-    connections.save(held, credentials, replaces=held.version, due_at=now())
+    connections.save(stored, credentials, replaces=stored.version, due_at=now())
 
 
 def refreshes(google_server: FakeGoogle) -> int:

@@ -77,9 +77,9 @@ def test_a_named_workflow_of_another_trigger_is_told_why_not(backend: Backend) -
     other = backend.create_workflow(flow(trigger={"type": "telegram.message"}))
     made = replay(backend, post(backend), {"workflowIds": [other["workflowId"]]})
     backend.drain()
-    (told,) = shown(backend, made)["workflows"]
-    assert told["outcome"] == "filtered"
-    assert told["reason"] == "Its trigger is telegram.message, the event webhook"
+    (outcome,) = shown(backend, made)["workflows"]
+    assert outcome["outcome"] == "filtered"
+    assert outcome["reason"] == "Its trigger is telegram.message, the event webhook"
 
 
 def test_a_replay_of_a_replay_names_what_it_repeats(backend: Backend) -> None:

@@ -491,7 +491,7 @@ def test_a_workflow_of_many_loud_steps_fits_its_row(backend: Backend, receiver: 
     backend.drain()
     assert backend.execution(execution_id)["status"] == "succeeded"
     sizes = [
-        sum(len(str(held).encode()) for held in row.values())
+        sum(len(str(value).encode()) for value in row.values())
         for row in backend.aws.rows("ExecutionsTable")
     ]
     assert max(sizes) < 400 * 1024

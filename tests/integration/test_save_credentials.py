@@ -81,8 +81,8 @@ def test_the_row_holds_metadata_in_the_clear_and_no_part_of_the_token(
     assert row["tenant"] == "acme"
     assert row["connection"] == "telegram#default"
     secret = telegram.token.partition(":")[2]
-    kept = repr({name: held for name, held in row.items() if name != "tenant"})
-    assert not any(secret[at : at + 6] in kept for at in range(len(secret) - 6))
+    stored = repr({name: value for name, value in row.items() if name != "tenant"})
+    assert not any(secret[at : at + 6] in stored for at in range(len(secret) - 6))
     assert {"ciphertext", "nonce", "dataKey", "keyId"} <= row.keys()
 
 

@@ -90,7 +90,7 @@ def test_a_run_over_its_tenant_s_share_comes_again_alone(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, receiver: Receiver, start: Any
 ) -> None:
     allow(monkeypatch, 2)
-    held = [slots(backend).take("noisy", RUNS, 2, LEASE) for _ in range(2)]
+    slots_taken = [slots(backend).take("noisy", RUNS, 2, LEASE) for _ in range(2)]
     waiting, other = start("noisy"), start("other")
     assert backend.run() == []
     assert receiver.received == []
@@ -101,8 +101,8 @@ def test_a_run_over_its_tenant_s_share_comes_again_alone(
     assert (again.group, json.loads(again.body)["tries"]) == ("noisy", 1)
     assert again.delay >= 1
     assert backend.execution(waiting, tenant="noisy")["status"] == "queued"
-    assert held[0]
-    slots(backend).free(held[0])
+    assert slots_taken[0]
+    slots(backend).free(slots_taken[0])
     assert backend.run() == []
     assert backend.execution(waiting, tenant="noisy")["status"] == "succeeded"
     assert backend.aws.sent("ExecutionsQueue") == []
@@ -154,7 +154,7 @@ def test_who_waits_for_long_is_not_taken_for_lost(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, start: Any
 ) -> None:
     allow(monkeypatch, 1)
-    held = slots(backend).take("noisy", RUNS, 1, LEASE)
+    slots_taken = slots(backend).take("noisy", RUNS, 1, LEASE)
     waiting = start()
 
     def due() -> int:
@@ -170,7 +170,7 @@ def test_who_waits_for_long_is_not_taken_for_lost(
     (message,) = backend.aws.sent("ExecutionsQueue")
     assert json.loads(message.body)["tries"] == LOOKED_AT
     # Cancelled meanwhile, it leaves the queue at the next look, slot or none.
-    assert held
+    assert slots_taken
     path = f"/api/executions/{waiting}/cancel"
     assert backend.call("POST", path, tenant="noisy").status == 200
     for _ in range(LOOKED_AT):

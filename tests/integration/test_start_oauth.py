@@ -189,8 +189,8 @@ def test_a_provider_without_a_login_says_what_to_do(backend: Backend, provider: 
 def test_a_stack_without_a_client_names_the_parameters(
     backend: Backend, provider: str, names: tuple[str, str], *, half: bool
 ) -> None:
-    held = {names[0][0].lower() + names[0][1:]: "only-the-id"} if half else {}
-    backend.aws.set_secret(**held)
+    fields = {names[0][0].lower() + names[0][1:]: "only-the-id"} if half else {}
+    backend.aws.set_secret(**fields)
     answer = begin(backend, {}, provider)
     assert (answer.status, answer.code) == (409, "provider_not_configured")
     assert all(name in answer.json["detail"] for name in names)

@@ -28,24 +28,24 @@ def test_what_may_pass_is_tried_again(aws: FakeAws, code: str, status: int) -> N
 
 def test_after_so_many_attempts_the_last_error_is_told(aws: FakeAws) -> None:
     aws.fail("GetItem", "InternalServerError", status=500)
-    with pytest.raises(AwsError, match="GetItem: InternalServerError") as told:
+    with pytest.raises(AwsError, match="GetItem: InternalServerError") as raised:
         aws.client.dynamodb("GetItem", {"TableName": aws.names["TokensTable"], "Key": KEY})
-    assert told.value.aws_code == "InternalServerError"
+    assert raised.value.aws_code == "InternalServerError"
     assert aws.calls["GetItem"] == ATTEMPTS
 
 
 def test_what_is_refused_for_good_is_asked_once(aws: FakeAws) -> None:
-    with pytest.raises(AwsError) as told:
+    with pytest.raises(AwsError) as raised:
         aws.client.dynamodb("GetItem", {"TableName": "no-such-table", "Key": KEY})
-    assert told.value.aws_code == "ResourceNotFoundException"
+    assert raised.value.aws_code == "ResourceNotFoundException"
     assert aws.calls["GetItem"] == 1
-    assert SECRET_KEY not in str(told.value)
+    assert SECRET_KEY not in str(raised.value)
 
 
 def test_a_condition_that_fails_brings_what_stands_there(aws: FakeAws) -> None:
     put = {"TableName": aws.names["TokensTable"], "Item": item({"tokenHash": "x", "name": "n"})}
     aws.client.dynamodb("PutItem", put)
-    with pytest.raises(ConditionFailed) as told:
+    with pytest.raises(ConditionFailed) as raised:
         aws.client.dynamodb(
             "PutItem",
             {
@@ -54,7 +54,7 @@ def test_a_condition_that_fails_brings_what_stands_there(aws: FakeAws) -> None:
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             },
         )
-    assert attributes(told.value.item or {}) == {"tokenHash": "x", "name": "n"}
+    assert attributes(raised.value.item or {}) == {"tokenHash": "x", "name": "n"}
 
 
 def test_values_come_back_as_they_went(aws: FakeAws) -> None:

@@ -76,8 +76,8 @@ def test_metadata_is_read_without_the_ciphertext(connections: Connections) -> No
 def test_no_row_holds_any_part_of_the_secret(aws: FakeAws, connections: Connections) -> None:
     saved(connections)
     (row,) = aws.rows("ConnectionsTable")
-    kept = repr(row)
-    assert not any(SECRET[at : at + 8] in kept for at in range(len(SECRET) - 8))
+    stored = repr(row)
+    assert not any(SECRET[at : at + 8] in stored for at in range(len(SECRET) - 8))
     assert "sealed" not in repr(connections.get_sealed("acme", "telegram", "default"))
 
 

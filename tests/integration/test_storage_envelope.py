@@ -38,8 +38,8 @@ def test_what_was_sealed_opens_with_the_same_context(envelope: Envelope) -> None
 
 def test_no_part_of_a_sealed_secret_holds_the_secret(envelope: Envelope) -> None:
     sealed = envelope.seal(SECRET, CONTEXT)
-    kept = b"".join([sealed.ciphertext, sealed.nonce, sealed.data_key])
-    assert not any(SECRET[at : at + 6] in kept for at in range(len(SECRET) - 6))
+    stored = b"".join([sealed.ciphertext, sealed.nonce, sealed.data_key])
+    assert not any(SECRET[at : at + 6] in stored for at in range(len(SECRET) - 6))
 
 
 def test_each_write_has_its_own_key_and_nonce(envelope: Envelope) -> None:
@@ -69,10 +69,10 @@ def test_a_data_key_in_memory_does_not_open_it_elsewhere_either(envelope: Envelo
 @pytest.mark.parametrize("part", ["ciphertext", "nonce"])
 def test_a_damaged_envelope_says_so(envelope: Envelope, part: str) -> None:
     sealed = envelope.seal(SECRET, CONTEXT)
-    held = bytearray(getattr(sealed, part))
-    held[0] ^= 1
+    value = bytearray(getattr(sealed, part))
+    value[0] ^= 1
     with pytest.raises(EnvelopeBroken):
-        envelope.open(replace(sealed, **{part: bytes(held)}), CONTEXT)
+        envelope.open(replace(sealed, **{part: bytes(value)}), CONTEXT)
 
 
 def test_an_opened_data_key_is_kept_for_a_while_and_no_longer(
@@ -99,7 +99,7 @@ def test_a_row_without_all_its_parts_holds_no_secret() -> None:
     parts = {"ciphertext": b"c", "nonce": b"n", "dataKey": b"d", "keyId": "k"}
     assert Sealed.of(parts) == Sealed(b"c", b"n", b"d", "k")
     for name in parts:
-        assert Sealed.of({n: held for n, held in parts.items() if n != name}) is None
+        assert Sealed.of({n: value for n, value in parts.items() if n != name}) is None
 
 
 def test_an_older_ciphertext_that_is_put_back_does_not_open(envelope: Envelope) -> None:

@@ -216,9 +216,9 @@ def size_of(typed: Mapping[str, Mapping[str, Any]]) -> int:
     """
     total = 0
     for name, value in typed.items():
-        ((kind, held),) = value.items()
+        ((kind, content),) = value.items()
         total += len(name.encode())
-        total += len(base64.b64decode(held)) if kind == "B" else len(str(held).encode())
+        total += len(base64.b64decode(content)) if kind == "B" else len(str(content).encode())
     return total
 
 
@@ -236,7 +236,7 @@ def write_units(aws: FakeAws, table: str) -> int:
                 continue
             shown = keys | own | set(index["Projection"].get("NonKeyAttributes", ()))
             whole = index["Projection"]["ProjectionType"] == "ALL"
-            projected = {n: held for n, held in row.items() if whole or n in shown}
+            projected = {n: content for n, content in row.items() if whole or n in shown}
             units += ceil(size_of(projected) / 1024)
     return units
 

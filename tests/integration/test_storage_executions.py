@@ -83,9 +83,9 @@ def test_an_execution_is_created_once_and_told_of_until_it_is_finished(
 ) -> None:
     assert executions.create(execution(), SOON)
     assert executions.create(execution(), SOON), "nobody may have heard of it yet"
-    held = executions.lease(execution(), NOW + timedelta(minutes=2))
+    leased = executions.lease(execution(), NOW + timedelta(minutes=2))
     assert executions.create(execution(), SOON)
-    executions.checkpoint(failed(held), LATER)
+    executions.checkpoint(failed(leased), LATER)
     assert not executions.create(execution(), SOON)
     assert executions.get("acme", "exe_001").status == "failed"
 
@@ -144,11 +144,11 @@ def test_of_many_runners_at_once_one_gets_the_lease(executions: Executions) -> N
 def test_a_lease_holds_until_its_time_and_no_longer(executions: Executions, clock: Clock) -> None:
     executions.create(execution(), SOON)
     executions.lease(execution(), NOW + timedelta(minutes=2))
-    held = executions.get("acme", "exe_001")
+    leased = executions.get("acme", "exe_001")
     with pytest.raises(LeaseLost):
-        executions.lease(held, NOW + timedelta(minutes=4))
+        executions.lease(leased, NOW + timedelta(minutes=4))
     clock.moment += timedelta(minutes=2)
-    taken = executions.lease(held, clock.moment + timedelta(minutes=2))
+    taken = executions.lease(leased, clock.moment + timedelta(minutes=2))
     assert taken.lease_until == clock.moment + timedelta(minutes=2)
 
 
@@ -167,9 +167,9 @@ def test_who_lost_the_lease_writes_nothing_more(executions: Executions, clock: C
 
 def test_checkpoints_follow_each_other_under_one_lease(executions: Executions) -> None:
     executions.create(execution(), SOON)
-    held = executions.lease(execution(), NOW + timedelta(minutes=2))
+    leased = executions.lease(execution(), NOW + timedelta(minutes=2))
     for number in range(3):
-        held = executions.checkpoint(replace(held, state={"step": number}), LATER)
+        leased = executions.checkpoint(replace(leased, state={"step": number}), LATER)
     read = executions.get("acme", "exe_001")
     assert read.state == {"step": 2}
     assert read.lease_until == NOW + timedelta(minutes=2)
@@ -177,8 +177,8 @@ def test_checkpoints_follow_each_other_under_one_lease(executions: Executions) -
 
 def test_a_released_execution_is_free_and_due_again(executions: Executions) -> None:
     executions.create(execution(), SOON)
-    held = executions.lease(execution(), NOW + timedelta(minutes=2))
-    executions.release(replace(held, status="retrying"), NOW + timedelta(hours=1))
+    leased = executions.lease(execution(), NOW + timedelta(minutes=2))
+    executions.release(replace(leased, status="retrying"), NOW + timedelta(hours=1))
     read = executions.get("acme", "exe_001")
     assert (read.status, read.lease_until) == ("retrying", None)
     assert unfinished(executions, NOW + timedelta(minutes=59)) == []
@@ -187,11 +187,11 @@ def test_a_released_execution_is_free_and_due_again(executions: Executions) -> N
 
 def test_a_cancelled_execution_stops_its_runner(executions: Executions) -> None:
     executions.create(execution(), SOON)
-    held = executions.lease(execution(), NOW + timedelta(minutes=2))
+    leased = executions.lease(execution(), NOW + timedelta(minutes=2))
     seen = executions.get("acme", "exe_001")
     executions.replace(replace(seen, status="cancelled", finished_at=NOW), due_at=None)
     with pytest.raises(LeaseLost):
-        executions.checkpoint(held, LATER)
+        executions.checkpoint(leased, LATER)
     read = executions.get("acme", "exe_001")
     assert (read.status, read.lease_until) == ("cancelled", None)
 
@@ -201,9 +201,9 @@ def test_a_finished_execution_is_in_no_index_of_the_unfinished(
     aws: FakeAws, executions: Executions, status: str
 ) -> None:
     executions.create(execution(), SOON)
-    held = executions.lease(execution(), NOW + timedelta(minutes=2))
+    leased = executions.lease(execution(), NOW + timedelta(minutes=2))
     assert unfinished(executions) == ["exe_001"]
-    executions.checkpoint(replace(held, status=status, finished_at=NOW), LATER)
+    executions.checkpoint(replace(leased, status=status, finished_at=NOW), LATER)
     (row,) = aws.rows("ExecutionsTable")
     assert not {"dueShard", "dueAt", "leaseUntil"} & row.keys()
     assert unfinished(executions) == []
@@ -251,10 +251,10 @@ def test_what_outgrows_the_head_is_in_parts_written_once(
     aws: FakeAws, executions: Executions
 ) -> None:
     executions.create(execution(state=loud(0)), SOON)
-    held = executions.lease(executions.get("acme", "exe_001"), LATER)
+    leased = executions.lease(executions.get("acme", "exe_001"), LATER)
     names: set[str] = set()
     for number in range(1, 31):
-        held = executions.checkpoint(replace(held, state=loud(number)), LATER)
+        leased = executions.checkpoint(replace(leased, state=loud(number)), LATER)
         rows = aws.rows("ExecutionsTable")
         parts = {row["executionId"]: row["content"] for row in rows if "content" in row}
         assert names <= parts.keys()
@@ -269,9 +269,9 @@ def test_what_outgrows_the_head_is_in_parts_written_once(
 
 def test_many_pages_have_their_names_in_a_page(aws: FakeAws, executions: Executions) -> None:
     executions.create(execution(state=loud(0, 130)), SOON)
-    held = executions.lease(executions.get("acme", "exe_001"), LATER)
+    leased = executions.lease(executions.get("acme", "exe_001"), LATER)
     for number in range(1, 131):
-        held = executions.checkpoint(replace(held, state=loud(number, 130)), LATER)
+        leased = executions.checkpoint(replace(leased, state=loud(number, 130)), LATER)
     assert executions.get("acme", "exe_001").state == loud(130, 130)
     (head,) = (row for row in aws.rows("ExecutionsTable") if "content" not in row)
     assert len(head["journal"]) <= 2 * HEAD_BYTES
@@ -297,12 +297,12 @@ def test_a_part_that_no_head_came_to_name_is_not_read(
 
 def test_a_part_that_was_written_twice_counts_once(aws: FakeAws, executions: Executions) -> None:
     executions.create(execution(state=loud(0)), SOON)
-    held = executions.lease(executions.get("acme", "exe_001"), LATER)
+    leased = executions.lease(executions.get("acme", "exe_001"), LATER)
     for outage in ("UpdateItem", "PutItem"):
         aws.fail(outage, "InternalServerError", times=4)
         with pytest.raises(AwsError):
-            executions.checkpoint(replace(held, state=loud(3)), LATER)
-    executions.checkpoint(replace(held, state=loud(3)), LATER)
+            executions.checkpoint(replace(leased, state=loud(3)), LATER)
+    executions.checkpoint(replace(leased, state=loud(3)), LATER)
     assert executions.get("acme", "exe_001").state == loud(3)
     assert sum("content" in row for row in aws.rows("ExecutionsTable")) == 1
 
@@ -323,12 +323,12 @@ def test_a_sign_of_life_holds_the_lease_and_comes_too_late_after_the_checkpoint(
     executions: Executions, clock: Clock
 ) -> None:
     executions.create(execution(), SOON)
-    held = executions.lease(executions.get("acme", "exe_001"), LATER)
-    executions.renew(held, LATER + timedelta(minutes=1))
+    leased = executions.lease(executions.get("acme", "exe_001"), LATER)
+    executions.renew(leased, LATER + timedelta(minutes=1))
     assert executions.get("acme", "exe_001").lease_until == LATER + timedelta(minutes=1)
-    next_one = executions.checkpoint(held, LATER + timedelta(minutes=2))
+    next_one = executions.checkpoint(leased, LATER + timedelta(minutes=2))
     with pytest.raises(LeaseLost):
-        executions.renew(held, LATER + timedelta(hours=1))
+        executions.renew(leased, LATER + timedelta(hours=1))
     executions.checkpoint(failed(next_one), LATER)
     with pytest.raises(LeaseLost):
         executions.renew(next_one, LATER + timedelta(hours=1))
@@ -430,8 +430,8 @@ def test_a_page_after_a_time_filter_goes_on_within_it(executions: Executions) ->
     assert listed(executions, until=moment, limit=2) == ids(4, 3, 2, 1)
 
 
-def _encoded(held: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(held).encode()).decode().rstrip("=")
+def _encoded(leased: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(leased).encode()).decode().rstrip("=")
 
 
 KEY = "2026-11-22T12:00:00.001Z#exe_001"

@@ -112,8 +112,8 @@ def test_pages_go_through_all_workflows_once(workflows: Workflows) -> None:
     assert len(list(workflows.of_tenant("acme"))) == 7
 
 
-def _encoded(held: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(held).encode()).decode().rstrip("=")
+def _encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
 HOSTILE = {

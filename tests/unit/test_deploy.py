@@ -9,15 +9,15 @@ from local.errors import PlatformError
 
 
 def parameters(*arguments: str, stage: str = "default", architecture: str = "x86_64") -> set[str]:
-    told = deploy.command(stage, architecture, arguments, "built")
-    return set(told[told.index("--parameter-overrides") + 1 :])
+    passed = deploy.command(stage, architecture, arguments, "built")
+    return set(passed[passed.index("--parameter-overrides") + 1 :])
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
 @pytest.mark.parametrize(("stage", "named"), [("default", "dev"), ("prod", "prod")])
 def test_what_is_built_is_what_is_deployed(architecture: str, stage: str, named: str) -> None:
-    told = parameters(stage=stage, architecture=architecture)
-    assert {f"Architecture={architecture}", f"Stage={named}"} <= told
+    passed = parameters(stage=stage, architecture=architecture)
+    assert {f"Architecture={architecture}", f"Stage={named}"} <= passed
 
 
 def test_another_architecture_than_the_built_one_is_refused() -> None:
@@ -27,12 +27,12 @@ def test_another_architecture_than_the_built_one_is_refused() -> None:
 
 def test_parameters_of_the_command_line_win_and_other_options_stay() -> None:
     given = ["--no-execute-changeset", "--parameter-overrides", "Stage=x", "LogLevel=DEBUG"]
-    told = deploy.command("default", "arm64", [*given, "--profile", "me"], "built")
-    assert told[:6] == [
+    passed = deploy.command("default", "arm64", [*given, "--profile", "me"], "built")
+    assert passed[:6] == [
         "deploy", "--config-env", "default", "--no-execute-changeset", "--profile", "me"
     ]  # fmt: skip
-    assert {"Stage=x", "LogLevel=DEBUG"} <= set(told)
-    assert "Stage=dev" not in told
+    assert {"Stage=x", "LogLevel=DEBUG"} <= set(passed)
+    assert "Stage=dev" not in passed
 
 
 def test_a_change_of_parameters_alone_is_another_revision() -> None:
@@ -48,19 +48,19 @@ def test_a_file_of_parameters_is_passed_on_and_its_change_is_another_revision(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "prod.yaml"
-    told = []
+    passed = []
     for level in ("DEBUG", "INFO"):
         file.write_text(f"LogLevel: {level}\n", encoding="utf-8")
-        told.append(parameters("--parameter-overrides", f"file://{file}", stage="prod"))
-        assert {f"file://{file}", "Stage=prod", "Architecture=x86_64"} < told[-1]
-    assert told[0] != told[1]
+        passed.append(parameters("--parameter-overrides", f"file://{file}", stage="prod"))
+        assert {f"file://{file}", "Stage=prod", "Architecture=x86_64"} < passed[-1]
+    assert passed[0] != passed[1]
     with pytest.raises(PlatformError, match="no file"):
         parameters("--parameter-overrides", "file://nowhere.yaml")
 
 
 def test_a_value_with_spaces_stays_one() -> None:
-    told = parameters("--parameter-overrides", "ApplicationName=My shop")
-    assert 'ApplicationName="My shop"' in told
+    passed = parameters("--parameter-overrides", "ApplicationName=My shop")
+    assert 'ApplicationName="My shop"' in passed
 
 
 def test_an_unknown_stage_is_named() -> None:

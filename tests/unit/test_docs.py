@@ -64,8 +64,8 @@ def test_every_provider_s_page_belongs_to_a_provider() -> None:
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    held: dict[str, Any] = json.loads(openapi.document())
-    return held
+    written: dict[str, Any] = json.loads(openapi.document())
+    return written
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -80,8 +80,10 @@ def test_the_document_is_openapi(document: dict[str, Any]) -> None:
 
 
 def test_the_document_has_the_template_s_routes(document: dict[str, Any]) -> None:
-    told = {(method, path): op.get("security") == [] for method, path, op in operations(document)}
-    assert told == {(route.method, route.openapi_path): route.public for route in routes()}
+    described = {
+        (method, path): op.get("security") == [] for method, path, op in operations(document)
+    }
+    assert described == {(route.method, route.openapi_path): route.public for route in routes()}
 
 
 def test_every_operation_is_described(document: dict[str, Any]) -> None:
@@ -151,8 +153,8 @@ def test_every_test_of_expressions_is_named() -> None:
 
 
 def test_every_parameter_s_table_is_in_its_page() -> None:
-    told = {path: text for path, text in FILES.items() if path.parent == ROOT / "docs"}
-    names = {name for text in told.values() for name, _ in _places(text)}
+    described = {path: text for path, text in FILES.items() if path.parent == ROOT / "docs"}
+    names = {name for text in described.values() for name, _ in _places(text)}
     assert names == tables.TABLES.keys()
 
 

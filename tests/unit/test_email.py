@@ -252,7 +252,7 @@ def test_the_xoauth2_text_is_the_published_one() -> None:
         caller = call(scripted, {"pass": None}, user=user, accessToken=token, secure="none")
         with pytest.raises(CredentialsRejected, match=r"535 5\.7\.8 Bad token"):
             provider.verify(caller)
-    assert scripted.heard[1:] == [f"AUTH XOAUTH2 {expected}\r\n".encode(), b"\r\n"]
+    assert scripted.lines_received[1:] == [f"AUTH XOAUTH2 {expected}\r\n".encode(), b"\r\n"]
 
 
 @pytest.mark.parametrize("given", [{"pass": "5ecret-wrong"}, {"accessToken": "5ecret-old"}])
@@ -378,7 +378,7 @@ def test_what_was_said_before_starttls_does_not_count_after_it(authority: Author
     answers = (b"250-x\r\n250 STARTTLS\r\n", b"220 go\r\n250-x\r\n250 AUTH PLAIN\r\n")
     with ScriptedServer(b"220 x\r\n", *answers) as injecting, pytest.raises(ProviderError):
         provider.verify(call(injecting))
-    assert not any(line.startswith(b"AUTH") for line in injecting.heard)
+    assert not any(line.startswith(b"AUTH") for line in injecting.lines_received)
 
 
 # -- The introduction ------------------------------------------------------------------------
@@ -397,7 +397,7 @@ def test_we_introduce_ourselves_by_the_senders_domain_or_a_setting(
 ) -> None:
     with ScriptedServer(b"220 x\r\n", b"250 x\r\n", b"250 x\r\n") as scripted:
         provider.verify(open_call(scripted, **given))
-    assert scripted.heard[0] == f"ehlo {name}\r\n".encode()
+    assert scripted.lines_received[0] == f"ehlo {name}\r\n".encode()
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_an_old_server_without_ehlo_is_asked_by_helo() -> None:
     answers = (b"500 what?\r\n", b"250 x\r\n", b"250 x\r\n")
     with ScriptedServer(b"220 x\r\n", *answers) as old:
         provider.verify(open_call(old))
-    assert [line[:4] for line in old.heard] == [b"ehlo", b"helo", b"NOOP"]
+    assert [line[:4] for line in old.lines_received] == [b"ehlo", b"helo", b"NOOP"]
 
 
 def test_what_a_server_says_while_a_message_is_still_sent_is_its_reason() -> None:

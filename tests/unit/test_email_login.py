@@ -122,14 +122,14 @@ def test_the_issuer_must_be_outside(issuer: Receiver) -> None:
 
 
 @pytest.mark.parametrize(
-    "held",
+    "fields",
     [{}, {"accessToken": "a-1", "expiresAt": "2026-01-01T00:00:00Z"}],
     ids=["no access token", "an old one"],
 )
-def test_the_test_gets_a_token_and_keeps_it(issuer: Receiver, held: dict[str, str]) -> None:
+def test_the_test_gets_a_token_and_keeps_it(issuer: Receiver, fields: dict[str, str]) -> None:
     answer(issuer, access_token="a-2", expires_in=3600)
     with MailServer("none", tokens={USER: "a-2"}) as server:
-        verified = provider.verify(call(issuer, port=server.port, **held))
+        verified = provider.verify(call(issuer, port=server.port, **fields))
         assert server.attempts == [("XOAUTH2", USER, True)]
     assert verified.credentials is not None
     assert verified.credentials.access_token is not None

@@ -40,19 +40,19 @@ class Values:
     """Where large values are; counts what is asked of it."""
 
     def __init__(self) -> None:
-        self.held: dict[str, bytes] = {}
+        self.saved: dict[str, bytes] = {}
         self.read: list[str] = []
 
     def put(self, text: bytes) -> str:
-        key = f"v{len(self.held)}"
-        self.held[key] = text
+        key = f"v{len(self.saved)}"
+        self.saved[key] = text
         return key
 
     def get(self, key: str) -> Json:
         self.read.append(key)
-        if key not in self.held:
+        if key not in self.saved:
             raise ValueGone("It is no longer stored")
-        return cast("Json", json.loads(self.held[key]))
+        return cast("Json", json.loads(self.saved[key]))
 
 
 class World:
@@ -760,9 +760,9 @@ def test_a_stored_trigger_is_read_where_it_is_touched() -> None:
 def test_a_stored_value_that_is_gone_fails_the_step_that_needs_it_before_anything_is_sent() -> None:
     world = World(step("a"), step("b", params={"x": "{{ steps.a.output }}"}))
     world.answer("fake.a", "x" * 50_000)
-    world.values.held.clear()
+    world.values.saved.clear()
     put = world.values.put
-    world.values.put = lambda text: (put(text), world.values.held.clear())[0]  # type: ignore[method-assign]
+    world.values.put = lambda text: (put(text), world.values.saved.clear())[0]  # type: ignore[method-assign]
     assert world.run() == "failed"
     assert world.step("b")["error"]["code"] == "value_gone"
     assert world.done() == ["fake.a"]

@@ -524,21 +524,24 @@ def test_a_short_lived_user_token_becomes_a_long_lived_one_with_page_tokens(
 
     verified = PROVIDER.verify(two_pages.call(short))
 
-    kept = verified.credentials
-    assert isinstance(kept, FacebookCredentials)
-    assert kept.access_token is not None
-    token = two_pages.facebook.tokens[kept.access_token.get_secret_value()]
+    credentials = verified.credentials
+    assert isinstance(credentials, FacebookCredentials)
+    assert credentials.access_token is not None
+    token = two_pages.facebook.tokens[credentials.access_token.get_secret_value()]
     assert token.expires_at > now().timestamp() + LONG - 60
-    assert kept.token_type == "USER"
-    assert kept.user_id == two_pages.user
-    assert "pages_messaging" in kept.scopes
-    assert [(page.id, page.name) for page in kept.pages] == [(BAKERY, "Bakery"), ("220", "Café")]
-    assert "MODERATE" in kept.pages[0].tasks
-    for page in kept.pages:
+    assert credentials.token_type == "USER"
+    assert credentials.user_id == two_pages.user
+    assert "pages_messaging" in credentials.scopes
+    assert [(page.id, page.name) for page in credentials.pages] == [
+        (BAKERY, "Bakery"),
+        ("220", "Café"),
+    ]
+    assert "MODERATE" in credentials.pages[0].tasks
+    for page in credentials.pages:
         assert two_pages.facebook.tokens[page.access_token.get_secret_value()].expires_at == 0
     assert verified.message == "Connected to 2 pages: Bakery, Café"
     assert verified.account.label == "Bakery, Café"
-    assert verified.expires_at == kept.expires_at
+    assert verified.expires_at == credentials.expires_at
 
 
 def test_the_account_tells_the_pages_and_no_secret(world: World) -> None:
@@ -559,9 +562,9 @@ def test_the_account_tells_the_pages_and_no_secret(world: World) -> None:
 
 def test_a_long_lived_token_is_kept_as_it_is(world: World) -> None:
     token = world.facebook.user_token(world.user, lifetime=LONG)
-    kept = PROVIDER.verify(world.call(token)).credentials
-    assert kept is not None
-    assert kept.access_token.get_secret_value() == token
+    credentials = PROVIDER.verify(world.call(token)).credentials
+    assert credentials is not None
+    assert credentials.access_token.get_secret_value() == token
     assert not any(sent.path.endswith("access_token") for sent in world.facebook.requests)
 
 
@@ -577,14 +580,14 @@ def test_more_pages_than_fit_one_answer_are_all_found_by_cursor(world: World) ->
 def test_a_page_token_is_kept_as_the_one_page(world: World) -> None:
     token = world.facebook.page_token(BAKERY, world.user)
     verified = PROVIDER.verify(world.call(token))
-    kept = verified.credentials
-    assert kept is not None
-    assert [(page.id, page.name) for page in kept.pages] == [(BAKERY, "Bakery")]
-    assert kept.token_type == "PAGE"
+    credentials = verified.credentials
+    assert credentials is not None
+    assert [(page.id, page.name) for page in credentials.pages] == [(BAKERY, "Bakery")]
+    assert credentials.token_type == "PAGE"
     assert verified.account.id == BAKERY
     # Its user's 90 days do not end what the page's own token may do.
     assert verified.expires_at is None
-    assert run(world.holding(kept), "listPages")["items"][0]["name"] == "Bakery"
+    assert run(world.holding(credentials), "listPages")["items"][0]["name"] == "Bakery"
 
 
 def test_a_system_users_token_needs_no_exchange_and_never_ends(world: World) -> None:
@@ -696,9 +699,11 @@ def test_what_facebook_tells_replaces_what_somebody_made_up(world: World) -> Non
 
 
 def test_credentials_survive_being_stored(world: World) -> None:
-    kept = world.connected().credentials
-    stored = json.loads(json.dumps(kept.model_dump(mode="python", by_alias=True), default=plain))
-    assert FacebookCredentials.model_validate(stored) == kept
+    credentials = world.connected().credentials
+    stored = json.loads(
+        json.dumps(credentials.model_dump(mode="python", by_alias=True), default=plain)
+    )
+    assert FacebookCredentials.model_validate(stored) == credentials
 
 
 def plain(value: Any) -> Any:
@@ -745,11 +750,11 @@ def test_a_dead_token_cannot_be_renewed_without_a_person(
 def test_a_page_token_is_left_alone_until_it_ends(world: World) -> None:
     assert PROVIDER.refresh is not None
     token = world.facebook.page_token(BAKERY, world.user, lifetime=3600)
-    kept = PROVIDER.verify(world.call(token)).credentials
-    assert kept is not None
-    call = world.holding(kept)
+    credentials = PROVIDER.verify(world.call(token)).credentials
+    assert credentials is not None
+    call = world.holding(credentials)
     assert PROVIDER.refresh(call) is call.credentials
-    ended = kept.model_copy(update={"expires_at": now() - timedelta(seconds=1)})
+    ended = credentials.model_copy(update={"expires_at": now() - timedelta(seconds=1)})
     with pytest.raises(NeedsReauthentication):
         PROVIDER.refresh(world.holding(ended))
 
@@ -862,8 +867,8 @@ def test_the_apps_own_session_needs_no_log_in() -> None:
 
 
 def test_a_refused_proof_means_a_wrong_secret(world: World) -> None:
-    kept = world.connected().credentials
-    other = kept.model_copy(update={"app_secret": SecretStr("wrong")})
+    credentials = world.connected().credentials
+    other = credentials.model_copy(update={"app_secret": SecretStr("wrong")})
     with pytest.raises(CredentialsRejected, match="appsecret_proof"):
         run(world.holding(other), "getPage")
 
@@ -1005,9 +1010,9 @@ def test_silence_is_a_time_out(world: World) -> None:
 
 
 def test_an_error_repeats_no_token_though_facebook_does(world: World) -> None:
-    kept = world.connected().credentials
-    page = kept.pages[0].model_copy(update={"access_token": SecretStr("gone-but-secret")})
-    call = world.holding(kept.model_copy(update={"pages": (page,)}))
+    credentials = world.connected().credentials
+    page = credentials.pages[0].model_copy(update={"access_token": SecretStr("gone-but-secret")})
+    call = world.holding(credentials.model_copy(update={"pages": (page,)}))
     with pytest.raises(NeedsReauthentication, match="Malformed access token …") as info:
         run(call, "getPage")
     assert "gone-but-secret" not in f"{info.value!r} {info.value.data}"

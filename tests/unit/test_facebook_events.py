@@ -23,7 +23,7 @@ POST = f"{BAKERY}_122100000000000001"
 ANN = {"id": "7000000000000001", "name": "Zoë Müller"}
 
 
-def told(body: bytes | object) -> list[Event]:
+def events_in(body: bytes | object) -> list[Event]:
     raw = body if isinstance(body, bytes) else sign(body, "secret")[0]
     return normalize(
         Delivery(
@@ -38,7 +38,7 @@ def told(body: bytes | object) -> list[Event]:
 
 
 def fixture(name: str) -> list[Event]:
-    return told((EVENTS / f"facebook_{name}.json").read_bytes())
+    return events_in((EVENTS / f"facebook_{name}.json").read_bytes())
 
 
 def feed(**changes: object) -> dict[str, Any]:
@@ -53,8 +53,8 @@ def feed(**changes: object) -> dict[str, Any]:
         "message": "Hi",
         **changes,
     }
-    kept = {name: held for name, held in value.items() if held is not ...}
-    return batch(BAKERY, changes=[{"field": "feed", "value": kept}])
+    fields = {name: content for name, content in value.items() if content is not ...}
+    return batch(BAKERY, changes=[{"field": "feed", "value": fields}])
 
 
 def fires(kind: str, data: Mapping[str, Any], **filters: object) -> bool:
@@ -73,7 +73,7 @@ def test_a_comment_is_told_flat_and_in_camel_case() -> None:
     raw = event.data["raw"]
     assert isinstance(raw, dict)
     assert raw["comment_id"] == "122100000000000001_987654321"
-    assert {name: held for name, held in event.data.items() if name != "raw"} == {
+    assert {name: content for name, content in event.data.items() if name != "raw"} == {
         "pageId": BAKERY,
         "postId": POST,
         "commentId": "122100000000000001_987654321",
@@ -176,22 +176,24 @@ def test_a_redelivery_in_another_batch_has_the_same_ids() -> None:
     assert alone.id in {event.id for event in fixture("batch")}
     later = json.loads((EVENTS / "facebook_comment.json").read_bytes())
     later["entry"][0]["time"] += 3600
-    assert told(later)[0].id == alone.id
+    assert events_in(later)[0].id == alone.id
 
 
 def test_each_edit_is_its_own_event_and_so_is_each_hiding() -> None:
-    (first,) = told(feed(verb="edited", message="a"))
-    (second,) = told(feed(verb="edited", message="b"))
-    (again,) = told(feed(verb="edited", message="b"))
+    (first,) = events_in(feed(verb="edited", message="a"))
+    (second,) = events_in(feed(verb="edited", message="b"))
+    (again,) = events_in(feed(verb="edited", message="b"))
     assert first.id != second.id == again.id
-    (hidden,) = told(feed(verb="hide", created_time=1))
-    (later,) = told(feed(verb="hide", created_time=2))
+    (hidden,) = events_in(feed(verb="hide", created_time=1))
+    (later,) = events_in(feed(verb="hide", created_time=2))
     assert hidden.id != later.id
 
 
 def test_one_reaction_of_each_person_is_one_event() -> None:
     ids = {
-        told(feed(item="reaction", comment_id=..., reaction_type="like", **{"from": who}))[0].id
+        events_in(feed(item="reaction", comment_id=..., reaction_type="like", **{"from": who}))[
+            0
+        ].id
         for who in (ANN, ANN, {"id": "2"})
     }
     assert len(ids) == 2
@@ -221,27 +223,27 @@ PHOTO = {"item": "photo", "comment_id": ..., "parent_id": ...}
 def test_what_differs_has_another_id_and_a_redelivery_the_same(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    first, second = told(feed(**one)), told(feed(**other))
+    first, second = events_in(feed(**one)), events_in(feed(**other))
     assert len({event.id for event in first + second}) == 2
     again = feed(**one)
     again["entry"][0]["time"] = 1
-    assert [event.id for event in told(again)] == [event.id for event in first]
+    assert [event.id for event in events_in(again)] == [event.id for event in first]
 
 
 def test_an_edit_whose_picture_is_signed_anew_is_the_same_edit() -> None:
     ids = {
-        told(feed(verb="edited", photo=f"https://cdn.example/1.jpg?oh={signature}"))[0].id
+        events_in(feed(verb="edited", photo=f"https://cdn.example/1.jpg?oh={signature}"))[0].id
         for signature in ("a", "b")
     }
     assert len(ids) == 1
 
 
 def test_a_draft_starts_nothing_unless_it_is_wanted() -> None:
-    (draft,) = told(feed(**PHOTO, published=0))
+    (draft,) = events_in(feed(**PHOTO, published=0))
     assert draft.data["isPublished"] is False
     assert not fires("facebook.post", draft.data)
     assert fires("facebook.post", draft.data, includeUnpublished=True)
-    (post,) = told(feed(**PHOTO, published=1))
+    (post,) = events_in(feed(**PHOTO, published=1))
     assert fires("facebook.post", post.data)
 
 
@@ -255,14 +257,14 @@ def test_a_draft_starts_nothing_unless_it_is_wanted() -> None:
     ],
 )
 def test_a_keyword_is_met_however_it_is_written(keyword: str, message: str) -> None:
-    (comment,) = told(feed(message=message))
+    (comment,) = events_in(feed(message=message))
     assert fires("facebook.comment", comment.data, keyword=keyword)
     assert fires("facebook.comment", comment.data, keywords=["nothing", keyword.upper()])
     assert not fires("facebook.comment", comment.data, keyword="something else")
 
 
 def test_a_missing_author_is_tolerated() -> None:
-    (event,) = told(feed(**{"from": ...}, message=...))
+    (event,) = events_in(feed(**{"from": ...}, message=...))
     assert event.data["from"] is None
     assert event.data["isOwn"] is False
     assert fires("facebook.comment", event.data)
@@ -271,14 +273,14 @@ def test_a_missing_author_is_tolerated() -> None:
 
 @pytest.mark.parametrize("parent", [POST, POST.partition("_")[2], ...])
 def test_a_comment_on_the_post_itself_is_at_the_top(parent: object) -> None:
-    (event,) = told(feed(parent_id=parent))
+    (event,) = events_in(feed(parent_id=parent))
     assert event.data["isTopLevel"] is True
 
 
 def test_numbers_for_ids_are_texts() -> None:
     body = feed(**{"from": {"id": 7}})
     body["entry"][0]["id"] = int(BAKERY)
-    (event,) = told(body)
+    (event,) = events_in(body)
     assert event.data["pageId"] == event.target == BAKERY
     assert event.data["from"] == {"id": "7", "name": None}
 
@@ -296,13 +298,13 @@ def test_numbers_for_ids_are_texts() -> None:
     ],
 )
 def test_facebooks_times_become_ours(time: object, expected: str | None) -> None:
-    (event,) = told(feed(created_time=time))
+    (event,) = events_in(feed(created_time=time))
     assert event.data["createdTime"] == expected
 
 
 def test_half_a_character_does_not_poison_the_event() -> None:
     body = sign(feed(message="cut: X"), "s")[0].replace(b"X", b"\\ud83c")
-    (event,) = told(body)
+    (event,) = events_in(body)
     assert event.data["message"] == "cut: �"
     json.dumps(dict(event.data), ensure_ascii=False).encode()
 
@@ -326,7 +328,7 @@ def test_half_a_character_does_not_poison_the_event() -> None:
 )
 def test_a_body_that_is_not_metas_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput):
-        told(body)
+        events_in(body)
 
 
 def strange(value: object) -> dict[str, Any]:
@@ -352,7 +354,7 @@ def strange(value: object) -> dict[str, Any]:
     ],
 )
 def test_what_is_broken_inside_a_batch_is_left_out(body: dict[str, Any]) -> None:
-    assert told(body) == []
+    assert events_in(body) == []
 
 
 @pytest.mark.parametrize("name", FIXTURES)
@@ -376,7 +378,7 @@ def test_the_stand_ins_payload_is_the_comment_that_it_holds() -> None:
     facebook = FacebookStandIn()
     page = facebook.add_page("Bakery")
     comment = facebook.add_comment(facebook.add_post(page, "Cake"), "Mine!", ANN)
-    (event,) = told(facebook.comment_payload(comment))
+    (event,) = events_in(facebook.comment_payload(comment))
     assert event.data["commentId"] == comment
     assert event.data["message"] == "Mine!"
     assert event.data["isTopLevel"] is True

@@ -115,19 +115,19 @@ def test_the_vector_of_pkce_is_what_the_stand_in_checks() -> None:
 def test_a_log_in_ends_in_a_long_lived_token_with_its_pages(world: World) -> None:
     back = world.log_in("my-state")
     assert back["state"] == "my-state"
-    kept = world.exchange(back["code"])
+    credentials = world.exchange(back["code"])
 
-    held = world.facebook.tokens[kept.access_token.get_secret_value()]
-    assert held.expires_at > now().timestamp() + LONG - 60
-    assert [page.name for page in kept.pages] == ["Bakery", "Café"]
-    for page in kept.pages:
+    token = world.facebook.tokens[credentials.access_token.get_secret_value()]
+    assert token.expires_at > now().timestamp() + LONG - 60
+    assert [page.name for page in credentials.pages] == ["Bakery", "Café"]
+    for page in credentials.pages:
         assert world.facebook.tokens[page.access_token.get_secret_value()].expires_at == 0
         assert "MESSAGING" in page.tasks
-    assert kept.user_id == world.user
-    assert set(kept.scopes) == set(SCOPES)
-    assert kept.expires_at is not None
-    assert kept.data_access_expires_at is not None
-    assert (kept.data_access_expires_at - now()).days == DATA_ACCESS // 86400 - 1
+    assert credentials.user_id == world.user
+    assert set(credentials.scopes) == set(SCOPES)
+    assert credentials.expires_at is not None
+    assert credentials.data_access_expires_at is not None
+    assert (credentials.data_access_expires_at - now()).days == DATA_ACCESS // 86400 - 1
 
 
 def test_neither_secret_nor_code_stands_in_a_url(world: World) -> None:
@@ -241,8 +241,8 @@ def test_a_test_reads_the_pages_anew(world: World) -> None:
 
 def test_a_permission_that_was_taken_back_is_named(world: World) -> None:
     call = world.connect()
-    held = world.facebook.tokens[call.credentials.access_token.get_secret_value()]
-    held.scopes = tuple(scope for scope in held.scopes if scope != "pages_messaging")
+    token = world.facebook.tokens[call.credentials.access_token.get_secret_value()]
+    token.scopes = tuple(scope for scope in token.scopes if scope != "pages_messaging")
     with pytest.raises(PermissionMissing, match="pages_messaging"):
         PROVIDER.verify(call)
 

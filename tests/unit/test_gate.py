@@ -28,8 +28,8 @@ async def behind(scope: gate.Scope, receive: gate.Receive, send: gate.Send) -> N
     names = [name.decode() for name, _ in scope["headers"]]
     headers = [(b"access-control-allow-origin", b"*"), (b"x-other", b"1")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    said = json.dumps({"body": body.decode("latin-1"), "names": names})
-    await send({"type": "http.response.body", "body": said.encode()})
+    reply = json.dumps({"body": body.decode("latin-1"), "names": names})
+    await send({"type": "http.response.body", "body": reply.encode()})
 
 
 GATE = gate.Gate(

@@ -120,7 +120,7 @@ def test_amazons_roots_are_where_the_calls_to_aws_look_for_them(
     layer.extract_amazon_roots(tmp_path)
     context = ssl.create_default_context(cafile=tmp_path / transport.AMAZON_ROOTS.name)
     names = {
-        value for held in context.get_ca_certs() for ((key, value),) in held["subject"][-1:]
+        value for known in context.get_ca_certs() for ((key, value),) in known["subject"][-1:]
         if key == "commonName"
     }  # fmt: skip
     assert names == set(layer.AMAZON_ROOTS)

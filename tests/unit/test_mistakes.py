@@ -86,9 +86,9 @@ def test_each_kind_of_pydantic_s_errors_has_words() -> None:
         if kind in {"value_error", "assertion_error"}:
             context["error"] = ValueError("is no such thing")  # type: ignore[assignment]
         error = {"type": kind, "loc": ("a",), "msg": "Input should be a dog", "ctx": context}
-        (told,) = mistakes.field_errors([error], {"a": 1})
-        assert not LIBRARY.search(told.message), kind
-        assert told.field == "a"
+        (mistake,) = mistakes.field_errors([error], {"a": 1})
+        assert not LIBRARY.search(mistake.message), kind
+        assert mistake.field == "a"
 
 
 class Row(Params):
@@ -107,12 +107,12 @@ def test_the_place_is_the_one_in_what_was_sent() -> None:
         "rows": [{"name": "a"}, {"name": 7, "tags": ["x", 5], "sise": 1}],
         "only_one": {"k": {"size": []}},
     }
-    told = {error.field: error.message for error in errors_of(Table, sent)}
-    assert told["params.rows[1].name"] == "must be text"
-    assert told["params.rows[1].tags[1]"] == "must be text"
-    assert told["params.rows[1].sise"] == "is not a known field"
-    assert told["params.only_one.k.name"] == "is required"
-    assert told["params.only_one.k.size"] == "must be a whole number or text"
+    mistake = {error.field: error.message for error in errors_of(Table, sent)}
+    assert mistake["params.rows[1].name"] == "must be text"
+    assert mistake["params.rows[1].tags[1]"] == "must be text"
+    assert mistake["params.rows[1].sise"] == "is not a known field"
+    assert mistake["params.only_one.k.name"] == "is required"
+    assert mistake["params.only_one.k.size"] == "must be a whole number or text"
 
 
 def test_a_mistyped_field_is_told_the_nearest_names() -> None:

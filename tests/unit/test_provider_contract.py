@@ -145,8 +145,8 @@ def test_a_field_that_sounds_secret_is_one(provider: Provider) -> None:
     for model in models(provider.credentials):
         for name, field in model.model_fields.items():
             if SECRET_NAME.search(name) and name not in PUBLIC:
-                held = set(_types(field.annotation))
-                assert SecretStr in held or any(_holds_secret(each) for each in held), name
+                types = set(_types(field.annotation))
+                assert SecretStr in types or any(_holds_secret(each) for each in types), name
 
 
 def _holds_secret(annotation: Any) -> bool:

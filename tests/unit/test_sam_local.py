@@ -31,10 +31,10 @@ def echo() -> Iterator[int]:
             except OSError:
                 return
             with near:
-                heard = b""
+                received = b""
                 while chunk := near.recv(1000):
-                    heard += chunk
-                near.sendall(heard.upper())
+                    received += chunk
+                near.sendall(received.upper())
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, daemon=True).start()
@@ -42,14 +42,14 @@ def echo() -> Iterator[int]:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def ask(address: str, port: int, said: bytes) -> bytes:
+def ask(address: str, port: int, text: bytes) -> bytes:
     with socket.create_connection((address, port), timeout=5) as connection:
-        connection.sendall(said)
+        connection.sendall(text)
         connection.shutdown(socket.SHUT_WR)
-        heard = b""
+        received = b""
         while chunk := connection.recv(1000):
-            heard += chunk
-        return heard
+            received += chunk
+        return received
 
 
 needs_addresses = pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is Linux's alone")
@@ -90,16 +90,16 @@ with socket.create_connection(("127.0.0.1", {port}), timeout=20) as near:
         stdout=subprocess.PIPE,
         text=True,
     )
-    said, _ = process.communicate(timeout=30)
-    assert said.split() == [str(process.pid), "b''"]
+    text, _ = process.communicate(timeout=30)
+    assert text.split() == [str(process.pid), "b''"]
     assert eventually(lambda: is_free(port))  # the relay ends with its runtime
 
 
 def template_of(**variables: str) -> dict[str, dict[str, object]]:
     environments = {name: dict(variables) for name in FUNCTIONS}
     made = sam_local.local_template(Path("/build"), Path("/relay"), environments)
-    held: dict[str, dict[str, object]] = json.loads(json.dumps(made))["Resources"]
-    return held
+    declared: dict[str, dict[str, object]] = json.loads(json.dumps(made))["Resources"]
+    return declared
 
 
 def test_each_function_has_its_code_its_variables_its_routes_and_this_checkouts_layers() -> None:
@@ -112,18 +112,18 @@ def test_each_function_has_its_code_its_variables_its_routes_and_this_checkouts_
     ]
     assert sam_local.suffix(Path("/a")) != sam_local.suffix(Path("/b"))
     for name, properties in FUNCTIONS.items():
-        held = made[name]["Properties"]
-        assert isinstance(held, dict)
-        assert held["CodeUri"] == f"/build/{name}"
-        assert held["Environment"] == {"Variables": {"X": "1"}}
-        assert held["Layers"] == [{"Ref": layer} for layer in layers]
-        assert held["Architectures"] == [sam_local.architecture()]
+        declared = made[name]["Properties"]
+        assert isinstance(declared, dict)
+        assert declared["CodeUri"] == f"/build/{name}"
+        assert declared["Environment"] == {"Variables": {"X": "1"}}
+        assert declared["Layers"] == [{"Ref": layer} for layer in layers]
+        assert declared["Architectures"] == [sam_local.architecture()]
         routes = {
             each
             for each, event in properties.get("Events", {}).items()
             if event["Type"] == "HttpApi"
         }
-        assert set(held["Events"]) == routes
+        assert set(declared["Events"]) == routes
 
 
 def test_only_the_ports_that_functions_need_are_carried() -> None:

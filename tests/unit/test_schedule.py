@@ -47,12 +47,12 @@ class Due:
 
     def due(self, shard: int, before: datetime, limit: int) -> list[Key]:
         with self.lock:
-            held = sorted(
+            rows = sorted(
                 (due_at, key)
                 for key, due_at in self.rows.items()
                 if due_at <= before and int(key[2][1:]) % DUE_SHARDS == shard
             )
-        return [key for _, key in held[:limit]]
+        return [key for _, key in rows[:limit]]
 
     def get(self, *key: str) -> Any:
         if key[2] == "c1":
@@ -86,8 +86,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Due, dict[str, i
         table: Any = due
         checks = DueChecks(table, table, table)
         monkeypatch.setattr(wiring, "due_checks", lambda: checks)
-        held: Any = context or Context()
-        return due, schedule.refresh_connections({}, held)
+        rows: Any = context or Context()
+        return due, schedule.refresh_connections({}, rows)
 
     return act
 

@@ -54,7 +54,7 @@ def test_every_secret_of_a_call_is_known_however_deep_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "text",
     [
         TOKEN,
         f"?access_token={TOKEN}&x=1",
@@ -69,13 +69,13 @@ def test_every_secret_of_a_call_is_known_however_deep_it_is() -> None:
         CLIENT,
     ],
 )
-def test_no_form_of_a_secret_is_seen_in_a_text_or_deep_in_json(told: str) -> None:
+def test_no_form_of_a_secret_is_seen_in_a_text_or_deep_in_json(text: str) -> None:
     masking = Masking(secrets_of(call()))
-    said = masking.text(f"before {told} after")
-    assert said.startswith("before ")
-    assert said.endswith(" after")
-    assert "…" in said
-    deep = masking.json({"a": [{"b": f"x{told}", told: 1}], "rest": "stays"})
+    masked_text = masking.text(f"before {text} after")
+    assert masked_text.startswith("before ")
+    assert masked_text.endswith(" after")
+    assert "…" in masked_text
+    deep = masking.json({"a": [{"b": f"x{text}", text: 1}], "rest": "stays"})
     assert json.dumps(deep, ensure_ascii=False).count("…") == 2
     assert cast("Any", deep)["rest"] == "stays"
 
@@ -101,9 +101,9 @@ def test_what_holds_no_secret_stays_as_it_is() -> None:
 def test_no_error_says_a_secret(failure: ProviderError) -> None:
     with pytest.raises(type(failure)) as raised, masked(call(), ["more-secret"]):
         raise failure
-    held = raised.value
-    told = [held.detail, str(held), repr(held), *(str(getattr(held, "errors", ())),)]
-    told += [str(getattr(held, "data", "")), str(getattr(held, "provider_code", ""))]
-    assert not [secret for secret in (TOKEN, PAGE, CLIENT) if any(secret in each for each in told)]
-    assert "…" in held.detail
-    assert getattr(held, "retry_after", 3) in {3, None}
+    error = raised.value
+    text = [error.detail, str(error), repr(error), *(str(getattr(error, "errors", ())),)]
+    text += [str(getattr(error, "data", "")), str(getattr(error, "provider_code", ""))]
+    assert not [secret for secret in (TOKEN, PAGE, CLIENT) if any(secret in each for each in text)]
+    assert "…" in error.detail
+    assert getattr(error, "retry_after", 3) in {3, None}

@@ -514,9 +514,9 @@ def test_no_error_holds_a_token_or_a_key(google: FakeGoogle) -> None:
     call = calling(google, spreadsheetId="nowhere")
     with pytest.raises(RequestRejected) as caught:
         act(call, "listSheets")
-    told = f"{caught.value!r} {caught.value.detail} {caught.value.data}"
-    assert not any(token in told for token in google.access_tokens)
-    assert "PRIVATE" not in told
+    shown = f"{caught.value!r} {caught.value.detail} {caught.value.data}"
+    assert not any(token in shown for token in google.access_tokens)
+    assert "PRIVATE" not in shown
 
 
 # -- The module ------------------------------------------------------------------------------

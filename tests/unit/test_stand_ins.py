@@ -37,21 +37,21 @@ def test_its_settings_are_ones_that_make_run_takes(
 
 def test_what_is_written_to_the_bot_comes_to_its_webhook(played: Played) -> None:
     page, people, settings = played
-    told = post(
+    answer = post(
         f"{page.url}/telegram", bot=people.telegram.token, chat="7", name="Eve", text="/x y"
     )
-    assert "no+webhook" in told.headers["Location"]
+    assert "no+webhook" in answer.headers["Location"]
     with Receiver() as hook:
         base = f"{settings['TELEGRAM_API_BASE']}/bot{people.telegram.token}"
         requests.post(f"{base}/setWebhook", json={"url": hook.url("/hook")}, timeout=10)
-        told = post(
+        answer = post(
             f"{page.url}/telegram", bot=people.telegram.token, chat="7", name="Eve", text="/x y"
         )
         (received,) = hook.received
     message = received.json()["message"]
     assert (message["chat"]["id"], message["text"]) == (7, "/x y")
     assert message["entities"] == [{"type": "bot_command", "offset": 0, "length": 2}]
-    assert "answered+200" in told.headers["Location"]
+    assert "answered+200" in answer.headers["Location"]
 
 
 def test_what_the_bot_writes_is_shown_and_no_script_of_its(played: Played) -> None:

@@ -52,9 +52,9 @@ def event(name: str) -> Event:
     return only
 
 
-def passes(told: Event, **filters: Any) -> bool:
-    trigger = TRIGGERS[told.type]
-    return trigger.matches(told.data, trigger.filters.model_validate(filters))
+def passes(happened: Event, **filters: Any) -> bool:
+    trigger = TRIGGERS[happened.type]
+    return trigger.matches(happened.data, trigger.filters.model_validate(filters))
 
 
 # -- Events ----------------------------------------------------------------------------------
@@ -65,12 +65,12 @@ def test_each_fixture_is_an_update_to_aiogram_and_an_event_to_us(path: Path) -> 
     raw = json.loads(path.read_text())
     update = Update.model_validate(raw)
 
-    told = event(path.stem.removeprefix("telegram_"))
+    happened = event(path.stem.removeprefix("telegram_"))
 
-    assert told.type == f"telegram.{update.event_type}"
-    assert (told.id, told.target) == (str(update.update_id), "hook1")
-    assert told.data["update"] == raw
-    assert json.loads(json.dumps(told.data)) == told.data
+    assert happened.type == f"telegram.{update.event_type}"
+    assert (happened.id, happened.target) == (str(update.update_id), "hook1")
+    assert happened.data["update"] == raw
+    assert json.loads(json.dumps(happened.data)) == happened.data
 
 
 @pytest.mark.parametrize("trigger", PROVIDER.triggers, ids=lambda trigger: trigger.type)
@@ -144,11 +144,11 @@ def test_a_command_is_what_telegram_marks_as_one_to_this_bot(
 
 def test_a_command_to_another_bot_starts_nothing() -> None:
     update = {"message_id": 9, "text": "/start@some_other_bot", "entities": MARK}
-    (told,) = normalize(
+    (happened,) = normalize(
         json.dumps({"update_id": 1, "message": update}).encode(), bot="stand_in_bot"
     )
-    assert not passes(told, command="/start")
-    assert passes(told, text="/start")
+    assert not passes(happened, command="/start")
+    assert passes(happened, text="/start")
 
 
 def test_the_number_of_a_thread_of_replies_is_no_topic() -> None:
@@ -176,11 +176,11 @@ def test_a_chat_that_acts_as_itself_is_who_did_it(kind: str, field: str) -> None
     }
     group = {"id": -100, "type": "supergroup", "title": "Orders"}
     subject = {"from": nobody, "user": nobody, field: group}
-    (told,) = normalize(json.dumps({"update_id": 1, kind: subject}).encode())
-    assert isinstance(told.data["from"], dict)
-    assert (told.data["from"]["id"], told.data["from"]["firstName"]) == (-100, "Orders")
-    assert not passes(told, fromId=1087968824)
-    assert passes(told, fromId=-100)
+    (happened,) = normalize(json.dumps({"update_id": 1, kind: subject}).encode())
+    assert isinstance(happened.data["from"], dict)
+    assert (happened.data["from"]["id"], happened.data["from"]["firstName"]) == (-100, "Orders")
+    assert not passes(happened, fromId=1087968824)
+    assert passes(happened, fromId=-100)
 
 
 def test_what_was_forwarded_or_edited_says_so() -> None:
@@ -252,14 +252,14 @@ def test_hostile_updates_become_events_that_filters_survive(kind: str) -> None:
     fields = ("chat", "from", "user", "message", "text", "date", "photo", "document", "data")
     for odd in ODD:
         subject = dict.fromkeys(fields, odd) | {"reply_to_message": odd, "boost": {"source": odd}}
-        (told,) = normalize(json.dumps({"update_id": 1, kind: subject}).encode())
-        trigger = TRIGGERS[told.type]
+        (happened,) = normalize(json.dumps({"update_id": 1, kind: subject}).encode())
+        trigger = TRIGGERS[happened.type]
         wanted = {"chatId": 5, "chatType": "group", "fromId": 5, "text": "x", "command": "x"}
         wanted |= {"data": "x", "dataPrefix": "x"}
         aliases = {field.alias for field in trigger.filters.model_fields.values()}
         for name in aliases:
             filters = trigger.filters.model_validate({name: wanted[str(name)]})
-            assert trigger.matches(told.data, filters) in {True, False}
+            assert trigger.matches(happened.data, filters) in {True, False}
 
 
 # -- Filters ---------------------------------------------------------------------------------
@@ -327,11 +327,11 @@ def test_text_is_met_in_captions_and_in_any_case() -> None:
 
 
 def test_a_button_is_met_by_its_data_or_how_it_begins() -> None:
-    told = event("callback_query")
-    assert passes(told, data="cancel:42")
-    assert not passes(told, data="cancel")
-    assert passes(told, dataPrefix="cancel:", chatId=987654321)
-    assert not passes(told, dataPrefix="keep:")
+    happened = event("callback_query")
+    assert passes(happened, data="cancel:42")
+    assert not passes(happened, data="cancel")
+    assert passes(happened, dataPrefix="cancel:", chatId=987654321)
+    assert not passes(happened, dataPrefix="keep:")
 
 
 @pytest.mark.parametrize(
@@ -454,5 +454,5 @@ def test_what_telegram_delivers_carries_the_secret_and_becomes_an_event(
         assert server.tell({"edited_message": message}) == 0
 
         assert receiver.last.headers["x-telegram-bot-api-secret-token"] == "s3cret-_token"
-        (told,) = normalize(receiver.last.body)
-        assert told.data["command"] == "/start"
+        (happened,) = normalize(receiver.last.body)
+        assert happened.data["command"] == "/start"

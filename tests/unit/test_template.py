@@ -95,8 +95,8 @@ def decorated() -> Iterator[tuple[str, str]]:
 
 
 def test_each_route_of_the_template_is_its_functions_docstring() -> None:
-    told = set(declared_in_code()) | OF_WEBHOOKS
-    assert {(route.function, route.key) for route in (*routes(), *pages())} == told
+    expected = set(declared_in_code()) | OF_WEBHOOKS
+    assert {(route.function, route.key) for route in (*routes(), *pages())} == expected
 
 
 def test_each_decorated_route_is_the_template_s() -> None:
@@ -149,8 +149,8 @@ def _texts(node: Any) -> list[str]:
 def test_a_star_stands_only_for_objects_and_schedules_below_a_name() -> None:
     starred = {
         (each.action, json.dumps(each.resource))
-        for held in permissions().values()
-        for each in held
+        for permission in permissions().values()
+        for each in permission
         if "*" in json.dumps(each.resource)
     }
     for action, resource in starred:
@@ -168,8 +168,8 @@ def test_who_shows_may_not_decrypt(name: str) -> None:
 
 def test_who_reads_a_tokens_row_is_the_authorizer_alone() -> None:
     users: dict[str, set[str]] = {}
-    for name, held in permissions().items():
-        for each in held:
+    for name, permission in permissions().items():
+        for each in permission:
             if "TokensTable" in json.dumps(each.resource):
                 users.setdefault(name, set()).update(_texts(each.action))
     assert users == {
@@ -197,8 +197,8 @@ def test_what_needs_a_token_can_be_audited_and_nobody_changes_the_log(route: Any
 
 def test_each_use_of_the_key_is_for_named_things_alone() -> None:
     keys: dict[str, frozenset[str] | None] = {}
-    for name, held in permissions().items():
-        for each in held:
+    for name, permission in permissions().items():
+        for each in permission:
             if any(action.startswith("kms:") for action in _texts(each.action)):
                 assert each.context_keys, name
                 assert "tenant" in each.context_keys, name
@@ -213,8 +213,8 @@ def test_each_use_of_the_key_is_for_named_things_alone() -> None:
 def test_nobody_reads_a_named_secret_but_the_runner() -> None:
     readers = {
         name
-        for name, held in permissions().items()
-        for each in held
+        for name, permission in permissions().items()
+        for each in permission
         if "SecretsTable" in json.dumps(each.resource) and "dynamodb:GetItem" in _texts(each.action)
     }
     assert readers <= {"run_workflow"}
@@ -257,7 +257,7 @@ def test_the_key_rotates_and_the_bucket_is_closed() -> None:
 def test_no_secret_is_a_variable_of_a_function() -> None:
     hidden = {name for name, each in template()["Parameters"].items() if each.get("NoEcho")}
     variables = template()["Globals"]["Function"]["Environment"]["Variables"]
-    assert not [name for name, held in variables.items() if _refs(held) & hidden]
+    assert not [name for name, permission in variables.items() if _refs(permission) & hidden]
     assert not any("Environment" in function for function in FUNCTIONS.values())
 
 
@@ -319,8 +319,8 @@ def refused(parameters: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize("missing", ["PublicBaseUrl", "FrontendUrl", "AlarmTopicArn"])
 def test_prod_needs_its_addresses_and_somebody_who_hears_of_alarms(missing: str) -> None:
     assert refused(GOOD) == []
-    (said,) = refused({name: each for name, each in GOOD.items() if name != missing})
-    assert missing in said
+    (problem,) = refused({name: each for name, each in GOOD.items() if name != missing})
+    assert missing in problem
     assert refused({"Stage": "dev"}) == []
 
 

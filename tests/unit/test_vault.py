@@ -99,7 +99,7 @@ class FakeProvider:
             credentials=Tokens,
             verify=lambda _: Verified(account=Account("1", "Ann"), message="ok"),
             actions=(),
-            expires_at=lambda held: held.expires_at,
+            expires_at=lambda stored: stored.expires_at,
             refresh=self.refresh,
         )
 
@@ -161,8 +161,8 @@ class Table:
 
     def lease(self, connection: Connection, until: datetime) -> bool:
         with self.lock:
-            held = self.row[0].lease_until if self.row else None
-            if held and held >= self.clock():
+            stored = self.row[0].lease_until if self.row else None
+            if stored and stored >= self.clock():
                 return False
             return self._update(connection, lease_until=until)
 
@@ -175,7 +175,7 @@ class Table:
         return self._update(connection, pauses={**connection.pauses, pause_name(scope): until})
 
     @property
-    def held(self) -> Connection:
+    def stored(self) -> Connection:
         assert self.row
         return self.row[0]
 
@@ -225,7 +225,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(registry, "get", lambda _: made.fake.provider)
     yield made
     if made.table.row:
-        assert made.table.held.lease_until is None, "the lease must end with the refresh"
+        assert made.table.stored.lease_until is None, "the lease must end with the refresh"
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_the_rotated_refresh_token_is_kept_for_the_next_time(world: World) -> No
         assert world.use() == f"access-{turn}"
         world.clock.moment += HOUR
 
-    assert world.table.held.status == "connected"
-    assert world.table.held.version == 4
+    assert world.table.stored.status == "connected"
+    assert world.table.stored.version == 4
 
 
 def test_twenty_that_need_the_same_expired_token_refresh_it_once(world: World) -> None:
@@ -290,9 +290,9 @@ def test_a_dead_grant_is_not_tried_again_until_somebody_logs_in(world: World) ->
     world.fake.dead = True
     with pytest.raises(NeedsReauthentication):
         world.use()
-    assert world.table.held.status == "needs_reauth"
-    assert world.table.held.last_error
-    assert "invalid_grant" in world.table.held.last_error.message
+    assert world.table.stored.status == "needs_reauth"
+    assert world.table.stored.last_error
+    assert "invalid_grant" in world.table.stored.last_error.message
 
     with pytest.raises(NeedsReauthentication, match="invalid_grant"):
         world.use()
@@ -310,7 +310,7 @@ def test_a_refused_token_is_refreshed_once_in_the_middle(world: World) -> None:
     assert world.use() == "access-1"
 
     assert world.fake.refreshes == 1
-    assert world.table.held.status == "connected"
+    assert world.table.stored.status == "connected"
 
 
 def test_a_token_that_is_refused_for_ever_is_refreshed_once(world: World) -> None:
@@ -324,7 +324,7 @@ def test_a_token_that_is_refused_for_ever_is_refreshed_once(world: World) -> Non
 
     assert world.fake.refreshes == 1
     # Not the grant is lost: it has just been refreshed.
-    assert world.table.held.status == "error"
+    assert world.table.stored.status == "error"
 
 
 @pytest.mark.parametrize("left", [-HOUR, timedelta(minutes=4)])
@@ -338,11 +338,11 @@ def test_a_token_service_that_is_down_changes_no_state(world: World, left: timed
         with pytest.raises(ProviderUnavailable):
             world.use()
 
-    assert world.table.held.status == "connected"
-    assert world.table.held.last_error
-    assert world.table.held.last_error.code == "provider_unavailable"
+    assert world.table.stored.status == "connected"
+    assert world.table.stored.last_error
+    assert world.table.stored.last_error.code == "provider_unavailable"
     assert world.use() == "access-2"
-    assert world.table.held.last_error is None
+    assert world.table.stored.last_error is None
 
 
 def test_a_refused_token_and_a_token_service_that_is_down_change_no_state(world: World) -> None:
@@ -353,7 +353,7 @@ def test_a_refused_token_and_a_token_service_that_is_down_change_no_state(world:
     with pytest.raises(ProviderUnavailable):
         world.use()
 
-    assert world.table.held.status == "connected"
+    assert world.table.stored.status == "connected"
     assert world.use() == "access-2"
 
 
@@ -363,11 +363,11 @@ def test_a_refused_client_of_the_stack_asks_nobody_to_log_in(world: World) -> No
 
     with pytest.raises(CredentialsRejected):
         world.use()
-    assert world.table.held.status == "error"
+    assert world.table.stored.status == "error"
 
     # The operator has mended the secret.
     assert world.use() == "access-2"
-    assert world.table.held.status == "connected"
+    assert world.table.stored.status == "connected"
 
 
 def test_what_works_again_is_connected_again(world: World) -> None:
@@ -378,19 +378,19 @@ def test_what_works_again_is_connected_again(world: World) -> None:
         raise refused
 
     world.vault.record_refusal(world.vault.open("acme", "fake", "default"), refused)
-    assert world.table.held.status == "needs_reauth"
+    assert world.table.stored.status == "needs_reauth"
 
     # Only a grant that is gone is not tried again.
     with pytest.raises(CredentialsRejected, match="535"):
         world.vault.use("acme", "fake", "default", refuse)
     assert world.use() == world.fake.good
-    assert (world.table.held.status, world.table.held.last_error) == ("connected", None)
+    assert (world.table.stored.status, world.table.stored.last_error) == ("connected", None)
 
 
 def test_what_worked_says_nothing_against_what_happened_since(world: World) -> None:
     error = LastError("permission_missing", "No page", NOW)
     world.connect(HOUR, last_error=error)
-    world.table.row = replace(world.table.held, status="error"), world.table.row[1]  # type: ignore[index]
+    world.table.row = replace(world.table.stored, status="error"), world.table.row[1]  # type: ignore[index]
 
     def act(_: Call[Tokens]) -> str:
         lost = NeedsReauthentication("invalid_grant")
@@ -398,7 +398,7 @@ def test_what_worked_says_nothing_against_what_happened_since(world: World) -> N
         return "done"
 
     assert world.vault.use("acme", "fake", "default", act) == "done"
-    assert world.table.held.status == "needs_reauth"
+    assert world.table.stored.status == "needs_reauth"
 
 
 def test_an_unforeseen_failure_gives_the_lease_back(world: World) -> None:
@@ -414,22 +414,22 @@ def test_an_unforeseen_failure_gives_the_lease_back(world: World) -> None:
 def test_who_waits_in_vain_says_so_and_may_use_what_is_still_good(world: World) -> None:
     world.connect(timedelta(minutes=4))
     until = world.clock() + timedelta(minutes=3)
-    assert world.table.lease(world.table.held, until)
+    assert world.table.lease(world.table.stored, until)
 
     assert world.use() == "access-0"
     assert world.clock() - NOW == timedelta(seconds=WAIT_SECONDS)
 
     world.connect(-HOUR)
-    assert world.table.lease(world.table.held, world.clock() + LEASE)
+    assert world.table.lease(world.table.stored, world.clock() + LEASE)
     with pytest.raises(ProviderUnavailable, match="being refreshed by another call"):
         world.use()
     assert world.fake.refreshes == 0
-    world.table.release(world.table.held)
+    world.table.release(world.table.stored)
 
 
 def test_the_lease_of_a_caller_that_died_ends(world: World) -> None:
     world.connect(-HOUR)
-    assert world.table.lease(world.table.held, world.clock() + LEASE)
+    assert world.table.lease(world.table.stored, world.clock() + LEASE)
     world.clock.moment += LEASE + timedelta(seconds=1)
 
     assert world.use() == "access-1"
@@ -446,8 +446,8 @@ def test_a_login_during_a_refresh_that_is_refused_wins(world: World) -> None:
     world.fake.meanwhile = log_in
 
     assert world.use() == "new-access"
-    assert world.table.held.status == "connected"
-    assert world.table.held.last_error is None
+    assert world.table.stored.status == "connected"
+    assert world.table.stored.last_error is None
 
 
 def test_a_login_during_a_refresh_that_works_wins(world: World) -> None:
@@ -460,7 +460,7 @@ def test_a_login_during_a_refresh_that_works_wins(world: World) -> None:
         return late
 
     provider = replace(world.fake.provider, refresh=refresh)
-    opened = module.Opened(provider, world.fake.tokens(), world.table.held)
+    opened = module.Opened(provider, world.fake.tokens(), world.table.stored)
 
     assert world.vault._refreshed(opened, refused=True).credentials == world.fake.tokens()
 
@@ -488,11 +488,11 @@ def test_the_daily_check_refreshes_days_ahead_and_keeps_what_still_works(world: 
     world.connect(CHECK_AHEAD)
     world.fake.failures = [ProviderUnavailable("it answered with status 503")]
     world.vault.open_for_check("acme", "fake", "default")
-    assert (world.fake.refreshes, world.table.held.status) == (1, "connected")
+    assert (world.fake.refreshes, world.table.stored.status) == (1, "connected")
 
     world.vault.open_for_check("acme", "fake", "default")
     assert world.fake.refreshes == 2
-    assert world.table.held.expires_at == world.clock() + HOUR
+    assert world.table.stored.expires_at == world.clock() + HOUR
     assert world.table.due_at == world.clock() + timedelta(days=1)
 
 
@@ -541,15 +541,15 @@ def test_what_the_provider_limits_rests_and_nothing_else(world: World) -> None:
 
 def test_our_own_waiting_makes_no_pause_longer(world: World) -> None:
     world.connect(HOUR)
-    world.table.pause(world.table.held, world.clock() + timedelta(seconds=30), "chat 1")
-    before = world.table.held
+    world.table.pause(world.table.stored, world.clock() + timedelta(seconds=30), "chat 1")
+    before = world.table.stored
 
     def act(call: Call[Tokens]) -> None:
         call.check_pause("chat 1")
 
     with pytest.raises(ConnectionPaused):
         world.vault.use("acme", "fake", "default", act)
-    assert world.table.held == before
+    assert world.table.stored == before
 
 
 def test_no_secret_is_in_what_is_printed(world: World) -> None:

@@ -343,13 +343,13 @@ def test_a_secret_that_the_receiver_repeats_is_masked(
     receiver.reply(Reply(status=status, body=repeated, headers=headers))
     if status == 200:
         call = make_call(**saved)
-        said = json.dumps(send(call, headers={"X-Api-Key": ECHOED}, json={}))
+        text = json.dumps(send(call, headers={"X-Api-Key": ECHOED}, json={}))
     else:
         with pytest.raises(RequestRejected) as refusal:
             send(make_call(**saved), headers={"Authorization": ECHOED}, json={})
-        said = str(refusal.value)
+        text = str(refusal.value)
     for secret in ("5ecret", b64encode(ECHOED.encode()).decode()[:20], SECRET):
-        assert secret not in said
+        assert secret not in text
 
 
 def test_a_repetition_carries_the_same_id_and_other_steps_do_not(

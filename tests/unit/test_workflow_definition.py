@@ -469,7 +469,7 @@ def test_a_workflow_tells_its_schedule() -> None:
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def told_at_noon(raw: Json) -> dict[str, str]:
+def mistakes_at_noon(raw: Json) -> dict[str, str]:
     try:
         check(raw, FakeCatalogue(), now=NOON)
     except InvalidWorkflow as invalid:
@@ -488,36 +488,36 @@ def told_at_noon(raw: Json) -> dict[str, str]:
 )
 def test_a_moment_that_is_over_is_refused(moment: str, zone: str, past: bool) -> None:  # noqa: FBT001
     trigger = {"type": "schedule", "expression": f"at({moment})", "timezone": zone}
-    told = told_at_noon(workflow(trigger=trigger))
-    assert ("trigger.expression" in told) is past
+    found = mistakes_at_noon(workflow(trigger=trigger))
+    assert ("trigger.expression" in found) is past
     # It may be switched off, or saved again while it is off.
-    assert told_at_noon(workflow(trigger=trigger, enabled=False)) == {}
+    assert mistakes_at_noon(workflow(trigger=trigger, enabled=False)) == {}
 
 
 @pytest.mark.parametrize("zone", ["Factory", "right/UTC", "posixrules", "Europe/Zurick"])
 def test_a_zone_of_no_place_is_refused(zone: str) -> None:
-    told = told_at_noon(
+    found = mistakes_at_noon(
         workflow(trigger={"type": "schedule", "cron": "0 9 * * *", "timezone": zone})
     )
-    assert "is no IANA time zone" in told["trigger.timezone"]
+    assert "is no IANA time zone" in found["trigger.timezone"]
     if zone == "Europe/Zurick":
-        assert "'Europe/Zurich'" in told["trigger.timezone"]
+        assert "'Europe/Zurich'" in found["trigger.timezone"]
 
 
 def test_names_that_are_almost_right_are_told_what_may_be_meant() -> None:
     step = send(action="telegram.sendMesage", params={})
     typo = send("b", params={"chatid": 1, "text": "{{ steps.sned.output }}"})
-    told = told_at_noon(workflow(step, typo, trigger={"type": "telegram.mesage"}))
-    assert "did you mean 'telegram.sendMessage'?" in told["steps[0].action"]
-    assert "did you mean 'chatId'?" in told["steps[1].params.chatid"]
-    assert "did you mean 'send'?" in told["steps[1].params.text"]
-    assert "did you mean 'telegram.message'?" in told["trigger.type"]
+    found = mistakes_at_noon(workflow(step, typo, trigger={"type": "telegram.mesage"}))
+    assert "did you mean 'telegram.sendMessage'?" in found["steps[0].action"]
+    assert "did you mean 'chatId'?" in found["steps[1].params.chatid"]
+    assert "did you mean 'send'?" in found["steps[1].params.text"]
+    assert "did you mean 'telegram.message'?" in found["trigger.type"]
 
 
 def test_secrets_are_for_the_params_of_steps_alone() -> None:
     with_secret = send(params={"chatId": 1, "text": "{{ secrets.TOKEN }}"})
-    assert told_at_noon(workflow(with_secret)) == {}
-    told = told_at_noon(workflow(send(when="secrets.TOKEN")))
-    assert "only there in the params" in told["steps[0].when"]
-    told = told_at_noon(workflow(send(params={"chatId": 1, "text": "{{ secrets }}"})))
-    assert "secrets.NAME" in told["steps[0].params.text"]
+    assert mistakes_at_noon(workflow(with_secret)) == {}
+    found = mistakes_at_noon(workflow(send(when="secrets.TOKEN")))
+    assert "only there in the params" in found["steps[0].when"]
+    found = mistakes_at_noon(workflow(send(params={"chatId": 1, "text": "{{ secrets }}"})))
+    assert "secrets.NAME" in found["steps[0].params.text"]
