@@ -50,6 +50,7 @@ class Sent:
     body: str
     group: str
     delay: int
+    trace: str = ""
 
     def json(self) -> Any:
         """The body as JSON."""
@@ -449,6 +450,9 @@ class FakeAws:
                     each["MessageBody"],
                     each.get("MessageGroupId", ""),
                     each.get("DelaySeconds", 0),
+                    each.get("MessageSystemAttributes", {})
+                    .get("AWSTraceHeader", {})
+                    .get("StringValue", ""),
                 )
                 for each in entries
                 if ids.get(each["Id"])

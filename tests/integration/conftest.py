@@ -75,7 +75,12 @@ def aws(_aws: amazon.FakeAws) -> amazon.FakeAws:
 @pytest.fixture(scope="session")
 def _client(_aws: amazon.FakeAws) -> Aws:
     """The functions' one way to AWS: kept, for what connections and boto3's clients cost."""
-    return Aws(region=amazon.REGION, credentials=settings.credentials, endpoint_url=_aws.url)
+    return Aws(
+        region=amazon.REGION,
+        credentials=settings.credentials,
+        endpoint_url=_aws.url,
+        on_retry=wiring.tell_retry,
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -212,9 +212,17 @@ class HandshakeRefused(IntegrationError):
 
 
 class SignatureRefused(IntegrationError):
-    """A webhook delivery whose signature, secret or timestamp does not verify."""
+    """A webhook delivery whose signature, secret or timestamp does not verify.
+
+    ``kind``: why, as one of a few words, for the metrics: ``missing``, ``timestamp``, ``address``,
+    ``token``, ``method``, ``path``, ``unknown_webhook``; else ``signature``.
+    """
 
     code = "signature_refused"
+
+    def __init__(self, detail: str, *, kind: str = "signature") -> None:
+        super().__init__(detail)
+        self.kind = kind
 
 
 class ChallengeRefused(IntegrationError):

@@ -187,7 +187,7 @@ def _verify_secret(claim: _Claim) -> None:
         given = _header(claim.headers, place)
         place = f"header {place}"
     if not given:
-        raise SignatureRefused(f"The {place} is missing")
+        raise SignatureRefused(f"The {place} is missing", kind="missing")
     prefix = _string(claim.rule, "prefix", "")
     if not _equal(given, prefix + claim.secret):
         raise SignatureRefused(f"The secret in the {place} is wrong")
@@ -278,11 +278,13 @@ def _verify_ip(claim: _Claim) -> None:
     try:
         address = ip_address(claim.source_ip)
     except ValueError:
-        raise SignatureRefused("The sender's address is not known") from None
+        raise SignatureRefused("The sender's address is not known", kind="address") from None
     mapped = getattr(address, "ipv4_mapped", None) or address
     networks = ranges if isinstance(ranges, list) else []
     if not any(mapped in ip_network(str(each)) for each in networks):
-        raise SignatureRefused(f"The sender's address {address} is in none of the ranges")
+        raise SignatureRefused(
+            f"The sender's address {address} is in none of the ranges", kind="address"
+        )
 
 
 _RULES: dict[str, Callable[[_Claim], None]] = {
@@ -566,20 +568,24 @@ def _header(headers: Headers, name: str) -> str:
 def _required(headers: Headers, name: str) -> str:
     value = _header(headers, name)
     if not value:
-        raise SignatureRefused(f"The header {name} is missing")
+        raise SignatureRefused(f"The header {name} is missing", kind="missing")
     return value
 
 
 def _check_age(header: str, timestamp: str, claim: _Claim) -> None:
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= MAX_DIGITS):
-        raise SignatureRefused(f"The header {header} has no valid timestamp")
+        raise SignatureRefused(f"The header {header} has no valid timestamp", kind="timestamp")
     tolerance = claim.rule.get("toleranceSeconds")
     allowed = tolerance if isinstance(tolerance, int) else TOLERANCE
     age = claim.now - int(timestamp)
     if age > allowed:
-        raise SignatureRefused(f"The timestamp is {age:.0f} s old; {allowed} s are allowed")
+        raise SignatureRefused(
+            f"The timestamp is {age:.0f} s old; {allowed} s are allowed", kind="timestamp"
+        )
     if age < -allowed:
-        raise SignatureRefused(f"The timestamp is {-age:.0f} s ahead; {allowed} s are allowed")
+        raise SignatureRefused(
+            f"The timestamp is {-age:.0f} s ahead; {allowed} s are allowed", kind="timestamp"
+        )
 
 
 def _standard_content(message_id: str, timestamp: str, body: bytes) -> bytes:

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from integrations import mistakes, strict_json
-from integrations.entry import browser, settings, trail, wiring
+from integrations.entry import browser, metrics, settings, trail, wiring
 from integrations.entry.caller import Caller, Scope, Session, refusal_of
 from integrations.entry.headers import headers_of
 from integrations.entry.problem import MAX_BODY_BYTES, NEVER_STORED, Problem, problem_of
@@ -196,6 +196,7 @@ class Api(APIGatewayHttpResolver):
         """What Lambda calls, with an event of payload format 2.0."""
         started = time.monotonic()
         request = event["requestContext"]
+        metrics.begin(requestId=request.get("requestId"))
         settings.learn_address(event)
         caller = Caller.of(event)
         self._cookie = None

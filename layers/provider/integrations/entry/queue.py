@@ -11,7 +11,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from integrations.entry import wiring
+from integrations.entry import metrics, wiring
 from integrations.errors import UnknownJob
 from integrations.services.batches import Received
 from integrations.services.dispatch import NoTimeLeft
@@ -32,6 +32,7 @@ LONGEST_BACKOFF = 300
 
 def dispatch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Dispatch a batch of the events queue."""
+    metrics.begin(requestId=context.aws_request_id)
     batch = [
         Received(
             record["messageId"],
@@ -51,6 +52,7 @@ def dispatch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             Logger().info("put back", message_id=message_id)
         else:
             Logger().error("not dispatched", message_id=message_id, exc_info=reason)
+            metrics.observe("message", queue="events", messageId=message_id)
     _back_off(wiring.events_queue(), event, failed)
     return _failures(failed)
 
@@ -59,11 +61,13 @@ def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run a batch of executions, one after the other."""
     failed = []
     for record in event["Records"]:
+        metrics.begin(requestId=context.aws_request_id)
         left = timedelta(milliseconds=context.get_remaining_time_in_millis())
         try:
             _run_one(wiring.runner(), record, left)
         except Exception:  # noqa: BLE001 - one message must not take others along
             Logger().exception("not run", message_id=record["messageId"])
+            metrics.observe("message", queue="executions", messageId=record["messageId"])
             failed.append(record["messageId"])
     _back_off(wiring.executions_queue(), event, failed)
     return _failures(failed)
@@ -75,6 +79,7 @@ def run_job(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def time_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
+    metrics.begin(requestId=context.aws_request_id)
     failed = []
     for record in event["Records"]:
         try:
@@ -86,6 +91,7 @@ def run_job(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 failed.append(record["messageId"])
         except Exception:  # noqa: BLE001 - one message must not take others along
             Logger().exception("not carried on", message_id=record["messageId"])
+            metrics.observe("message", queue="jobs", messageId=record["messageId"])
             failed.append(record["messageId"])
     _back_off(wiring.jobs_queue(), event, failed)
     return _failures(failed)

@@ -44,6 +44,21 @@ def learn_address(event: Mapping[str, Any]) -> None:
         _own_address.append(f"https://{request.get('domainName', 'localhost')}{path}")
 
 
+def stack_name() -> str:
+    """This stack's name, for the metrics."""
+    return _env("STACK_NAME", "none")
+
+
+def metrics_by_tenant() -> bool:
+    """Whether metrics tell tenants apart."""
+    return _env("METRICS_BY_TENANT") == "on"
+
+
+def trace_header() -> str:
+    """X-Ray's header of the present invocation; empty where there is none."""
+    return _env("_X_AMZN_TRACE_ID")
+
+
 def public_url() -> str:
     """Where this backend answers, without a trailing slash; empty where nobody knows yet."""
     return _env("PUBLIC_BASE_URL", *_own_address).rstrip("/")

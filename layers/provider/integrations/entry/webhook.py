@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from integrations.entry import wiring
+from integrations.entry import metrics, wiring
 from integrations.entry.headers import headers_of
 from integrations.entry.problem import MAX_BODY_BYTES, NEVER_STORED, Problem, problem_of
 from integrations.errors import IntegrationError, ServiceUnavailable
@@ -26,8 +26,10 @@ def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
         ``200 {received, eventId}``, of a sender's ping without an event; ``401``, ``413``;
         ``503`` where it could not be made durable, so that the sender sends it again.
     """
+    metrics.begin(requestId=_request_id(event))
     body = _raw_body(event)
     if len(body) > MAX_BODY_BYTES:
+        metrics.observe("delivery", outcome="refused", reason="too_large")
         detail = f"The body is over the limit of {MAX_BODY_BYTES} bytes"
         problem = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", detail)
         return problem.response(_request_id(event))
@@ -52,6 +54,7 @@ def verify(event: dict[str, Any], _context: object) -> dict[str, Any]:
         ``200`` with the challenge and nothing else, as plain text; ``403``. To a request
         that asks nothing an empty ``200``, whatever webhook it names: it is not even looked up.
     """
+    metrics.begin(requestId=_request_id(event))
     query = _query(event)
     if event["requestContext"]["http"]["method"] == "HEAD":
         query = {}
@@ -109,8 +112,7 @@ def _refused(event: dict[str, Any], failure: IntegrationError) -> dict[str, Any]
             raise failure
         problem = problem_of(failure)
     except IntegrationError as ours:  # AWS does not answer, or a record is damaged
-        log = {"level": "ERROR", "message": "not durable", "error": ours.detail}
-        print(json.dumps(log))  # noqa: T201 - Lambda's JSON log; a logger would cost the cold start
+        metrics.observe("delivery", outcome="failed", error=ours.detail)
         detail = "The delivery could not be stored; send it again"
         problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", detail, retry_after=5)
     return problem.response(_request_id(event))

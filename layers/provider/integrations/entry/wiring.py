@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from integrations.entry import settings
+from integrations.entry import metrics, settings
 from integrations.storage.aws import Aws
 
 if TYPE_CHECKING:
@@ -86,7 +86,13 @@ def aws() -> Aws:
         credentials=settings.credentials,
         endpoint_url=settings.endpoint_url(),
         ca_bundle=settings.ca_bundle(),
+        on_retry=tell_retry,
     )
+
+
+def tell_retry(service: str, operation: str, code: str) -> None:
+    """Tell of a call of AWS that is made again."""
+    metrics.observe("retry", service=service, operation=operation, code=code)
 
 
 @cache
@@ -220,19 +226,20 @@ def app_secret() -> AppSecret:
 @cache
 def events_queue() -> Queue:
     """Verified deliveries on their way to dispatch."""
+    return _queue("EVENTS_QUEUE_URL")
+
+
+def _queue(name: str) -> Queue:
     from integrations.storage.queues import Queue
 
-    return Queue(aws(), settings.resource("EVENTS_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET"))
+    url, bucket = settings.resource(name), settings.resource("PAYLOADS_BUCKET")
+    return Queue(aws(), url, bucket, trace=settings.trace_header)
 
 
 @cache
 def executions_queue() -> Queue:
     """Executions on their way to a runner."""
-    from integrations.storage.queues import Queue
-
-    return Queue(
-        aws(), settings.resource("EXECUTIONS_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET")
-    )
+    return _queue("EXECUTIONS_QUEUE_URL")
 
 
 @cache
@@ -246,9 +253,7 @@ def objects() -> Objects:
 @cache
 def jobs_queue() -> Queue:
     """Jobs on their way to a process that carries them on."""
-    from integrations.storage.queues import Queue
-
-    return Queue(aws(), settings.resource("JOBS_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET"))
+    return _queue("JOBS_QUEUE_URL")
 
 
 @cache
@@ -298,6 +303,7 @@ def vault() -> Vault:
         lineage=lineage(),
         quotas=quotas(),
         allow_loopback=settings.allow_loopback(),
+        observe=metrics.observe,
     )
 
 
@@ -346,7 +352,9 @@ def connection_tester() -> ConnectionTester:
     """Tests of credentials."""
     from integrations.services.connections.testing import ConnectionTester
 
-    return ConnectionTester(connections(), vault(), subscriptions(), ownership())
+    return ConnectionTester(
+        connections(), vault(), subscriptions(), ownership(), observe=metrics.observe
+    )
 
 
 @cache
@@ -390,7 +398,7 @@ def due_checks() -> DueChecks:
     """The daily check of connections."""
     from integrations.services.connections.due import DueChecks
 
-    return DueChecks(connections(), connection_tester(), vault())
+    return DueChecks(connections(), connection_tester(), vault(), observe=metrics.observe)
 
 
 @cache
@@ -452,6 +460,7 @@ def receiver() -> Receiver:
         lineage(),
         platform_tenant=settings.platform_tenant() or NOBODY,
         tokens=delivery_tokens,
+        observe=metrics.observe,
     )
 
 
@@ -508,6 +517,7 @@ def execution_service() -> ExecutionService:
         files(),
         quotas(),
         events=event_log,
+        observe=metrics.observe,
     )
 
 
@@ -527,6 +537,7 @@ def runner() -> Runner:
         files(),
         secret_service,
         Share(slots, settings.quotas().runners),
+        observe=metrics.observe,
     )
 
 
@@ -535,7 +546,11 @@ def event_log() -> EventLog:
     """What was received, and what came of it."""
     from integrations.services.events import EventLog
 
-    return EventLog(events(), platform_tenant=settings.platform_tenant() or NOBODY)
+    return EventLog(
+        events(),
+        platform_tenant=settings.platform_tenant() or NOBODY,
+        observe=metrics.observe,
+    )
 
 
 @cache

@@ -69,7 +69,7 @@ class DeliveryTokens:
         header = str(verification.get("header") or "Authorization")
         scheme, _, token = headers.get(header.lower(), "").strip().rpartition(" ")
         if not token or scheme.lower() not in {"", "bearer"}:
-            raise SignatureRefused(f"The header {header} has no bearer token")
+            raise SignatureRefused(f"The header {header} has no bearer token", kind="token")
         issuer, audience = verification.get("issuer"), verification.get("audience")
         tolerance = verification.get("toleranceSeconds")
         options: dict[str, Any] = {
@@ -89,7 +89,7 @@ class DeliveryTokens:
             )
         except (jwt.PyJWTError, ValueError) as refusal:
             detail = f"The token in the header {header} is refused: {type(refusal).__name__}"
-            raise SignatureRefused(detail) from None
+            raise SignatureRefused(detail, kind="token") from None
 
     def _key(self, url: str, token: str) -> jwt.PyJWK:
         named = str(jwt.get_unverified_header(token).get("kid") or "")
@@ -100,7 +100,7 @@ class DeliveryTokens:
             keys = self._fetch(url)
             found = _chosen(keys, named)
         if found is None:
-            raise SignatureRefused("The issuer has no key that the token names")
+            raise SignatureRefused("The issuer has no key that the token names", kind="token")
         return found
 
     def _fetch(self, url: str) -> Mapping[str, jwt.PyJWK]:
@@ -116,7 +116,7 @@ class DeliveryTokens:
         except ProviderError as failure:
             raise ServiceUnavailable(f"The issuer's keys cannot be had: {failure.detail}") from None
         if not isinstance(found, dict):
-            raise SignatureRefused("What the issuer has at jwksUrl are no keys")
+            raise SignatureRefused("What the issuer has at jwksUrl are no keys", kind="token")
         keys = {each.key_id or "": each for each in jwt.PyJWKSet.from_dict(found).keys}
         self._sets[url] = (self._monotonic(), keys)
         return keys

@@ -520,6 +520,7 @@ def _launch(
         outcome.once_key,
         outcome.hops,
         logged=(logged.event_id, outcome.index),
+        accepted_at=logged.received_at,
     )
 
 

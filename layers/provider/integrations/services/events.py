@@ -10,6 +10,7 @@ from typing import cast
 from integrations.errors import InvalidInput, UnknownEvent
 from integrations.models import Delivery, Event, Json, now
 from integrations.providers import registry
+from integrations.services.observing import Observe, nobody
 from integrations.storage.events import (
     EventFilter,
     Events,
@@ -35,6 +36,12 @@ __all__ = [
 
 UNMATCHED = "No enabled workflow waits for it"
 MAX_TYPES = 10
+
+LATE_SECONDS = 60.0
+"""Within this time of its delivery an event should be dispatched: docs/operating.md promises it."""
+
+TOLD_STARTS = 10
+"""How many of the executions that an event starts are named in its log line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +82,7 @@ class EventLog:
     Args:
         events: The table.
         platform_tenant: Under whose name stands what belongs to no tenant.
+        observe: Hears of each event that is recorded.
         clock: The present moment.
     """
 
@@ -83,10 +91,12 @@ class EventLog:
         events: Events,
         *,
         platform_tenant: str,
+        observe: Observe = nobody,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._events = events
         self._platform_tenant = platform_tenant
+        self._observe = observe
         self._clock = clock
 
     # -- reading -----------------------------------------------------------------------------
@@ -166,7 +176,7 @@ class EventLog:
         elif not started:
             over = [each.reason for each in workflows if each.outcome == "refused"]
             reason = (over[0] if over else workflows[0].reason) if workflows else UNMATCHED
-        return self._events.record(
+        return self._recorded(
             LoggedEvent(
                 event_id=incoming.event_id,
                 tenant=incoming.tenant or self._platform_tenant,
@@ -220,7 +230,7 @@ class EventLog:
             execution_id=None if refused else execution_id,
             hops=hops,
         )
-        return self._events.record(
+        return self._recorded(
             LoggedEvent(
                 event_id=start_id(workflow, identity),
                 tenant=workflow.tenant,
@@ -237,6 +247,25 @@ class EventLog:
                 payload=Payload(events=({**event_json(event), "data": data},)),
             )
         )
+
+    def _recorded(self, event: LoggedEvent) -> LoggedEvent:
+        recorded = self._events.record(event)
+        started = [each for each in recorded.workflows if each.execution_id]
+        delay = (self._clock() - recorded.received_at).total_seconds()
+        self._observe(
+            "event",
+            outcome=recorded.outcome,
+            eventId=recorded.event_id,
+            tenant=recorded.tenant,
+            provider=recorded.provider,
+            webhookId=recorded.webhook_id or None,
+            replayOf=recorded.replay_of,
+            workflowIds=[each.workflow_id for each in started[:TOLD_STARTS]],
+            executionIds=[str(each.execution_id) for each in started[:TOLD_STARTS]],
+            ms=round(delay * 1000),
+            late=int(delay > LATE_SECONDS),
+        )
+        return recorded
 
 
 def start_id(workflow: StoredWorkflow, identity: str) -> str:

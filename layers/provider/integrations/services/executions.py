@@ -17,6 +17,7 @@ from integrations.models import Json, now, rfc3339
 from integrations.services import lineage
 from integrations.services.execution_values import Events, ExecutionValues, event_key, logged_event
 from integrations.services.files import StepFiles
+from integrations.services.observing import Observe, nobody
 from integrations.services.quotas import AT_ONCE, Quotas, Start
 from integrations.services.shares import FRESH
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
@@ -61,6 +62,7 @@ class Launch:
             the execution points there and holds no copy.
         rerun_of: The execution that this one repeats.
         start: When it may run.
+        accepted_at: When the delivery came that starts it.
     """
 
     workflow: StoredWorkflow
@@ -72,6 +74,7 @@ class Launch:
     rerun_of: str | None = None
     trigger_event: str | None = None
     start: Start = AT_ONCE
+    accepted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class ExecutionService:
         files: The files that steps hand on.
         quotas: What a tenant may start.
         events: The event log, made on first use; ``None`` where there is none.
+        observe: Hears of each execution that ends.
         clock: The present moment.
     """
 
@@ -115,6 +119,7 @@ class ExecutionService:
         quotas: Quotas,
         *,
         events: Callable[[], Events] | None = None,
+        observe: Observe = nobody,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._executions = executions
@@ -124,6 +129,7 @@ class ExecutionService:
         self._files = files
         self._quotas = quotas
         self._events = events
+        self._observe = observe
         self.clock = clock
 
     def values(self, execution: StoredExecution) -> ExecutionValues:
@@ -235,6 +241,8 @@ class ExecutionService:
         )
         stored = stored_from(workflow.tenant, state)
         state["trigger"] |= self._trigger(launch, stored)  # type: ignore[typeddict-item]
+        if launch.accepted_at:
+            state["acceptedAt"] = rfc3339(launch.accepted_at)
         if failure:
             fail(state, failure, self.clock())
         created = stored_from(workflow.tenant, state)
@@ -243,6 +251,8 @@ class ExecutionService:
             created, self.clock() + FOUND_WITHIN + timedelta(seconds=delay)
         ):
             return None
+        if failure:
+            self.tell_end(workflow.tenant, state)
         return message_of(
             workflow.tenant,
             state["executionId"],
@@ -267,6 +277,28 @@ class ExecutionService:
     def send(self, message: Message) -> None:
         """Tell a runner of one execution."""
         self._queue.send(message)
+
+    def tell_end(self, tenant: str, state: Execution) -> None:
+        """Tell whoever listens how an execution ended, and how long after its delivery.
+
+        One that somebody had retried has no such time: it lay for as long as nobody looked.
+        """
+        finished = state["finishedAt"]
+        began = state.get("acceptedAt", state["createdAt"])
+        milliseconds = None
+        if finished and not state["retryCount"]:
+            taken = datetime.fromisoformat(finished) - datetime.fromisoformat(began)
+            milliseconds = round(taken.total_seconds() * 1000)
+        self._observe(
+            "execution",
+            outcome=state["status"],
+            code=state["error"]["code"] if state["error"] else None,
+            executionId=state["executionId"],
+            eventId=state["trigger"]["eventId"],
+            workflowId=state["workflowId"],
+            tenant=tenant,
+            ms=milliseconds,
+        )
 
     @staticmethod
     def _id(launch: Launch) -> str:
@@ -395,6 +427,7 @@ class ExecutionService:
         state = cast("Execution", stored.state)
         lifecycle.cancel(state, clock=self.clock)
         self._executions.replace(stored_from(tenant, state, stored), due_at=None)
+        self.tell_end(tenant, state)
         return self.get(tenant, execution_id)
 
 

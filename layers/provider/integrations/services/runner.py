@@ -26,6 +26,7 @@ from integrations.services.executions import (
     stored_from,
 )
 from integrations.services.files import MAX_FILES_BYTES, StepFiles
+from integrations.services.observing import Observe, nobody
 from integrations.services.shares import Share
 from integrations.storage.aws import AwsError
 from integrations.storage.executions import Executions, LeaseLost, StoredExecution
@@ -33,7 +34,7 @@ from integrations.storage.files import Files
 from integrations.storage.workflows import Workflows
 from integrations.workflows import engine, lifecycle
 from integrations.workflows.outcomes import OutOfTime, RetryAfter, StepCall
-from integrations.workflows.records import Execution, StepDefinition, WorkflowDefinition
+from integrations.workflows.records import DONE, Execution, StepDefinition, WorkflowDefinition
 
 if TYPE_CHECKING:
     from integrations.providers.base import Action
@@ -74,6 +75,7 @@ class Runner:
         files: The files that steps hand on.
         secrets: The values of the secrets that steps name.
         share: What a tenant may have of the runners.
+        observe: Hears of each step that ends, or waits for another attempt.
     """
 
     def __init__(
@@ -85,6 +87,8 @@ class Runner:
         files: Files,
         secrets: "Callable[[], SecretService]",
         share: Share,
+        *,
+        observe: Observe = nobody,
     ) -> None:
         self._executions = executions
         self._workflows = workflows
@@ -93,6 +97,7 @@ class Runner:
         self._files = files
         self._secrets = secrets
         self._share = share
+        self._observe = observe
         self._clock = service.clock
 
     def run(self, message: Mapping[str, Any], time_left: timedelta) -> None:
@@ -161,9 +166,11 @@ class Runner:
         except UnknownWorkflow:
             fail(state, Conflict("Its workflow was deleted"), self._clock())
             self._executions.replace(stored_from(tenant, state, stored), due_at=None)
+            self._service.tell_end(tenant, state)
             return None
         definition = _with_lists(cast("WorkflowDefinition", workflow.definition))
         values = self._service.values(stored)
+        tell_steps = self._step_teller(tenant, state)
         engine.begin(
             state,
             definition,
@@ -173,6 +180,7 @@ class Runner:
             clock=self._clock,
         )
         written = self._executions.lease(stored_from(tenant, state, stored), self._clock() + LEASE)
+        tell_steps()
 
         def save(state: Execution) -> None:
             nonlocal written
@@ -185,6 +193,7 @@ class Runner:
                 written = self._executions.release(changed, due_at)
             else:
                 written = self._executions.checkpoint(changed, self._clock() + LEASE)
+            tell_steps()
 
         def perform(call: StepCall) -> Json:
             with self._signs_of_life(written):
@@ -207,7 +216,38 @@ class Runner:
             case OutOfTime():
                 return 0.0
             case _:
+                self._service.tell_end(tenant, state)
                 return None
+
+    def _step_teller(self, tenant: str, state: Execution) -> Callable[[], None]:
+        """What tells of the steps that have come to rest since it was called last.
+
+        Only what is written is told: somebody else may do again what a lost lease has undone.
+        """
+        known = {run["id"]: run["status"] for run in state["steps"]}
+
+        def tell() -> None:
+            for run in state["steps"]:
+                status, before = run["status"], known.get(run["id"])
+                known[run["id"]] = status
+                if status == before or not (status in DONE or status == "retrying"):
+                    continue
+                self._observe(
+                    "step",
+                    outcome=status,
+                    code=run["error"]["code"] if run["error"] else None,
+                    step=run["id"],
+                    action=run["action"],
+                    provider=run["action"].partition(".")[0],
+                    attempts=run["attempts"],
+                    ms=run["durationMs"],
+                    executionId=state["executionId"],
+                    eventId=state["trigger"]["eventId"],
+                    workflowId=state["workflowId"],
+                    tenant=tenant,
+                )
+
+        return tell
 
     @contextmanager
     def _signs_of_life(self, written: StoredExecution) -> Iterator[None]:

@@ -17,6 +17,7 @@ from integrations.errors import (
     PermissionMissing,
 )
 from integrations.models import ConnectionStatus
+from integrations.services.observing import Observe
 from integrations.storage.connections import Connection
 
 
@@ -111,6 +112,20 @@ def happening_of(
 def after(state: str, happening: Happening) -> str:
     """The stored state after a happening."""
     return AFTER[happening][state]
+
+
+def tell(observe: Observe, connection: Connection, state: str, why: IntegrationError) -> None:
+    """Tell of a connection that has just broken; nothing is told of one that was broken before."""
+    if connection.status == "connected" and state != connection.status:
+        observe(
+            "connection",
+            broken=1,
+            state=state,
+            code=why.code,
+            tenant=connection.tenant,
+            provider=connection.provider,
+            connection=connection.name,
+        )
 
 
 def is_lost(connection: Connection) -> bool:

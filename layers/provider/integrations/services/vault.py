@@ -1,7 +1,8 @@
 """The use of stored credentials: opened, refreshed by one caller at a time, their state kept."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,6 +14,7 @@ from integrations.errors import (
     ConnectionPaused,
     CredentialsRejected,
     CredentialsUnreadable,
+    IntegrationError,
     NeedsReauthentication,
     ProviderError,
     ProviderNotConfigured,
@@ -37,6 +39,7 @@ from integrations.providers.base import (
 from integrations.providers.masking import Masking
 from integrations.services import states
 from integrations.services.lineage import Lineage
+from integrations.services.observing import Observe, nobody
 from integrations.services.quotas import Quotas
 from integrations.services.secrecy import masked, secrets_of
 from integrations.storage.app_secret import AppSecret
@@ -100,6 +103,7 @@ class Vault:
         lineage: Proves how many executions led to a call.
         quotas: What a tenant may send with the stack's own credentials.
         allow_loopback: True on the local platform alone.
+        observe: Hears of each call of a provider, and of connections that break.
         clock: The present moment.
         sleep: Waits, in seconds.
     """
@@ -114,6 +118,7 @@ class Vault:
         lineage: Lineage | None = None,
         quotas: Quotas | None = None,
         allow_loopback: bool = False,
+        observe: Observe = nobody,
         clock: Callable[[], datetime] = now,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -124,6 +129,7 @@ class Vault:
         self._lineage = lineage
         self._quotas = quotas
         self._allow_loopback = allow_loopback
+        self._observe = observe
         self._clock = clock
         self._sleep = sleep
 
@@ -160,7 +166,7 @@ class Vault:
     ) -> T:
         """Ask a provider with credentials that are not stored (yet); errors hold no secret."""
         call = self.call(provider, credentials)
-        with masked(call):
+        with self._observed(provider), masked(call):
             return question(call)
 
     def app(self, provider: Provider) -> OAuthApp:
@@ -353,12 +359,13 @@ class Vault:
         if opened.connection is None:
             return True
         happening = states.happening_of(refusal, just_refreshed=just_refreshed)
-        return self._connections.record_error(
-            opened.connection,
-            refusal.code,
-            refusal.detail,
-            status=states.after(opened.connection.status, happening),
+        state = states.after(opened.connection.status, happening)
+        is_recorded = self._connections.record_error(
+            opened.connection, refusal.code, refusal.detail, status=state
         )
+        if is_recorded:
+            states.tell(self._observe, opened.connection, state, refusal)
+        return is_recorded
 
     # -- within ------------------------------------------------------------------------------
 
@@ -377,7 +384,8 @@ class Vault:
             hops=hops,
         )
         try:
-            with masked(call):
+            observed = self._observed(opened.provider, opened.connection, idempotency_key)
+            with observed, masked(call):
                 return act(call)
         except ConnectionPaused:
             raise
@@ -386,6 +394,30 @@ class Vault:
                 pause = min(timedelta(seconds=limit.retry_after), LONG_PAUSE)
                 self._connections.pause(opened.connection, self._clock() + pause, limit.scope)
             raise
+
+    @contextmanager
+    def _observed(
+        self, provider: Provider, connection: Connection | None = None, key: str | None = None
+    ) -> Iterator[None]:
+        """Tell of a call of a provider: how it ended, and how long it took."""
+        began = time.monotonic()
+        outcome = "internal_error"
+        try:
+            yield
+            outcome = "succeeded"
+        except IntegrationError as failure:
+            outcome = failure.code
+            raise
+        finally:
+            self._observe(
+                "call",
+                provider=provider.id,
+                outcome=outcome,
+                tenant=connection.tenant if connection else None,
+                connection=connection.name if connection else None,
+                key=key,
+                ms=round((time.monotonic() - began) * 1000),
+            )
 
     def _check_pause(self, connection: Connection, scope: str) -> None:
         end = connection.rests_until(scope)
@@ -432,6 +464,7 @@ class Vault:
             unreadable = CredentialsUnreadable(detail)
             state = states.after(connection.status, states.happening_of(unreadable))
             self._connections.record_error(connection, unreadable.code, detail, status=state)
+            states.tell(self._observe, connection, state, unreadable)
             raise unreadable from None
         return Opened(provider, credentials, connection)
 

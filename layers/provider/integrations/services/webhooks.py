@@ -19,6 +19,7 @@ from integrations.models import now
 from integrations.providers import registry
 from integrations.services.deliveries import QueuedDelivery
 from integrations.services.lineage import HEADER, Lineage
+from integrations.services.observing import Observe, nobody
 from integrations.services.sampling import Sampler
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.aws import AwsError
@@ -100,6 +101,7 @@ class Receiver:
         lineage: Knows deliveries that executions of ours have sent.
         platform_tenant: Under whose name stands what a shared webhook refuses.
         tokens: Verifies JWTs; made on first use.
+        observe: Hears of each delivery.
         clock: The present moment.
         pause: Waits so many seconds.
         monotonic: Seconds that pass.
@@ -115,6 +117,7 @@ class Receiver:
         *,
         platform_tenant: str,
         tokens: "Callable[[], DeliveryTokens]",
+        observe: Observe = nobody,
         clock: Callable[[], datetime] = now,
         pause: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
@@ -126,6 +129,7 @@ class Receiver:
         self._lineage = lineage
         self._platform_tenant = platform_tenant
         self._tokens = tokens
+        self._observe = observe
         self._clock = clock
         self._pause = pause
         self._monotonic = monotonic
@@ -148,24 +152,40 @@ class Receiver:
             webhook, secrets = self._find(webhook_id)
         except UnknownWebhook:
             if signatures.is_ping(request.body):
-                return Receipt(None)
+                return self._ping()
+            self._observe("delivery", outcome="refused", reason="unknown_webhook")
             self._keep_pace(began)
             raise SignatureRefused(REFUSED) from None
         try:
             self._verify(webhook, secrets, request)
         except SignatureRefused as refusal:
             if signatures.is_ping(request.body):
-                return Receipt(None)
+                return self._ping()
+            self._tell_refusal(webhook, refusal.kind)
             self._record_refusal(webhook, refusal.detail, request)
             self._keep_pace(began)
             raise SignatureRefused(REFUSED) from None
         return self._accept(webhook, request)
 
+    def _ping(self) -> Receipt:
+        self._observe("delivery", outcome="ping")
+        return Receipt(None)
+
+    def _tell_refusal(self, webhook: Webhook, reason: str) -> None:
+        self._observe(
+            "delivery",
+            outcome="refused",
+            reason=reason,
+            webhookId=webhook.webhook_id,
+            tenant=webhook.tenant,
+            provider=webhook.provider,
+        )
+
     def _verify(self, webhook: Webhook, secrets: WebhookSecrets, request: Request) -> None:
         if request.method not in webhook.methods:
-            raise SignatureRefused(f"The webhook does not take {request.method}")
+            raise SignatureRefused(f"The webhook does not take {request.method}", kind="method")
         if len(request.path) > MAX_PATH:
-            raise SignatureRefused(f"The path is over {MAX_PATH} characters")
+            raise SignatureRefused(f"The path is over {MAX_PATH} characters", kind="path")
         try:
             self._verify_by(webhook, secrets.secret, request)
         except SignatureRefused:
@@ -216,6 +236,14 @@ class Receiver:
             path=request.path,
         )
         self._events.send(queued.to_message())
+        self._observe(
+            "delivery",
+            outcome="accepted",
+            webhookId=webhook.webhook_id,
+            eventId=event_id,
+            tenant=webhook.tenant,
+            provider=webhook.provider,
+        )
         return Receipt(event_id)
 
     def challenge(self, webhook_id: str, query: Mapping[str, str]) -> str:
@@ -236,6 +264,7 @@ class Receiver:
         try:
             webhook, secrets = self._find(webhook_id)
         except UnknownWebhook:
+            self._observe("delivery", outcome="refused", reason="challenge")
             self._keep_pace(began)
             raise ChallengeRefused(CHALLENGE_REFUSED) from None
         refusal = None
@@ -248,6 +277,7 @@ class Receiver:
             refusal = "The token is wrong"
         if refusal:
             nothing = Request(headers={}, query={}, body=b"")
+            self._tell_refusal(webhook, "challenge")
             self._record_refusal(webhook, f"A subscription challenge: {refusal}", nothing)
             self._keep_pace(began)
             raise ChallengeRefused(CHALLENGE_REFUSED)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +48,18 @@ class Queue:
         aws: The way to SQS and S3.
         url: The queue's URL.
         bucket: The bucket's name.
+        trace: X-Ray's header of the work that sends; empty where it is not traced. Lambda reads it
+            from the message and links the traces.
+            https://docs.aws.amazon.com/xray/latest/devguide/xray-services-sqs.html
     """
 
-    def __init__(self, aws: Aws, url: str, bucket: str) -> None:
+    def __init__(
+        self, aws: Aws, url: str, bucket: str, *, trace: Callable[[], str] = lambda: ""
+    ) -> None:
         self._aws = aws
         self._url = url
         self._bucket = bucket
+        self._trace = trace
 
     def send(self, message: Message) -> None:
         """Send one message. When this returns it is durable."""
@@ -94,6 +100,9 @@ class Queue:
         entry: dict[str, Any] = {"MessageBody": text, "MessageGroupId": _group(message.group)}
         if message.delay:
             entry["DelaySeconds"] = message.delay
+        if trace := self._trace():
+            header = {"DataType": "String", "StringValue": trace}
+            entry["MessageSystemAttributes"] = {"AWSTraceHeader": header}
         return entry
 
     def load(self, text: str) -> dict[str, Json]:

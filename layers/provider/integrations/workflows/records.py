@@ -185,6 +185,7 @@ class Execution(TypedDict):
         resumeCount: How often it was found half done, because its process had died.
         retryCount: How often somebody had it retried.
         rerunOf: The execution of which this is a repetition from the start.
+        acceptedAt: When the delivery came that started it, where there was one.
     """
 
     executionId: str
@@ -204,3 +205,4 @@ class Execution(TypedDict):
     hops: int
     rerunOf: str | None
     sizes: Sizes
+    acceptedAt: NotRequired[str]

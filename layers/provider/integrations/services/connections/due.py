@@ -9,6 +9,7 @@ from datetime import datetime
 from integrations.errors import IntegrationError, UnknownConnection
 from integrations.models import now
 from integrations.services.connections.testing import ConnectionTester
+from integrations.services.observing import Observe, nobody
 from integrations.services.vault import Vault
 from integrations.storage.connections import DUE_SHARDS, Connections
 
@@ -28,6 +29,7 @@ class DueChecks:
         connections: The table.
         tester: Checks one connection.
         vault: Says when to look again.
+        observe: Hears of the state of each connection that is checked.
         clock: The present moment.
     """
 
@@ -37,11 +39,13 @@ class DueChecks:
         tester: ConnectionTester,
         vault: Vault,
         *,
+        observe: Observe = nobody,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._connections = connections
         self._tester = tester
         self._vault = vault
+        self._observe = observe
         self._clock = clock
 
     def run(self, has_time: Callable[[], bool]) -> dict[str, int]:
@@ -69,7 +73,17 @@ class DueChecks:
             for key in fresh:
                 if not has_time():
                     return states
-                states.append(self._check(*key))
+                state = self._check(*key)
+                states.append(state)
+                tenant, provider_id, name = key
+                self._observe(
+                    "connection",
+                    checked=1,
+                    state=state,
+                    tenant=tenant,
+                    provider=provider_id,
+                    connection=name,
+                )
                 seen.add(key)
             if len(due) < PAGE or not fresh:
                 break

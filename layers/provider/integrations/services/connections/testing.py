@@ -22,6 +22,7 @@ from integrations.providers.base import Verified
 from integrations.services import states
 from integrations.services.answers import AccountAnswer, TestAnswer
 from integrations.services.forms import credentials_of
+from integrations.services.observing import Observe, nobody
 from integrations.services.ownership import Ownership
 from integrations.services.subscriptions import Subscriptions
 from integrations.services.vault import Opened, Vault
@@ -36,6 +37,7 @@ class ConnectionTester:
         vault: The use of credentials.
         subscriptions: What providers are asked to send.
         ownership: Whose a page is.
+        observe: Hears of connections that break.
         clock: The present moment.
     """
 
@@ -46,12 +48,14 @@ class ConnectionTester:
         subscriptions: Subscriptions,
         ownership: Ownership,
         *,
+        observe: Observe = nobody,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._connections = connections
         self._vault = vault
         self._subscriptions = subscriptions
         self._ownership = ownership
+        self._observe = observe
         self._clock = clock
 
     def test(
@@ -154,4 +158,5 @@ class ConnectionTester:
         self._connections.record_error(
             connection, failure.code, failure.detail, status=state, tested=True, due_at=due_at
         )
+        states.tell(self._observe, connection, state, failure)
         return states.shown(replace(connection, status=state), self._clock())

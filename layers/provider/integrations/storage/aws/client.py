@@ -64,6 +64,8 @@ class Aws:
         credentials: Gives the present credentials at each call.
         endpoint_url: Where every service answers instead of AWS (the local platform), or ``""``.
         ca_bundle: A file of certificates to know AWS by, in place of Amazon's own roots.
+        on_retry: Hears of each try that failed and is made again: the service, the operation and
+            AWS's error name.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class Aws:
         credentials: Callable[[], AwsCredentials],
         endpoint_url: str = "",
         ca_bundle: str = "",
+        on_retry: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self._region = region
         self._credentials = credentials
         self._endpoint_url = endpoint_url.rstrip("/")
         self._ca_bundle = ca_bundle
         self._transport = Transport(ca_bundle)
+        self._on_retry = on_retry
 
     def dynamodb(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Call a DynamoDB operation, e.g. ``GetItem``."""
@@ -136,6 +140,8 @@ class Aws:
         error: AwsError = AwsUnavailable(operation, "Unreachable", "no answer")
         for attempt in range(ATTEMPTS):
             if attempt:
+                if self._on_retry:
+                    self._on_retry(service, operation, error.aws_code)
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
             headers = {
                 "host": url.rpartition("/")[2],
