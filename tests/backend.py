@@ -234,6 +234,11 @@ class Backend:
             assert self.consume("run_job", messages, context=context) == []
         raise AssertionError("the jobs do not end")
 
+    def webhooks(self) -> list[dict[str, Any]]:
+        """The rows of webhooks, without those that the stack has for itself in the same table."""
+        rows = self.aws.rows("WebhooksTable")
+        return [row for row in rows if not row["webhookId"].startswith("*")]
+
     def drain(self, rounds: int = 100, pace: float = 0.0) -> None:
         """Let the consumers work until both queues are empty."""
         for _ in range(rounds):

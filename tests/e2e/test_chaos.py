@@ -41,19 +41,18 @@ class Sender:
     def __init__(self, platform: Platform, receiver: str) -> None:
         tenant = f"tenant-{uuid.uuid4().hex[:12]}"
         self.client = Client(platform, platform.tokens.create(tenant=tenant, name="e2e"), tenant)
-        self.id = f"chaos-{uuid.uuid4().hex[:12]}"
         self.accepted: Counter[str] = Counter()
         self.refused = 0
-        self._url = f"{platform.url}/api/webhooks/{self.id}"
-        self.client.save(
+        saved = self.client.save(
             "webhook",
             {
-                "url": f"https://example.com/{self.id}",
+                "url": f"https://example.com/chaos-{uuid.uuid4().hex[:12]}",
                 "outboundUrl": receiver,
                 "secret": SECRET,
                 "verification": {"type": "github"},
             },
         )
+        self.id, self._url = saved["webhook"]["id"], saved["webhook"]["url"]
         self.workflow = self.client.create_workflow(
             {
                 "name": "pass on",

@@ -159,13 +159,12 @@ def test_a_poisoned_message_ends_in_the_dead_letter_queue_and_harms_no_other(
     }
     marked = {name: f"{text} " for name, text in poisons.items()}
     with Receiver() as receiver:
-        hook = f"poison-{uuid.uuid4().hex[:12]}"
         credentials = {
-            "url": f"https://example.com/{hook}",
+            "url": f"https://example.com/poison-{uuid.uuid4().hex[:12]}",
             "outboundUrl": receiver.url("/"),
             "verification": {"type": "none"},
         }
-        client.save("webhook", credentials)
+        hook = client.save("webhook", credentials)["webhook"]["id"]
         workflow = client.create_workflow(
             {
                 "name": "innocent",
@@ -199,14 +198,13 @@ def test_a_poisoned_message_ends_in_the_dead_letter_queue_and_harms_no_other(
 
 
 def test_a_workflow_that_triggers_itself_ends_where_all_can_see_it(client: Client) -> None:
-    hook = f"cycle-{uuid.uuid4().hex[:12]}"
-    own = f"{client.platform.url}/api/webhooks/{hook}"
     credentials = {
-        "url": f"https://example.com/{hook}",
-        "outboundUrl": own,
+        "url": f"https://example.com/cycle-{uuid.uuid4().hex[:12]}",
         "verification": {"type": "none"},
     }
-    client.save("webhook", credentials)
+    webhook = client.save("webhook", credentials)["webhook"]
+    hook = webhook["id"]
+    client.save("webhook", credentials | {"outboundUrl": webhook["url"]})
     workflow = client.create_workflow(
         {
             "name": "ouroboros",

@@ -22,16 +22,15 @@ RUNS = 20
 
 def connect(client: Client, url: str) -> str:
     """A webhook that anybody may call, and that sends to ``url``; its id."""
-    webhook_id = f"faults-{uuid.uuid4().hex[:12]}"
-    client.save(
+    saved = client.save(
         "webhook",
         {
-            "url": f"https://example.com/{webhook_id}",
+            "url": f"https://example.com/faults-{uuid.uuid4().hex[:12]}",
             "outboundUrl": url,
             "verification": {"type": "none"},
         },
     )
-    return webhook_id
+    return str(saved["webhook"]["id"])
 
 
 def call(webhook: str, body: dict[str, Any]) -> None:

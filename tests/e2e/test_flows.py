@@ -118,10 +118,10 @@ def test_an_order_becomes_a_row_a_message_and_a_mail(
 ) -> None:
     webhook_id = f"orders-{uuid.uuid4().hex[:8]}"
     url = f"https://shop.example.com/hooks/{webhook_id}"
-    client.save("webhook", {"url": url, "secret": SECRET, "verifySecret": True})
+    saved = client.save("webhook", {"url": url, "secret": SECRET, "verifySecret": True})
     book = connect_sheet(client, stand_ins, [["Id", "Customer", "Total", "Items"]])
     definition = flow("order_to_sheet.json")
-    definition["trigger"]["webhookId"] = webhook_id
+    definition["trigger"]["webhookId"] = saved["webhook"]["id"]
     workflow = client.create_workflow(definition)
     address = f"ann-{webhook_id}@example.com"
     order = {

@@ -37,12 +37,12 @@ class Hook:
         **credentials: Any,
     ) -> None:
         self.client = client
-        self.id = f"hook-{uuid.uuid4().hex[:12]}"
-        self.url = f"{client.platform.url}/api/webhooks/{self.id}"
-        url = f"https://example.com/hooks/{self.id}"
+        self.name = f"hook-{uuid.uuid4().hex[:12]}"
+        url = f"https://example.com/hooks/{self.name}"
         self.metadata = client.save(
-            "webhook", {"url": url, "outboundUrl": receiver, **credentials}, connection=self.id
+            "webhook", {"url": url, "outboundUrl": receiver, **credentials}, connection=self.name
         )
+        self.id, self.url = self.metadata["webhook"]["id"], self.metadata["webhook"]["url"]
         self.workflow_id = client.create_workflow(
             {
                 "name": "forward",
@@ -51,7 +51,7 @@ class Hook:
                     {
                         "id": "forward",
                         "action": "webhook.send",
-                        "connection": self.id,
+                        "connection": self.name,
                         "params": {"json": sends or {"got": "{{ trigger.body }}"}},
                     }
                 ],
@@ -90,7 +90,7 @@ class Hook:
     def refusals(self) -> dict[str, Any]:
         """The webhook in the connection's metadata."""
         path = "/api/integrations/webhook/credentials"
-        metadata = self.client.get(path, params={"connection": self.id}).json()
+        metadata = self.client.get(path, params={"connection": self.name}).json()
         webhook: dict[str, Any] = metadata["webhook"]
         return webhook
 
@@ -145,7 +145,7 @@ def test_stripe(client: Client, receiver: str) -> None:
     assert hook.deliver(payload.encode(), header(now + 1)).json()["eventId"] == data["eventId"]
     old = hook.deliver(payload.encode(), header(now - 3600))
     assert old.status_code == 401
-    shown = client.get(f"/api/integrations/webhook/credentials?connection={hook.id}").json()
+    shown = client.get(f"/api/integrations/webhook/credentials?connection={hook.name}").json()
     assert "old" in shown["webhook"]["lastRejection"]["reason"]
 
 

@@ -19,16 +19,15 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def hook(client: Client, stand_ins: StandIns) -> str:
     """A webhook that lets everybody in and sends to the receiver; its id."""
-    webhook_id = f"flows-{uuid.uuid4().hex[:12]}"
-    client.save(
+    saved = client.save(
         "webhook",
         {
-            "url": f"https://example.com/{webhook_id}",
-            "outboundUrl": stand_ins.receiver.url(f"/{webhook_id}"),
+            "url": f"https://example.com/flows-{uuid.uuid4().hex[:12]}",
+            "outboundUrl": stand_ins.receiver.url(f"/{client.tenant}"),
             "verification": {"type": "none"},
         },
     )
-    return webhook_id
+    return str(saved["webhook"]["id"])
 
 
 def step(**changes: Any) -> dict[str, Any]:
@@ -205,7 +204,7 @@ def test_two_hundred_steps(client: Client, hook: str, stand_ins: StandIns) -> No
 
     assert execution["status"] == "succeeded"
     assert [each["status"] for each in execution["steps"]] == (["succeeded"] + ["skipped"] * 9) * 20
-    sent = [each for each in stand_ins.receiver.received if each.path == f"/{hook}"]
+    sent = [each for each in stand_ins.receiver.received if each.path == f"/{client.tenant}"]
     assert [each.json()["n"] for each in sent] == list(range(0, 200, 10))
     more = flow(steps=[step(id=f"s{number}") for number in range(201)])
     assert "steps" in mistakes(client.post("/api/workflows", more))
@@ -270,7 +269,7 @@ def test_native_types_loops_conditions_and_steps_that_may_fail(
         "broken": "failed",
         "reported": "succeeded",
     }
-    sent = [each.json() for each in stand_ins.receiver.received if each.path == f"/{hook}"]
+    sent = [each.json() for each in stand_ins.receiver.received if each.path == f"/{client.tenant}"]
     assert sent == [
         {"item": 1, "n": 0},
         {"item": "two", "n": 1},
@@ -306,7 +305,7 @@ def test_a_failed_execution_is_retried_from_its_failed_step_with_the_workflow_me
     (done,) = client.finished(workflowId=failed["workflowId"])
 
     assert (done["status"], done["workflowVersion"]) == ("succeeded", 2)
-    sent = [each.json() for each in stand_ins.receiver.received if each.path == f"/{hook}"]
+    sent = [each.json() for each in stand_ins.receiver.received if each.path == f"/{client.tenant}"]
     assert sent == [1, 2]
 
 

@@ -27,7 +27,7 @@ def test_a_deleted_connection_leaves_nothing_behind(
     answer = delete(backend)
     assert (answer.status, answer.json["deleted"]) == (200, True)
     assert backend.aws.rows("ConnectionsTable") == []
-    (left,) = backend.aws.rows("WebhooksTable")
+    (left,) = backend.webhooks()
     assert left["releasedAt"]
     assert "ciphertext" not in left, "the id stays the tenant's, and nothing else"
     assert backend.call("GET", PATH).status == 404

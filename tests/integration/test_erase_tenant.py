@@ -42,8 +42,8 @@ def token(tenant: str, name: str, kind: Any = "token") -> Token:
 
 def fill(backend: Backend, telegram: TelegramServer | None, tenant: str) -> Token:
     """A tenant with something in every table; its own token is returned."""
-    hook = f"{tenant}-orders"
-    backend.save("webhook", {"url": f"https://example.com/hooks/{hook}"}, tenant=tenant)
+    url = f"https://example.com/hooks/{tenant}-orders"
+    hook = backend.save("webhook", {"url": url}, tenant=tenant)["webhook"]["id"]
     send = step(action="webhook.send", params={"url": "http://127.0.0.1:1/", "json": 1})
     if telegram:
         backend.save("telegram", {"botToken": telegram.token}, tenant=tenant)

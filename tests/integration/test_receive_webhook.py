@@ -191,7 +191,7 @@ def test_a_throttled_table_is_asked_again_before_giving_up(backend: Backend) -> 
 
 def test_a_damaged_secret_is_no_reason_to_accept(backend: Backend) -> None:
     hook(backend, verifySecret=True)
-    (row,) = backend.aws.rows("WebhooksTable")
+    (row,) = backend.webhooks()
     backend.aws.client.dynamodb(
         "UpdateItem",
         {
@@ -346,7 +346,7 @@ def test_the_stacks_own_facebook_webhook_takes_what_its_app_signed(backend: Back
     assert not {"x-hub-signature", "x-hub-signature-256"} & message["headers"].keys()
     body, headers = sign({"object": "page", "entry": []}, "another app's secret")
     assert backend.deliver("facebook", body, headers).status == 401
-    assert backend.aws.rows("WebhooksTable") == []
+    assert backend.webhooks() == []
 
 
 def test_a_stack_without_an_app_has_no_facebook_webhook(backend: Backend) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from integrations.entry import wiring
 from integrations.storage.connections import Connection, Connections
-from tests.backend import Answer, Backend, body_of
+from tests.backend import TENANT, Answer, Backend, body_of
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.google import FakeGoogle
 from tests.fakes.telegram import (
@@ -107,7 +107,7 @@ def test_saving_again_replaces_and_keeps_the_webhook_and_the_first_time(
     assert second["account"]["label"] == "@other_bot"
     assert second["connectedAt"] == first["connectedAt"]
     assert second["webhook"]["id"] == first["webhook"]["id"]
-    assert len(backend.aws.rows("WebhooksTable")) == 1
+    assert len(backend.webhooks()) == 1
     (row,) = backend.aws.rows("ConnectionsTable")
     assert row["version"] == 2
 
@@ -115,7 +115,7 @@ def test_saving_again_replaces_and_keeps_the_webhook_and_the_first_time(
 def test_tenants_do_not_meet(backend: Backend, telegram: TelegramServer) -> None:
     backend.save("telegram", {"botToken": telegram.token})
     backend.save("telegram", {"botToken": telegram.token}, tenant="other")
-    webhooks = {row["webhookId"] for row in backend.aws.rows("WebhooksTable")}
+    webhooks = {row["webhookId"] for row in backend.webhooks()}
     assert len(webhooks) == 2
     assert len(backend.aws.rows("ConnectionsTable")) == 2
 
@@ -151,7 +151,7 @@ def test_a_webhooks_id_comes_from_its_url(backend: Backend) -> None:
     metadata = backend.save("webhook", HOOK)
     assert metadata["webhook"]["id"] == "orders"
     assert metadata["webhook"]["verification"] == {"type": "none"}
-    (row,) = backend.aws.rows("WebhooksTable")
+    (row,) = backend.webhooks()
     assert row["webhookId"] == "orders"
 
 
@@ -162,13 +162,13 @@ def test_a_webhook_id_that_another_connection_holds_is_a_conflict_and_nothing_is
     answer = save(backend, HOOK, "webhook", "second")
     assert (answer.status, answer.code) == (409, "webhook_id_taken")
     assert len(backend.aws.rows("ConnectionsTable")) == 1
-    (row,) = backend.aws.rows("WebhooksTable")
+    (row,) = backend.webhooks()
     assert (row["tenant"], row["connection"]) == ("acme", "default")
 
 
 def living(backend: Backend) -> list[str]:
     """The ids of the webhooks that take something."""
-    rows = backend.aws.rows("WebhooksTable")
+    rows = backend.webhooks()
     return [row["webhookId"] for row in rows if "releasedAt" not in row]
 
 
@@ -185,7 +185,7 @@ def test_a_reserved_webhook_id_is_refused(backend: Backend, webhook_id: str) -> 
     answer = save(backend, HOOK | {"url": f"https://example.com/{webhook_id}"}, "webhook")
     assert (answer.status, answer.code) == (422, "invalid_input")
     assert "credentials.url" in answer.fields
-    assert backend.aws.rows("WebhooksTable") == []
+    assert backend.webhooks() == []
 
 
 @pytest.mark.parametrize(
@@ -244,17 +244,17 @@ def test_what_the_provider_refuses_is_not_kept(backend: Backend, telegram: Teleg
     assert answer.json["provider"]["status"] == 401
     assert "Unauthorized" in answer.json["detail"]
     assert backend.aws.rows("ConnectionsTable") == []
-    assert backend.aws.rows("WebhooksTable") == []
+    assert backend.webhooks() == []
 
 
 def test_a_refusal_leaves_the_earlier_credentials_in_use(
     backend: Backend, telegram: TelegramServer
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token})
-    before = backend.aws.rows("ConnectionsTable") + backend.aws.rows("WebhooksTable")
+    before = backend.aws.rows("ConnectionsTable") + backend.webhooks()
     answer = save(backend, {"botToken": "7350119642:AAwrong-token-of-nobody-0000000000000"})
     assert answer.status == 422
-    assert backend.aws.rows("ConnectionsTable") + backend.aws.rows("WebhooksTable") == before
+    assert backend.aws.rows("ConnectionsTable") + backend.webhooks() == before
     sent = backend.call(
         "POST",
         "/api/integrations/telegram/actions/sendMessage",
@@ -281,12 +281,12 @@ def test_a_provider_that_does_not_work_leaves_everything_as_it_was(
     backend: Backend, telegram: TelegramServer, failure: Failure, status: int, code: str
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token})
-    before = backend.aws.rows("ConnectionsTable") + backend.aws.rows("WebhooksTable")
+    before = backend.aws.rows("ConnectionsTable") + backend.webhooks()
     telegram.fail(*[failure] * 5)
     answer = save(backend, {"botToken": telegram.token})
     assert (answer.status, answer.code) == (status, code)
     assert "<html" not in answer.json["detail"]
-    assert backend.aws.rows("ConnectionsTable") + backend.aws.rows("WebhooksTable") == before
+    assert backend.aws.rows("ConnectionsTable") + backend.webhooks() == before
     if status == 429:
         assert answer.headers["Retry-After"] == "7"
 
@@ -408,7 +408,7 @@ def test_of_two_that_save_at_once_both_are_told_the_truth(
     (row,) = backend.aws.rows("ConnectionsTable")
     assert row["version"] == saved >= 1
     webhook = backend.call("GET", "/api/integrations/telegram/credentials").json["webhook"]
-    assert webhook["id"] in {each["webhookId"] for each in backend.aws.rows("WebhooksTable")}
+    assert webhook["id"] in {each["webhookId"] for each in backend.webhooks()}
 
 
 @pytest.mark.parametrize("webhook_id", ["orders", "invoices"])
@@ -432,7 +432,7 @@ def test_without_the_key_nothing_is_kept(backend: Backend, telegram: TelegramSer
     answer = save(backend, {"botToken": telegram.token})
     assert (answer.status, answer.code) == (500, "internal_error")
     assert backend.aws.rows("ConnectionsTable") == []
-    assert backend.aws.rows("WebhooksTable") == []
+    assert backend.webhooks() == []
 
 
 @pytest.mark.parametrize(
@@ -509,6 +509,30 @@ def test_a_webhooks_id_that_a_workflow_waits_for_cannot_be_let_go(backend: Backe
     assert backend.deliver("second", {}).status == 401
     assert backend.call("DELETE", f"/api/workflows/{made['workflowId']}").status == 200
     assert backend.call("POST", "/api/integrations/webhook/credentials", body).status == 200
+
+
+def test_short_ids_are_all_one_tenant_s_and_nobody_else_can_look_or_squat(
+    backend: Backend,
+) -> None:
+    """Without ``PlatformTenant``: the first that asks has them, the free ones as well."""
+    longer = r"[a-z]+-[A-Za-z0-9_-]{24}"
+    assert backend.save("webhook", {"secret": "the-webhooks-own-secret"}, "x", tenant="early")
+    assert backend.save("webhook", HOOK)["webhook"]["id"] == "orders"
+    for tenant, name in (("other", "orders"), ("other", "free"), ("early", "tickets")):
+        id_ = backend.save("webhook", webhook_of(name), name, tenant=tenant)["webhook"]["id"]
+        assert re.fullmatch(longer, id_), "whether it is used or not"
+    for name in ("free", "tickets"):
+        assert backend.save("webhook", webhook_of(name), name)["webhook"]["id"] == name
+
+
+def test_an_erased_tenant_s_short_ids_are_nobody_s(backend: Backend) -> None:
+    backend.save("webhook", HOOK)
+    assert backend.call("DELETE", "/api/tenant", scopes="admin").status < 300
+    backend.run_jobs()
+    taken = backend.save("webhook", webhook_of("tickets"), tenant="other")["webhook"]["id"]
+    assert taken.startswith("tickets-")
+    stored = repr(backend.aws.rows("WebhooksTable"))
+    assert TENANT not in stored
 
 
 def test_a_short_id_that_is_another_tenants_becomes_a_longer_one(backend: Backend) -> None:

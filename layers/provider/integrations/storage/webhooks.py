@@ -26,6 +26,8 @@ CACHE_SECONDS = 60
 CACHE_SIZE = 1024
 OWN_KEY = "*"
 OWN_KEY_SECONDS = 3600
+SHORT_IDS = "**"
+"""The row that names the tenant which has the short ids; no webhook has such an id."""
 _OWN_KEY_CONTEXT = {"tenant": "*", "webhook": OWN_KEY}
 MAX_ID = 128
 
@@ -135,7 +137,7 @@ class Webhooks:
         return {
             row["webhookId"]: _webhook(row)
             for row in found
-            if row.get("tenant") == tenant and "releasedAt" not in row
+            if row.get("tenant") == tenant and "provider" in row and "releasedAt" not in row
         }
 
     def secrets(self, webhook: Webhook) -> WebhookSecrets:
@@ -287,6 +289,30 @@ class Webhooks:
             },
         )
         return attributes(answer.get("Item", {})).get("tenant") == tenant
+
+    def has_short_ids(self, tenant: str) -> bool:
+        """Whether short ids are this tenant's: the first that asks gets them all, for ever."""
+        owner = self._owner_of_short_ids()
+        if owner is None:
+            condition = "attribute_not_exists(webhookId)"
+            request = update(
+                self._table, {"webhookId": SHORT_IDS}, {"tenant": tenant}, condition=condition
+            )
+            try:
+                self._aws.dynamodb("UpdateItem", request)
+            except ConditionFailed:
+                owner = self._owner_of_short_ids()
+            else:
+                owner = tenant
+        return owner == tenant
+
+    def _owner_of_short_ids(self) -> str | None:
+        """The tenant; ``""`` where it was erased, ``None`` where none has asked yet."""
+        key = item({"webhookId": SHORT_IDS})
+        answer = self._aws.dynamodb(
+            "GetItem", {"TableName": self._table, "Key": key, "ConsistentRead": True}
+        )
+        return attributes(answer["Item"]).get("tenant", "") if "Item" in answer else None
 
     def release(self, webhook: Webhook) -> None:
         """Let this connection's webhook go: it takes nothing more, its id stays the tenant's.

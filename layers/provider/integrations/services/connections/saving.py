@@ -47,8 +47,8 @@ class ConnectionSaver:
         ownership: Whose a page is.
         reader: Shows what was saved.
         quotas: How many connections a tenant may have.
-        platform_tenant: Whoever runs the stack, who alone has short webhook ids; ``""`` where the
-            stack has one application, and the first to come has the id.
+        platform_tenant: Whoever runs the stack, who alone has short webhook ids; ``""`` where they
+            are those of the first tenant that asks.
         clock: The present moment.
     """
 
@@ -199,17 +199,20 @@ class ConnectionSaver:
     def _id_for(self, tenant: str, short: str | None, earlier_id: str | None) -> str | None:
         """The webhook's id for a short one that somebody asks for.
 
-        Where tenants share a stack, a short id would tell each of them which ids the others have,
-        and could be taken before its owner comes. So there only whoever runs the stack has them,
-        and each other tenant always gets a longer one, whether the short one is used or not.
+        A short id would tell each tenant which ids the others have, and could be taken before its
+        owner comes. So one tenant alone has them: ``PlatformTenant``, or where the stack names
+        none, the first tenant that asks. Each other one always gets a longer id, whether the short
+        one is used or not.
         """
         if short is None:
             return None
         if earlier_id and (earlier_id == short or _is_longer(earlier_id, short)):
             return earlier_id
-        if self._platform_tenant in ("", tenant):
-            return short
-        return _longer(short)
+        if self._platform_tenant:
+            is_owner = tenant == self._platform_tenant
+        else:
+            is_owner = self._webhooks.has_short_ids(tenant)
+        return short if is_owner else _longer(short)
 
     def _claim(self, webhook: Webhook, its_secrets: WebhookSecrets) -> Webhook:
         """Save a new webhook; where its id is another tenant's, under a longer one.
