@@ -17,6 +17,7 @@ import termios
 import threading
 import time
 import zipfile
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,11 @@ from ministack.core.responses import (  # type: ignore[import-not-found]
     _account_from_sts_session,
     get_account_id,
 )
-from ministack.services import lambda_svc, sts  # type: ignore[import-not-found]
+from ministack.services import (  # type: ignore[import-not-found]
+    apigateway,
+    lambda_svc,
+    sts,
+)
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
@@ -37,6 +42,8 @@ LONGEST_DRAIN = 0.25
 """Seconds that an answer waits for its log at most, as in MiniStack."""
 QUIET = 0.003
 """Seconds without a line after which a log is complete."""
+BODY = 6
+"""Where a request's body is among what MiniStack invokes a function with."""
 
 
 class UnpackedOnce(zipfile.ZipFile):
@@ -140,6 +147,31 @@ def secret_of(access_key: str, token: str) -> str | None:
     return secret
 
 
+_IS_UTF8: ContextVar[bool] = ContextVar("_IS_UTF8")
+
+
+async def invoke_whole(*given: Any, **named: Any) -> Any:
+    """Invoke a function for a request of the HTTP API, its body byte for byte.
+
+    MiniStack decodes what is called text as UTF-8 and replaces what is none. Whatever is no UTF-8
+    (JSON in another character set, a packed body) goes to the function as base64 instead.
+    """
+    body = given[BODY]
+    try:
+        (body or b"").decode()
+    except UnicodeDecodeError:
+        is_utf8 = False
+    else:
+        is_utf8 = True
+    _IS_UTF8.set(is_utf8)
+    return await invoke_lambda_proxy(*given, **named)
+
+
+def is_text(content_type: str | None) -> bool:
+    """Tell whether the body of the request at hand goes to its function as text."""
+    return _IS_UTF8.get() and bool(is_text_by_type(content_type))
+
+
 def stop_with_parent() -> None:
     """Wait for the pipe to close, then ask this process to stop.
 
@@ -179,6 +211,10 @@ if __name__ == "__main__":
     lambda_runtime.Worker._drain_stderr_bounded = drain_log
     role_credentials = lambda_runtime.execution_credentials
     lambda_runtime.execution_credentials = lambda_svc.execution_credentials = unguessable
+    is_text_by_type = apigateway._v2_request_body_is_text
+    apigateway._v2_request_body_is_text = is_text
+    invoke_lambda_proxy = apigateway._invoke_lambda_proxy
+    apigateway._invoke_lambda_proxy = invoke_whole
     # Taken out of what the functions' processes inherit.
     gate_secret = os.environ.pop("GATE_SECRET")
     app.app = Gate(

@@ -121,7 +121,9 @@ class Proxy:
             async def forward(request: web.BaseRequest) -> web.StreamResponse:
                 return await self._forward(session, request)
 
-            runner = web.ServerRunner(web.Server(forward), shutdown_timeout=0.5)
+            # A packed body is the API's own to unpack: a sender signs the bytes that it sends.
+            server = web.Server(forward, auto_decompress=False)
+            runner = web.ServerRunner(server, shutdown_timeout=0.5)
             await runner.setup()
             await web.SockSite(runner, self._listener).start()
             self._ready.set()

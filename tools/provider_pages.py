@@ -348,10 +348,18 @@ def _first(doc: str | None) -> str:
     return _paragraphs((doc or "").strip().split("\n\n")[0])
 
 
+_LINK = re.compile(r"https?://[^\s`)]+[^\s`).,:]")
+
+
 def _paragraphs(doc: str | None) -> str:
-    """A docstring's prose as Markdown: no sections, no bare links."""
+    """A docstring's prose as Markdown: no sections, and no bare links but in code."""
     prose = re.split(r"\n\s*(?:Raises|Args|Attributes|Returns):\n", cleandoc(doc or ""))[0]
-    prose = re.sub(r"https?://[^\s`)]+[^\s`).,:]", r"<\g<0>>", _plain(prose))
+    code = r"``.*?``"
+    parts = [
+        part if re.fullmatch(code, part, re.DOTALL) else _LINK.sub(r"<\g<0>>", _plain(part))
+        for part in re.split(f"({code})", prose, flags=re.DOTALL)
+    ]
+    prose = "".join(parts).replace("``", "`")
     return "\n\n".join(" ".join(each.split()) for each in prose.strip().split("\n\n"))
 
 

@@ -17,6 +17,7 @@ from jwt.algorithms import ECAlgorithm
 
 from integrations.entry import wiring
 from integrations.models import now
+from integrations.storage.aws.attributes import item
 from tests.backend import Answer, Backend, event
 from tests.fakes.facebook import sign
 from tests.fakes.receiver import Receiver, Reply
@@ -168,6 +169,28 @@ def test_what_cannot_be_made_durable_is_to_be_sent_again(
     assert (answer.status, answer.code) == (503, "not_stored")
     assert int(answer.headers["Retry-After"]) > 0
     backend.aws.recover()
+    taken(backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET}))
+
+
+def test_a_secret_that_does_not_open_is_shown_to_its_owner_and_loses_no_delivery(
+    backend: Backend,
+) -> None:
+    hook(backend, verifySecret=True)
+    wiring.forget()
+    (row,) = backend.aws.rows("WebhooksTable")
+    backend.aws.put("WebhooksTable", item(row | {"nonce": b"0" * 12}))
+    asked_again = backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET})
+    assert (asked_again.status, asked_again.code) == (503, "not_stored")
+    challenged = backend.call(
+        "GET",
+        "/api/webhooks/orders",
+        query={"mode": "subscribe", "token": "a-token-of-ours", "challenge": "1"},
+    )
+    assert (challenged.status, challenged.code) == (503, "not_stored")
+    path = "/api/integrations/webhook/credentials"
+    shown = backend.call("GET", path).json["webhook"]
+    assert "save its connection again" in shown["lastRejection"]["reason"]
+    backend.save("webhook", {"url": URL, "secret": SECRET, "verifySecret": True})
     taken(backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET}))
 
 

@@ -78,6 +78,18 @@ def test_the_same_key_of_another_workflow_is_another_run(
 
 
 @pytest.mark.parametrize(
+    ("first", "second"), [({"paid": 1}, {"paid": True}), ({"n": [0]}, {"n": [False]})]
+)
+def test_true_is_another_input_than_1(
+    backend: Backend, workflow_id: str, first: Any, second: Any
+) -> None:
+    key = {"Idempotency-Key": "order-42"}
+    assert start(backend, workflow_id, {"input": first}, headers=key).status == 200
+    answer = start(backend, workflow_id, {"input": second}, headers=key)
+    assert (answer.status, answer.code) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize(
     "first", [{"id": 1}, {"id": 1, "note": "n" * 50_000}], ids=["small", "large"]
 )
 def test_the_same_key_with_another_input_is_refused_and_starts_nothing(

@@ -537,7 +537,8 @@ def test_a_message_arrives_as_it_was_meant(server: MailServer) -> None:
     assert message["Subject"].startswith("Bestellung 42 für dich 🌵 und mehr")
     assert message["X-Order"] == "42"
     assert f"https://example.com/{'u' * 120}".encode() in mail.raw
-    assert message["Date"]
+    # "GMT" in its place is what https://www.rfc-editor.org/rfc/rfc5322#section-4.3 gave up.
+    assert message["Date"].endswith(" +0000")
     assert b"secret@example.com" not in mail.raw
     assert message.get_content_type() == "multipart/alternative"
     text, html = message.iter_parts()
@@ -909,6 +910,14 @@ def test_a_message_over_the_servers_limit_is_not_even_begun() -> None:
         with pytest.raises(RequestRejected, match="up to 1000 bytes"):
             send(open_call(small), text="x" * 2000)
         assert not small.mails
+
+
+@pytest.mark.parametrize("size", ["²", "٣", "1000x", "", "9" * 400])
+def test_a_limit_that_is_no_number_is_none(size: str) -> None:
+    offer = f"250-x\r\n250 SIZE {size}\r\n".encode()
+    answers = (offer, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"250 taken\r\n")
+    with ScriptedServer(b"220 x\r\n", *answers) as odd:
+        assert send(open_call(odd))["response"] == "taken"
 
 
 # -- The whole -------------------------------------------------------------------------------

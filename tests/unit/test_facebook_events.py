@@ -110,7 +110,7 @@ def test_a_removed_comment_has_neither_text_nor_author() -> None:
     )
 
 
-def test_a_message_is_told() -> None:
+def test_a_message_is_events_in() -> None:
     (event,) = fixture("message")
     assert (event.type, event.target) == ("facebook.message", BAKERY)
     assert event.id == f"message:{BAKERY}:m_AbCd-EfGh_1"
@@ -126,7 +126,7 @@ def test_an_echo_is_the_pages_own_message() -> None:
     assert event.data["isOwn"] is True
 
 
-def test_a_pressed_button_is_told() -> None:
+def test_a_pressed_button_is_events_in() -> None:
     (event,) = fixture("postback")
     assert event.type == "facebook.postback"
     assert event.data["payload"] == "GET_STARTED"
@@ -138,7 +138,7 @@ def test_a_pressed_button_is_told() -> None:
     }
 
 
-def test_a_visitors_post_and_a_reaction_are_told() -> None:
+def test_a_visitors_post_and_a_reaction_are_events_in() -> None:
     (post,) = fixture("post")
     (reaction,) = fixture("reaction")
     assert (post.type, post.data["message"]) == ("facebook.post", "Die Torte war großartig!")
@@ -189,6 +189,20 @@ def test_each_edit_is_its_own_event_and_so_is_each_hiding() -> None:
     assert hidden.id != later.id
 
 
+@pytest.mark.parametrize("verb", ["hide", "unhide", "edited", "update"])
+def test_what_is_done_again_later_is_told_again(verb: str) -> None:
+    first, later = feed(verb=verb), feed(verb=verb)
+    later["entry"][0]["time"] += 2 * 3600
+    assert events_in(first)[0].id != events_in(later)[0].id
+
+
+@pytest.mark.parametrize("verb", ["add", "remove", "delete"])
+def test_what_happens_once_is_the_same_whenever_it_is_events_in(verb: str) -> None:
+    first, later = feed(verb=verb), feed(verb=verb)
+    later["entry"][0]["time"] += 36 * 3600
+    assert events_in(first)[0].id == events_in(later)[0].id
+
+
 def test_one_reaction_of_each_person_is_one_event() -> None:
     ids = {
         events_in(feed(item="reaction", comment_id=..., reaction_type="like", **{"from": who}))[
@@ -226,7 +240,7 @@ def test_what_differs_has_another_id_and_a_redelivery_the_same(
     first, second = events_in(feed(**one)), events_in(feed(**other))
     assert len({event.id for event in first + second}) == 2
     again = feed(**one)
-    again["entry"][0]["time"] = 1
+    again["entry"][0]["time"] += 60  # as Facebook repeats what was not taken
     assert [event.id for event in events_in(again)] == [event.id for event in first]
 
 

@@ -426,6 +426,10 @@ def test_eventbridge_expressions_pass(expression: str, expected: str) -> None:
         "cron(0 8 ? * 1 1969)",
         "cron(0 8 ? * 1)",
         "cron(0 8 ? * 1 *",
+        "cron(0 9 31 2 ? *)",
+        "cron(0 9 30W 2 ? *)",
+        "cron(0 9 31 4,6 ? *)",
+        "cron(0 9 29 2 ? 2027)",
         "rate(0 minutes)",
         "rate(-1 minutes)",
         "rate(5 seconds)",
@@ -492,6 +496,38 @@ def test_a_moment_that_is_over_is_refused(moment: str, zone: str, past: bool) ->
     assert ("trigger.expression" in found) is past
     # It may be switched off, or saved again while it is off.
     assert mistakes_at_noon(workflow(trigger=trigger, enabled=False)) == {}
+
+
+@pytest.mark.parametrize(
+    ("cron", "past"),
+    [
+        ("0 9 * * ? 2020", True),
+        ("0 9 21 11 ? 2026", True),
+        ("0 9 22 11 ? 2026", False),  # later this day
+        ("0 9 ? 11 1 2026", False),
+        ("0 9 L 10 ? 2024-2026", True),
+        ("0 9 15W 11 ? 2026", False),
+        ("0 9 29 2 ? 2025-2027", True),  # 2028 has one, these have none
+        ("0 9 * * ? *", False),
+    ],
+)
+def test_a_schedule_whose_years_are_over_is_refused(cron: str, past: bool) -> None:  # noqa: FBT001
+    trigger = {"type": "schedule", "expression": f"cron({cron})"}
+    assert ("trigger.expression" in mistakes_at_noon(workflow(trigger=trigger))) is past
+
+
+def test_a_time_that_clocks_skip_never_comes() -> None:
+    skipped = {"expression": "at(2027-03-28T02:30:00)", "timezone": "Europe/Berlin"}
+    with pytest.raises(InvalidInput) as caught:
+        parse_schedule(skipped)
+    (error,) = caught.value.errors
+    assert (error.field, error.message) == (
+        "expression",
+        "names a time that clocks in Europe/Berlin skip",
+    )
+    assert parse_schedule(skipped | {"timezone": "UTC"})
+    twice = {"expression": "at(2026-10-25T02:30:00)", "timezone": "Europe/Berlin"}
+    assert parse_schedule(twice)  # once is enough
 
 
 @pytest.mark.parametrize("zone", ["Factory", "right/UTC", "posixrules", "Europe/Zurick"])

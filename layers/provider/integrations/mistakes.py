@@ -123,8 +123,8 @@ def path(error: Details, given: object) -> list[str | int]:
         elif isinstance(here, list | tuple) and isinstance(part, int) and 0 <= part < len(here):
             here = here[part]
             way.append(part)
-        elif last and kind == "missing" and isinstance(part, str) and here is None:
-            way.append(part)
+        elif last and kind == "missing" and isinstance(part, str):
+            way.append(part)  # in a text that was read as JSON, or where nothing is
     return way
 
 

@@ -67,6 +67,8 @@ class EventAnswer(EventSummary):
     """An event, whole."""
 
     verification: VerificationAnswer
+    method: str = Field(description="How it came.")
+    path: str = Field(description="What followed the webhook's URL; mostly nothing.")
     headers: dict[str, str]
     query: dict[str, str]
     body: Any = Field(None, description="JSON or text; other bytes as `{base64}`. A preview.")
@@ -123,6 +125,8 @@ def event_answer(event: LoggedEvent) -> EventAnswer:
     return EventAnswer(
         **_summary(event),
         verification=VerificationAnswer.model_validate(event.verification),
+        method=payload.method,
+        path=payload.path,
         headers=dict(payload.headers),
         query=dict(payload.query),
         body=body,

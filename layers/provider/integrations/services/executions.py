@@ -27,7 +27,7 @@ from integrations.storage.paging import decode_token, encode_token
 from integrations.storage.queues import Message, Queue
 from integrations.storage.workflows import StoredWorkflow, Workflows
 from integrations.workflows import lifecycle
-from integrations.workflows.limits import encoded, mark, storable
+from integrations.workflows.limits import encoded, mark, same_json, storable
 from integrations.workflows.records import Execution, StepRun, StoredValue, WorkflowDefinition
 
 INLINE_TRIGGER_BYTES = 32 * 1024
@@ -180,7 +180,7 @@ class ExecutionService:
         message = self.launch(launch, failure=lineage.check(hops))
         if idempotency_key:
             stored = self._executions.get(tenant, self._id(launch))
-            if self._trigger_data(stored) != storable(given):
+            if not same_json(self._trigger_data(stored), storable(given)):
                 detail = "This Idempotency-Key has started the workflow with another input"
                 raise IdempotencyKeyReused(detail)
         if message:
@@ -347,6 +347,9 @@ class ExecutionService:
         stored = self._executions.get(tenant, execution_id)
         state = cast("Execution", stored.state)
         trigger = state["trigger"]
+        if logged := self._logged(state):
+            # What repetitions are told by is our own; this one leads to the log of events.
+            trigger["eventId"] = logged[0]
         if trigger["stored"]:
             with suppress(ValueGone):  # the event's time is up before the execution's
                 text = encoded(data := self._trigger_data(stored))

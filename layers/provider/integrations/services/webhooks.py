@@ -14,7 +14,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from integrations import signatures
-from integrations.errors import ChallengeRefused, SignatureRefused, UnknownWebhook
+from integrations.errors import (
+    ChallengeRefused,
+    ServiceUnavailable,
+    SignatureRefused,
+    UnknownWebhook,
+)
 from integrations.models import now
 from integrations.providers import registry
 from integrations.services.deliveries import QueuedDelivery
@@ -23,6 +28,7 @@ from integrations.services.observing import Observe, nobody
 from integrations.services.sampling import Sampler
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.aws import AwsError
+from integrations.storage.envelope import EnvelopeBroken
 from integrations.storage.queues import Queue
 from integrations.storage.webhooks import Webhook, Webhooks, WebhookSecrets
 
@@ -50,6 +56,9 @@ REFUSED = (
 """All that a stranger is told: which ids there are, and what they ask for, is their owner's."""
 
 CHALLENGE_REFUSED = "The mode is not 'subscribe', the token is wrong, or there is no such webhook"
+
+UNREADABLE = "The stored secret of the webhook cannot be read; save its connection again"
+"""What its owner is told. Its sender is asked to come again, so that nothing is lost meanwhile."""
 
 MAX_PATH = 1024
 _HOPS = HEADER.lower()
@@ -145,11 +154,12 @@ class Receiver:
         Raises:
             SignatureRefused: It does not verify, or there is no webhook with this id: a stranger
                 cannot tell which. The webhook's record keeps why.
+            ServiceUnavailable: Its secret does not open; the webhook's record says so.
             AwsError: It could not be made durable; the sender must send it again.
         """
         began = self._monotonic()
         try:
-            webhook, secrets = self._find(webhook_id)
+            webhook, secrets = self._find(webhook_id, request)
         except UnknownWebhook:
             if signatures.is_ping(request.body):
                 return self._ping()
@@ -256,13 +266,15 @@ class Receiver:
         Raises:
             ChallengeRefused: The mode is not ``subscribe``, the token is wrong, or there is no
                 webhook with this id: a stranger cannot tell which.
+            ServiceUnavailable: Its token does not open; the webhook's record says so.
         """
         began = self._monotonic()
+        nothing = Request(headers={}, query={}, body=b"")
         given = {
             name: query.get(meta, query.get(name, "")) for name, meta in _CHALLENGE_NAMES.items()
         }
         try:
-            webhook, secrets = self._find(webhook_id)
+            webhook, secrets = self._find(webhook_id, nothing)
         except UnknownWebhook:
             self._observe("delivery", outcome="refused", reason="challenge")
             self._keep_pace(began)
@@ -276,7 +288,6 @@ class Receiver:
         ):
             refusal = "The token is wrong"
         if refusal:
-            nothing = Request(headers={}, query={}, body=b"")
             self._tell_refusal(webhook, "challenge")
             self._record_refusal(webhook, f"A subscription challenge: {refusal}", nothing)
             self._keep_pace(began)
@@ -331,10 +342,16 @@ class Receiver:
         except AwsError as failure:  # whatever becomes of the record, it is refused
             _log.warning("a refusal was not recorded: %s", failure.detail)
 
-    def _find(self, webhook_id: str) -> tuple[Webhook, WebhookSecrets]:
+    def _find(self, webhook_id: str, request: Request) -> tuple[Webhook, WebhookSecrets]:
         shared = registry.shared_webhooks().get(webhook_id)
         if shared is None:
-            return self._webhooks.receive(webhook_id)
+            try:
+                return self._webhooks.receive(webhook_id)
+            except EnvelopeBroken:
+                webhook = self._webhooks.get(webhook_id)
+                self._tell_refusal(webhook, "unreadable")
+                self._record_refusal(webhook, UNREADABLE, request)
+                raise ServiceUnavailable(UNREADABLE) from None
         app_secret = self._app_secret.values()
         secret = shared.secret_of(app_secret)
         if not secret:

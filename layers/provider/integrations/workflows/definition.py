@@ -301,10 +301,10 @@ def _past_errors(trigger: Json, now: datetime) -> Iterator[FieldError]:
     if not isinstance(trigger, dict) or trigger.get("type") != "schedule":
         return
     try:
-        moment = parse_schedule(trigger).moment()
+        last = parse_schedule(trigger).last()
     except InvalidInput:
         return
-    if moment is not None and moment <= now:
+    if last is not None and last <= now:
         yield FieldError("trigger.expression", f"lies in the past; it is {now:%Y-%m-%dT%H:%M:%SZ}")
 
 

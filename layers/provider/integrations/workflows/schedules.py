@@ -3,9 +3,11 @@
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
 
+from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
 from typing import Final
 
 from integrations.errors import FieldError, InvalidInput
@@ -23,6 +25,7 @@ _LONGEST = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
 _SUNDAY_TOO = 7
 _EVENTBRIDGE_DAYS = {name: number + 1 for name, number in _DAYS.items()}
 _UNITS = ("minute", "hour", "day")
+_NO_SUCH_DAY = "names a day that none of its months has"
 _CRON_FIELDS = 5  # minute, hour, day, month, weekday
 _YEAR_DIGITS = 4
 
@@ -39,13 +42,30 @@ class Schedule:
     expression: str
     timezone: str
 
-    def moment(self) -> datetime | None:
-        """The moment of an ``at(…)``; ``None`` for what comes again and again."""
-        kind, _, inside = self.expression.partition("(")
-        if kind != "at":
+    def last(self) -> datetime | None:
+        """The moment of an ``at(…)``, the end of the last day of a ``cron(…)`` with years.
+
+        After it, it never fires again. ``None`` where there is always a next time.
+        """
+        kind, _, inside = self.expression.removesuffix(")").partition("(")
+        if kind == "at":
+            wall = datetime.fromisoformat(inside)
+        elif kind == "cron" and (day := _last_day(inside.split())) and day.year < _YEAR.high:
+            wall = datetime.combine(day, time_of_day(23, 59, 59))
+        else:
             return None
-        wall = datetime.fromisoformat(inside.removesuffix(")"))
         return wall.replace(tzinfo=zone(self.timezone))
+
+    def is_skipped(self) -> bool:
+        """Whether it is an ``at(…)`` of an hour that clocks skip: Scheduler skips it, too.
+
+        https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#daylist-savings-time
+        """
+        moment = self.last()
+        if moment is None or not self.expression.startswith("at("):
+            return False
+        back = moment.astimezone(UTC).astimezone(moment.tzinfo)
+        return back.replace(tzinfo=None) != moment.replace(tzinfo=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +120,11 @@ def parse_schedule(fields: Mapping[str, Json]) -> Schedule:
             errors.append(FieldError(given[0], str(error)))
     if errors:
         raise InvalidInput("This is no schedule", errors)
-    return Schedule(expression, str(timezone))
+    schedule = Schedule(expression, str(timezone))
+    if schedule.is_skipped():
+        told = f"names a time that clocks in {timezone} skip"
+        raise InvalidInput("This is no schedule", [FieldError(given[0], told)])
+    return schedule
 
 
 def _text(value: Json) -> str:
@@ -130,7 +154,7 @@ def from_cron(source: str) -> str:
         # Cron fires when either fits; EventBridge takes only one of them.
         raise ValueError("names days of the month and of the week; use one workflow for each")
     if min(day) > max(_LONGEST.get(number, 31) for number in month):
-        raise ValueError("names a day that none of its months has")
+        raise ValueError(_NO_SUCH_DAY)
     days = _shown(day, _DAY_OF_MONTH) if every_weekday else "?"
     shown_weekdays = "?" if every_weekday else _shown(weekdays, _EVENTBRIDGE_DAY_OF_WEEK)
     first = f"{_shown(minute, _MINUTE)} {_shown(hour, _HOUR)}"
@@ -235,7 +259,28 @@ def _eventbridge_cron(inside: str) -> str:
         _within(nearest, _DAY_OF_MONTH) if nearest != day else _values(day, _DAY_OF_MONTH)
     if weekday not in {"?", "L"}:
         _eventbridge_weekday(weekday)
+    if _last_day(parts) is None:
+        raise ValueError(_NO_SUCH_DAY)
     return f"cron({' '.join(parts)})"
+
+
+def _last_day(parts: list[str]) -> date | None:
+    """The last day on which EventBridge's six fields can fire; ``None`` where there is none.
+
+    A day of the week comes in every month, and so do the last day (``L``, ``LW``) and a weekday
+    near another (``15W``), where the month has that other.
+    """
+    _, _, day, month, _, year = parts
+    fixed = None if day in {"?", "L", "LW"} else _values(day.removesuffix("W"), _DAY_OF_MONTH)
+    months = sorted(_values(month, _MONTH), reverse=True)
+    for each_year in sorted(_values(year, _YEAR), reverse=True):
+        for each_month in months:
+            longest = monthrange(each_year, each_month)[1]
+            fitting = [each for each in fixed if each <= longest] if fixed else [longest]
+            if fitting:
+                last = longest if day.endswith("W") else max(fitting)
+                return date(each_year, each_month, last)
+    return None
 
 
 def _eventbridge_weekday(text: str) -> None:

@@ -38,6 +38,8 @@ TOTAL_SECONDS = 60.0
 REPLY_SECONDS = 20.0
 """Between the bytes of a reply."""
 _MAX_REPLIES = 256 * 1024
+_SIZE_DIGITS = 20
+"""As https://www.rfc-editor.org/rfc/rfc1870#section-3 has it."""
 LAST_WORDS_SECONDS = 2.0
 """For the reply that a server may have sent before it broke the connection off."""
 
@@ -304,7 +306,8 @@ def deliver(
     """One mail transaction: https://www.rfc-editor.org/rfc/rfc5321#section-3.3."""
     host = smtp.flight.host
     limit = smtp.esmtp_features.get("size", "")
-    if limit.isdigit() and 0 < int(limit) < len(content):
+    # A server may write anything here: "²" is a digit to Python, and no number.
+    if limit.isascii() and limit.isdecimal() and 0 < int(limit[:_SIZE_DIGITS]) < len(content):
         raise RequestRejected(
             f"{host} takes messages up to {limit} bytes; this one has {len(content)}",
             provider_code="too_large",

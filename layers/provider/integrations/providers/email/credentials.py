@@ -72,18 +72,26 @@ class EmailCredentials(Credentials):
     are got and renewed with them. An ``accessToken`` alone works too, for the hour that it lives.
 
     Gmail: in a project of the Google Cloud console, make an OAuth client of the type "Web
-    application" (https://console.cloud.google.com/auth/clients), set the consent screen to "In
-    production" (a refresh token of a project in testing ends after seven days), and let the
-    mailbox's owner agree to the scope ``https://mail.google.com/`` with ``access_type=offline`` and
-    ``prompt=consent``; the code is exchanged at ``https://oauth2.googleapis.com/token``. Server
-    ``smtp.gmail.com``, port 465 or 587.
+    application" (https://console.cloud.google.com/auth/clients), set the app's audience to "In
+    production" (a refresh token of an app in testing ends after seven days), and let the mailbox's
+    owner agree to the scope ``https://mail.google.com/`` at
+    ``https://accounts.google.com/o/oauth2/v2/auth`` with ``response_type=code``,
+    ``access_type=offline`` and ``prompt=consent``; the code is exchanged at
+    ``https://oauth2.googleapis.com/token``. Without a program for it, the OAuth Playground
+    (https://developers.google.com/oauthplayground) does both: add its address to the client's
+    redirect URIs and choose "Use your own OAuth credentials". Server ``smtp.gmail.com``, port 465
+    or 587.
 
     Microsoft 365 and Outlook.com: register an application in Microsoft Entra
-    (https://entra.microsoft.com), add the delegated permissions ``SMTP.Send`` of Office 365
-    Exchange Online and ``offline_access``, make a client secret, and let the mailbox's owner agree
-    to the scope ``https://outlook.office.com/SMTP.Send offline_access``; the code is exchanged at
-    ``https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token``, which is ``tokenUrl`` where
-    the app is for one tenant. Authenticated SMTP must be on for the mailbox
+    (https://entra.microsoft.com), with personal accounts where it is for Outlook.com, add the
+    delegated permissions ``SMTP.Send`` and ``offline_access`` of Microsoft Graph, make a client
+    secret, and let the mailbox's owner agree to the scope
+    ``https://outlook.office.com/SMTP.Send offline_access`` (the address is Outlook's all the same)
+    at ``https://login.microsoftonline.com/common/oauth2/v2.0/authorize`` with
+    ``response_type=code``; the code is exchanged at
+    ``https://login.microsoftonline.com/common/oauth2/v2.0/token``. Where the app is for one tenant,
+    its id stands for ``common`` in both, and ``tokenUrl`` is needed. Authenticated SMTP must be on
+    for the mailbox
     (https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission).
     Server ``smtp.office365.com`` (``smtp-mail.outlook.com`` for Outlook.com), port 587.
     """

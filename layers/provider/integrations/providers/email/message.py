@@ -4,8 +4,9 @@ from base64 import b64decode
 from email.headerregistry import Address
 from email.message import EmailMessage, MIMEPart
 from email.policy import SMTP, Policy
-from email.utils import formatdate
+from email.utils import format_datetime
 
+from integrations.models import now
 from integrations.providers.email import headers
 from integrations.providers.email.addresses import mailboxes
 from integrations.providers.email.params import Attachment, SendEmail, message_ids
@@ -32,7 +33,7 @@ def compose(params: SendEmail, sender: Address, message_id: str) -> EmailMessage
         if boxes:
             written.append(headers.mailboxes(name, mailboxes(boxes)))
     written.append(headers.text("Subject", params.subject))
-    written.append(headers.tokens("Date", [formatdate(usegmt=True)]))
+    written.append(headers.tokens("Date", [format_datetime(now())]))
     written.append(headers.tokens("Message-ID", [message_id]))
     if answered:
         written.append(headers.tokens("In-Reply-To", answered))

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 from pydantic import (
@@ -182,18 +183,23 @@ class SendEmail(Params):
         if self.html is None and any(attachment.cid for attachment in self.attachments):
             raise mistakes.at(("html", "is required where an attachment has a cid"))
         if sum(len(one.content_base64) for one in self.attachments) * 3 // 4 > MAX_ATTACHMENTS:
-            raise ValueError(
-                f"attachments must not have more than {MAX_ATTACHMENTS} bytes together"
-            )
+            told = f"must not have more than {MAX_ATTACHMENTS} bytes together"
+            raise mistakes.at(("attachments", told))
+        if wrong := [*self._wrong_headers()]:
+            raise mistakes.at(*wrong)
+        return self
+
+    def _wrong_headers(self) -> Iterator[tuple[str, str]]:
         for name, value in self.headers.items():
             lower = name.lower()
             if not _HEADER.fullmatch(name):
-                raise mistakes.at(("headers", "holds a name that is not the name of a header"))
-            if lower in SET_BY_US or lower.startswith(("content-", "resent-")):
-                raise ValueError(f"headers.{name} has a parameter of its own, or is set by us")
-            if CONTROL.search(value) or len(value) > MAX_HEADER:
-                raise ValueError(f"headers.{name} holds line breaks or is too long")
-        return self
+                yield "headers", f"holds what is not the name of a header: {name[:64]!r}"
+            elif lower in SET_BY_US or lower.startswith(("content-", "resent-")):
+                yield f"headers.{name}", "has a parameter of its own, or is set by us"
+            elif CONTROL.search(value):
+                yield f"headers.{name}", "must not hold line breaks or other control characters"
+            elif len(value) > MAX_HEADER:
+                yield f"headers.{name}", f"takes at most {MAX_HEADER} characters"
 
     @property
     def recipients(self) -> list[str]:

@@ -5,6 +5,7 @@ https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -59,13 +60,32 @@ def _events_of(entry: Mapping[str, Any]) -> Iterator[Event]:
         ):
             read = _FEED.get(str(value.get("item")), _nothing)
             if event := read(page_id, value):
-                yield event
+                yield _dated(event, value, entry)
     for message_event in _dicts(entry.get("messaging")):
         for kind, read in _MESSAGING.items():
             if isinstance(message_event.get(kind), dict) and (
                 event := read(page_id, message_event)
             ):
                 yield event
+
+
+def _dated(event: Event, value: Mapping[str, Json], entry: Mapping[str, Json]) -> Event:
+    """An event with the hour of its notification in its id, where it can happen again as it was.
+
+    A comment that is hidden, shown and hidden again, or edited there and back, comes with the same
+    times of its own. Facebook repeats a notification at once where it was not taken, and may date
+    it anew: within an hour it is the same.
+    """
+    if value.get("verb") in _ONCE:
+        return event
+    sent = moment(entry.get("time"))
+    hour = int(sent.timestamp() // _HOUR) if sent else ""
+    return replace(event, id=f"{event.id}:{hour}")
+
+
+_ONCE = frozenset({"add", "delete", "remove"})
+"""What happens to a thing once; whatever else happens to it can happen again."""
+_HOUR = 3600
 
 
 def _nothing(page_id: str, value: dict[str, Json]) -> None:
@@ -214,7 +234,7 @@ def _event_id(kind: str, page_id: str, object_id: str, value: Mapping[str, Json]
     parts = [kind, page_id, object_id, verb]
     distinguishing = ("photo_id", "video_id", "published")
     parts += [f"{name}={value[name]}" for name in distinguishing if value.get(name, 1) != 1]
-    if verb not in {"add", "remove"}:
+    if verb not in _ONCE:
         parts += [str(value.get("created_time")), str(value.get("edited_time") or "")]
     if verb in {"edit", "edited", "update"}:
         # Facebook repeats the comment's own time here: only what it says tells two edits apart. The
