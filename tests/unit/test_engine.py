@@ -695,7 +695,7 @@ def test_a_template_that_fails_only_the_second_time_is_recorded_too(
             raise result
         return result
 
-    monkeypatch.setattr("integrations.workflows.expressions.render_named", render)
+    monkeypatch.setattr("integrations.workflows.expressions.render", render)
     assert world.invoke() == Finished("failed")
     assert world.execution["status"] == "failed"
     assert world.calls == []

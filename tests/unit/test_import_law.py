@@ -26,6 +26,7 @@ WORDS = {
     "secret_headers",
     "signatures",
     "strict_json",
+    "strict_model",
 }
 SIBLINGS = {"providers", "workflows", "storage"}
 ALLOWED = {
@@ -43,6 +44,7 @@ ALLOWED = {
     "secret_headers": set[str](),
     "signatures": {"errors", "models", "strict_json"},
     "strict_json": {"models"},
+    "strict_model": set[str](),
     "__init__": set[str](),
 }
 FOREIGN = {

@@ -25,7 +25,7 @@ from integrations.errors import (
 from integrations.outbound import bounds, guard, retry_after
 from integrations.outbound.client import Outbound
 from integrations.outbound.guard import connect, is_allowed
-from integrations.providers import base
+from integrations.outbound.http import Http
 from tests.fakes.certificates import Authority
 from tests.fakes.dns import Dns
 from tests.fakes.receiver import Receiver, Reply
@@ -64,7 +64,7 @@ def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[A
 
 
 @pytest.fixture
-def local() -> base.Http:
+def local() -> Http:
     return Outbound(allow_loopback=True)
 
 
@@ -174,7 +174,7 @@ def test_one_private_address_among_public_ones_refuses_the_name(dns: Dns) -> Non
         Outbound().request("GET", "http://mixed.example.com/")
 
 
-def test_only_loopback_is_opened_by_the_setting(dns: Dns, local: base.Http) -> None:
+def test_only_loopback_is_opened_by_the_setting(dns: Dns, local: Http) -> None:
     dns.answer("metadata.example.com", "169.254.169.254")
     with pytest.raises(AddressRefused):
         local.request("GET", "http://metadata.example.com/")
@@ -183,7 +183,7 @@ def test_only_loopback_is_opened_by_the_setting(dns: Dns, local: base.Http) -> N
 def test_the_name_is_looked_up_once_so_that_a_second_answer_cannot_differ(
     dns: Dns,
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     dns.answer("rebinding.example.com", "127.0.0.1", "10.0.0.1")
     url = receiver.url(host="rebinding.example.com")
@@ -195,7 +195,7 @@ def test_the_name_is_looked_up_once_so_that_a_second_answer_cannot_differ(
 def test_a_name_that_changes_its_mind_is_judged_at_each_connection(
     dns: Dns,
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     dns.answer("rebinding.example.com", "127.0.0.1", "10.0.0.1")
     receiver.reply(Reply(headers={"connection": "close"}))
@@ -247,7 +247,7 @@ def test_a_url_can_be_judged_without_a_request(dns: Dns) -> None:
 def test_proxies_of_the_environment_are_not_used(
     receiver: Receiver,
     other: Receiver,
-    local: base.Http,
+    local: Http,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "https_proxy"):
@@ -259,7 +259,7 @@ def test_proxies_of_the_environment_are_not_used(
 
 def test_no_login_of_the_environment_is_sent(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -271,7 +271,7 @@ def test_no_login_of_the_environment_is_sent(
     assert "authorization" not in receiver.last.headers
 
 
-def test_no_cookie_is_stored(receiver: Receiver, local: base.Http) -> None:
+def test_no_cookie_is_stored(receiver: Receiver, local: Http) -> None:
     cookie = {"set-cookie": f"session={SECRET}; Path=/"}
     receiver.reply(Reply(headers=cookie), Reply(302, headers={"location": "/next", **cookie}))
     local.request("GET", receiver.url())
@@ -300,13 +300,13 @@ def test_the_library_needs_none_that_guesses_charsets() -> None:
 # -- Redirects -------------------------------------------------------------------------------
 
 
-def test_redirects_are_not_followed_unless_asked(receiver: Receiver, local: base.Http) -> None:
+def test_redirects_are_not_followed_unless_asked(receiver: Receiver, local: Http) -> None:
     receiver.reply(Reply(status=302, headers={"location": "/next"}))
     assert local.request("GET", receiver.url()).status == 302
     assert len(receiver.received) == 1
 
 
-def test_a_redirect_is_followed_when_asked(receiver: Receiver, local: base.Http) -> None:
+def test_a_redirect_is_followed_when_asked(receiver: Receiver, local: Http) -> None:
     receiver.reply(Reply(status=302, headers={"location": "/next?a=1"}))
     answer = local.request("GET", receiver.url("/first?token=x"), max_redirects=1)
     assert answer.status == 200
@@ -336,13 +336,13 @@ def test_a_redirect_to_an_address_inside_is_refused(
         assert len(outside.received) == 1
 
 
-def test_a_redirect_to_another_scheme_is_refused(receiver: Receiver, local: base.Http) -> None:
+def test_a_redirect_to_another_scheme_is_refused(receiver: Receiver, local: Http) -> None:
     receiver.reply(Reply(status=302, headers={"location": "file:///etc/passwd"}))
     with pytest.raises(AddressRefused):
         local.request("GET", receiver.url(), max_redirects=3)
 
 
-def test_an_endless_redirect_ends_at_the_limit(receiver: Receiver, local: base.Http) -> None:
+def test_an_endless_redirect_ends_at_the_limit(receiver: Receiver, local: Http) -> None:
     receiver.default = Reply(status=302, headers={"location": "/again"})
     assert local.request("GET", receiver.url(), max_redirects=4).status == 302
     assert len(receiver.received) == 5
@@ -351,7 +351,7 @@ def test_an_endless_redirect_ends_at_the_limit(receiver: Receiver, local: base.H
 def test_no_secret_goes_along_to_another_origin(
     receiver: Receiver,
     other: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     receiver.reply(Reply(status=302, headers={"location": other.url("/there")}))
     local.request(
@@ -367,7 +367,7 @@ def test_no_secret_goes_along_to_another_origin(
 
 def test_secrets_stay_with_a_redirect_within_the_origin(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     receiver.reply(Reply(status=307, headers={"location": "/there"}))
     headers = {"Authorization": SECRET}
@@ -379,7 +379,7 @@ def test_secrets_stay_with_a_redirect_within_the_origin(
 def test_a_body_is_not_handed_on_to_another_origin(
     receiver: Receiver,
     other: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     receiver.reply(Reply(status=307, headers={"location": other.url()}))
     with pytest.raises(AddressRefused, match="body"):
@@ -387,7 +387,7 @@ def test_a_body_is_not_handed_on_to_another_origin(
     assert not other.received
 
 
-def test_a_see_other_turns_into_a_plain_get(receiver: Receiver, local: base.Http) -> None:
+def test_a_see_other_turns_into_a_plain_get(receiver: Receiver, local: Http) -> None:
     receiver.reply(Reply(status=303, headers={"location": "/result"}))
     local.request("POST", receiver.url(), json={"a": 1}, max_redirects=1)
     assert (receiver.last.method, receiver.last.body) == ("GET", b"")
@@ -399,7 +399,7 @@ def test_a_see_other_turns_into_a_plain_get(receiver: Receiver, local: base.Http
 
 def test_an_answer_that_does_not_come_is_a_timeout_with_unknown_outcome(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     receiver.reply(Reply(delay=5))
     with pytest.raises(ProviderTimeout) as timeout:
@@ -456,7 +456,7 @@ def test_a_host_that_does_not_take_the_connection_times_out_before_anything_is_s
     assert not timeout.value.outcome_unknown
 
 
-def test_nobody_there_is_unavailable_and_surely_nothing_was_done(local: base.Http) -> None:
+def test_nobody_there_is_unavailable_and_surely_nothing_was_done(local: Http) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     with pytest.raises(ProviderUnavailable, match="refused the connection") as failure:
@@ -472,7 +472,7 @@ def test_a_name_that_does_not_exist_is_unavailable(dns: Dns) -> None:
 def test_the_next_address_is_tried_where_the_first_does_not_answer(
     dns: Dns,
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     dns.answer("two.example.com", ["127.0.0.9", "127.0.0.1"])
     assert local.request("GET", receiver.url(host="two.example.com")).status == 200
@@ -493,7 +493,7 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer(
 def test_an_answer_that_breaks_off_or_is_no_http_is_unavailable_with_unknown_outcome(
     reply: Reply,
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     receiver.reply(reply)
     with pytest.raises(ProviderUnavailable) as failure:
@@ -515,7 +515,7 @@ def test_an_answer_that_breaks_off_or_is_no_http_is_unavailable_with_unknown_out
     ],
     ids=["announced", "packed", "unannounced", "hidden beside the body"],
 )
-def test_no_more_is_read_than_allowed(reply: Reply, receiver: Receiver, local: base.Http) -> None:
+def test_no_more_is_read_than_allowed(reply: Reply, receiver: Receiver, local: Http) -> None:
     receiver.reply(reply)
     with pytest.raises(ProviderUnavailable, match="larger") as failure:
         local.request("GET", receiver.url(), max_bytes=1000)
@@ -524,7 +524,7 @@ def test_no_more_is_read_than_allowed(reply: Reply, receiver: Receiver, local: b
 
 def test_a_redirect_that_is_not_followed_is_bounded_too(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     packed = gzip.compress(b"x" * 2_000_000)
     headers = {"content-encoding": "gzip", "location": "/next"}
@@ -533,7 +533,7 @@ def test_a_redirect_that_is_not_followed_is_bounded_too(
         local.request("GET", receiver.url(), max_bytes=1000)
 
 
-def test_a_packed_answer_is_unpacked(receiver: Receiver, local: base.Http) -> None:
+def test_a_packed_answer_is_unpacked(receiver: Receiver, local: Http) -> None:
     packed = gzip.compress(b'{"a": 1}')
     receiver.reply(Reply(body=packed, headers={"content-encoding": "gzip"}))
     assert local.request("GET", receiver.url()).json() == {"a": 1}
@@ -542,7 +542,7 @@ def test_a_packed_answer_is_unpacked(receiver: Receiver, local: base.Http) -> No
 # -- Connections -----------------------------------------------------------------------------
 
 
-def test_a_connection_is_used_again(receiver: Receiver, local: base.Http) -> None:
+def test_a_connection_is_used_again(receiver: Receiver, local: Http) -> None:
     for _ in range(3):
         local.request("POST", receiver.url(), json={})
     assert len({request.connection for request in receiver.received}) == 1
@@ -550,7 +550,7 @@ def test_a_connection_is_used_again(receiver: Receiver, local: base.Http) -> Non
 
 def test_a_connection_that_rested_too_long_is_not_trusted(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     local.request("GET", receiver.url())
@@ -561,7 +561,7 @@ def test_a_connection_that_rested_too_long_is_not_trusted(
 
 def test_a_connection_with_an_unread_answer_is_not_used_again(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     receiver.reply(Reply(body=b"x" * 200_000))
     with pytest.raises(ProviderUnavailable):
@@ -572,7 +572,7 @@ def test_a_connection_with_an_unread_answer_is_not_used_again(
 def test_tls_verifies_the_certificate_for_the_name_and_tells_the_name(
     dns: Dns,
     trusted: Authority,
-    local: base.Http,
+    local: Http,
 ) -> None:
     names: list[str | None] = []
     context = trusted.server_context("api.example.com")
@@ -589,7 +589,7 @@ def test_tls_verifies_the_certificate_for_the_name_and_tells_the_name(
 def test_a_certificate_for_another_name_is_refused(
     dns: Dns,
     trusted: Authority,
-    local: base.Http,
+    local: Http,
 ) -> None:
     dns.answer("other.example.com", "127.0.0.1")
     with Receiver(tls=trusted.server_context("api.example.com")) as secure:
@@ -601,7 +601,7 @@ def test_a_certificate_for_another_name_is_refused(
 
 def test_a_certificate_of_an_unknown_authority_is_refused(
     authority: Authority,
-    local: base.Http,
+    local: Http,
 ) -> None:
     with (
         Receiver(tls=authority.server_context("127.0.0.1")) as secure,
@@ -613,7 +613,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
 def test_a_redirect_away_from_tls_is_refused(
     trusted: Authority,
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     with Receiver(tls=trusted.server_context("127.0.0.1")) as secure:
         secure.reply(Reply(status=302, headers={"location": receiver.url()}))
@@ -621,7 +621,7 @@ def test_a_redirect_away_from_tls_is_refused(
             local.request("GET", secure.url(), max_redirects=1)
 
 
-def test_a_plain_server_on_a_tls_url_says_so(receiver: Receiver, local: base.Http) -> None:
+def test_a_plain_server_on_a_tls_url_says_so(receiver: Receiver, local: Http) -> None:
     url = receiver.url().replace("http:", "https:")
     with pytest.raises(ProviderUnavailable, match="secure connection"):
         local.request("GET", url)
@@ -638,7 +638,7 @@ def test_the_tls_context_trusts_the_systems_roots_and_verifies() -> None:
 
 def test_query_parameters_are_added_to_those_of_the_url(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     params = {"b": "ü&=", "c": True, "d": None, "e": 5}
     local.request("GET", receiver.url("/p?a=1"), params=params)
@@ -647,20 +647,20 @@ def test_query_parameters_are_added_to_those_of_the_url(
 
 def test_a_repeated_parameter_is_sent_as_often_as_given(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     local.request("GET", receiver.url(), params=[("ranges", "A1"), ("ranges", "B2")])
     local.request("GET", receiver.url(), params={"ranges": ["A1", "B2"]})
     assert receiver.received[0].query == receiver.received[1].query == {"ranges": "B2"}
 
 
-def test_a_json_body_keeps_its_text(receiver: Receiver, local: base.Http) -> None:
+def test_a_json_body_keeps_its_text(receiver: Receiver, local: Http) -> None:
     local.request("POST", receiver.url(), json={"text": "grüß 🌵"})
     assert receiver.last.headers["content-type"] == "application/json"
     assert receiver.last.body == '{"text": "grüß 🌵"}'.encode()
 
 
-def test_a_form_body(receiver: Receiver, local: base.Http) -> None:
+def test_a_form_body(receiver: Receiver, local: Http) -> None:
     local.request("POST", receiver.url(), data={"a": 1, "b": {"c": True}, "d": None})
     assert receiver.last.headers["content-type"] == "application/x-www-form-urlencoded"
     assert receiver.last.body == b"a=1&b=%7B%22c%22%3A+true%7D"
@@ -668,7 +668,7 @@ def test_a_form_body(receiver: Receiver, local: base.Http) -> None:
 
 def test_a_raw_body_has_the_content_type_that_the_caller_gives(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     local.request("PUT", receiver.url(), data=b"\x00\xff", headers={"content-type": "image/png"})
     assert receiver.last.method == "PUT"
@@ -676,7 +676,7 @@ def test_a_raw_body_has_the_content_type_that_the_caller_gives(
     assert receiver.last.headers["content-type"] == "image/png"
 
 
-def test_files_go_as_multipart_beside_the_fields(receiver: Receiver, local: base.Http) -> None:
+def test_files_go_as_multipart_beside_the_fields(receiver: Receiver, local: Http) -> None:
     files = {"photo": ('a"b.png', b"\x89PNG", "image/png")}
     local.request("POST", receiver.url(), data={"chat_id": 7}, files=files)
     assert receiver.last.headers["content-type"].startswith("multipart/form-data; boundary=")
@@ -700,19 +700,19 @@ def test_a_header_cannot_smuggle_another_one(
     name: str,
     value: str,
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     with pytest.raises(InvalidParams):
         local.request("GET", receiver.url(), headers={name: value})
     assert not receiver.received
 
 
-def test_space_around_a_header_is_no_part_of_it(receiver: Receiver, local: base.Http) -> None:
+def test_space_around_a_header_is_no_part_of_it(receiver: Receiver, local: Http) -> None:
     local.request("GET", receiver.url(), headers={"X-A": " one two\t"})
     assert receiver.last.headers["x-a"] == "one two"
 
 
-def test_a_method_cannot_smuggle_a_request(receiver: Receiver, local: base.Http) -> None:
+def test_a_method_cannot_smuggle_a_request(receiver: Receiver, local: Http) -> None:
     with pytest.raises(InvalidParams):
         local.request("GET / HTTP/1.1\r\nx: y\r\n", receiver.url())
     assert not receiver.received
@@ -720,7 +720,7 @@ def test_a_method_cannot_smuggle_a_request(receiver: Receiver, local: base.Http)
 
 def test_headers_of_the_answer_are_found_whatever_their_case(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     receiver.reply(Reply(status=429, headers={"Retry-After": "7"}))
     answer = local.request("GET", receiver.url())
@@ -730,7 +730,7 @@ def test_headers_of_the_answer_are_found_whatever_their_case(
 
 def test_text_follows_the_charset_and_replaces_what_does_not_decode(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     receiver.reply(
         Reply(body=b"gr\xfc\xdf", headers={"content-type": "text/plain; charset=iso-8859-1"}),
@@ -747,7 +747,7 @@ def test_text_follows_the_charset_and_replaces_what_does_not_decode(
 def test_an_answer_that_is_no_json_is_unavailable_with_its_status(
     body: bytes,
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
 ) -> None:
     receiver.reply(Reply(status=502, body=body))
     answer = local.request("GET", receiver.url())
@@ -758,7 +758,7 @@ def test_an_answer_that_is_no_json_is_unavailable_with_its_status(
 
 def test_no_url_reaches_the_log(
     receiver: Receiver,
-    local: base.Http,
+    local: Http,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -13,8 +13,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field
 
 from integrations import mistakes, strict_json
 from integrations.entry import browser, metrics, settings, trail, wiring
@@ -24,6 +23,7 @@ from integrations.entry.problem import MAX_BODY_BYTES, NEVER_STORED, Problem, pr
 from integrations.errors import FieldError, Forbidden, IntegrationError
 from integrations.models import DEFAULT_CONNECTION
 from integrations.services.lineage import HEADER
+from integrations.strict_model import StrictModel
 
 MAX_NAME = 64
 """Characters of a field's name that are told back: whatever was sent as one may be anything."""
@@ -110,17 +110,8 @@ __all__ = [
 ]
 
 
-class Request(BaseModel):
+class Request(StrictModel):
     """The base of request bodies: camelCase JSON, surplus fields refused."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
 
 
 class WorkflowsChoice(Request):

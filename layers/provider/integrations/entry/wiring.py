@@ -12,7 +12,8 @@ from integrations.entry import metrics, settings
 from integrations.storage.aws import Aws
 
 if TYPE_CHECKING:
-    from integrations.providers.base import Addresses, Http
+    from integrations.outbound.http import Http
+    from integrations.providers.base import Addresses
     from integrations.services.checking import Checker
     from integrations.services.connections.actions import ActionRunner
     from integrations.services.connections.due import DueChecks

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, override
+from typing import Any, Final, Unpack, override
 from urllib.parse import urljoin
 
 import urllib3
@@ -50,7 +50,10 @@ from integrations.outbound import bounds
 from integrations.outbound.bounds import BoundedReader, Flight, too_large
 from integrations.outbound.charset import charset
 from integrations.outbound.guard import connect, host_of, parse, port_of, tls_context
+from integrations.outbound.http import Options
 
+MAX_BYTES: Final = 8 * 1024 * 1024
+READ_TIMEOUT: Final = 15.0
 _OWN_HEADERS = {"Accept-Encoding": "gzip", "User-Agent": "integrations-backend/1"}
 _SENT_TO_OTHER_ORIGINS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 _MOVED = frozenset({HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND})
@@ -163,7 +166,7 @@ class _Session(Session):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back; implements ``base.Response``."""
+    """What came back; implements ``http.Response``."""
 
     status: int
     headers: Mapping[str, str]
@@ -190,7 +193,7 @@ class Answer:
 
 
 class Outbound:
-    """Sends requests; implements ``base.Http``. One instance keeps its connections for reuse.
+    """Sends requests; implements ``http.Http``. One instance keeps its connections for reuse.
 
     Args:
         allow_loopback: Lets loopback addresses pass (the local platform's setting, nobody else's).
@@ -215,21 +218,8 @@ class Outbound:
         session.mount("https://", adapter)
         self._session = session
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Mapping[str, Any] | list[tuple[str, str]] | None = None,
-        json: Json = None,
-        data: Mapping[str, Any] | bytes | None = None,
-        files: Mapping[str, tuple[str, bytes, str]] | None = None,
-        headers: Mapping[str, str] | None = None,
-        max_redirects: int = 0,
-        max_bytes: int = 8 * 1024 * 1024,
-        read_timeout: float = 15.0,
-    ) -> Answer:
-        """Send one request and read the whole answer, whatever its status; see ``base.Http``.
+    def request(self, method: str, url: str, **options: Unpack[Options]) -> Answer:
+        """Send one request and read the whole answer, whatever its status; see ``Http``.
 
         In ``params`` and form ``data``, ``None`` leaves a field out, a list repeats it, booleans
         become ``true`` and ``false`` and objects JSON. A redirect beyond ``max_redirects`` is
@@ -244,13 +234,19 @@ class Outbound:
             ProviderUnavailable: Could not connect, or the answer broke off or is too large.
         """
         parse(url)
-        sending = {name: value.strip(" \t") for name, value in (headers or {}).items()}
+        headers = options.get("headers") or {}
+        sending = {name: value.strip(" \t") for name, value in headers.items()}
         _check_request_line(method, sending)
-        content, content_type = _body(json, data)
+        content, content_type = _body(options.get("json"), options.get("data"))
         if content_type and "content-type" not in map(str.lower, sending):
             sending["Content-Type"] = content_type
         asked = Request(
-            method, url, params=_pairs(params or {}), data=content, files=files, headers=sending
+            method,
+            url,
+            params=_pairs(options.get("params") or {}),
+            data=content,
+            files=options.get("files"),
+            headers=sending,
         )
         try:
             request = self._session.prepare_request(asked)
@@ -259,8 +255,10 @@ class Outbound:
         flight = Flight(
             allow_loopback=self._allow_loopback,
             deadline=time.monotonic() + self._total_timeout,
-            read_timeout=read_timeout,
+            read_timeout=options.get("read_timeout", READ_TIMEOUT),
         )
+        max_bytes = options.get("max_bytes", MAX_BYTES)
+        redirects = options.get("max_redirects", 0)
         token = _FLIGHT.set(flight)
         try:
             while True:
@@ -268,9 +266,9 @@ class Outbound:
                 target = parse(request.url or "")
                 answer = self._send(flight, request, host_of(target), max_bytes)
                 location = answer.headers.get("location")
-                if max_redirects <= 0 or answer.status not in _REDIRECTS or not location:
+                if redirects <= 0 or answer.status not in _REDIRECTS or not location:
                     return answer
-                max_redirects -= 1
+                redirects -= 1
                 _redirect(request, answer.status, target, location)
         finally:
             _FLIGHT.reset(token)

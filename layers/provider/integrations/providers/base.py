@@ -13,31 +13,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, SecretStr
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, SecretStr
 
 from integrations.errors import UnknownAction
 from integrations.models import Account, Delivery, Event, Json
+from integrations.outbound.http import Http
 from integrations.providers.shared_webhook import SharedWebhook
+from integrations.strict_model import StrictModel
 
 
-class Credentials(BaseModel):
+class Credentials(StrictModel):
     """A provider's credentials. Every secret is a ``SecretStr``: forms and masks derive from it."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        str_strip_whitespace=True,
-    )
+    model_config = ConfigDict(str_strip_whitespace=True)
 
 
-class Params(BaseModel):
+class Params(StrictModel):
     """An action's parameters, or a trigger's filters: camelCase JSON, surplus names refused.
 
     Attributes:
@@ -47,15 +40,6 @@ class Params(BaseModel):
     """
 
     comma_lists: ClassVar[frozenset[str]] = frozenset()
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
 
 
 class NoParams(Params):
@@ -82,77 +66,6 @@ class OAuthApp:
 
     client_id: str
     client_secret: SecretStr
-
-
-class Response(Protocol):
-    """What came back from an outbound request; the body is already read and bounded in size."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        ...
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers; names are case-insensitive."""
-        ...
-
-    @property
-    def content(self) -> bytes:
-        """The body."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """The body as text; bytes that do not decode are replaced."""
-        ...
-
-    def json(self) -> Json:
-        """The body as JSON.
-
-        Raises:
-            ProviderUnavailable: It is not JSON (a proxy's HTML page, say).
-        """
-        ...
-
-
-class Http(Protocol):
-    """The one way out. ``outbound/client.py`` implements it, guard and limits included."""
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Mapping[str, Any] | list[tuple[str, str]] | None = None,
-        json: Json = None,
-        data: Mapping[str, Any] | bytes | None = None,
-        files: Mapping[str, tuple[str, bytes, str]] | None = None,
-        headers: Mapping[str, str] | None = None,
-        max_redirects: int = 0,
-        max_bytes: int = 8 * 1024 * 1024,
-        read_timeout: float = 15.0,
-    ) -> Response:
-        """Send one request and read the whole answer, whatever its status.
-
-        Args:
-            method: The HTTP method.
-            url: http or https; neither it nor its query appears in any error or log.
-            params: Query parameters.
-            json: A JSON body.
-            data: A form (mapping) or a raw body (bytes).
-            files: Multipart parts: field name → (file name, bytes, content type).
-            headers: Extra headers.
-            max_redirects: How many redirects to follow, each checked by the guard.
-            max_bytes: The most that is read of the answer.
-            read_timeout: Seconds to wait between bytes of the answer.
-
-        Raises:
-            AddressRefused: The guard refuses the scheme, the port or the address.
-            ProviderTimeout: No answer in time; ``outcome_unknown`` tells whether it was sent.
-            ProviderUnavailable: Could not connect, or the answer broke off or is too large.
-        """
-        ...
 
 
 MAX_ANSWERED_FILE: Final = 4 * 1024 * 1024

@@ -17,8 +17,9 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 from integrations import strict_json
 from integrations.errors import CredentialsRejected, ProviderUnavailable, RequestRejected
 from integrations.models import Json
+from integrations.outbound.http import Http, Response
 from integrations.outbound.retry_after import retry_after
-from integrations.providers.base import Addresses, Credentials, Http, Response
+from integrations.providers.base import Addresses, Credentials
 
 SPREADSHEETS_SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 

@@ -15,7 +15,7 @@ from integrations.errors import ProviderError, ServiceUnavailable, SignatureRefu
 from integrations.models import Json
 
 if TYPE_CHECKING:
-    from integrations.providers.base import Http
+    from integrations.outbound.http import Http
 
 KEY_ALGORITHMS = ["RS256", "ES256"]
 """Of an issuer's keys; never together with HS256: a public key could pass as the secret."""

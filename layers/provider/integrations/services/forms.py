@@ -8,10 +8,12 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 
 from integrations import mistakes
-from integrations.errors import FieldError, InvalidInput, InvalidParams
+from integrations.errors import FieldError, IntegrationError, InvalidInput, InvalidParams
 from integrations.models import Json
+from integrations.providers import registry
 from integrations.providers.base import Action, Credentials, Params, Provider
 from integrations.workflows import expressions
+from integrations.workflows.records import StepDefinition, WorkflowDefinition
 
 MAX_CREDENTIALS_BYTES = 64 * 1024
 """What a tenant may send as credentials; a table's row takes 400 KB, derived tokens included."""
@@ -57,20 +59,37 @@ def params_of(
         raise InvalidParams(detail, mistakes_in(invalid, action.params, given, "params")) from None
 
 
-def with_lists(action: Action, params: Mapping[str, Json]) -> dict[str, Json]:
-    """A step's parameters before its templates are evaluated, comma lists as lists.
+def action_of(name: str) -> Action | None:
+    """``provider.action``; ``None`` where there is none (any more)."""
+    provider_id, _, action = name.partition(".")
+    try:
+        return registry.get(provider_id).action(action)
+    except IntegrationError:
+        return None
+
+
+def with_lists(definition: WorkflowDefinition) -> WorkflowDefinition:
+    """A workflow before its templates are evaluated, its steps' comma lists as lists.
 
     So the commas are those that the step's author wrote, and what a template puts in, which a
     stranger may have sent, is one thing.
     """
-    return {
+    return {**definition, "steps": [_with_lists(step) for step in definition["steps"]]}
+
+
+def _with_lists(step: StepDefinition) -> StepDefinition:
+    action = action_of(step["action"])
+    if action is None or not action.params.comma_lists or "params" not in step:
+        return step
+    params = {
         name: cast("Json", expressions.split_by_commas(value))
         if name in action.params.comma_lists
         and isinstance(value, str)
         and expressions.is_template(value)
         else value
-        for name, value in params.items()
+        for name, value in step["params"].items()
     }
+    return {**step, "params": params}
 
 
 def _validated(model: type[Params], given: Mapping[str, Json], *, rendered: bool) -> Params:

@@ -114,7 +114,7 @@ class Previewer:
             moment,
         )
         steps = preview(
-            _with_lists(workflow),
+            with_lists(workflow),
             data,
             outcomes=self._outcomes(tenant, ran) if ran else {},
             example=example_of,
@@ -228,15 +228,6 @@ def _example_event(kind: str) -> Json:
         if trigger:
             return dict(trigger.example)
     return {"scheduledTime": "2026-11-22T12:00:00Z"} if kind == "schedule" else {}
-
-
-def _with_lists(workflow: WorkflowDefinition) -> WorkflowDefinition:
-    def split(step: StepDefinition) -> StepDefinition:
-        provider_id, _, name = step["action"].partition(".")
-        action = registry.get(provider_id).action(name)
-        return {**step, "params": with_lists(action, step.get("params", {}))}
-
-    return {**workflow, "steps": [split(step) for step in workflow["steps"]]}
 
 
 def _refused(step: StepDefinition, params: dict[str, Json]) -> list[FieldError]:

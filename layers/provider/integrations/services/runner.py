@@ -34,10 +34,9 @@ from integrations.storage.files import Files
 from integrations.storage.workflows import Workflows
 from integrations.workflows import engine, lifecycle
 from integrations.workflows.outcomes import OutOfTime, RetryAfter, StepCall
-from integrations.workflows.records import DONE, Execution, StepDefinition, WorkflowDefinition
+from integrations.workflows.records import DONE, Execution, WorkflowDefinition
 
 if TYPE_CHECKING:
-    from integrations.providers.base import Action
     from integrations.services.secrets import SecretService
     from integrations.services.vault import Vault
 
@@ -168,7 +167,9 @@ class Runner:
             self._executions.replace(stored_from(tenant, state, stored), due_at=None)
             self._service.tell_end(tenant, state)
             return None
-        definition = _with_lists(cast("WorkflowDefinition", workflow.definition))
+        from integrations.services.forms import with_lists
+
+        definition = with_lists(cast("WorkflowDefinition", workflow.definition))
         values = self._service.values(stored)
         tell_steps = self._step_teller(tenant, state)
         engine.begin(
@@ -385,31 +386,9 @@ def _changed(sent: Json, recorded: Json) -> Iterator[str]:
         yield sent
 
 
-def _with_lists(definition: WorkflowDefinition) -> WorkflowDefinition:
-    """A definition whose steps' comma lists are lists; see ``forms.with_lists``."""
-    from integrations.services.forms import with_lists
-
-    def split(step: StepDefinition) -> StepDefinition:
-        action = _action(step["action"])
-        if action is None or not action.params.comma_lists or "params" not in step:
-            return step
-        return {**step, "params": with_lists(action, step["params"])}
-
-    return {**definition, "steps": [split(step) for step in definition["steps"]]}
-
-
-def _action(name: str) -> "Action | None":
-    """``provider.action``; ``None`` where there is none (any more)."""
-    from integrations.providers import registry
-
-    provider_id, _, action = name.partition(".")
-    try:
-        return registry.get(provider_id).action(action)
-    except IntegrationError:
-        return None
-
-
 def is_idempotent(action: str) -> bool:
     """Whether a repetition of ``provider.action`` does no harm; an unknown one is no repetition."""
-    found = _action(action)
+    from integrations.services.forms import action_of
+
+    found = action_of(action)
     return found is not None and found.idempotent

@@ -24,6 +24,7 @@ from integrations.errors import (
     VersionConflict,
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now
+from integrations.outbound.http import Http
 from integrations.providers import registry
 from integrations.providers.base import (
     MAX_ANSWERED_FILE,
@@ -31,7 +32,6 @@ from integrations.providers.base import (
     Addresses,
     Call,
     Credentials,
-    Http,
     OAuthApp,
     Params,
     Provider,

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from integrations.errors import InvalidInput
 from integrations.models import now, rfc3339
 from integrations.storage.aws import Attribute, Aws, item, pages
-from integrations.storage.paging import decode_token, encode_token
+from integrations.storage.paging import Span, encode_token
 
 RETENTION = timedelta(days=365)
 MAX_TARGET = 512
@@ -83,11 +82,14 @@ class Audit:
         Raises:
             InvalidInput: The token is not one of ours, or of a list with other filters.
         """
-        first = rfc3339(since) if since else "0"
-        last = rfc3339(until) + "~" if until else "~"
-        if first > last:
-            return [], None  # which DynamoDB would call a mistake
-        values: dict[str, Attribute] = {":tenant": tenant, ":since": first, ":until": last}
+        span = Span.between(since, until)
+        if span.is_empty:
+            return [], None
+        values: dict[str, Attribute] = {
+            ":tenant": tenant,
+            ":since": span.first,
+            ":until": span.last,
+        }
         query: dict[str, Any] = {
             "TableName": self._table,
             "KeyConditionExpression": "tenant = :tenant AND #key BETWEEN :since AND :until",
@@ -101,10 +103,7 @@ class Audit:
             values[":action"] = action
         query["ExpressionAttributeValues"] = item(values)
         if next_token:
-            key = decode_token(next_token, "key")["key"]
-            if not first <= key <= last:
-                raise InvalidInput("nextToken is of a list with other filters")
-            query["ExclusiveStartKey"] = item({"tenant": tenant, "key": key})
+            query["ExclusiveStartKey"] = item({"tenant": tenant, **span.start(next_token)})
         found: list[AuditEntry] = []
         reached: dict[str, Any] | None = None
         for page, reached in islice(pages(self._aws, "Query", query), PAGES):

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, cast
 
-from integrations.errors import InvalidInput, UnknownEvent
+from integrations.errors import UnknownEvent
 from integrations.models import Json, from_epoch, now, rfc3339
 from integrations.storage.aws import Attribute, Aws, AwsError, ConditionFailed, attributes, item
-from integrations.storage.paging import decode_token, encode_token
+from integrations.storage.paging import Span, encode_token
 from integrations.storage.queues import Queue
 
 type Outcome = Literal["refused", "unmatched", "filtered", "dispatched"]
@@ -296,17 +296,20 @@ class Events:
         Raises:
             InvalidInput: The token is not one of ours, or of a list with other filters.
         """
-        first = rfc3339(chosen.since) if chosen.since else "0"
-        last = rfc3339(chosen.until) + "~" if chosen.until else "~"
-        if first > last:
-            return [], None  # which DynamoDB would call a mistake
+        span = Span.between(chosen.since, chosen.until)
+        if span.is_empty:
+            return [], None
         equal = {
             "webhookId": chosen.webhook_id,
             "provider": chosen.provider,
             "outcome": chosen.outcome,
         }
         wanted = {name: row for name, row in equal.items() if row is not None}
-        values: dict[str, Attribute] = {":tenant": tenant, ":since": first, ":until": last}
+        values: dict[str, Attribute] = {
+            ":tenant": tenant,
+            ":since": span.first,
+            ":until": span.last,
+        }
         query: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": "newest",
@@ -325,9 +328,7 @@ class Events:
             query |= {"FilterExpression": " AND ".join(conditions), "Limit": FILTERED_PAGE}
         query["ExpressionAttributeValues"] = item(values)
         if next_token:
-            key = decode_token(next_token, "id", "key")
-            if not first <= key["key"] <= last:
-                raise InvalidInput("nextToken is of a list with other filters")
+            key = span.start(next_token, "id")
             query["ExclusiveStartKey"] = item(
                 {"tenant": tenant, "eventId": key["id"], "receivedKey": key["key"]}
             )

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
-from integrations.errors import Conflict, InvalidInput, UnknownExecution
+from integrations.errors import Conflict, UnknownExecution
 from integrations.models import Json, from_epoch, now, rfc3339
 from integrations.storage import journal
 from integrations.storage.aws import (
@@ -32,7 +32,7 @@ from integrations.storage.aws import (
     update,
 )
 from integrations.storage.journal import Journal
-from integrations.storage.paging import decode_token, encode_token
+from integrations.storage.paging import Span, encode_token
 
 FINISHED = ("succeeded", "failed", "cancelled")
 LISTED_APART = ("failed", "cancelled")
@@ -356,14 +356,11 @@ class Executions:
         Raises:
             InvalidInput: The token is not one of ours, or of a list with other filters.
         """
-        first = rfc3339(since) if since else "0"
-        last = rfc3339(until) + "~" if until else "~"
-        if first > last:
-            return [], None  # which DynamoDB would call a mistake
-        key = decode_token(next_token, "id", "key") if next_token else None
-        if key and not first <= key["key"] <= last:
-            raise InvalidInput("nextToken is of a list with other filters")
-        query = self._query(tenant, workflow_id, status, (first, last), key)
+        span = Span.between(since, until)
+        if span.is_empty:
+            return [], None
+        key = span.start(next_token, "id") if next_token else None
+        query = self._query(tenant, workflow_id, status, span, key)
         query["Limit"] = STATUS_PAGE if status else limit
         found: list[StoredExecution] = []
         reached: dict[str, Any] | None = None
@@ -386,7 +383,7 @@ class Executions:
         tenant: str,
         workflow_id: str | None,
         status: str | None,
-        between: tuple[str, str],
+        span: Span,
         after: Mapping[str, str] | None,
     ) -> dict[str, Any]:
         """The query of a list: by status where that has an index, else by workflow or by tenant."""
@@ -407,8 +404,8 @@ class Executions:
         }
         values: dict[str, Attribute] = {
             ":hash": hash_value,
-            ":since": between[0],
-            ":until": between[1],
+            ":since": span.first,
+            ":until": span.last,
         }
         if status in LISTED_APART and of_workflow:
             query["FilterExpression"] = "workflowKey = :workflow"

@@ -40,11 +40,10 @@ def parameters(
     """
     given: Json = step.get("params", {})
     budget = Budget(within=within)
-    if secrets is None:
-        made = expressions.render_named(given, context, now=moment, place="params", budget=budget)
-    else:
-        named = {**context, "secrets": cast("Json", dict(secrets))}
-        made = expressions.render(given, named, now=moment, place="params", budget=budget)
+    seen = context if secrets is None else {**context, "secrets": cast("Json", dict(secrets))}
+    made = expressions.render(
+        given, seen, now=moment, place="params", budget=budget, secrets_by_name=secrets is None
+    )
     return cast("dict[str, Json]", made)
 
 

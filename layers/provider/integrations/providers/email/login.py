@@ -18,8 +18,9 @@ from integrations.errors import (
     ProviderUnavailable,
 )
 from integrations.models import Json, now
+from integrations.outbound.http import Response
 from integrations.outbound.retry_after import retry_after
-from integrations.providers.base import Call, Response
+from integrations.providers.base import Call
 from integrations.providers.email.credentials import EmailCredentials
 from integrations.providers.masking import Masking
 

@@ -7,13 +7,11 @@ from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from integrations import mistakes
 from integrations.providers.base import Params
@@ -25,6 +23,7 @@ from integrations.providers.email.addresses import (
     mailboxes,
 )
 from integrations.providers.email.media_types import media_type_of
+from integrations.strict_model import StrictModel
 
 MAX_RECIPIENTS = 100
 MAX_ATTACHMENTS = 25 * 1024 * 1024
@@ -85,17 +84,8 @@ def _are_message_ids(value: str | list[str] | None) -> str | list[str] | None:
     return value
 
 
-class Attachment(BaseModel):
+class Attachment(StrictModel):
     """A file of a message; with ``cid`` an image inside the HTML (``<img src="cid:logo">``)."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
 
     file_name: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_is_line)]
     content_type: Annotated[

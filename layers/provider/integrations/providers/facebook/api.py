@@ -30,8 +30,9 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json, from_epoch
+from integrations.outbound.http import Http, Response
 from integrations.outbound.retry_after import retry_after
-from integrations.providers.base import Addresses, Http, OAuthApp, Response
+from integrations.providers.base import Addresses, OAuthApp
 from integrations.providers.facebook.faults import (
     AppRefused,
     fault,

@@ -22,15 +22,8 @@ from integrations.errors import (
     ProviderNotConfigured,
     RequestRejected,
 )
-from integrations.providers.base import (
-    Addresses,
-    Call,
-    Http,
-    OAuth,
-    OAuthApp,
-    Provider,
-    Verified,
-)
+from integrations.outbound.http import Http
+from integrations.providers.base import Addresses, Call, OAuth, OAuthApp, Provider, Verified
 from integrations.providers.facebook.actions import ACTIONS
 from integrations.providers.facebook.api import Graph
 from integrations.providers.facebook.app_webhook import SHARED_WEBHOOK

@@ -72,8 +72,7 @@ class WordFilters(FeedFilters):
 
     @override
     def passes(self, data: Mapping[str, Json]) -> bool:
-        words = (*self.keywords, *([self.keyword] if self.keyword else []))
-        return super().passes(data) and (not words or _contains(data.get("message"), words))
+        return super().passes(data) and _contains(data.get("message"), self.keyword, self.keywords)
 
 
 class PostFilters(WordFilters):
@@ -122,8 +121,7 @@ class MessageFilters(PageFilters):
 
     @override
     def passes(self, data: Mapping[str, Json]) -> bool:
-        words = (*self.keywords, *([self.text] if self.text else []))
-        return super().passes(data) and (not words or _contains(data.get("text"), words))
+        return super().passes(data) and _contains(data.get("text"), self.text, self.keywords)
 
 
 class PostbackFilters(PageFilters):
@@ -136,8 +134,10 @@ class PostbackFilters(PageFilters):
         return super().passes(data) and self.payload in {None, data.get("payload")}
 
 
-def _contains(text: Json, words: Iterable[str]) -> bool:
-    return isinstance(text, str) and comparison.contains(text, words)
+def _contains(text: Json, word: str | None, others: Iterable[str]) -> bool:
+    """Whether one of the words is in the text; none asked for is in every text."""
+    words = (*others, *([word] if word else []))
+    return not words or (isinstance(text, str) and comparison.contains(text, words))
 
 
 def _matches(data: Mapping[str, Json], filters: PageFilters) -> bool:

@@ -23,8 +23,9 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json
+from integrations.outbound.http import Http, Response
 from integrations.outbound.retry_after import retry_after
-from integrations.providers.base import Addresses, Call, Http, Response
+from integrations.providers.base import Addresses, Call
 from integrations.providers.sheets import a1
 
 DOCS_URL = "https://developers.google.com/workspace/sheets/api/reference/rest"

@@ -17,12 +17,12 @@ from integrations.errors import (
     ProviderNotConfigured,
 )
 from integrations.models import Account, Json, now, rfc3339
+from integrations.outbound.http import Http
 from integrations.providers import google
 from integrations.providers.base import (
     Addresses,
     Call,
     Credentials,
-    Http,
     OAuth,
     OAuthApp,
     Provider,

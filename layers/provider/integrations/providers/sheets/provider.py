@@ -12,8 +12,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SecretStr
 
 from integrations.models import Account, Json
+from integrations.outbound.http import Http
 from integrations.providers import google
-from integrations.providers.base import Addresses, Call, Credentials, Http, Provider, Verified
+from integrations.providers.base import Addresses, Call, Credentials, Provider, Verified
 from integrations.providers.sheets.actions import ACTIONS
 from integrations.providers.sheets.api import DOCS_URL, Spreadsheet, parsed_id
 

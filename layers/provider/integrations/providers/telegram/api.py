@@ -25,7 +25,8 @@ from integrations.errors import (
 )
 from integrations.models import Json
 from integrations.outbound import retry_after
-from integrations.providers.base import Call, Http, Response
+from integrations.outbound.http import Http, Response
+from integrations.providers.base import Call
 
 type Part = tuple[str, bytes, str]
 """A file of a multipart body: its name, its bytes, its content type."""

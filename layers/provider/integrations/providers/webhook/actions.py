@@ -19,12 +19,8 @@ from integrations.errors import (
     InvalidParams,
 )
 from integrations.models import Json
-from integrations.providers.base import (
-    MAX_ANSWERED_FILE,
-    Call,
-    Params,
-    Response,
-)
+from integrations.outbound.http import Response
+from integrations.providers.base import MAX_ANSWERED_FILE, Call, Params
 from integrations.providers.files import FileContent
 from integrations.providers.masking import Masking
 from integrations.providers.webhook.api import (

@@ -24,9 +24,7 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json
-from integrations.providers.base import (
-    Response,
-)
+from integrations.outbound.http import Response
 from integrations.providers.masking import Masking
 from integrations.providers.webhook.bodies import media_type, read_json, read_text
 

@@ -17,7 +17,6 @@ from integrations.workflows.expressions.evaluating import (
     evaluate,
     references,
     render,
-    render_named,
     secret_names,
     truth,
 )
@@ -40,7 +39,6 @@ __all__ = [
     "is_template",
     "references",
     "render",
-    "render_named",
     "secret_names",
     "split_by_commas",
     "template",

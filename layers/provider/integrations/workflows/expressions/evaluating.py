@@ -1,6 +1,6 @@
 """Templates and expressions evaluated: what the rest of the backend calls."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +21,7 @@ def render(
     now: datetime,
     place: str,
     budget: Budget | None = None,
+    secrets_by_name: bool = False,
 ) -> Json:
     """Evaluate every template in a JSON value, however deep; the names of fields are left alone.
 
@@ -31,6 +32,9 @@ def render(
         now: What ``now()`` gives.
         place: Where the value stands, for the errors' sake, e.g. ``params``.
         budget: What it may spend; one of its own by default.
+        secrets_by_name: To record or show it: ``{{ secrets.NAME }}`` stands in the place of each
+            secret. A template that does not evaluate so, because it makes something of the secret,
+            stays as it is.
 
     Returns:
         A value of its own, which shares nothing with the context.
@@ -38,26 +42,8 @@ def render(
     Raises:
         ExpressionError: A template does not evaluate; the detail begins with its place.
     """
-    rendering = _Rendering(context, Evaluation(now, budget or Budget()))
-    return rendering.value(value, place, 0)
-
-
-def render_named(
-    value: Json,
-    context: Mapping[str, Json],
-    *,
-    now: datetime,
-    place: str,
-    budget: Budget | None = None,
-) -> Json:
-    """As ``render``, with ``{{ secrets.NAME }}`` in the place of each secret: to record or show.
-
-    A template that does not evaluate so, because it makes something of the secret, stays as it is.
-
-    Raises:
-        ExpressionError: A template without secrets does not evaluate.
-    """
-    rendering = _Rendering(context, Evaluation(now, budget or Budget()), named=True)
+    evaluation = Evaluation(now, budget or Budget())
+    rendering = _Rendering(context, evaluation, named=secrets_by_name)
     return rendering.value(value, place, 0)
 
 
@@ -74,11 +60,7 @@ def evaluate(
     Raises:
         ExpressionError: It does not evaluate; the detail begins with ``place``.
     """
-    evaluation = Evaluation(now, budget or Budget())
-    with _at(place):
-        understood = expression(source, evaluation.budget)
-        value = _run(understood, Frame(dict(context), evaluation))
-        return detached(evaluation.budget, value)
+    return _evaluated(source, context, Evaluation(now, budget or Budget()), place, detached)
 
 
 def truth(
@@ -95,10 +77,19 @@ def truth(
         ExpressionError: It does not evaluate; the detail begins with ``place``.
     """
     evaluation = Evaluation(now, budget or Budget())
+    return _evaluated(source, context, evaluation, place, lambda _, value: bool(present(value)))
+
+
+def _evaluated[T](
+    source: str,
+    context: Mapping[str, Json],
+    evaluation: Evaluation,
+    place: str,
+    finish: Callable[[Budget, Value], T],
+) -> T:
     with _at(place):
         understood = expression(source, evaluation.budget)
-        value = _run(understood, Frame(dict(context), evaluation))
-        return bool(present(value))
+        return finish(evaluation.budget, _run(understood, Frame(dict(context), evaluation)))
 
 
 def references(value: Json) -> set[str]:

@@ -16,15 +16,14 @@ from integrations.providers.facebook.actions.params import (
     FieldList,
     ListParams,
     PageParams,
-    listed,
     read,
+    read_list,
     remove,
     write,
 )
 from integrations.providers.facebook.grant import (
     Grant,
     ObjectId,
-    graph_of,
     page_of,
 )
 
@@ -52,15 +51,13 @@ def list_comments(call: Call[Grant], params: ListCommentsParams) -> Json:
     https://developers.facebook.com/docs/graph-api/reference/object/comments
     """
     page = page_of(call.credentials, params.page_id, params.post_id)
-    fields = {
-        "fields": ",".join(params.fields or _COMMENT_FIELDS),
+    chosen = {
         "filter": params.filter,
         "order": params.order,
         "since": params.since and int(params.since.timestamp()),
-        "limit": params.limit,
-        "after": params.after,
     }
-    return listed(graph_of(call).get(f"{params.post_id}/comments", page.access_token, fields))
+    fields = params.fields or _COMMENT_FIELDS
+    return read_list(call, page, f"{params.post_id}/comments", params, fields, chosen)
 
 
 LIST_COMMENTS = Action(

@@ -15,6 +15,7 @@ from integrations.providers.base import Call, Params
 from integrations.providers.facebook.api import camel, harmless, identified, listing, nonsense
 from integrations.providers.facebook.grant import (
     Grant,
+    PageGrant,
     PageId,
     graph_of,
     page_of,
@@ -75,6 +76,19 @@ def listed(body: Mapping[str, Json]) -> Json:
     items, after = listing(body)
     found: dict[str, Json] = {"items": camel(harmless(items))}
     return found | {"after": after} if after is not None else found
+
+
+def read_list(
+    call: Call[Grant],
+    page: PageGrant,
+    edge: str,
+    params: ListParams,
+    fields: Iterable[str],
+    chosen: Mapping[str, Any] | None = None,
+) -> Json:
+    """One page of a list, read as the page: ``{items, after?}``."""
+    paging = {"fields": ",".join(fields), "limit": params.limit, "after": params.after}
+    return listed(graph_of(call).get(edge, page.access_token, {**(chosen or {}), **paging}))
 
 
 def read(call: Call[Grant], page_id: str | None, object_id: str, fields: Iterable[str]) -> Json:

@@ -19,8 +19,8 @@ from integrations.providers.facebook.actions.params import (
     ListParams,
     PageParams,
     done,
-    listed,
     read,
+    read_list,
     remove,
     write,
 )
@@ -57,12 +57,8 @@ def list_posts(call: Call[Grant], params: ListPostsParams) -> Json:
     https://developers.facebook.com/docs/graph-api/reference/page/feed
     """
     page = page_of(call.credentials, params.page_id)
-    fields = {
-        "fields": ",".join(params.fields or _POST_FIELDS),
-        "limit": params.limit,
-        "after": params.after,
-    }
-    return listed(graph_of(call).get(f"{page.id}/{params.source}", page.access_token, fields))
+    fields = params.fields or _POST_FIELDS
+    return read_list(call, page, f"{page.id}/{params.source}", params, fields)
 
 
 LIST_POSTS = Action(
