@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from integrations.entry import metrics
 from tools.template import ROOT, Resolver, folder, pages, permissions, resources, routes, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -377,8 +378,19 @@ def test_no_flood_takes_all_functions() -> None:
 
 # -- Alarms ----------------------------------------------------------------------------------
 
-ALARMS = resources("AWS::CloudWatch::Alarm")
+COMPOSITES = resources("AWS::CloudWatch::CompositeAlarm")
+PARTS = {
+    part
+    for each in COMPOSITES.values()
+    for part in re.findall(r"\$\{(\w+)\}", each["AlarmRule"]["Fn::Sub"])
+}
+"""What only a composite alarm looks at."""
+SINGLE = resources("AWS::CloudWatch::Alarm")
+ALARMS = {name: each for name, each in SINGLE.items() if name not in PARTS} | COMPOSITES
 RUNBOOKS = ROOT / "docs" / "runbooks"
+
+
+TOPIC = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
 
 
 def page_of(alarm: str) -> str:
@@ -390,12 +402,76 @@ def page_of(alarm: str) -> str:
 @pytest.mark.parametrize("name", sorted(ALARMS))
 def test_an_alarm_tells_when_it_begins_and_ends_and_has_a_runbook(name: str) -> None:
     alarm = ALARMS[name]
-    assert alarm["AlarmActions"] == alarm["OKActions"]
-    assert alarm["TreatMissingData"] == "notBreaching"
+    assert alarm["AlarmActions"] == alarm["OKActions"] == TOPIC
+    if name in SINGLE:
+        missing = "breaching" if name.endswith("StoppedAlarm") else "notBreaching"
+        assert alarm["TreatMissingData"] == missing
     text = (RUNBOOKS / page_of(name)).read_text(encoding="utf-8")
     assert name in text
     for heading in ("## What it means", "## See it", "## What to do", "## When it is over"):
         assert heading in text, heading
+
+
+def test_a_part_of_an_alarm_is_silent_and_is_one_of_the_stack() -> None:
+    assert set(SINGLE) >= PARTS
+    for name in PARTS:
+        assert not {"AlarmActions", "OKActions"} & SINGLE[name].keys()
+
+
+def of_ours() -> Iterator[dict[str, Any]]:
+    """Every metric of our own that an alarm looks at."""
+    for alarm in SINGLE.values():
+        stats = [each.get("MetricStat", {}).get("Metric", {}) for each in alarm.get("Metrics", ())]
+        for metric in [alarm, *stats]:
+            if metric.get("Namespace") == metrics.NAMESPACE:
+                yield metric
+
+
+def test_alarms_and_dashboard_ask_for_metrics_that_are_written() -> None:
+    written = {
+        (name, frozenset({"stack", *parts}))
+        for each in metrics.METRICS.values()
+        for name, _, _, sets in each
+        for parts in sets
+    }
+    asked = {
+        (each["MetricName"], frozenset(part["Name"] for part in each["Dimensions"]))
+        for each in of_ours()
+    }
+    assert asked
+    assert asked <= written
+    (dashboard,) = resources("AWS::CloudWatch::Dashboard").values()
+    text = dashboard["DashboardBody"]["Fn::Sub"]
+    drawn = {
+        (name, frozenset(re.findall(r'"([a-z]+)", "', f"{parts}, ")))
+        for name, parts in re.findall(r'\["Integrations", "(\w+)", (.*?), \{"label', text)
+    }
+    searched = {
+        (name, frozenset(names.split(",")))
+        for names, name in re.findall(r'\{Integrations,([a-z,]+)\} MetricName=\\"(\w+)', text)
+    }
+    assert drawn
+    assert searched
+    assert drawn | searched <= written
+
+
+@pytest.mark.parametrize("name", sorted(PARTS))
+def test_a_burn_rate_looks_at_a_long_and_a_short_window(name: str) -> None:
+    """2 % of 30 days' share in an hour, 5 % in six hours; the short window is a twelfth.
+
+    https://sre.google/workbook/alerting-on-slos/
+    """
+    windows = {
+        "FastBurnLong": (3600, 14.4),
+        "FastBurnShort": (300, 14.4),
+        "SlowBurnLong": (21600, 6),
+        "SlowBurnShort": (1800, 6),
+    }
+    part = SINGLE[name]
+    seconds, rate = next(each for end, each in windows.items() if name.endswith(end))
+    assert {each["MetricStat"]["Period"] for each in part["Metrics"][1:]} == {seconds}
+    assert part["EvaluationPeriods"] == 1
+    assert part["Threshold"] == pytest.approx(rate * 0.1), "per cent, of 0.1 to spare"
 
 
 def test_no_runbook_is_left_over() -> None:
