@@ -14,7 +14,7 @@ from local.report import Report
 
 FOLDER = ROOT / "tools" / "api_lint"
 PACKAGES = ("package.json", "package-lock.json")
-DOCUMENT = ROOT / "layers" / "provider" / "integrations" / "entry" / "openapi.json"
+DOCUMENT = ROOT / "layers" / "provider" / "integrations" / "data" / "openapi.json"
 JUDGES = (
     ("redocly", "lint", "--config=redocly.yaml", "--format=stylish"),
     ("spectral", "lint", "--ruleset=.spectral.yaml", "--fail-severity=warn", "--quiet"),

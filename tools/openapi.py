@@ -26,7 +26,7 @@ from integrations.workflows import definition
 from tools.template import ROOT, Route, routes
 from tools.unresolved import MODELS, REFUSALS, WITHOUT_RESOLVER
 
-FILE = ROOT / "layers/provider/integrations/entry/openapi.json"
+FILE = ROOT / "layers/provider/integrations/data/openapi.json"
 BY_POWERTOOLS = {"HTTPValidationError", "ValidationError", "ResponseValidationError"}
 
 TAGS = {

@@ -37,10 +37,10 @@ EACH = 100
 """Requests to one set of tables: fresh ones are not over the tenant's quotas."""
 
 PACKAGE = ROOT / "layers" / "provider" / "integrations"
-CATALOGUE: list[dict[str, Any]] = json.loads((PACKAGE / "services/catalogue.json").read_bytes())[
+CATALOGUE: list[dict[str, Any]] = json.loads((PACKAGE / "data/catalogue.json").read_bytes())[
     "items"
 ]
-OPENAPI: dict[str, Any] = json.loads((PACKAGE / "entry/openapi.json").read_bytes())
+OPENAPI: dict[str, Any] = json.loads((PACKAGE / "data/openapi.json").read_bytes())
 
 DOCUMENTED = {502: {"provider_unavailable"}, 504: {"provider_timeout"}}
 """The only statuses from 500 on: a provider's. What this backend stands on is not down here."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from integrations.providers import registry
 from tools.template import ROOT
 
 PACKAGE = ROOT / "layers" / "provider" / "integrations"
@@ -101,6 +102,14 @@ def test_a_foreign_package_stays_in_its_layer(path: Path) -> None:
         owners = FOREIGN.get(module.partition(".")[0])
         if owners is not None:
             assert layer_of(path) in owners, f"{named(path)}:{line} imports {module}"
+
+
+@pytest.mark.parametrize("layer", ["entry", "services", "storage", "workflows"])
+def test_a_vendor_is_named_in_its_own_house_alone(layer: str) -> None:
+    vendors = {registry.family_of(each) for each in registry.PROVIDER_IDS} - {"email", "webhook"}
+    files = [path for path in (PACKAGE / layer).rglob("*") if path.suffix != ".pyc"]
+    texts = {path: path.read_text(encoding="utf-8").lower() for path in files if path.is_file()}
+    assert not [(named(path), each) for path in texts for each in vendors if each in texts[path]]
 
 
 @pytest.mark.parametrize("path", [*MODULES, *FUNCTIONS], ids=named)

@@ -20,7 +20,7 @@ from integrations.services import catalogue
 
 type _Event = dict[str, Any]
 
-OPENAPI = Path(__file__).with_name("openapi.json")
+OPENAPI = Path(__file__).parents[1] / "data" / "openapi.json"
 MAX_AGE_SECONDS = 300
 
 

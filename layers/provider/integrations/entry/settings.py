@@ -194,18 +194,8 @@ def resource(name: str) -> str:
 
 def addresses() -> Addresses:
     """Where the providers live."""
+    from integrations.providers import registry
     from integrations.providers.base import Addresses
 
-    names = {
-        "telegram_api": "TELEGRAM_API_BASE",
-        "sheets_api": "SHEETS_API_BASE",
-        "google_auth": "GOOGLE_AUTH_URL",
-        "google_token": "GOOGLE_TOKEN_URL",
-        "google_revoke": "GOOGLE_REVOKE_URL",
-        "facebook_graph": "FACEBOOK_GRAPH_BASE",
-        "facebook_dialog": "FACEBOOK_DIALOG_BASE",
-        "graph_version": "GRAPH_API_VERSION",
-    }
-    return Addresses(
-        **{field: _env(name).rstrip("/") for field, name in names.items() if _env(name)}
-    )
+    found = {field: _env(name).rstrip("/") for field, name in registry.addresses().items()}
+    return Addresses(**{field: value for field, value in found.items() if value})

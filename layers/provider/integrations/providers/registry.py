@@ -6,7 +6,7 @@ test holds it against the providers.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -29,19 +29,37 @@ class Entry:
             a family (``facebook`` and ``facebook_oauth``) tell of the same things.
         shared_webhook: The module, in this package, of its ``SHARED_WEBHOOK``; empty where each
             connection has a webhook of its own.
+        addresses: The fields of ``base.Addresses`` that say where it lives, each with the setting
+            (an environment variable) that names another place.
     """
 
     module: str
     family: str = ""
     shared_webhook: str = ""
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 ENTRIES: Mapping[str, Entry] = {
-    "telegram": Entry("telegram.provider"),
-    "sheets": Entry("sheets.provider"),
-    "sheets_oauth": Entry("sheets.login", "sheets"),
-    "facebook": Entry("facebook.provider"),
-    "facebook_oauth": Entry("facebook.login", "facebook", shared_webhook="facebook.app_webhook"),
+    "telegram": Entry("telegram.provider", addresses={"telegram_api": "TELEGRAM_API_BASE"}),
+    "sheets": Entry(
+        "sheets.provider",
+        addresses={"sheets_api": "SHEETS_API_BASE", "google_token": "GOOGLE_TOKEN_URL"},
+    ),
+    "sheets_oauth": Entry(
+        "sheets.login",
+        "sheets",
+        addresses={"google_auth": "GOOGLE_AUTH_URL", "google_revoke": "GOOGLE_REVOKE_URL"},
+    ),
+    "facebook": Entry(
+        "facebook.provider",
+        addresses={"facebook_graph": "FACEBOOK_GRAPH_BASE", "graph_version": "GRAPH_API_VERSION"},
+    ),
+    "facebook_oauth": Entry(
+        "facebook.login",
+        "facebook",
+        shared_webhook="facebook.app_webhook",
+        addresses={"facebook_dialog": "FACEBOOK_DIALOG_BASE"},
+    ),
     "email": Entry("email.provider"),
     "webhook": Entry("webhook.provider"),
 }
@@ -95,6 +113,11 @@ def shared_webhook_of(provider_id: str) -> "SharedWebhook | None":
         return None
     shared: SharedWebhook = _module(name).SHARED_WEBHOOK
     return shared
+
+
+def addresses() -> Mapping[str, str]:
+    """Where providers live: each field of ``base.Addresses``, and the setting that changes it."""
+    return {field: name for each in ENTRIES.values() for field, name in each.addresses.items()}
 
 
 def _entry(provider_id: str) -> Entry:

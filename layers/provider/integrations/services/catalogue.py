@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from integrations.providers.base import Action, Provider
     from integrations.services.answers import CatalogueAnswer, ProviderForm
 
-FILE = Path(__file__).with_name("catalogue.json")
+FILE = Path(__file__).parents[1] / "data" / "catalogue.json"
 
 
 def text() -> bytes:

@@ -14,7 +14,7 @@ from integrations.providers.masking import Masking
 from integrations.storage.files import Files, is_file_id
 
 MAX_FILES_BYTES: Final = 50 * 1024 * 1024
-"""What one step takes of files in all: Telegram's limit of an upload, and what memory holds."""
+"""What one step takes of files in all: a provider's largest upload, and what memory holds."""
 
 LARGE_BASE64: Final = 96 * 1024
 """A file of a trigger over this many characters is more than templates can carry."""

@@ -261,7 +261,7 @@ class Receiver:
 
         Args:
             webhook_id: From the path.
-            query: ``mode``, ``token`` and ``challenge``, or Meta's ``hub.`` names.
+            query: ``mode``, ``token`` and ``challenge``, or WebSub's ``hub.`` names.
 
         Raises:
             ChallengeRefused: The mode is not ``subscribe``, the token is wrong, or there is no
@@ -271,7 +271,7 @@ class Receiver:
         began = self._monotonic()
         nothing = Request(headers={}, query={}, body=b"")
         given = {
-            name: query.get(meta, query.get(name, "")) for name, meta in _CHALLENGE_NAMES.items()
+            name: query.get(hub, query.get(name, "")) for name, hub in _CHALLENGE_NAMES.items()
         }
         try:
             webhook, secrets = self._find(webhook_id, nothing)

@@ -16,6 +16,7 @@ from typing import Any, Literal, Self, cast
 from integrations.errors import UnknownEvent
 from integrations.models import Json, from_epoch, now, rfc3339
 from integrations.storage.aws import Attribute, Aws, AwsError, ConditionFailed, attributes, item
+from integrations.storage.dictionaries import dictionary
 from integrations.storage.paging import Span, encode_token
 from integrations.storage.queues import Queue
 
@@ -31,30 +32,6 @@ FILTERED_PAGE = 1000
 
 _PREFIX = "payloads/"
 _LENGTH = struct.Struct(">I")
-
-_DICTIONARY = (
-    b'"outcome":"filtered","reason":"The filter is false","workflowName":"workflowId":"wf_'
-    b'"outcome":"dispatched","executionId":"exe_"index":0,"verification":{"type":"none",'
-    b'"verified":true,"reason":null},"type":"stripe","type":"telegram","type":"standard-webhooks",'
-    b'"type":"hmac","type":"secret","type":"github","type":"meta","query":{},"workflows":[],'
-    b'"headers":{"accept":"*/*","accept-encoding":"gzip, deflate, br","user-agent":"Mozilla/5.0 '
-    b"GitHub-Hookshot/ Stripe/1.0 (+https://stripe.com/docs/webhooks) facebookexternalua python-"
-    b'requests/ axios/ node-fetch curl/8. Go-http-client/1.1","content-length":"","content-type":'
-    b'"application/x-www-form-urlencoded; charset=utf-8","content-type":"application/json; '
-    b'charset=utf-8","content-type":"application/json","host":".execute-api.us-east-1.amazonaws.com'
-    b'","x-amzn-trace-id":"Root=1-","x-forwarded-for":"","x-forwarded-port":"443",'
-    b'"x-forwarded-proto":"https","x-github-delivery":"","x-github-event":"push","idempotency-key":'
-    b'"webhook-id":"msg_","webhook-timestamp":"17"}'
-    b'{"id":1,"event":"created","type":"updated","data":{"object":{"created_at":"2026-01-01T00:00'
-    b':00Z","updated_at":"2026-01-01T00:00:00.000Z","customer":{"id":"email":"name":"first_name":'
-    b'"last_name":"phone":"address":{"city":"country":"line1":null,"line2":null,"postal_code":'
-    b'"state":null}},"total":"currency":"EUR","USD","amount":0,"quantity":1,"price":"status":'
-    b'"active","items":[{"title":"description":"url":"https://www.example.com/","metadata":{},'
-    b'"message":{"message_id":"from":{"id":"is_bot":false,"chat":{"id":"type":"private"},"date":17'
-    b'"text":"update_id":"object":"page","entry":[{"changes":[{"field":"feed","value":{"item":'
-    b'"comment","verb":"add"'
-)
-"""What packed payloads may refer to: part of the stored form, never to be changed."""
 
 _VERSION = b"\x01"
 """The first byte of a packed payload: which dictionary it needs."""
@@ -411,12 +388,12 @@ class Events:
 
 def _deflate(about: Mapping[str, Json], body: bytes) -> bytes:
     text = _bytes(dict(about))
-    pack = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=_DICTIONARY)
+    pack = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=dictionary("events"))
     return _VERSION + pack.compress(_LENGTH.pack(len(text)) + text + body) + pack.flush()
 
 
 def _inflate(packed: bytes) -> tuple[dict[str, Any], bytes]:
-    unpack = zlib.decompressobj(-15, zdict=_DICTIONARY)
+    unpack = zlib.decompressobj(-15, zdict=dictionary("events"))
     whole = unpack.decompress(packed[len(_VERSION) :]) + unpack.flush()
     (length,) = _LENGTH.unpack_from(whole)
     start = _LENGTH.size

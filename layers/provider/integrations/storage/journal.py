@@ -20,28 +20,10 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from integrations.models import Json
-
-_WORDS: Final = (
-    b'"failures":[],"failed":0,"done":1,"total":"rounds":{"provider_unavailable","rate_limited",'
-    b'"outcome_unknown","request_rejected","invalid_params","expression_error","providerCode":null,'
-    b'"status":null,"at":"2026-11-2T0:00:00.000Z","code":"message":"error":{"headers":{'
-    b'"content-type":"application/json"},"contentType":"body":{"query":{},"webhookId":"eventId":"'
-    b'{"truncated":true,"bytes":"preview":"stored":{"key":"telegram.sendMessage","webhook.send",'
-    b'"sheets.appendRow","email.sendEmail","chatId":"messageId":"text":"json":{"url":"to":"subject"'
-    b':{"pages":[],"tail":[{"set":{"status":"running"},"steps":{"0":{"status":"succeeded",'
-    b'"finishedAt":"2026-"durationMs":1,"output":{"0":{"status":"running","attempts":1,'
-    b'"startedAt":"2026-"input":{{"status":"succeeded","finishedAt":"2026-'
-    b'{"all":{"workflowVersion":1,"status":"queued","trigger":{"type":"webhook","eventId":"'
-    b'"data":{"stored":null},"steps":[{"id":"action":"status":"pending","attempts":0,"resumes":0,'
-    b'"startedAt":null,"finishedAt":null,"durationMs":null,"retryAt":null,"waitingSince":null,'
-    b'"input":null,"output":null,"error":null,"rounds":null,"stored":null}],"error":null,'
-    b'"startedAt":null,"finishedAt":null,"retryAt":null,"resumeCount":0,"retryCount":0,"hops":0,'
-    b'"rerunOf":null,"sizes":{"inputs":0,"shown":0,"outputs":0}}}'
-)
-"""What most entries consist of: zlib knows it from the start. Never change it, add another one."""
+from integrations.storage.dictionaries import dictionary
 
 _TEXT, _PACKED = b"\x00", b"\x01"
 
@@ -54,7 +36,7 @@ def pack(document: Json) -> bytes:
 
 def pack_text(data: bytes) -> bytes:
     """JSON text in few bytes; ``unpack`` gives the document."""
-    packer = zlib.compressobj(6, wbits=-15, zdict=_WORDS)
+    packer = zlib.compressobj(6, wbits=-15, zdict=dictionary("journal"))
     packed = packer.compress(data) + packer.flush()
     return _PACKED + packed if len(packed) < len(data) else _TEXT + data
 
@@ -63,7 +45,9 @@ def unpack(packed: bytes) -> Any:
     """The document of ``pack``."""
     if packed[:1] == _TEXT:
         return json.loads(packed[1:])
-    return json.loads(zlib.decompressobj(wbits=-15, zdict=_WORDS).decompress(packed[1:]))
+    return json.loads(
+        zlib.decompressobj(wbits=-15, zdict=dictionary("journal")).decompress(packed[1:])
+    )
 
 
 def name_of(content: bytes) -> str:
