@@ -1,6 +1,6 @@
 # Everything starts here: `make help` lists what there is. The work itself is in Python, see local/.
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local stand-ins logs aws-env test unit integration e2e chaos lint format console build deploy bench smoke import token tokens token-revoke lock docs clean
+.PHONY: help run sam-local stand-ins logs aws-env test unit integration e2e chaos lint format console build deploy bench smoke restore import token tokens token-revoke lock docs clean
 
 RUNTIME := .venv/.run .venv-sam/.done .venv-ministack/.done
 VENVS := $(RUNTIME) .venv/.done
@@ -73,6 +73,9 @@ bench: $(VENVS)  ## measure cold starts, CPU, AWS calls, write units and through
 
 smoke: .venv/.run  ## let a deployed stack show that it works: URL=https://… TOKEN=ib_… [WAIT=0]
 	@$(BIN)/python -m tools.smoke
+
+restore: .venv/.run  ## bring a table back to a moment: TABLE=WorkflowsTable AT=2026-11-26T05:00:00Z [TENANT=…] [OVERWRITE=1] [DRY_RUN=1] [STACK=…]
+	@$(BIN)/python -m local.restore
 
 import: .venv/.run  ## take over the Node backend's files: FILES=server/data/*.json [TENANT=…] [DRY_RUN=1] [URL=… TOKEN=…]
 	@PYTHONPATH=layers/provider $(BIN)/python -m tools.importing

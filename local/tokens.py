@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import botocore.exceptions
 
 from integrations.models import SUBJECT_PREFIX, is_tenant
-from local import ministack, state
+from local import stacks
 from local.errors import PlatformError
 
 if TYPE_CHECKING:
@@ -122,20 +121,8 @@ def of_stack(stack: str | None, endpoint_url: str | None) -> Tokens:
     Raises:
         PlatformError: There is no such stack.
     """
-    if stack or endpoint_url:
-        # The environment has the credentials, as for the AWS tools.
-        cloudformation = boto3.client("cloudformation", endpoint_url=endpoint_url)
-        dynamodb = boto3.client("dynamodb", endpoint_url=endpoint_url)
-    else:
-        running, client = ministack.running()
-        stack = running.stack
-        cloudformation, dynamodb = client("cloudformation"), client("dynamodb")
-    described = cloudformation.describe_stacks(StackName=stack or state.State.stack)["Stacks"][0]
-    outputs = described.get("Outputs", [])
-    tables = [output["OutputValue"] for output in outputs if output["OutputKey"] == "TokensTable"]
-    if not tables:
-        raise PlatformError(f"stack {stack} has no table of tokens")
-    return Tokens(dynamodb, tables[0])
+    found = stacks.of(stack, endpoint_url)
+    return Tokens(found.client("dynamodb"), found.table("TokensTable"))
 
 
 def line(item: Mapping[str, Any]) -> str:

@@ -1,0 +1,173 @@
+"""`make restore`: what was lost comes back; nothing that was done is done again."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from integrations.storage.aws import Aws
+from local.errors import PlatformError
+from local.restore import Restore, moment_of
+from tests.backend import Backend
+from tests.fakes.telegram import TelegramServer
+
+AT = datetime(2026, 11, 26, 5, 0, tzinfo=UTC)
+HELLO = {
+    "id": "say",
+    "action": "telegram.sendMessage",
+    "params": {"chatId": 1, "text": "hello"},
+}
+
+
+@pytest.fixture
+def aws_client(_client: Aws) -> Aws:
+    return _client
+
+
+class Restores:
+    """Restores of the functions' tables, with what each said."""
+
+    def __init__(self, backend: Backend, client: Aws) -> None:
+        self._backend = backend
+        self._client = client
+        self.lines: list[str] = []
+
+    def __call__(self, name: str, **more: Any) -> dict[str, int]:
+        self.lines = []
+        names = self._backend.aws.names
+        table = names[name]
+        restore = Restore(
+            self._client,
+            name,
+            table,
+            names["AuditTable"],
+            more.pop("at", AT),
+            say=self.lines.append,
+            wait=lambda _: None,
+            **more,
+        )
+        return dict(restore.run())
+
+    @property
+    def said(self) -> str:
+        return "\n".join(self.lines)
+
+    def lose(self, name: str) -> None:
+        """Somebody deletes every row."""
+        table = self._backend.aws.names[name]
+        described = self._client.dynamodb("DescribeTable", {"TableName": table})["Table"]
+        keys = [each["AttributeName"] for each in described["KeySchema"]]
+        for row in self._client.dynamodb("Scan", {"TableName": table})["Items"]:
+            key = {each: row[each] for each in keys}
+            self._client.dynamodb("DeleteItem", {"TableName": table, "Key": key})
+
+    def forget(self) -> None:
+        """The restored tables go, which the next test would find."""
+        for table in self._client.dynamodb("ListTables", {})["TableNames"]:
+            if "-at-2" in table:
+                self._client.dynamodb("DeleteTable", {"TableName": table})
+
+
+@pytest.fixture
+def restore(backend: Backend, aws_client: Aws) -> Any:
+    restores = Restores(backend, aws_client)
+    yield restores
+    restores.forget()
+
+
+def test_a_workflow_that_was_lost_comes_back_once(
+    backend: Backend, telegram: TelegramServer, restore: Restores
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    made = backend.create_workflow({"name": "A", "trigger": {"type": "manual"}, "steps": [HELLO]})
+    rows = backend.aws.rows("WorkflowsTable")
+    assert restore("WorkflowsTable", dry_run=True) == {"the same": 1}
+    restore.lose("WorkflowsTable")
+
+    assert restore("WorkflowsTable", dry_run=True) == {"missing": 1}
+    assert backend.aws.rows("WorkflowsTable") == []
+    assert restore("WorkflowsTable", tenant="another") == {}
+    assert restore("WorkflowsTable") == {"missing": 1}
+    assert restore("WorkflowsTable") == {"the same": 1}
+    assert backend.aws.rows("WorkflowsTable") == rows
+    assert backend.call("GET", f"/api/workflows/{made['workflowId']}").status == 200
+
+
+def test_credentials_that_were_lost_open_again(
+    backend: Backend, telegram: TelegramServer, restore: Restores
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    restore("ConnectionsTable", dry_run=True)
+    restore.lose("ConnectionsTable")
+    assert restore("ConnectionsTable") == {"missing": 1}
+    said = backend.call("POST", "/api/integrations/telegram/test", {}).json
+    assert said["success"] is True, said
+
+
+def test_what_is_newer_stays_unless_it_is_to_be_replaced(
+    backend: Backend, telegram: TelegramServer, restore: Restores
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    flow = {"name": "good", "trigger": {"type": "manual"}, "steps": [HELLO]}
+    made = backend.create_workflow(flow)
+    restore("WorkflowsTable", dry_run=True)
+    path = f"/api/workflows/{made['workflowId']}"
+    assert backend.call("PUT", path, {**flow, "name": "spoiled"}).status == 200
+
+    assert restore("WorkflowsTable") == {"newer, and left": 1}
+    assert backend.call("GET", path).json["name"] == "spoiled"
+    assert restore("WorkflowsTable", overwrite=True) == {"replaced": 1}
+    assert backend.call("GET", path).json["name"] == "good"
+
+
+def test_an_execution_that_was_unfinished_comes_back_closed_and_is_not_run_again(
+    backend: Backend, telegram: TelegramServer, restore: Restores
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    made = backend.create_workflow({"name": "A", "trigger": {"type": "manual"}, "steps": [HELLO]})
+    path = f"/api/workflows/{made['workflowId']}/run"
+    finished = backend.call("POST", path, {"input": {}}).json["executionId"]
+    backend.drain()
+    waiting = backend.call("POST", path, {"input": {}}).json["executionId"]
+    restore("ExecutionsTable", dry_run=True)  # the moment: one finished, one not begun
+    assert f"1 executions were unfinished and come back cancelled: {waiting}" in restore.said
+    backend.drain()  # and then it ran
+    assert len(telegram.called("sendMessage")) == 2
+    restore.lose("ExecutionsTable")
+
+    restore("ExecutionsTable")
+    assert backend.execution(finished)["status"] == "succeeded"
+    assert backend.execution(waiting)["status"] == "cancelled"
+    assert not any("dueShard" in row for row in backend.aws.rows("ExecutionsTable"))
+    backend.invoke("recover_executions", {})
+    backend.drain()
+    assert len(telegram.called("sendMessage")) == 2
+
+
+def test_a_tenant_that_was_erased_since_does_not_come_back(
+    backend: Backend, telegram: TelegramServer, restore: Restores
+) -> None:
+    at = datetime.now(UTC) - timedelta(minutes=1)
+    backend.save("telegram", {"botToken": telegram.token})
+    restore("ConnectionsTable", dry_run=True, at=at)
+    backend.call("DELETE", "/api/tenant", scopes="admin")
+    restore.lose("ConnectionsTable")
+    assert restore("ConnectionsTable", at=at) == {"of erased tenants left out": 1}
+    assert backend.aws.rows("ConnectionsTable") == []
+
+
+@pytest.mark.parametrize("table", ["TokensTable", "HandshakesTable", "QuotasTable"])
+def test_what_must_not_come_back_is_refused(restore: Restores, table: str) -> None:
+    with pytest.raises(PlatformError, match="is not restored"):
+        restore(table)
+
+
+def test_what_happened_is_never_replaced(restore: Restores) -> None:
+    with pytest.raises(PlatformError, match="what happened"):
+        restore("ExecutionsTable", overwrite=True)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-11-26T05:00:00", "2999-01-01T00:00:00Z"])
+def test_what_is_no_moment_of_the_past_is_refused(text: str) -> None:
+    with pytest.raises(PlatformError, match="AT="):
+        moment_of(text)
