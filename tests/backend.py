@@ -227,11 +227,14 @@ class Backend:
 
     def run_jobs(self, rounds: int = 1000, *, context: LambdaContext | None = None) -> None:
         """Carry jobs on until none waits, whatever their delay."""
+        consumers = {"JobsQueue": "run_job", "ErasuresQueue": "run_erasure"}
         for _ in range(rounds):
-            messages = self.aws.take("JobsQueue", 1)
-            if not messages:
+            taken = {queue: self.aws.take(queue, 1) for queue in consumers}
+            if not any(taken.values()):
                 return
-            assert self.consume("run_job", messages, context=context) == []
+            for queue, messages in taken.items():
+                if messages:
+                    assert self.consume(consumers[queue], messages, context=context) == []
         raise AssertionError("the jobs do not end")
 
     def webhooks(self) -> list[dict[str, Any]]:

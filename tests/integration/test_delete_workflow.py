@@ -2,6 +2,7 @@
 
 import pytest
 
+from integrations.entry import wiring
 from tests.backend import Answer, Backend
 from tests.fakes.telegram import TelegramServer, bad_gateway, too_many
 from tests.integration.checks import check, minute_later
@@ -36,6 +37,24 @@ def test_its_schedule_goes_with_it(backend: Backend) -> None:
     trigger = {"type": "schedule", "expression": "rate(5 minutes)"}
     steps = [step(params={"chatId": 42, "text": "x"})]
     made = backend.create_workflow(flow(trigger=trigger, steps=steps))
+    delete(backend, made["workflowId"])
+    assert backend.aws.schedules() == []
+
+
+def test_a_process_that_dies_between_leaves_what_can_be_removed_again(backend: Backend) -> None:
+    trigger = {"type": "schedule", "expression": "rate(5 minutes)"}
+    steps = [step(params={"chatId": 42, "text": "x"})]
+    made = backend.create_workflow(flow(trigger=trigger, steps=steps))
+    backend.aws.fail("DeleteItem", "InternalServerError")
+    assert delete(backend, made["workflowId"]).status == 503
+    backend.aws.recover()
+    assert backend.aws.schedules() == []
+    assert delete(backend, made["workflowId"]).json == {"deleted": True}
+
+
+def test_a_schedule_that_an_earlier_definition_left_behind_goes_too(backend: Backend) -> None:
+    made = backend.create_workflow(flow(trigger={"type": "manual"}))
+    wiring.schedules().put("acme", made["workflowId"], "rate(5 minutes)", "UTC")
     delete(backend, made["workflowId"])
     assert backend.aws.schedules() == []
 

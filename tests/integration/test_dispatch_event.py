@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from integrations.entry import wiring
 from integrations.services.lineage import MAX_HOPS
 from integrations.workflows import lifecycle
 from tests.backend import Backend, LambdaContext, event
@@ -449,6 +450,21 @@ def test_a_schedule_of_what_is_gone_or_off_starts_nothing(backend: Backend) -> N
     batch = [tick(off), tick(manual), tick("wf_unknown"), tick(off, tenant="other")]
     assert backend.consume("dispatch_event", batch) == []
     assert backend.executions() == []
+
+
+def test_a_tick_that_no_workflow_waits_for_removes_its_schedule_once_it_is_old(
+    backend: Backend,
+) -> None:
+    wiring.schedules().put("acme", "wf_left", "rate(5 minutes)", "UTC")
+    kept = scheduled(backend)
+    inputs = [json.loads(each["Target"]["Input"]) for each in backend.aws.schedules()]
+    (new,) = [each for each in inputs if each["schedule"]["workflowId"] == "wf_left"]
+    assert backend.consume("dispatch_event", [new]) == []
+    assert len(backend.aws.schedules()) == 2, "its workflow may be about to be written"
+    old = {**new, "schedule": {**new["schedule"], "since": new["schedule"]["since"] - 301}}
+    assert backend.consume("dispatch_event", [old, old, tick(kept)]) == []
+    (left,) = backend.aws.schedules()
+    assert kept in left["Name"]
 
 
 # -- Whatever dies when ----------------------------------------------------------------------

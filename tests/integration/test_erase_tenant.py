@@ -1,4 +1,4 @@
-"""DELETE /api/tenant; the job itself is run_job's."""
+"""DELETE /api/tenant; the job itself is run_erasure's."""
 
 import hashlib
 import json
@@ -88,7 +88,7 @@ def left(backend: Backend, tenant: str) -> list[str]:
     schedules = [each["Name"] for each in backend.aws.schedules() if tenant in str(each)]
     queued = [
         each.body
-        for queue in ("EventsQueue", "ExecutionsQueue", "JobsQueue")
+        for queue in ("EventsQueue", "ExecutionsQueue", "JobsQueue", "ErasuresQueue")
         for each in backend.aws.sent(queue)
         if tenant in each.body
     ]
@@ -137,15 +137,15 @@ def test_a_process_that_dies_between_any_two_pages_is_followed_by_another(
     erase(backend, "acme", caller)
     seen = 0
     for _ in range(200):
-        messages = backend.aws.take("JobsQueue", 1)
+        messages = backend.aws.take("ErasuresQueue", 1)
         if not messages:
             break
         seen += 1
         backend.aws.fail("UpdateItem", "InternalServerError")  # no checkpoint is written
-        backend.consume("run_job", messages)
+        backend.consume("run_erasure", messages)
         backend.aws.recover()
         # The message comes again, and the time is up after the first step.
-        assert backend.consume("run_job", messages, context=LambdaContext(20.5)) == []
+        assert backend.consume("run_erasure", messages, context=LambdaContext(20.5)) == []
     else:
         raise AssertionError("the erasure does not end")
     assert seen
@@ -169,14 +169,14 @@ def test_the_callers_token_and_the_job_are_there_until_the_end(
     job = erase(backend, "acme", caller)
     names = {row["name"] for row in backend.aws.rows("TokensTable")}
     assert names == {"caller", "another", "page"}
-    (message,) = backend.aws.take("JobsQueue", 1)
+    (message,) = backend.aws.take("ErasuresQueue", 1)
     backend.aws.fail("Scan", "InternalServerError")
-    backend.consume("run_job", [message])
+    backend.consume("run_erasure", [message])
     backend.aws.recover()
     assert {row["name"] for row in backend.aws.rows("TokensTable")} == {"caller", "page"}
     shown = backend.call("GET", f"/api/jobs/{job['jobId']}")
     assert shown.json["status"] == "running"
-    assert backend.consume("run_job", [message]) == []
+    assert backend.consume("run_erasure", [message]) == []
     backend.run_jobs()
     assert left(backend, "acme") == []
 

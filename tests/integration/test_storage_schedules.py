@@ -1,6 +1,7 @@
 """Schedules: one per workflow, replaced in place, gone without a trace."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -16,6 +17,7 @@ def schedules(aws: FakeAws) -> Schedules:
         role_arn=aws.names["ScheduleRole.Arn"],
         target_arn=aws.names["EventsQueue.Arn"],
         dead_letters_arn=aws.names["SchedulesDeadLetterQueue.Arn"],
+        clock=lambda: datetime(2026, 11, 26, tzinfo=UTC),
     )
 
 
@@ -32,6 +34,7 @@ def test_a_schedule_sends_the_workflow_to_the_events_queue(
     assert json.loads(made["Target"]["Input"])["schedule"] == {
         "tenant": "acme",
         "workflowId": "wf_1",
+        "since": 1795651200,
     }
 
 

@@ -180,8 +180,14 @@ def test_who_reads_a_tokens_row_is_the_authorizer_alone() -> None:
         "delete_token": {"dynamodb:DeleteItem", "dynamodb:Query"},
         "export_tenant": {"dynamodb:Query"},
         "list_tokens": {"dynamodb:Query"},
-        "run_job": {"dynamodb:DeleteItem", "dynamodb:Query", "dynamodb:Scan"},
+        "run_erasure": {"dynamodb:DeleteItem", "dynamodb:Query", "dynamodb:Scan"},
     }
+
+
+def test_who_carries_jobs_on_may_not_remove_what_a_tenant_has() -> None:
+    actions = {action for each in permissions()["run_job"] for action in _texts(each.action)}
+    assert not {each for each in actions if "Delete" in each} - {"sqs:DeleteMessage"}
+    assert not {each for each in actions if each.startswith(("kms:", "secretsmanager:"))}
 
 
 @pytest.mark.parametrize("route", [each for each in routes() if not each.public], ids=str)
@@ -337,6 +343,7 @@ def consumers() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
 def test_each_queue_waits_six_times_its_consumers_time() -> None:
     assert {folder(function) for _, function, _ in consumers()} == {
         "dispatch_event",
+        "run_erasure",
         "run_job",
         "run_workflow",
     }
@@ -367,7 +374,7 @@ def test_no_queue_takes_what_comes_unencrypted() -> None:
 
 def test_no_flood_takes_all_functions() -> None:
     for name, _, source in consumers():
-        if name != "RunJobFunction":
+        if name not in {"RunJobFunction", "RunErasureFunction"}:
             condition, scaling, _ = source["ScalingConfig"]["Fn::If"]
             assert condition == "IsOnAws"
             assert scaling["MaximumConcurrency"]["Ref"] in template()["Parameters"]
@@ -481,6 +488,7 @@ def test_no_runbook_is_left_over() -> None:
         "noisy-tenant.md",
         "provider-down.md",
         "region-loss.md",
+        "restore.md",
         "rollback.md",
         "throttling.md",
     }

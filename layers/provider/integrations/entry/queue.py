@@ -15,6 +15,7 @@ from integrations.entry import metrics, wiring
 from integrations.errors import UnknownJob
 from integrations.services.batches import Received
 from integrations.services.dispatch import NoTimeLeft
+from integrations.services.jobs import JobService
 from integrations.services.runner import Runner
 from integrations.storage.aws import AwsError
 from integrations.storage.queues import Queue
@@ -75,7 +76,18 @@ def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def run_job(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Carry jobs on, one after the other."""
+    return _carry_on(event, context, "jobs", wiring.jobs_queue(), wiring.job_service())
 
+
+def run_erasure(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Carry erasures of tenants on, one after the other."""
+    queue, jobs = wiring.erasures_queue(), wiring.erasure_service()
+    return _carry_on(event, context, "erasures", queue, jobs)
+
+
+def _carry_on(
+    event: dict[str, Any], context: LambdaContext, name: str, queue: Queue, jobs: JobService
+) -> dict[str, Any]:
     def time_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
@@ -83,17 +95,17 @@ def run_job(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     failed = []
     for record in event["Records"]:
         try:
-            message = wiring.jobs_queue().load(record["body"])
-            wiring.job_service().run(str(message["tenant"]), str(message["jobId"]), time_left)
+            message = queue.load(record["body"])
+            jobs.run(str(message["tenant"]), str(message["jobId"]), time_left)
         except UnknownJob:
             # Its row is written after its message: in a moment, or whoever did it died between.
             if int(record["attributes"]["ApproximateReceiveCount"]) < RECEIVES_BEFORE_A_JOB_IS:
                 failed.append(record["messageId"])
         except Exception:  # noqa: BLE001 - one message must not take others along
             Logger().exception("not carried on", message_id=record["messageId"])
-            metrics.observe("message", queue="jobs", messageId=record["messageId"])
+            metrics.observe("message", queue=name, messageId=record["messageId"])
             failed.append(record["messageId"])
-    _back_off(wiring.jobs_queue(), event, failed)
+    _back_off(queue, event, failed)
     return _failures(failed)
 
 

@@ -258,6 +258,16 @@ def jobs_queue() -> Queue:
 
 
 @cache
+def erasures_queue() -> Queue:
+    """Tenants to erase, on their way to the one function that may."""
+    from integrations.storage.queues import Queue
+
+    return Queue(
+        aws(), settings.resource("ERASURES_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET")
+    )
+
+
+@cache
 def quotas() -> Quotas:
     """What one tenant may have, start and send."""
     from integrations.services.quotas import Quotas
@@ -562,9 +572,17 @@ def job_service() -> JobService:
     steps = {
         "replay_events": lambda: replay_service().replay_step,
         "retry_executions": lambda: replay_service().retry_step,
-        "erase_tenant": lambda: tenant_eraser().step,
     }
     return JobService(jobs(), jobs_queue(), steps)
+
+
+@cache
+def erasure_service() -> JobService:
+    """The erasure of tenants: jobs whose function may remove whatever a tenant has."""
+    from integrations.services.jobs import JobService
+
+    steps = {"erase_tenant": lambda: tenant_eraser().step}
+    return JobService(jobs(), erasures_queue(), steps)
 
 
 @cache
@@ -590,6 +608,7 @@ def dispatcher() -> Dispatcher:
         events_queue(),
         execution_service(),
         quotas(),
+        schedules,
     )
 
 
@@ -622,12 +641,11 @@ def tenant_eraser() -> TenantEraser:
         *("jobs", "quotas"),
     )
     return TenantEraser(
-        job_service(),
+        erasure_service(),
         connections=connections(),
         workflows=workflows(),
         remover=connection_remover(),
         workflow_service=workflow_service(),
-        schedules=schedules(),
         data=TenantData(aws(), settings.resource("PAYLOADS_BUCKET")),
         tables=Tables(**{name: settings.resource(f"{name.upper()}_TABLE") for name in names}),
         audit=audit(),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from integrations import signatures
 from integrations.errors import (
@@ -43,6 +43,7 @@ from integrations.storage.aws import AwsError
 from integrations.storage.events import LoggedEvent, Payload, WorkflowOutcome
 from integrations.storage.pages import Pages
 from integrations.storage.queues import AGAIN, Message, Queue
+from integrations.storage.schedules import Schedules
 from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import StoredWorkflow, WaitingWorkflow, Workflows
 from integrations.workflows import lifecycle
@@ -59,6 +60,9 @@ MATCHING_STEPS = 400_000
 
 RESERVE_SECONDS = 8.0
 """With less time than this left, nothing more of a batch is begun: it comes again."""
+
+ORPHAN_SECONDS: Final = 300
+"""So old a schedule must be to be removed for want of a workflow: longer than a request lives."""
 
 UNFILTERED = frozenset({"manual", "schedule"})
 """Events that were meant for one workflow from the start: no trigger is asked."""
@@ -89,6 +93,7 @@ class Dispatcher:
         webhooks, workflows, pages: The tables.
         log: The event log.
         events: The events queue, for large payloads and for what is put back.
+        schedules: What fires scheduled workflows; made where one has to go.
         executions: Creates and announces executions.
         quotas: What a tenant may start.
         clock: The present moment.
@@ -104,6 +109,7 @@ class Dispatcher:
         events: Queue,
         executions: ExecutionService,
         quotas: Quotas,
+        schedules: Callable[[], Schedules],
         *,
         clock: Callable[[], datetime] = now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -115,6 +121,7 @@ class Dispatcher:
         self._events = events
         self._executions = executions
         self._quotas = quotas
+        self._schedules = schedules
         self._clock = clock
         self._monotonic = monotonic
         self._received = Sampler(1, RECEIVED_SECONDS)
@@ -221,13 +228,15 @@ class Dispatcher:
     # -- what comes in -----------------------------------------------------------------------
 
     def _scheduled(self, body: Mapping[str, Any], received: Received, work: Batch) -> None:
+        schedule = body["schedule"]
+        tenant, workflow_id = schedule["tenant"], schedule["workflowId"]
         try:
-            workflow = self._workflows.get(
-                body["schedule"]["tenant"], body["schedule"]["workflowId"]
-            )
+            workflow = self._workflows.get(tenant, workflow_id)
         except UnknownWorkflow:
-            return  # deleted since; its schedule goes, too
+            self._remove_orphan(tenant, workflow_id, schedule)
+            return
         if not workflow.enabled or workflow.trigger_key != SCHEDULE_KEY:
+            self._remove_orphan(tenant, workflow_id, schedule)
             return
         moment = str(body.get("scheduledTime", ""))
         # Scheduler puts the time in the placeholder's place; where it does not, the message's id
@@ -255,6 +264,14 @@ class Dispatcher:
                 work.outbox.append(message)
 
         work.match(workflow.tenant, [workflow.workflow_id], start)
+
+    def _remove_orphan(self, tenant: str, workflow_id: str, schedule: Mapping[str, Any]) -> None:
+        """Remove a schedule that no workflow has: a process died before it could.
+
+        A new one is left alone: its workflow is written after it.
+        """
+        if self._clock().timestamp() - float(schedule.get("since", 0)) > ORPHAN_SECONDS:
+            self._schedules().delete(tenant, workflow_id)
 
     def _replayed(self, order: Mapping[str, Any]) -> Incoming:
         """An event of the log once more, under the id that the replay has given it."""

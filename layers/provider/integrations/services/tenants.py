@@ -23,7 +23,6 @@ from integrations.storage.events import EventFilter
 from integrations.storage.jobs import Job
 from integrations.storage.objects import folder
 from integrations.storage.paging import decode_token, encode_token
-from integrations.storage.schedules import Schedules
 from integrations.storage.tenant_data import TenantData
 from integrations.storage.tokens import ID_PREFIX
 from integrations.storage.webhooks import Webhooks
@@ -168,7 +167,6 @@ class TenantEraser:
         connections, workflows: The tables.
         remover: Removes a connection, with its revocation.
         workflow_service: Removes a workflow, with its subscriptions.
-        schedules: The workflows' schedules.
         data: What is removed by the tenant's name alone.
         tables: Where that is.
         audit: Where the end is written down.
@@ -183,7 +181,6 @@ class TenantEraser:
         workflows: Workflows,
         remover: ConnectionRemover,
         workflow_service: WorkflowService,
-        schedules: Schedules,
         data: TenantData,
         tables: Tables,
         audit: Audit,
@@ -194,7 +191,6 @@ class TenantEraser:
         self._workflows = workflows
         self._remover = remover
         self._workflow_service = workflow_service
-        self._schedules = schedules
         self._data = data
         self._tables = tables
         self._audit = audit
@@ -254,8 +250,6 @@ class TenantEraser:
     def _remove_workflows(self, tenant: str) -> int | None:
         found, _ = self._workflows.page(tenant, limit=AT_A_TIME, next_token=None)
         for each in found:
-            # A process that dies after the workflow's row would leave a schedule that nobody finds.
-            self._schedules.delete(tenant, each.workflow_id)
             try:
                 self._workflow_service.delete(tenant, each.workflow_id)
             except UnknownWorkflow:

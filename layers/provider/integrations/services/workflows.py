@@ -237,24 +237,32 @@ class WorkflowService:
     def delete(self, tenant: str, workflow_id: str) -> WorkflowDeleted:
         """Remove a workflow; what it waited for is cancelled at the provider. Its executions stay.
 
+        Its schedule goes first, whatever its trigger is by now: whoever dies in between leaves a
+        workflow that can be removed again, and no schedule that nobody finds.
+
         Raises:
             UnknownWorkflow: There is none with this id.
         """
         workflow = self._workflows.get(tenant, workflow_id)
         for connection in self._event_source(workflow):
             self._subscriptions.expect_change(connection, None)
+        self._schedules.delete(tenant, workflow_id)
         self._workflows.delete(workflow)
-        self._release(workflow, keeps_schedule=False)
+        self._unsubscribe(workflow)
         return WorkflowDeleted()
 
     def _release(self, earlier: StoredWorkflow, *, keeps_schedule: bool) -> None:
-        """Stop what a replaced or deleted workflow alone had needed.
-
-        A provider that cannot be asked now is asked again soon.
-        """
+        """Stop what a replaced workflow alone had needed."""
         trigger = cast("dict[str, Any]", earlier.definition["trigger"])
         if trigger["type"] == "schedule" and not keeps_schedule:
             self._schedules.delete(earlier.tenant, earlier.workflow_id)
+        self._unsubscribe(earlier)
+
+    def _unsubscribe(self, earlier: StoredWorkflow) -> None:
+        """Have sent what other workflows wait for, and no more.
+
+        A provider that cannot be asked now is asked again soon.
+        """
         for connection in self._event_source(earlier):
             self._subscriptions.synchronize(connection.tenant, connection.provider, connection.name)
 

@@ -5,7 +5,10 @@ https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context
 
 import hashlib
 import json
+from collections.abc import Callable
+from datetime import datetime
 
+from integrations.models import now
 from integrations.storage.aws import Aws
 
 
@@ -18,16 +21,25 @@ class Schedules:
         role_arn: The role that Scheduler takes on to send.
         target_arn: The queue that it sends to.
         dead_letters_arn: The queue for what it could not send in a day.
+        clock: The present moment.
     """
 
     def __init__(
-        self, aws: Aws, *, group: str, role_arn: str, target_arn: str, dead_letters_arn: str
+        self,
+        aws: Aws,
+        *,
+        group: str,
+        role_arn: str,
+        target_arn: str,
+        dead_letters_arn: str,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._aws = aws
         self._group = group
         self._role_arn = role_arn
         self._target_arn = target_arn
         self._dead_letters_arn = dead_letters_arn
+        self._clock = clock
 
     def put(self, tenant: str, workflow_id: str, expression: str, timezone: str) -> None:
         """Create or replace a workflow's schedule; idempotent.
@@ -36,7 +48,11 @@ class Schedules:
             ValueError: Scheduler does not take the expression; the text says why.
         """
         message = {
-            "schedule": {"tenant": tenant, "workflowId": workflow_id},
+            "schedule": {
+                "tenant": tenant,
+                "workflowId": workflow_id,
+                "since": int(self._clock().timestamp()),
+            },
             "scheduledTime": "<aws.scheduler.scheduled-time>",
         }
         schedule = {
