@@ -125,6 +125,7 @@ FILTERS = {
     "Text": [
         "trigger.note|upper",
         "trigger.note|lower",
+        "trigger.name|comparable",
         '"it\'s ready"|title',
         "'tea and cake'|capitalize",
         "trigger.name|trim",

@@ -43,6 +43,7 @@ export interface ProviderStatus {
   lastTested?: string | null;
   lastError?: Failure | null;
   connections?: Connection[];
+  nextToken?: string | null;
 }
 export interface ActionForm {
   name: string;

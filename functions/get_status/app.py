@@ -17,8 +17,9 @@ def get_status(
 ) -> dict[str, StatusAnswer]:
     """An object keyed by provider id; every provider is present, unless one is asked for.
 
-    Each shows `limit` of its connections, by name. Where it has more, its `nextToken` gives the
-    next page, with `provider`.
+    Each shows `limit` of its connections, by name; where no provider is named and all have more
+    than 50 together, at most 20. Where it has more, its `nextToken` gives the next page, with
+    `provider`.
     """
     return wiring.connection_reader().status(app.tenant, provider, limit, next_token)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.backend import Answer, Backend
-from tests.fakes.telegram import TelegramServer, bad_gateway
+from tests.fakes.telegram import TelegramServer, bad_gateway, too_many
 from tests.integration.test_every_function import flow
 
 PATH = "/api/integrations/telegram/credentials"
@@ -111,6 +111,36 @@ def test_a_provider_that_is_down_does_not_keep_anybody_from_leaving(
     assert answer.json["revoked"] is False
     assert "not revoked" in answer.json["message"]
     assert backend.aws.rows("ConnectionsTable") == []
+
+
+def test_a_provider_that_asks_for_a_moment_gets_it_and_its_webhook_goes(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    workflow = backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    telegram.fail(too_many(1), method="deleteWebhook")
+    assert backend.call("DELETE", f"/api/workflows/{workflow['workflowId']}").status == 200
+    assert telegram.webhooks[telegram.token]["url"]
+
+    answer = backend.call("DELETE", PATH)
+
+    assert (answer.status, answer.json["deleted"]) == (200, True)
+    assert answer.json["message"] is None
+    assert not telegram.webhooks.get(telegram.token, {}).get("url")
+
+
+def test_a_provider_that_asks_for_longer_does_not_keep_anybody_from_leaving(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    workflow = backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    telegram.fail(too_many(60), method="deleteWebhook")
+    backend.call("DELETE", f"/api/workflows/{workflow['workflowId']}")
+
+    answer = backend.call("DELETE", PATH).json
+
+    assert (answer["deleted"], answer["revoked"]) == (True, False)
+    assert "not revoked" in answer["message"]
 
 
 @pytest.mark.parametrize("operation", ["Decrypt", "GenerateDataKey"])

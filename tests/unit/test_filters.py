@@ -418,3 +418,14 @@ def test_every_filter_has_its_reference_here() -> None:
     aliases = {"count", "d", "e", "escape"}
     for name in registry.FILTERS.keys() - own - aliases:
         assert f"|{name}" in text, name
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("café", "CAFE\u0301"), ("indirim", "İNDİRİM"), ("❤", "❤\ufe0f"), ("straße", "STRASSE")],
+)
+def test_what_people_take_for_the_same_is_comparable(one: str, other: str) -> None:
+    assert ours("trigger.a|comparable == trigger.b|comparable", {"a": one, "b": other}) is True
+    text = {"a": one, "b": f"so: {other}!"}
+    assert ours("trigger.a|comparable in trigger.b|comparable", text) is True
+    assert ours("trigger.a == trigger.b", {"a": one, "b": other}) is False

@@ -106,7 +106,10 @@ export async function deleteProviderCredentials(
   return given(data);
 }
 
-/** The state of every provider's connections, by the provider's id. */
+/**
+ * The state of every provider's connections, by the provider's id: of each the first fifty. Where one
+ * has more, its `nextToken` says so.
+ */
 export async function getAllConnectionStatuses(): Promise<{ [providerId: string]: StatusAnswer }> {
   const { data } = await client.GET("/api/integrations/status");
   return given(data);

@@ -7,6 +7,7 @@ import { useLoad, useTitle } from "../hooks";
 import { LogIn } from "../oauth";
 import { to } from "../router";
 import { sentence } from "../schema";
+import { useConnections } from "../statuses";
 import type { Connection, Provider, ProviderStatus } from "../types";
 import {
   Act,
@@ -17,6 +18,7 @@ import {
   Facts,
   Field,
   Head,
+  More,
   Note,
   Problem,
   Time,
@@ -90,7 +92,12 @@ function Card({ provider, status }: { provider: Provider; status: ProviderStatus
             ["Account", account.label],
             ["Tested", <Time key="t" at={status?.lastTested} />],
             ["Expires", status?.expiresAt ? <Time key="e" at={status.expiresAt} /> : undefined],
-            ["Connections", connections.length > 1 ? String(connections.length) : undefined],
+            [
+              "Connections",
+              connections.length > 1
+                ? `${connections.length}${status?.nextToken ? " and more" : ""}`
+                : undefined,
+            ],
           ]}
         />
       ) : (
@@ -118,6 +125,7 @@ export function ConnectionsOf({ id }: { id: string }) {
   const catalogue = useCatalogue();
   const statuses = useStatuses();
   const provider = catalogue.data?.items.find((each) => each.id === id);
+  const listed = useConnections(id, statuses.data?.[id]);
   useTitle(provider?.title ?? "Connections");
   const [adding, setAdding] = useState(false);
   const error = catalogue.error ?? statuses.error;
@@ -125,9 +133,10 @@ export function ConnectionsOf({ id }: { id: string }) {
     return <Problem error={error} retry={() => void statuses.reload()} />;
   if (!catalogue.data || !statuses.data) return <Waiting />;
   if (!provider) return <Empty title={`There is no provider ${id}`} />;
-  const connections = statuses.data[id]?.connections ?? [];
+  const connections = listed.items;
   const reload = async () => {
     setAdding(false);
+    listed.forget();
     await statuses.reload();
   };
   const create = (name?: string) =>
@@ -176,6 +185,7 @@ export function ConnectionsOf({ id }: { id: string }) {
       {connections.map((each) => (
         <One key={each.connection} provider={provider} connection={each} reload={reload} />
       ))}
+      <More token={listed.nextToken} load={listed.load} />
     </>
   );
 }

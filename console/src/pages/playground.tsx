@@ -5,8 +5,9 @@ import { useCatalogue } from "../catalogue";
 import { pathsOf, SchemaForm, type Values } from "../form";
 import { useAction, useLoad, useTitle } from "../hooks";
 import { go, to, usePlace } from "../router";
+import { useConnections } from "../statuses";
 import type { ProviderStatus } from "../types";
-import { Act, copy, Field, Head, Json, Note, Problem, Tabs, Waiting } from "../ui";
+import { Act, copy, Field, Head, Json, More, Note, Problem, Tabs, Waiting } from "../ui";
 
 export default function Playground() {
   useTitle("Playground");
@@ -81,7 +82,7 @@ export default function Playground() {
         key={`${provider.id}.${action.name}`}
         provider={provider.id}
         action={action}
-        connections={connections.map((each) => each.connection)}
+        status={statuses.data?.[provider.id]}
       />
     </>
   );
@@ -90,7 +91,7 @@ export default function Playground() {
 function Call({
   provider,
   action,
-  connections,
+  status,
 }: {
   provider: string;
   action: {
@@ -98,8 +99,10 @@ function Call({
     params: Parameters<typeof SchemaForm>[0]["schema"];
     example: Record<string, unknown>;
   };
-  connections: string[];
+  status: ProviderStatus | undefined;
 }) {
+  const listed = useConnections(provider, status);
+  const connections = listed.items.map((each) => each.connection);
   const [params, setParams] = useState<Values>({});
   const [filled, setFilled] = useState(0);
   const [connection, setConnection] = useState("default");
@@ -145,6 +148,7 @@ function Call({
             )}
           </Field>
         )}
+        <More token={listed.nextToken} load={listed.load} />
         <form
           class="stack"
           noValidate

@@ -22,6 +22,10 @@ from integrations.storage.webhooks import Webhook, Webhooks
 SHOWN = 50
 """Connections of one provider that are shown at once."""
 
+OVERVIEW = 20
+"""The most of each provider in a status of all of them, where they have more than ``SHOWN``
+together: nobody reads such a page to its end, and each line of it is read and written."""
+
 type _Page = tuple[list[Connection], str | None]
 
 
@@ -62,7 +66,8 @@ class ConnectionReader:
         Args:
             tenant: Whose.
             provider_id: Of this provider alone; ``None`` for all.
-            limit: How many connections of a provider are shown at most.
+            limit: How many connections of a provider are shown at most; of all providers, with many
+                connections, never more than ``OVERVIEW`` each.
             next_token: Where that provider's last page ended.
 
         Raises:
@@ -90,8 +95,9 @@ class ConnectionReader:
         """The first page of each provider."""
         found, more = self._connections.page(tenant, None, SHOWN)
         if more or limit < len(found):
+            each = min(limit, OVERVIEW)
             return {
-                name: self._connections.page(tenant, name, limit) for name in registry.PROVIDER_IDS
+                name: self._connections.page(tenant, name, each) for name in registry.PROVIDER_IDS
             }
         pages: dict[str, _Page] = {name: ([], None) for name in registry.PROVIDER_IDS}
         for connection in found:

@@ -1,6 +1,9 @@
 """Connections removed: revoked at the provider where it can, then forgotten."""
 
-from integrations.errors import ConnectionInUse, IntegrationError
+import time
+from collections.abc import Callable
+
+from integrations.errors import ConnectionInUse, IntegrationError, RateLimited
 from integrations.providers import registry
 from integrations.providers.base import Provider
 from integrations.services.answers import DeletedAnswer
@@ -11,6 +14,10 @@ from integrations.storage.connections import Connection, Connections
 from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import Workflows
 
+PATIENCE = 5.0
+"""Seconds that whoever removes a connection waits where its provider asks for patience: Telegram
+takes one change of a webhook a second, and nobody would be left to ask again."""
+
 
 class ConnectionRemover:
     """Removes connections.
@@ -20,6 +27,7 @@ class ConnectionRemover:
         vault: The use of credentials.
         subscriptions: What providers are asked to send.
         ownership: Whose a page is.
+        pause: Waits so many seconds.
     """
 
     def __init__(
@@ -30,6 +38,8 @@ class ConnectionRemover:
         vault: Vault,
         subscriptions: Subscriptions,
         ownership: Ownership,
+        *,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._connections = connections
         self._webhooks = webhooks
@@ -37,6 +47,7 @@ class ConnectionRemover:
         self._vault = vault
         self._subscriptions = subscriptions
         self._ownership = ownership
+        self._pause = pause
 
     def remove(self, tenant: str, provider_id: str, name: str) -> DeletedAnswer:
         """Revoke the credentials where the provider can, then forget them.
@@ -70,7 +81,7 @@ class ConnectionRemover:
     def _revoke(self, provider: Provider, connection: Connection) -> tuple[bool | None, str | None]:
         failures = []
         try:
-            self._subscriptions.stop(connection)
+            self._stop(connection)
         except IntegrationError as failure:
             failures.append(failure)
         if provider.revoke and (sharing := self._sharing(connection)):
@@ -88,6 +99,16 @@ class ConnectionRemover:
             reason = failures[-1].detail
             return False, f"Removed here, but not revoked at the provider: {reason}"
         return None, None
+
+    def _stop(self, connection: Connection) -> None:
+        """Let the provider send nothing more; one that asks for a moment gets it, once."""
+        try:
+            self._subscriptions.stop(connection)
+        except RateLimited as limited:
+            if limited.retry_after is None or limited.retry_after > PATIENCE:
+                raise
+            self._pause(limited.retry_after)
+            self._subscriptions.stop(connection)
 
     def _sharing(self, connection: Connection) -> str | None:
         """The name of another connection of the tenant that a revocation would end too."""

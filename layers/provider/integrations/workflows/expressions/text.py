@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from integrations.comparison import comparable
 from integrations.errors import ExpressionError
 from integrations.workflows.expressions.access import Evaluation, column, plain_text
 from integrations.workflows.expressions.values import Value, as_integer, to_text
@@ -24,6 +25,13 @@ def _upper(evaluation: Evaluation, value: Value) -> Value:
 
 def _lower(evaluation: Evaluation, value: Value) -> Value:
     return evaluation.budget.text(plain_text(evaluation, value).lower())
+
+
+def _comparable(evaluation: Evaluation, value: Value) -> Value:
+    """A text in the form in which what people take for the same is equal: ``comparison``."""
+    text = plain_text(evaluation, value)
+    evaluation.budget.step(1 + len(text) // 64)
+    return evaluation.budget.text(comparable(text))
 
 
 def _title(evaluation: Evaluation, value: Value) -> Value:
@@ -121,6 +129,7 @@ def _escape_markdown(evaluation: Evaluation, value: Value) -> Value:
 
 FILTERS: Final[Mapping[str, Callable[..., Value]]] = {
     "capitalize": _capitalize,
+    "comparable": _comparable,
     "e": _escape_html,
     "escape": _escape_html,
     "escapeHtml": _escape_html,
