@@ -1,6 +1,6 @@
 """GET /api/tenant/export: all that is stored of the tenant, but its secrets."""
 
-from integrations.entry import wiring
+from integrations.entry import wiring_tenants
 from integrations.entry.http import Api, NextToken
 from integrations.services.answers import ExportPage
 
@@ -10,7 +10,7 @@ app = Api(scope="admin", refuses=(422,))
 @app.get("/api/tenant/export", summary="Export the tenant", tags=["Tenant"])
 def export_tenant(next_token: NextToken = None) -> ExportPage:
     """Tokens, connections, workflows, secrets, jobs, executions, events: in this order."""
-    return wiring.tenant_export().page(app.tenant, next_token)
+    return wiring_tenants.tenant_export().page(app.tenant, next_token)
 
 
 handler = app.handler

@@ -11,7 +11,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from integrations.entry import metrics, wiring
+from integrations.entry import metrics, wiring, wiring_tenants
 from integrations.errors import UnknownJob
 from integrations.services.batches import Received
 from integrations.services.dispatch import NoTimeLeft
@@ -81,7 +81,7 @@ def run_job(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def run_erasure(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Carry erasures of tenants on, one after the other."""
-    queue, jobs = wiring.erasures_queue(), wiring.erasure_service()
+    queue, jobs = wiring_tenants.erasures_queue(), wiring_tenants.erasure_service()
     return _carry_on(event, context, "erasures", queue, jobs)
 
 

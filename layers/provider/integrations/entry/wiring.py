@@ -5,6 +5,7 @@ Nothing is made at import: a function pays for what its route uses.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from integrations.services.runner import Runner
     from integrations.services.secrets import SecretService
     from integrations.services.subscriptions import Subscriptions
-    from integrations.services.tenants import TenantEraser, TenantExport
     from integrations.services.tokens import TokenService
     from integrations.services.vault import Vault
     from integrations.services.webhooks import Receiver
@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from integrations.storage.webhooks import Webhooks
     from integrations.storage.workflows import Workflows
 
+TENANTS = "integrations.entry.wiring_tenants"
+"""The rest of this module: what a tenant as a whole needs."""
+
 NOBODY = "*"
 """A name that no tenant has."""
 
@@ -74,9 +77,10 @@ def forget() -> None:
     For whoever changes the environment of a running process: tests, and nothing in a Lambda.
     """
     settings.forget()
-    for made in list(globals().values()):
-        if hasattr(made, "cache_clear"):
-            made.cache_clear()
+    for name in (__name__, TENANTS):
+        for made in list(vars(sys.modules.get(name, settings)).values()):
+            if hasattr(made, "cache_clear"):
+                made.cache_clear()
 
 
 @cache
@@ -255,16 +259,6 @@ def objects() -> Objects:
 def jobs_queue() -> Queue:
     """Jobs on their way to a process that carries them on."""
     return _queue("JOBS_QUEUE_URL")
-
-
-@cache
-def erasures_queue() -> Queue:
-    """Tenants to erase, on their way to the one function that may."""
-    from integrations.storage.queues import Queue
-
-    return Queue(
-        aws(), settings.resource("ERASURES_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET")
-    )
 
 
 @cache
@@ -577,15 +571,6 @@ def job_service() -> JobService:
 
 
 @cache
-def erasure_service() -> JobService:
-    """The erasure of tenants: jobs whose function may remove whatever a tenant has."""
-    from integrations.services.jobs import JobService
-
-    steps = {"erase_tenant": lambda: tenant_eraser().step}
-    return JobService(jobs(), erasures_queue(), steps)
-
-
-@cache
 def replay_service() -> ReplayService:
     """Events and executions once more."""
     from integrations.services.replay import ReplayService
@@ -609,44 +594,4 @@ def dispatcher() -> Dispatcher:
         execution_service(),
         quotas(),
         schedules,
-    )
-
-
-@cache
-def tenant_export() -> TenantExport:
-    """All that is stored of a tenant, shown."""
-    from integrations.services.tenants import TenantExport
-
-    return TenantExport(
-        tokens=token_service(),
-        connections=connections(),
-        reader=connection_reader(),
-        webhooks=webhooks(),
-        workflows=workflow_service(),
-        secrets=secret_service(),
-        jobs=job_service(),
-        executions=execution_service(),
-        events=event_log(),
-    )
-
-
-@cache
-def tenant_eraser() -> TenantEraser:
-    """All that is stored of a tenant, removed."""
-    from integrations.services.tenants import Tables, TenantEraser
-    from integrations.storage.tenant_data import TenantData
-
-    names = (
-        *("webhooks", "handshakes", "pages", "tokens", "secrets", "executions", "events"),
-        *("jobs", "quotas"),
-    )
-    return TenantEraser(
-        erasure_service(),
-        connections=connections(),
-        workflows=workflows(),
-        remover=connection_remover(),
-        workflow_service=workflow_service(),
-        data=TenantData(aws(), settings.resource("PAYLOADS_BUCKET")),
-        tables=Tables(**{name: settings.resource(f"{name.upper()}_TABLE") for name in names}),
-        audit=audit(),
     )
