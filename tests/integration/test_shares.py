@@ -8,7 +8,7 @@ import pytest
 
 from integrations.entry import wiring
 from integrations.services import shares
-from integrations.services.batches import TENANT_SECONDS, Received
+from integrations.services.batches import REST, TENANT_SECONDS, Received
 from integrations.services.dispatch import Dispatcher
 from integrations.services.runner import LOOKED_AT
 from integrations.storage.slots import Slots
@@ -213,16 +213,42 @@ def test_one_tenant_s_heavy_events_are_put_back_alone(backend: Backend) -> None:
         assert backend.deliver(hooks["noisy"], {"n": number}).status == 200
     assert backend.deliver(hooks["quiet"], {"n": 0}).status == 200
     batch = [Received(each.id, each.body, each.group) for each in backend.aws.take("EventsQueue")]
-    failed, _ = dispatcher(Watch(TENANT_SECONDS * 0.6)).dispatch(batch)
+    failed, _ = dispatcher(Watch(TENANT_SECONDS * 0.3)).dispatch(batch)
     assert failed == [], "who waits has not failed: it must not end among the dead letters"
     groups = [each.group for each in backend.aws.sent("ExecutionsQueue")]
     assert groups == ["quiet", "noisy", "noisy"]
     again = backend.aws.sent("EventsQueue")
     assert [each.group for each in again] == ["noisy"] * 7
     assert all(each.delay >= 1 for each in again)
+    wiring.forget()
     backend.drain()
     assert len(backend.executions(tenant="noisy")) == 9
     assert len(backend.executions(tenant="quiet")) == 1
+
+
+def test_a_tenant_that_had_its_time_rests_while_others_do_not(backend: Backend) -> None:
+    hooks = {}
+    for tenant in ("noisy", "quiet"):
+        saved = backend.save("webhook", {"url": f"https://x.example.com/{tenant}"}, tenant=tenant)
+        hooks[tenant] = str(saved["webhook"]["url"]).rpartition("/")[2]
+    watch = Watch(TENANT_SECONDS)
+    process = dispatcher(watch)
+
+    def dispatch(tenant: str) -> list[str]:
+        """The groups of what is put back."""
+        assert backend.deliver(hooks[tenant], {}).status == 200
+        batch = [
+            Received(each.id, each.body, each.group) for each in backend.aws.take("EventsQueue")
+        ]
+        assert process.dispatch(batch)[0] == []
+        return [each.group for each in backend.aws.take("EventsQueue")]
+
+    assert dispatch("noisy") == []
+    watch.seconds = 0.0
+    assert dispatch("noisy") == ["noisy"]
+    assert dispatch("quiet") == []
+    watch.now += 1 + 2 * REST * TENANT_SECONDS
+    assert dispatch("noisy") == []
 
 
 def test_what_is_put_back_keeps_its_payload_and_its_name(backend: Backend) -> None:
@@ -233,6 +259,7 @@ def test_what_is_put_back_keeps_its_payload_and_its_name(backend: Backend) -> No
     batch = [Received(each.id, each.body, each.group) for each in backend.aws.take("EventsQueue")]
     assert dispatcher(Watch(TENANT_SECONDS)).dispatch(batch)[0] == []
     assert len(backend.aws.sent("EventsQueue")) == 2
+    wiring.forget()
     backend.drain()
     logged = {each["eventId"] for each in backend.call("GET", "/api/events").json["items"]}
     assert logged == {each.json["eventId"] for each in answers}

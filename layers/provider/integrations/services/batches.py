@@ -18,6 +18,10 @@ from integrations.storage.workflows import StoredWorkflow, WaitingWorkflow, Work
 TENANT_SECONDS = 1.0
 """When the messages of one tenant have taken so long of a batch, the rest of them wait."""
 
+REST = 3
+"""So many times as long as it took, this process then does nothing for that tenant: it has a
+quarter of each process at most, and there is nearly always one that is free for others."""
+
 
 class TenantWaits(IntegrationError):
     """A message was not begun, for its tenant has had its time of this batch."""
@@ -80,6 +84,11 @@ class Matched:
 class Batch:
     """What the messages of one batch share: what was read for one of them, and what is to send.
 
+    Args:
+        time_left: Seconds that this process may still live.
+        rests: Tenant → until when this process does nothing for it; changed in place.
+        monotonic: Seconds that pass.
+
     Attributes:
         outbox: What runners must be told.
         received: Webhook id → how many deliveries came to it.
@@ -88,9 +97,13 @@ class Batch:
     """
 
     def __init__(
-        self, time_left: Callable[[], float], monotonic: Callable[[], float] = time.monotonic
+        self,
+        time_left: Callable[[], float],
+        rests: dict[str, float],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.time_left = time_left
+        self._rests = rests
         self.message_id = ""
         self._monotonic = monotonic
         self._tenant = ""
@@ -113,7 +126,8 @@ class Batch:
         Raises:
             TenantWaits: It has had its time.
         """
-        self.turn(group)
+        # What came to a shared webhook is one tenant's or another's: `turn` says whose.
+        self.turn("" if group == SHARED_GROUP else group)
         began = self._monotonic()
         try:
             yield
@@ -122,14 +136,26 @@ class Batch:
             self._spent[self._tenant] = self._spent.get(self._tenant, 0.0) + taken
 
     def turn(self, tenant: str) -> None:
-        """It turns out that the present message is this tenant's.
+        """It turns out that the present message is this tenant's; ``""`` is nobody's.
 
         Raises:
             TenantWaits: It has had its time.
         """
         self._tenant = tenant
-        if self._spent.get(tenant, 0.0) >= TENANT_SECONDS:
-            raise TenantWaits("Its tenant has had its time of this batch")
+        if not tenant:
+            return
+        has_had_it = self._spent.get(tenant, 0.0) >= TENANT_SECONDS
+        if has_had_it or self._rests.get(tenant, 0.0) > self._monotonic():
+            raise TenantWaits("Its tenant has had its time")
+
+    def end(self) -> None:
+        """End the batch: who had its time in it rests."""
+        moment = self._monotonic()
+        for tenant in [each for each, until in self._rests.items() if until <= moment]:
+            del self._rests[tenant]
+        for tenant, spent in self._spent.items():
+            if spent >= TENANT_SECONDS:
+                self._rests[tenant] = moment + REST * spent
 
     def match(
         self,

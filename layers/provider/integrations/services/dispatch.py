@@ -124,6 +124,7 @@ class Dispatcher:
         self._schedules = schedules
         self._clock = clock
         self._monotonic = monotonic
+        self._rests: dict[str, float] = {}
         self._received = Sampler(1, RECEIVED_SECONDS)
 
     def dispatch(
@@ -142,10 +143,11 @@ class Dispatcher:
         Returns:
             The ids of the messages that failed, and why.
         """
-        work = Batch(time_left, self._monotonic)
+        work = Batch(time_left, self._rests, self._monotonic)
         failed: dict[str, Exception] = {}
         for group in by_group(batch):
             failed |= self._dispatch_group(group, work)
+        work.end()
         return list(failed), list(failed.values())
 
     def _dispatch_group(self, group: Sequence[Received], work: Batch) -> dict[str, Exception]:
