@@ -95,6 +95,63 @@ def test_what_is_made_of_a_secret_is_hidden_as_well(backend: Backend, receiver: 
     assert execution["status"] == "succeeded", execution["error"]
 
 
+PIN = "471108"
+"""A secret of digits."""
+
+
+@pytest.mark.parametrize(
+    ("template", "made"),
+    [
+        pytest.param("{{ secrets.PIN|int }}", 471108, id="a number"),
+        pytest.param("{{ secrets.PIN|int + 1 }}", 471109, id="a number made of it"),
+        pytest.param("{{ [secrets.PIN|int] }}", [471108], id="in a list"),
+        pytest.param("{{ secrets.SHOP_KEY|upper }}", KEY.upper(), id="in capitals"),
+        pytest.param("{{ secrets.SHOP_KEY[2:] }}", KEY[2:], id="a part of it"),
+        pytest.param("{{ secrets.SHOP_KEY|reverse }}", KEY[::-1], id="from its end"),
+        pytest.param(
+            "{{ ('key: ' ~ secrets.SHOP_KEY)|urlencode }}", f"key%3A%20{KEY}", id="for a URL"
+        ),
+        pytest.param(
+            "Key {{ secrets.SHOP_KEY|replace('e', '3') }}, please",
+            KEY.replace("e", "3"),
+            id="changed, in a text of which a part comes back",
+        ),
+        pytest.param(
+            "{% set key = secrets.SHOP_KEY|replace('e', '3') %}{{ key|replace('k', 'q') }}",
+            KEY.replace("e", "3").replace("k", "q"),
+            id="by a name of its own",
+        ),
+        pytest.param(
+            "{% for each in secrets.SHOP_KEY|split('-') %}{{ each|replace('e', '3') }}{% endfor %}",
+            KEY.replace("-", "").replace("e", "3"),
+            id="in pieces",
+        ),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400])
+def test_what_is_made_of_a_secret_is_not_seen_in_what_comes_back(
+    backend: Backend, receiver: Receiver, template: str, made: Any, status: int
+) -> None:
+    assert backend.call("PUT", "/api/secrets/PIN", {"value": PIN}).status == 200
+    body = json.dumps({"you": made, "said": f"you said {made}!", "id": 12}).encode()
+    receiver.reply(Reply(status, body, {"content-type": "application/json"}))
+    step = send(json={"key": template}) | {"retry": {"maxAttempts": 1}}
+    execution = run(backend, step)
+    assert json.dumps(made)[1:-1] in receiver.received[0].body.decode()
+    recorded = json.dumps(execution["steps"])
+    for each in made if isinstance(made, list) else [made]:
+        assert str(each) not in recorded
+    assert status == 400 or execution["steps"][0]["output"]["body"]["id"] == 12
+    assert not [row for row in backend.aws.rows("ExecutionsTable") if str(made) in repr(row)]
+
+
+def test_which_of_two_a_secret_chooses_is_no_secret(backend: Backend, receiver: Receiver) -> None:
+    template = "{{ 'production' if secrets.SHOP_KEY else 'testing' }}"
+    receiver.reply(Reply(200, b'{"you": "production"}', {"content-type": "application/json"}))
+    execution = run(backend, send(json={"key": template}))
+    assert execution["steps"][0]["output"]["body"] == {"you": "production"}
+
+
 def test_a_file_that_holds_the_secret_is_stored_without_it(
     backend: Backend, receiver: Receiver
 ) -> None:

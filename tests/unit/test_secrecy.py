@@ -1,7 +1,7 @@
 """Whatever a provider says, no secret of the call comes back: results, errors, their facts."""
 
 import json
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from typing import Any, cast
 
 import pytest
@@ -67,6 +67,12 @@ def test_every_secret_of_a_call_is_known_however_deep_it_is() -> None:
         "".join(f"%{ord(each):02X}" for each in TOKEN),
         "".join(f"&#{ord(each)};" for each in TOKEN),
         CLIENT,
+        TOKEN.upper(),
+        TOKEN.encode().hex(),
+        b64encode(f"u:{TOKEN}".encode()).decode(),
+        b64encode(f"user:{TOKEN}".encode()).decode(),
+        b64encode(f"a:{TOKEN};".encode()).decode(),
+        urlsafe_b64encode(f">>>???{PAGE}".encode()).decode(),
     ],
 )
 def test_no_form_of_a_secret_is_seen_in_a_text_or_deep_in_json(text: str) -> None:
@@ -84,6 +90,15 @@ def test_what_holds_no_secret_stays_as_it_is() -> None:
     value = {"a": ["100% sure", "a\\u0042", "&#65;", "pa", "EAAB"], "n": 1.5, "none": None}
     assert Masking(secrets_of(call())).json(value) == value
     assert Masking(["short"]).text("a short text") == "a short text"
+
+
+def test_a_number_that_is_a_secret_is_hidden_and_others_stay() -> None:
+    masking = Masking(["421742", "4711", "12"])
+    value: Any = {"a": [421742, 421742.0, 9421742, 4711, "x421742"], "b": [12, 47110, 1.5, True]}
+    assert masking.json(value) == {
+        "a": ["…", "…", "…", "…", "x…"],
+        "b": [12, 47110, 1.5, True],
+    }
 
 
 @pytest.mark.parametrize(

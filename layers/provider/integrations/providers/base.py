@@ -9,7 +9,7 @@ never see tables, queues, handshakes or tenants.
 import builtins
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -93,6 +93,7 @@ class Call[C: Credentials]:
         allow_loopback: True on the local platform alone; for what does not go through ``http``.
         max_file: The most bytes of a file in the result. A workflow stores files apart and takes
             large ones; an action that is run by itself hands its file on in its answer.
+        hidden: The secrets that a step sends, and what was made of them: no result may show one.
         check_pause: Asked before a request, with the scope of the limit that the request counts
             against (see ``RateLimited``): raises ``ConnectionPaused`` where the provider asked for
             patience there. What rests as a whole is not called at all.
@@ -107,6 +108,7 @@ class Call[C: Credentials]:
     lineage: Callable[[], str] | None = None
     allow_loopback: bool = False
     max_file: int = MAX_ANSWERED_FILE
+    hidden: tuple[str, ...] = field(default=(), repr=False)
     check_pause: Callable[[str], None] = _goes_on
 
 

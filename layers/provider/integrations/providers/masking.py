@@ -1,9 +1,10 @@
 """Secrets that a vendor or a receiver repeats, taken out of what it says."""
 
 import json
+import math
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from html import escape
 from typing import Final
@@ -13,10 +14,17 @@ from integrations.models import Json
 from integrations.secret_headers import MASK
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9]+")
+_NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
 _ESCAPED: Final = re.compile(r"%(?:3\d|[46][1-9A-Fa-f]|[57][\dAa])|\\u00|&#")
 
 SHORTEST: Final = 6
 """Characters. What is shorter would stand in too many words that are none of it."""
+
+SHORTEST_NUMBER: Final = 4
+"""Digits. A number of JSON that is a secret is hidden where it is that very number."""
+
+MOST_DERIVED: Final = 100
+"""How many values that were made of secrets are looked for in an answer."""
 
 _SCHEMES: Final = frozenset({"apikey", "basic", "bearer", "digest", "key", "token"})
 
@@ -36,12 +44,14 @@ class Masking:
         # The longest first: one may be part of another.
         long = sorted((each for each in found if len(each) >= SHORTEST), key=len, reverse=True)
         self._secrets = [_Secret(each) for each in long]
+        self._numbers = {each for each in found if _is_number(each)}
 
     def text(self, text: str) -> str:
         """A text without the secrets."""
         escaped = _holds_escapes(text)
+        lower = text.lower()
         for secret in self._secrets:
-            if escaped or secret.may_be_in(text):
+            if escaped or secret.may_be_in(lower):
                 text = secret.pattern.sub(MASK, text)
         return text
 
@@ -57,9 +67,22 @@ class Masking:
         if isinstance(value, dict | list):
             whole = json.dumps(value, ensure_ascii=False)
             escaped = _holds_escapes(whole)
-            if not escaped and not any(each.may_be_in(whole) for each in self._secrets):
-                return value  # as nearly always: one look at it all is quicker than many
+            # As nearly always: one look at it all is quicker than many.
+            if not escaped and not self._may_be_in(whole):
+                return value
         return self._masked(value)
+
+    def _may_be_in(self, text: str) -> bool:
+        lower = text.lower()
+        return any(each.may_be_in(lower) for each in self._secrets) or any(
+            number in text for number in self._numbers
+        )
+
+    def _number(self, value: float) -> Json:
+        """A number, where it is none of the secrets and has none in its digits."""
+        forms = {json.dumps(value), str(int(value)) if math.isfinite(value) else ""}
+        hidden = forms & self._numbers or any(self.text(form) != form for form in forms)
+        return MASK if hidden else value
 
     def _masked(self, value: Json) -> Json:
         match value:
@@ -67,10 +90,54 @@ class Masking:
                 return self.text(value)
             case list():
                 return [self._masked(item) for item in value]
+            case int() | float() if not isinstance(value, bool):
+                return self._number(value)
             case dict():
                 return {self.text(name): self._masked(item) for name, item in value.items()}
             case _:
                 return value
+
+
+def with_derived(secrets: Iterable[str], derived: Iterable[Json]) -> list[str]:
+    """Secrets and what was made of them, as far as it must be looked for beside them.
+
+    Args:
+        secrets: The secrets.
+        derived: Values that were made of them: texts, numbers, lists of them.
+    """
+    known = list(secrets)
+    found = {text for value in derived for text in _texts(value)}
+    for text in sorted(found, key=len):
+        if len(known) >= MOST_DERIVED:
+            break
+        lower = text.lower()
+        if len(text) < SHORTEST and not _is_number(text):
+            continue
+        # Where a known one stands in it as it is, the known one is found.
+        if not any(len(each) >= SHORTEST and each.lower() in lower for each in known):
+            known.append(text)
+    return known
+
+
+def _texts(value: Json) -> Iterator[str]:
+    match value:
+        case bool() | None:
+            return
+        case str():
+            yield value
+        case int() | float():
+            yield json.dumps(value)
+        case list():
+            for each in value:
+                yield from _texts(each)
+        case dict():
+            for name, each in value.items():
+                yield name
+                yield from _texts(each)
+
+
+def _is_number(text: str) -> bool:
+    return len(text) >= SHORTEST_NUMBER and _NUMBER.fullmatch(text) is not None
 
 
 class _Secret:
@@ -78,19 +145,37 @@ class _Secret:
 
     def __init__(self, secret: str) -> None:
         self._text = secret
+        content = secret.encode("utf-8", "replace")
+        packed = b64encode(content).decode().rstrip("=")
+        self._packed = [packed, *_within_base64(content), content.hex()]
         # Nobody escapes letters and digits unless they escape everything: see `_holds_escapes`.
-        self._probe = max(_PLAIN.findall(secret), key=len, default="")
-        self._packed = b64encode(secret.encode("utf-8", "replace")).decode().rstrip("=")
+        probes = {_longest_plain(secret), *map(_longest_plain, self._packed)}
+        self._probes = [each.lower() for each in probes]
 
-    def may_be_in(self, text: str) -> bool:
-        """Whether it is worth it to look closely."""
-        return self._probe in text or self._packed in text
+    def may_be_in(self, lower: str) -> bool:
+        """Whether it is worth it to look closely at a text, given in lower case."""
+        return any(probe in lower for probe in self._probes)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """As it is, or each character escaped as JSON, a URL or HTML does; or in base64."""
+        """As it is in whatever case, or escaped as JSON, a URL or HTML does; in base64 or hex."""
         plain = "".join(map(_character, self._text))
-        return re.compile(f"{plain}|{re.escape(self._packed)}")
+        packed = (re.escape(each) for each in self._packed)
+        # Base64 for URLs has other signs for two of the characters.
+        forms = [each.replace(r"\+", "[+-]").replace("/", "[/_]") for each in packed]
+        return re.compile("|".join([plain, *forms]), re.IGNORECASE)
+
+
+def _longest_plain(text: str) -> str:
+    return max(_PLAIN.findall(text), key=len, default="")
+
+
+def _within_base64(content: bytes) -> Iterator[str]:
+    """What is sure to stand in the base64 of a longer text, wherever the secret is in it."""
+    for before in range(3):
+        packed = b64encode(bytes(before) + content).decode()
+        first, last = math.ceil(before * 8 / 6), (before + len(content)) * 8 // 6
+        yield packed[first:last]
 
 
 def _holds_escapes(text: str) -> bool:

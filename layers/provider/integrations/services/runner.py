@@ -16,7 +16,7 @@ from integrations.errors import (
     UnknownWorkflow,
 )
 from integrations.models import Json
-from integrations.providers.masking import Masking
+from integrations.providers.masking import Masking, with_derived
 from integrations.services import shares
 from integrations.services.executions import (
     PICKED_UP_WITHIN,
@@ -299,7 +299,7 @@ class Runner:
             for name, value in self._secrets().values(tenant, call.secrets).items()
         }
         sent = call.with_secrets(values)
-        return sent, [*values.values(), *_changed(sent, call.params)]
+        return sent.params, with_derived(values.values(), sent.derived)
 
     def _carry_out(
         self, tenant: str, call: StepCall, sent: dict[str, Json], secrets: list[str]
@@ -369,21 +369,6 @@ class Runner:
 
 def _unanswered(failure: AwsError) -> ProviderUnavailable:
     return ProviderUnavailable(f"AWS did not answer: {failure.aws_code}")
-
-
-def _changed(sent: Json, recorded: Json) -> Iterator[str]:
-    """The texts that a secret is part of, or was made into: those that are recorded otherwise."""
-    if isinstance(sent, dict) and isinstance(recorded, dict):
-        for name, each in sent.items():
-            yield from _changed(each, recorded.get(name))
-    elif isinstance(sent, list) and isinstance(recorded, list) and len(sent) == len(recorded):
-        for each, other in zip(sent, recorded, strict=True):
-            yield from _changed(each, other)
-    elif isinstance(sent, dict | list):
-        for each in sent.values() if isinstance(sent, dict) else sent:
-            yield from _changed(each, None)
-    elif isinstance(sent, str) and sent != recorded:
-        yield sent
 
 
 def is_idempotent(action: str) -> bool:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def secrets_of(call: Call[Any]) -> list[str]:
-    """Every secret that a call holds: the connection's, and the stack's client's."""
-    own = list(_secrets_in(call.credentials.model_dump(mode="python")))
+    """Every secret that a call holds: the connection's, the step's, and the stack's client's."""
+    own = [*_secrets_in(call.credentials.model_dump(mode="python")), *call.hidden]
     return [*own, call.app.client_secret.get_secret_value()] if call.app else own
 
 

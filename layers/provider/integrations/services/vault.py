@@ -284,9 +284,10 @@ class Vault:
                 self._quotas.send_mails(tenant, action.recipients(params))
 
         def run(call: Call[Any]) -> Json:
-            with masked(call, secrets):
-                result = action.run(replace(call, max_file=max_file), params)
-            return Masking([*secrets_of(call), *secrets]).json(result)
+            call = replace(call, max_file=max_file, hidden=tuple(secrets))
+            with masked(call):
+                result = action.run(call, params)
+            return Masking(secrets_of(call)).json(result)
 
         return self.use(
             tenant,

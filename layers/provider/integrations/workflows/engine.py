@@ -68,6 +68,7 @@ from integrations.workflows.outcomes import (
     Perform,
     RetryAfter,
     Save,
+    Sent,
     StepCall,
     Values,
 )
@@ -230,7 +231,7 @@ class _Machine:
         self.plan = [(indices[step["id"]], step) for step in workflow["steps"]]
         self.definitions = dict(self.plan)
         self.params: dict[str, Json] = {}
-        self.with_secrets: Callable[[Mapping[str, str]], dict[str, Json]] = lambda _: self.params
+        self.with_secrets: Callable[[Mapping[str, str]], Sent] = lambda _: Sent(self.params)
         self.items: dict[str, list[Json]] = {}
         self.loaded: dict[str, Json] = {}
         self.loaded_bytes = 0
@@ -373,7 +374,7 @@ class _Machine:
                 return False
             context |= {"item": items[index], "index": index}
         self.params = evaluation.parameters(step, context, moment)
-        self.with_secrets = partial(evaluation.parameters, step, context, moment)
+        self.with_secrets = partial(evaluation.sent, step, context, moment)
         run["input"] = None
         left = MAX_INPUTS_BYTES - bytes_of(each["input"] for each in self.execution["steps"])
         run["input"] = limited(without_secrets(self.params), min(MAX_INPUT_BYTES, left))

@@ -9,6 +9,7 @@ from integrations.models import Json
 from integrations.workflows import expressions
 from integrations.workflows.expressions.budget import Budget
 from integrations.workflows.limits import MAX_OUTPUT_BYTES
+from integrations.workflows.outcomes import Sent
 from integrations.workflows.records import MAX_ROUNDS, StepDefinition
 from integrations.workflows.references import plain_path
 
@@ -21,18 +22,15 @@ def parameters(
     step: StepDefinition,
     context: Mapping[str, Json],
     moment: datetime,
-    secrets: Mapping[str, str] | None = None,
     *,
     within: Budget | None = None,
 ) -> dict[str, Json]:
-    """A step's parameters, templates evaluated.
+    """A step's parameters, templates evaluated, as they are recorded and shown.
 
     Args:
         step: The step.
         context: What its templates see.
         moment: What ``now()`` gives.
-        secrets: The values of the secrets that they name, for what is sent alone; without them a
-            name stands in the place of each value, for all that is recorded or shown.
         within: What it is paid from as well.
 
     Raises:
@@ -40,11 +38,28 @@ def parameters(
     """
     given: Json = step.get("params", {})
     budget = Budget(within=within)
-    seen = context if secrets is None else {**context, "secrets": cast("Json", dict(secrets))}
     made = expressions.render(
-        given, seen, now=moment, place="params", budget=budget, secrets_by_name=secrets is None
+        given, context, now=moment, place="params", budget=budget, secrets_by_name=True
     )
     return cast("dict[str, Json]", made)
+
+
+def sent(
+    step: StepDefinition,
+    context: Mapping[str, Json],
+    moment: datetime,
+    secrets: Mapping[str, str],
+) -> Sent:
+    """A step's parameters as they are sent, with the values of the secrets that they name.
+
+    Raises:
+        ExpressionError: A template does not evaluate.
+    """
+    given: Json = step.get("params", {})
+    named = {**context, "secrets": cast("Json", dict(secrets))}
+    derived: list[Json] = []
+    made = expressions.render(given, named, now=moment, place="params", derived=derived)
+    return Sent(cast("dict[str, Json]", made), derived)
 
 
 def condition(

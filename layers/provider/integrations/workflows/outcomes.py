@@ -9,6 +9,19 @@ from integrations.models import Json
 from integrations.workflows.records import Execution, ExecutionStatus
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a step sends.
+
+    Attributes:
+        params: The parameters, with the values of secrets.
+        derived: All values that were made of secrets on the way: no answer may show one.
+    """
+
+    params: dict[str, Json] = field(repr=False)
+    derived: list[Json] = field(default_factory=list, repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCall:
     """One attempt of one step, for ``perform`` to carry out.
@@ -28,7 +41,7 @@ class StepCall:
     connection: str
     params: dict[str, Json]
     secrets: frozenset[str]
-    with_secrets: Callable[[Mapping[str, str]], dict[str, Json]] = field(repr=False, compare=False)
+    with_secrets: Callable[[Mapping[str, str]], Sent] = field(repr=False, compare=False)
     idempotency_key: str
     hops: int
 

@@ -177,7 +177,7 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
         headers=merged(own, params.headers),
         read_timeout=params.timeout_seconds,
     )
-    masking = Masking(_secrets_sent(credentials, params.headers))
+    masking = Masking([*_secrets_sent(credentials, params.headers), *call.hidden])
     raise_for(answer, scope, masking)
     return _shown(answer, masking, url, in_workflow=call.max_file > MAX_ANSWERED_FILE)
 

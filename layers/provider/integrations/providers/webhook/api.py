@@ -163,17 +163,17 @@ def shown_body(answer: Response, masking: Masking, limit: int = MAX_BODY) -> tup
 
     JSON is seen whole up to ``limit`` bytes, text up to ``MAX_BODY``.
     """
-    # A little more than is shown, so that no secret is cut in two before it is looked for.
-    content = masking.content(answer.content[: limit + _LONGEST_SECRET])
-    if not content:
+    if not answer.content:
         return None, False
     content_type = answer.headers.get("content-type", "")
     cut = len(answer.content) > MAX_BODY
     if len(answer.content) <= limit:
         try:
             # Whatever its type: "17" is a number here.
-            return masking.json(strict_json.read(content)), False
+            return masking.json(strict_json.read(answer.content)), False
         except strict_json.NotJson:
             with suppress(ValueError):
-                return masking.json(read_json(content, content_type)), False
+                return masking.json(read_json(answer.content, content_type)), False
+    # A little more than is shown, so that no secret is cut in two before it is looked for.
+    content = masking.content(answer.content[: limit + _LONGEST_SECRET])
     return masking.json(read_text(content[:MAX_BODY], content_type, cut=cut)), cut

@@ -31,10 +31,17 @@ ACCEPT_MISSING: Final = frozenset({"default", "d", "get", "defined", "undefined"
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a filter knows of the evaluation that it is called in."""
+    """What a filter knows of the evaluation that it is called in.
+
+    Attributes:
+        now: What ``now()`` gives.
+        budget: What it may spend.
+        derived: Takes every value that was made of a secret; ``None`` where nobody asks.
+    """
 
     now: datetime
     budget: Budget = field(default_factory=Budget)
+    derived: list[Value] | None = None
 
 
 def look_up(value: Value, key: Value, path: str = "the value") -> Value:

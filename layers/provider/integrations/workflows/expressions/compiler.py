@@ -82,6 +82,8 @@ class Compiler:
         self._names: set[str] = set()
         self._steps: set[tuple[str, str | None]] = set()
         self._secrets: set[str] = set()
+        self._of_secrets = 0
+        self._secret_names: set[str] = set()
 
     def finish(self, node: "nodes.Expr") -> Template:
         """The template that is this one expression."""
@@ -158,8 +160,8 @@ class Compiler:
         return write
 
     def _assign(self, node: "nodes.Assign") -> Write:
+        value = self._source(node.node, node.target)
         store = self._target(node.target)
-        value = self._expression(node.node)
 
         def write(frame: Frame, out: list[str]) -> None:  # noqa: ARG001 - it writes nothing
             store(frame.names, present(value(frame)))
@@ -169,7 +171,7 @@ class Compiler:
     def _for(self, node: "nodes.For") -> Write:
         if node.recursive:
             raise ExpressionError("a recursive loop is not allowed")
-        source = self._expression(node.iter)
+        source = self._source(node.iter, node.target)
         store = self._target(node.target)
         self._own.add("loop")
         test = self._expression(node.test) if node.test else None
@@ -199,6 +201,17 @@ class Compiler:
                 otherwise(frame, out)
 
         return write
+
+    def _source(self, node: "nodes.Node", target: "nodes.Node") -> Evaluate:
+        """The expression whose value a name gets: made of secrets, the name holds one, too."""
+        from jinja2 import nodes
+
+        before = self._of_secrets
+        source = self._expression(node)
+        if self._of_secrets > before:
+            names = [target, *target.find_all(nodes.Name)]
+            self._secret_names |= {each.name for each in names if isinstance(each, nodes.Name)}
+        return source
 
     def _target(self, node: "nodes.Node") -> Callable[[dict[str, Value], Value], None]:
         from jinja2 import nodes
@@ -230,6 +243,7 @@ class Compiler:
         make = self._EXPRESSIONS.get(kind)
         if make is None:
             raise ExpressionError(f"{_in_words(kind)} is not allowed")
+        before = self._of_secrets
         with self._deeper():
             run = make(self, cast("Any", node))
 
@@ -237,7 +251,13 @@ class Compiler:
             frame.budget.step()
             return run(frame)
 
-        return evaluate
+        def derive(frame: Frame) -> Value:
+            value = evaluate(frame)
+            if frame.evaluation.derived is not None:
+                frame.evaluation.derived.append(value)
+            return value
+
+        return evaluate if self._of_secrets == before else derive
 
     def _several(self, found: "Sequence[nodes.Node]") -> list[Evaluate]:
         return [self._expression(node) for node in found]
@@ -257,6 +277,7 @@ class Compiler:
         if name == "secrets":
             raise ExpressionError("a secret is named as it is: secrets.NAME")
         self._names.add(name)
+        self._of_secrets += name in self._secret_names
         missing = Missing(f"there is no {name!r} here")
         return lambda frame: frame.names.get(name, missing)
 
@@ -288,6 +309,7 @@ class Compiler:
     def _secret(self, name: str) -> Evaluate:
         self._names.add("secrets")
         self._secrets.add(name)
+        self._of_secrets += 1
         missing = Missing(f"there is no secret {name[:64]!r}")
         return lambda frame: frame.names.get("secrets", {}).get(name, missing)
 
@@ -340,7 +362,10 @@ class Compiler:
         return run
 
     def _choice(self, node: "nodes.CondExpr") -> Evaluate:
-        test, chosen = self._expression(node.test), self._expression(node.expr1)
+        before = self._of_secrets
+        test = self._expression(node.test)
+        self._of_secrets = before  # which of two is chosen makes neither of them a secret
+        chosen = self._expression(node.expr1)
         if node.expr2 is None:
             raise ExpressionError("'… if …' needs an 'else'")
         other = self._expression(node.expr2)

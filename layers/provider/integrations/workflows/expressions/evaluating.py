@@ -22,6 +22,7 @@ def render(
     place: str,
     budget: Budget | None = None,
     secrets_by_name: bool = False,
+    derived: list[Value] | None = None,
 ) -> Json:
     """Evaluate every template in a JSON value, however deep; the names of fields are left alone.
 
@@ -35,6 +36,7 @@ def render(
         secrets_by_name: To record or show it: ``{{ secrets.NAME }}`` stands in the place of each
             secret. A template that does not evaluate so, because it makes something of the secret,
             stays as it is.
+        derived: Takes every value that was made of a secret on the way.
 
     Returns:
         A value of its own, which shares nothing with the context.
@@ -42,7 +44,7 @@ def render(
     Raises:
         ExpressionError: A template does not evaluate; the detail begins with its place.
     """
-    evaluation = Evaluation(now, budget or Budget())
+    evaluation = Evaluation(now, budget or Budget(), derived)
     rendering = _Rendering(context, evaluation, named=secrets_by_name)
     return rendering.value(value, place, 0)
 
