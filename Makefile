@@ -54,6 +54,7 @@ lint: $(VENVS)  ## ruff, mypy, tsc, biome, the API's document and the template's
 	@$(BIN)/python -m local.console run check
 	@$(BIN)/python -m local.api_lint
 	@$(BIN)/python -m local.sam validate --lint
+	@$(BIN)/python -m tools.translated
 
 format: .venv/.done  ## let ruff and biome format and fix the code
 	@$(BIN)/ruff format && $(BIN)/ruff check --fix

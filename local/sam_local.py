@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 
 import botocore.exceptions
 
+from integrations.storage.app_secret import fields_of
 from local import build, examples, ministack, programs, relay, routes, sam, state
 from local.errors import PlatformError
 from local.paths import ROOT, STATE
@@ -205,7 +206,7 @@ def deployed(
         raise PlatformError(f"make run has not deployed {missing[0]} yet: wait for it")
     found = {name: by_name[names[name]] for name in wanted_ones}
     secret = client("secretsmanager").get_secret_value(SecretId=names["AppSecret"])
-    return found, ports_of(found) | mail_port(json.loads(secret["SecretString"]))
+    return found, ports_of(found) | mail_port(fields_of(secret["SecretString"]))
 
 
 # -- Docker ----------------------------------------------------------------------------------

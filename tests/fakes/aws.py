@@ -143,6 +143,7 @@ class FakeAws:
             "AWS::AccountId": ACCOUNT,
             "AWS::Region": REGION,
             "AWS::URLSuffix": "amazonaws.com",
+            "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/test/5e1f-0",
             "AwsEndpointUrl": self.url,
             "ScheduleRole.Arn": f"arn:aws:iam::{ACCOUNT}:role/schedules",
             **self._parameters,
@@ -203,6 +204,7 @@ class FakeAws:
         declared = {
             each: value if isinstance(value, str) else json.dumps(value)
             for each, value in properties.items()
+            if each != "QueueName"
         }
         self.client.sqs("CreateQueue", {"QueueName": name, "Attributes": declared})
 

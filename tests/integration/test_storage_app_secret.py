@@ -1,7 +1,12 @@
 """The stack's own secret: read when it is needed, again after a while."""
 
-from integrations.storage.app_secret import CACHE_SECONDS, AppSecret
+import json
+
+import pytest
+
+from integrations.storage.app_secret import CACHE_SECONDS, AppSecret, fields_of
 from tests.fakes.aws import FakeAws
+from tools.template import Resolver, resources
 
 
 def test_the_secret_is_read_once_and_again_after_its_time(aws: FakeAws) -> None:
@@ -17,7 +22,24 @@ def test_the_secret_is_read_once_and_again_after_its_time(aws: FakeAws) -> None:
     assert secret.values() == {"googleClientId": "other"}
 
 
-def test_the_template_makes_it_valid_json_with_every_name(aws: FakeAws) -> None:
+@pytest.mark.parametrize(
+    "value",
+    ['a "quoted" \\ one', "{}", "=", "a=b=c", "${GoogleClientId}", "  spaces  ", "Größe 🙂", ""],
+)
+def test_a_secret_may_hold_anything_but_the_end_of_a_line(value: str) -> None:
+    resolve = Resolver({"SmtpPass": value, "GoogleClientId": value})
+    (secret,) = resources("AWS::SecretsManager::Secret").values()
+    fields = fields_of(resolve(secret["SecretString"]))
+    assert (fields["smtpPass"], fields["googleClientId"]) == (value, value)
+    assert fields["smtpHost"] == ""
+
+
+def test_what_the_console_of_aws_saves_is_read_as_well() -> None:
+    fields = {"smtpPass": 'a "b" \\', "smtpHost": ""}
+    assert fields_of(json.dumps(fields)) == fields
+
+
+def test_the_template_writes_a_line_for_every_name(aws: FakeAws) -> None:
     values = AppSecret(aws.client, aws.names["AppSecret"]).values()
     assert set(values) == {
         *(f"google{part}" for part in ("ClientId", "ClientSecret")),

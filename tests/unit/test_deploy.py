@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from local import deploy
 from local.errors import PlatformError
+from local.paths import ROOT
 
 
 def parameters(*arguments: str, stage: str = "default", architecture: str = "x86_64") -> set[str]:
@@ -66,3 +68,18 @@ def test_a_value_with_spaces_stays_one() -> None:
 def test_an_unknown_stage_is_named() -> None:
     with pytest.raises(PlatformError, match="no stage moon"):
         parameters(stage="moon")
+
+
+def test_githubs_workflow_deploys_as_make_deploy_does() -> None:
+    """Without a ``Revision`` of the build, a new version of the receiver would get no traffic."""
+    text = (ROOT / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    runs = [
+        step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step
+    ]
+    assert sum("make deploy STAGE=" in run for run in runs) == 2
+    assert not [
+        run
+        for run in runs
+        if "local.sam deploy" in run or "sam deploy" in run.replace("`sam deploy`", "")
+    ]

@@ -323,6 +323,27 @@ def refused(parameters: dict[str, str]) -> list[str]:
     return [each["AssertDescription"] for each in rule["Assertions"] if not holds(each["Assert"])]
 
 
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [
+        ("https://api.example.com", True),
+        ("http://localhost:3000", True),
+        ("", True),
+        ("https://api.example.com/", False),
+        ("https://api.example.com/v1", False),
+    ],
+)
+def test_the_api_is_mapped_at_the_root_of_its_domain(url: str, *, is_taken: bool) -> None:
+    pattern = template()["Parameters"]["PublicBaseUrl"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, url)) is is_taken
+
+
+def test_a_budget_needs_somebody_who_hears_of_it() -> None:
+    rule = template()["Rules"]["BudgetIsHeard"]
+    assert "MonthlyBudget" in json.dumps(rule["RuleCondition"])
+    assert "AlarmTopicArn" in json.dumps(rule["Assertions"])
+
+
 @pytest.mark.parametrize("missing", ["PublicBaseUrl", "FrontendUrl", "AlarmTopicArn"])
 def test_prod_needs_its_addresses_and_somebody_who_hears_of_alarms(missing: str) -> None:
     assert refused(GOOD) == []
@@ -365,6 +386,46 @@ def test_each_queue_has_a_dead_letter_queue_with_an_alarm() -> None:
         assert queue["SqsManagedSseEnabled"] is True
     served = {name for name, queue in QUEUES.items() if "RedrivePolicy" in queue}
     assert set(QUEUES) == letters | served | {"SchedulesDeadLetterQueue"}
+
+
+def test_who_may_send_to_dead_letters_is_named() -> None:
+    resolve = Resolver(
+        {
+            "AWS::StackName": "shop",
+            "AWS::StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/shop/5e1f-0a-0",
+            "AWS::Partition": "aws",
+            "AWS::Region": "us-east-1",
+            "AWS::AccountId": "123456789012",
+        }
+    )
+    for queue in QUEUES.values():
+        if "RedrivePolicy" in queue:
+            name = resolve(queue["QueueName"])
+            assert name.startswith("shop-")
+            assert name.endswith("-5e1f")
+            letters = QUEUES[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
+            assert resolve(letters["RedriveAllowPolicy"]) == {
+                "redrivePermission": "byQueue",
+                "sourceQueueArns": [f"arn:aws:sqs:us-east-1:123456789012:{name}"],
+            }
+    # Scheduler sends there as any sender does.
+    by_schedule = QUEUES["SchedulesDeadLetterQueue"]["RedriveAllowPolicy"]
+    assert by_schedule == {"redrivePermission": "denyAll"}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::S3::Bucket", "AWS::SQS::Queue",
+        "AWS::SecretsManager::Secret",
+    ],
+)  # fmt: skip
+def test_what_holds_data_stays_when_the_stack_goes(kind: str) -> None:
+    found = [each for each in template()["Resources"].values() if each["Type"] == kind]
+    assert found
+    for each in found:
+        assert each["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert each["UpdateReplacePolicy"] == "Retain"
 
 
 def test_no_queue_takes_what_comes_unencrypted() -> None:

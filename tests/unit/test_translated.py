@@ -1,32 +1,14 @@
 """What SAM makes of the template: the API's body is valid, and two stacks can live side by side."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from local.paths import interpreter
-from tools.template import ROOT, Resolver, pages, routes
-
-TRANSLATE = """
-import json, sys
-from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
-
-class NoManagedPolicies:
-    def load(self):
-        return {}
-
-template = yaml_parse(sys.stdin.read())
-for resource in template["Resources"].values():
-    for name in ("CodeUri", "ContentUri"):
-        if name in resource.get("Properties", {}):
-            resource["Properties"][name] = "s3://bucket/key"
-json.dump(transform(template, {}, NoManagedPolicies()), sys.stdout, default=str)
-"""
+from tools.template import Resolver, pages, routes
+from tools.translated import translated
 
 PHYSICAL_NAMES = {
     "AWS::DynamoDB::Table": "TableName",
@@ -45,19 +27,10 @@ PHYSICAL_NAMES = {
 """Where a resource says what it is called in its account and region."""
 
 
-@pytest.fixture(scope="module")
-def translated() -> dict[str, Any]:
-    """The template as CloudFormation gets it, by the translator that AWS itself runs."""
-    done = subprocess.run(
-        [interpreter(".venv-sam"), "-c", TRANSLATE],
-        input=(ROOT / "template.yaml").read_text(encoding="utf-8"),
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"AWS_DEFAULT_REGION": "us-east-1", "PATH": ""},
-    )
-    template: dict[str, Any] = json.loads(done.stdout)
-    return template
+@pytest.fixture(scope="module", name="translated")
+def _translated() -> dict[str, Any]:
+    """The template as CloudFormation gets it."""
+    return translated()
 
 
 def test_the_api_s_body_is_valid_openapi(translated: dict[str, Any]) -> None:
@@ -136,3 +109,27 @@ def test_no_role_names_every_resource(translated: dict[str, Any]) -> None:
         for policy in resource.get("Properties", {}).get("Policies", ()):
             for statement in policy["PolicyDocument"]["Statement"]:
                 assert statement["Resource"] != "*", f"{name}: {statement}"
+
+
+def test_a_rollout_by_steps_is_codedeploys_and_an_alarm_takes_it_back() -> None:
+    def of(**parameters: str) -> dict[str, Any]:
+        made: dict[str, Any] = translated(parameters)["Resources"]
+        return made
+
+    at_once, by_steps = of(), of(ReceiverRollout="Canary10Percent5Minutes")
+    groups = [
+        each["Properties"]
+        for each in by_steps.values()
+        if each["Type"] == "AWS::CodeDeploy::DeploymentGroup"
+    ]
+    (group,) = groups
+    assert group["AlarmConfiguration"]["Enabled"] is True
+    alarms = {each["Name"]["Ref"] for each in group["AlarmConfiguration"]["Alarms"]}
+    assert alarms == {
+        "FailedDeliveriesAlarm", "ReceiveWebhookErrorsAlarm", "ReceiveWebhookThrottlesAlarm",
+    }  # fmt: skip
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+    assert (
+        "CodeDeployLambdaAliasUpdate" in by_steps["ReceiveWebhookFunctionAliaslive"]["UpdatePolicy"]
+    )
+    assert not [each for each in at_once.values() if "CodeDeploy" in each["Type"]]

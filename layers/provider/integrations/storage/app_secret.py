@@ -1,4 +1,8 @@
-"""The stack's app-level secrets (OAuth clients, default SMTP): one Secrets Manager secret, JSON."""
+"""The stack's app-level secrets (OAuth clients, default SMTP): one Secrets Manager secret.
+
+Its text is a line ``name=value`` for each, as the template writes it; or a JSON object, as AWS's
+console writes it once somebody has changed a value there.
+"""
 
 import json
 import time
@@ -31,6 +35,15 @@ class AppSecret:
         if self._cached and self._monotonic() < self._cached[0]:
             return self._cached[1]
         answer = self._aws.secretsmanager("GetSecretValue", {"SecretId": self._arn})
-        values: Mapping[str, str] = json.loads(answer["SecretString"])
+        values = fields_of(answer["SecretString"])
         self._cached = (self._monotonic() + CACHE_SECONDS, values)
         return values
+
+
+def fields_of(text: str) -> Mapping[str, str]:
+    """What the secret's text says; values may hold anything but the end of a line."""
+    if text.startswith("{"):
+        fields: Mapping[str, str] = json.loads(text)
+        return fields
+    lines = (line.partition("=") for line in text.split("\n"))
+    return {name: value for name, is_field, value in lines if is_field}
