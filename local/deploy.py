@@ -5,11 +5,14 @@ digest of the build and of the parameters, so that a change of parameters alone 
 version of the webhooks' receiver too, which runs as published versions.
 """
 
+import ipaddress
 import os
 import shlex
+import socket
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from local import build, digest, sam
 from local.errors import PlatformError
@@ -65,10 +68,48 @@ def command(stage: str, architecture: str, arguments: Sequence[str], built: str)
     if given != f"Architecture={architecture}":
         raise PlatformError(f"{given} is asked for, but ARCHITECTURE={architecture} is built")
     names["Architecture"] = given
+    check_reachable(names)
     contents = {name: content(each) for name, each in names.items()}
     names.setdefault("Revision", f"Revision={digest.of_values(built, contents)[:32]}")
     values = map(quoted, names.values())
     return ["deploy", "--config-env", stage, *others, "--parameter-overrides", *values]
+
+
+def check_reachable(parameters: Mapping[str, str]) -> None:
+    """Refuse a stage `prod` whose addresses lead to this machine, in whatever form.
+
+    The template's rule has the usual forms alone: CloudFormation's rules know no patterns.
+
+    Args:
+        parameters: Each as `Name=value`, by name.
+
+    Raises:
+        PlatformError: One does.
+    """
+    if parameters.get("Stage") != "Stage=prod":
+        return
+    for name in ("PublicBaseUrl", "FrontendUrl"):
+        for url in parameters.get(name, "").partition("=")[2].split(","):
+            host = urlsplit(url.strip()).hostname or ""
+            if host and leads_here(host):
+                raise PlatformError(f"with Stage=prod, {name} must not lead to this machine: {url}")
+
+
+def leads_here(host: str) -> bool:
+    """Whether a host is this machine's own: a name of localhost, or an address of loopback."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        try:
+            # 127.1, 2130706433, 0x7f000001: what a browser takes for an address, too.
+            address = ipaddress.ip_address(socket.inet_aton(name))
+        except OSError:
+            return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
 
 
 def content(parameter: str) -> str:

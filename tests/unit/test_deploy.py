@@ -65,6 +65,30 @@ def test_a_value_with_spaces_stays_one() -> None:
     assert 'ApplicationName="My shop"' in passed
 
 
+@pytest.mark.parametrize("name", ["PublicBaseUrl", "FrontendUrl"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:5173",
+        "https://LOCALHOST.:8443",
+        "http://shop.localhost",
+        "http://127.0.0.1:8080",
+        "http://127.1",
+        "http://2130706433:3000",
+        "http://[::1]:5173",
+        "http://[::ffff:127.0.0.1]",
+        "http://0.0.0.0:3000",
+        "https://app.example.com,http://localhost:9",
+    ],
+)
+def test_prod_does_not_lead_to_this_machine_in_any_form(name: str, url: str) -> None:
+    given = ["--parameter-overrides", f"{name}={url}"]
+    with pytest.raises(PlatformError, match=name):
+        parameters(*given, stage="prod")
+    parameters(*given)
+    parameters("--parameter-overrides", f"{name}=https://127.example.com", stage="prod")
+
+
 def test_an_unknown_stage_is_named() -> None:
     with pytest.raises(PlatformError, match="no stage moon"):
         parameters(stage="moon")

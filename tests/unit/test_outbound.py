@@ -22,7 +22,7 @@ from integrations.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from integrations.outbound import bounds, guard, retry_after
+from integrations.outbound import bounds, egress, guard, retry_after
 from integrations.outbound.client import Outbound
 from integrations.outbound.guard import connect, is_allowed
 from integrations.outbound.http import Http
@@ -178,6 +178,42 @@ def test_only_loopback_is_opened_by_the_setting(dns: Dns, local: Http) -> None:
     dns.answer("metadata.example.com", "169.254.169.254")
     with pytest.raises(AddressRefused):
         local.request("GET", "http://metadata.example.com/")
+
+
+@pytest.fixture
+def own(receiver: Receiver) -> Iterator[int]:
+    """The receiver's port, as one of the platform's own."""
+    egress.close_ports({receiver.port})
+    yield receiver.port
+    egress.close_ports(())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "127.1", "127.0.0.2", "2130706433", "0x7f.0.0.1", "[::1]",
+        "[::ffff:127.0.0.1]", "inside.example.com",
+    ],
+)  # fmt: skip
+def test_the_platform_s_own_ports_are_closed_though_loopback_is_open(
+    host: str, own: int, dns: Dns, local: Http, receiver: Receiver
+) -> None:
+    dns.answer("inside.example.com", "127.0.0.1")
+    with pytest.raises(AddressRefused):
+        local.request("GET", f"http://{host}:{own}/_ministack/health")
+    with pytest.raises(AddressRefused):
+        guard.connect(host.strip("[]"), own, allow_loopback=True)
+    assert receiver.received == []
+
+
+def test_no_redirect_leads_to_the_platform_s_own_ports(
+    own: int, receiver: Receiver, local: Http
+) -> None:
+    with Receiver() as other:
+        other.reply(Reply(302, headers={"location": receiver.url("/")}))
+        with pytest.raises(AddressRefused):
+            local.request("GET", other.url("/"), max_redirects=3)
+    assert receiver.received == []
 
 
 def test_the_name_is_looked_up_once_so_that_a_second_answer_cannot_differ(

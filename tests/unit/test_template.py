@@ -315,6 +315,8 @@ def refused(parameters: dict[str, str]) -> list[str]:
                 return holds(first) == holds(second)
             case {"Fn::Not": [inner]}:
                 return not holds(inner)
+            case {"Fn::Contains": [several, one]}:
+                return holds(one) in several
         return node
 
     rule = template()["Rules"]["ProdIsReachable"]
@@ -350,6 +352,13 @@ def test_prod_needs_its_addresses_and_somebody_who_hears_of_alarms(missing: str)
     (problem,) = refused({name: each for name, each in GOOD.items() if name != missing})
     assert missing in problem
     assert refused({"Stage": "dev"}) == []
+
+
+@pytest.mark.parametrize("name", ["PublicBaseUrl", "FrontendUrl"])
+@pytest.mark.parametrize("url", ["http://localhost:3000", "http://127.0.0.1:5173", "http://[::1]"])
+def test_prod_is_not_this_machine(name: str, url: str) -> None:
+    (problem,) = refused(GOOD | {name: url})
+    assert name in problem
 
 
 # -- Queues ----------------------------------------------------------------------------------

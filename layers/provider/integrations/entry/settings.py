@@ -143,6 +143,15 @@ def allow_loopback() -> bool:
     return _env("ALLOW_LOOPBACK") == "true"
 
 
+def own_ports() -> set[int]:
+    """Ports of this machine that are not for a tenant's requests: AWS's stand-in, the runtime's."""
+    from urllib.parse import urlsplit
+
+    named = (_env("AWS_ENDPOINT_URL"), _env("AWS_LAMBDA_RUNTIME_API"))
+    found = (urlsplit(each if "//" in each else f"//{each}").port for each in named)
+    return {port for port in found if port}
+
+
 def credentials() -> AwsCredentials:
     """The present credentials of this function's role."""
     # Here, so that a function that asks nothing of AWS imports nothing of it.

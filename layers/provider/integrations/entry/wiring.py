@@ -111,7 +111,17 @@ def http() -> Http:
     """The one way out to providers."""
     from integrations.outbound.client import Outbound
 
-    return Outbound(allow_loopback=settings.allow_loopback(), total_timeout=OUTBOUND_SECONDS)
+    return Outbound(allow_loopback=_opens_loopback(), total_timeout=OUTBOUND_SECONDS)
+
+
+def _opens_loopback() -> bool:
+    """Whether requests may reach this machine; the platform's own ports are closed then."""
+    if not settings.allow_loopback():
+        return False
+    from integrations.outbound import egress
+
+    egress.close_ports(settings.own_ports())
+    return True
 
 
 # -- the tables ------------------------------------------------------------------------------
@@ -307,7 +317,7 @@ def vault() -> Vault:
         http,
         lineage=lineage(),
         quotas=quotas(),
-        allow_loopback=settings.allow_loopback(),
+        allow_loopback=_opens_loopback(),
         observe=metrics.observe,
     )
 

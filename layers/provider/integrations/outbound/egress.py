@@ -1,6 +1,6 @@
-"""The way out, closed for a while: what only looks at something sends nothing."""
+"""The way out, closed for a while, or to the ports of this machine that are the platform's own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -21,6 +21,23 @@ def closed() -> Iterator[None]:
         yield
     finally:
         _CLOSED.reset(token)
+
+
+_OWN_PORTS: Final[set[int]] = set()
+
+
+def close_ports(ports: Iterable[int]) -> None:
+    """Close ports of loopback for this process: AWS's stand-in and Lambda's runtime answer there.
+
+    The local platform alone lets loopback be reached, and those are not for a tenant's requests.
+    """
+    _OWN_PORTS.clear()
+    _OWN_PORTS.update(ports)
+
+
+def is_own(port: int) -> bool:
+    """Whether a port of loopback is closed."""
+    return port in _OWN_PORTS
 
 
 def check() -> None:

@@ -110,8 +110,9 @@ def resolve(host: str, port: int, *, allow_loopback: bool = False) -> list[_Addr
         detail = "The host is not a valid name"
         raise AddressRefused(detail) from None
     addresses: list[_Address] = [(family, sockaddr) for family, _, _, _, sockaddr in found]
+    opens_loopback = allow_loopback and not egress.is_own(port)
     for _, sockaddr in addresses:
-        if not is_allowed(str(sockaddr[0]), allow_loopback=allow_loopback):
+        if not is_allowed(str(sockaddr[0]), allow_loopback=opens_loopback):
             # The address itself stays out of it: it would map a private network for whoever asks.
             detail = f"The host {host} leads to an address that is not public"
             raise AddressRefused(detail)
