@@ -421,7 +421,17 @@ class FakeAws:
             return f"scheduler:{verbs[method]}Schedule", resource
         named = path.strip("/")
         reading = "GetObject" if "/" in named else "ListBucket"
-        verbs = {"PUT": "PutObject", "GET": reading, "DELETE": "DeleteObject"}
+        # An upload in parts is begun and ended by POST, and given up by a DELETE with its id.
+        deleting = "DeleteObject"
+        if "uploadId=" in environ["QUERY_STRING"]:
+            deleting = "AbortMultipartUpload"
+        verbs = {
+            "PUT": "PutObject",
+            "POST": "PutObject",
+            "GET": reading,
+            "HEAD": reading,
+            "DELETE": deleting,
+        }
         return f"s3:{verbs.get(method, method)}", f"arn:aws:s3:::{named}"
 
     def _outage(self, operation: str, body: bytes) -> Outage | None:

@@ -2,16 +2,20 @@
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from random import Random
 from typing import Any
 
 import pytest
 
-from tests.backend import Backend
+from tests.backend import Backend, event
 from tests.fakes.receiver import Receiver, Reply
 from tests.fakes.smtp import MailServer
 from tests.fakes.telegram import TelegramServer
 from tests.integration.test_run_workflow import started
+from tools.template import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -126,17 +130,122 @@ def test_a_file_that_is_gone_fails_the_step_before_anything_is_sent(
     assert receiver.received == []
 
 
-@pytest.mark.parametrize(
-    "changes", [{"size": 51 * 2**20}, {"size": "1"}], ids=["51 MB", "no number"]
-)
-def test_a_file_over_the_limit_is_refused_by_its_name(
-    backend: Backend, telegram: TelegramServer, receiver: Receiver, changes: Any
+@pytest.mark.parametrize("size", [51 * 2**20, 1, "1"])
+def test_how_large_a_file_is_the_bucket_says(
+    backend: Backend, telegram: TelegramServer, receiver: Receiver, size: Any
 ) -> None:
-    reference = reference_of(backend, telegram) | changes
+    reference = reference_of(backend, telegram) | {"size": size}
     execution = run(backend, post("{{ trigger.file }}"), file=reference)
-    assert execution["error"]["code"] == "invalid_params"
-    assert "file: " in execution["error"]["message"]
+    assert execution["status"] == "succeeded", execution["error"]
+    assert receiver.received[0].body == b"secret plans"
+
+
+def test_files_that_are_too_large_together_are_refused_by_their_place(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    file_id = telegram.add_file(content(17.5), "documents/third.pdf")
+    reference = run(backend, download(), fileId=file_id)["steps"][0]["output"]["file"]
+    params = {
+        "to": "ann@example.com",
+        "text": "Three of them",
+        "attachments": ["{{ trigger.file }}", "{{ trigger.file }}", "{{ trigger.file }}"],
+    }
+    mail = {"id": "mail", "action": "email.sendEmail", "params": params}
+    with MailServer("none") as server:
+        address = {"host": "127.0.0.1", "port": server.port, "secure": "none"}
+        backend.save("email", address | {"from": "shop@example.com"})
+        execution = run(backend, mail, file=reference)
+        assert execution["error"]["code"] == "invalid_params"
+        assert "attachments[2]: The files have more than" in execution["error"]["message"]
+        assert server.mails == []
+
+
+def test_a_name_of_a_file_that_no_step_was_given_opens_nothing(
+    backend: Backend, telegram: TelegramServer, receiver: Receiver
+) -> None:
+    reference = reference_of(backend, telegram)
+    file = {"fileName": "x", "contentBase64": f"stored:12:{reference['id']}"}
+    execution = run(backend, post(file))
+    assert execution["error"]["code"] == "unknown_file"
+    path = "/api/integrations/webhook/actions/send"
+    answer = backend.call("POST", path, {"params": {"file": file}})
+    assert (answer.status, answer.code) == (422, "invalid_params")
     assert receiver.received == []
+
+
+GET = {"id": "dl", "action": "webhook.send", "params": {"method": "GET"}}
+
+PROCESS = """
+import importlib.util, json, sys, tracemalloc
+from types import SimpleNamespace
+
+spec = importlib.util.spec_from_file_location("app", "functions/run_workflow/app.py")
+app = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(app)
+context = SimpleNamespace(
+    function_name="run_workflow",
+    memory_limit_in_mb=512,
+    invoked_function_arn="",
+    aws_request_id="",
+    get_remaining_time_in_millis=lambda: 120_000,
+)
+tracemalloc.start()
+print(app.handler(json.load(sys.stdin), context), file=sys.stderr)
+print(tracemalloc.get_traced_memory()[1] / 2**20)
+"""
+
+
+def peak(backend: Backend, execution_id: str) -> float:
+    """Run an execution in a process of its own; the most memory that it had, in megabytes."""
+    message = json.dumps({"tenant": "acme", "executionId": execution_id})
+    record = event("run_workflow", "sqs")["Records"][0] | {"body": message}
+    with backend.aws.called_by("run_workflow"):
+        done = subprocess.run(
+            [sys.executable, "-c", PROCESS],
+            input=json.dumps({"Records": [record]}),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    assert done.returncode == 0, done.stderr
+    backend.aws.take("ExecutionsQueue")
+    execution = backend.execution(execution_id)
+    assert execution["status"] == "succeeded", execution["error"]
+    return float(done.stdout.splitlines()[-1])
+
+
+def test_fifty_megabytes_go_through_a_bounded_memory(
+    backend: Backend, telegram: TelegramServer, receiver: Receiver
+) -> None:
+    url = "https://example.com/hooks/orders"
+    signing = {"secret": "orders-webhook-secret", "outboundUrl": receiver.url("/in")}
+    backend.save("webhook", {"url": url, **signing})
+    peaks = []
+    for megabytes in (1, 50):
+        film = content(megabytes)
+        receiver.reply(Reply(200, film, {"content-type": "video/mp4"}))
+        peaks.append(peak(backend, started(backend, GET, upload(), post())))
+        assert telegram.last.files["document"].content == film
+        assert receiver.received[-1].body == film
+    assert peaks[1] - peaks[0] < 25, peaks
+
+
+def test_a_mail_goes_through_a_bounded_memory(backend: Backend, receiver: Receiver) -> None:
+    params = {"to": "ann@example.com", "attachments": ["{{ steps.dl.output.file }}"]}
+    mail = {"id": "mail", "action": "email.sendEmail", "params": params}
+    peaks = []
+    with MailServer("none") as server:
+        address = {"host": "127.0.0.1", "port": server.port, "secure": "none"}
+        backend.save("email", address | {"from": "shop@example.com"})
+        for megabytes in (1, 20):
+            film = content(megabytes)
+            receiver.reply(Reply(200, film, {"content-type": "video/mp4"}))
+            peaks.append(peak(backend, started(backend, GET, mail)))
+            (attached,) = server.mails[-1].message.iter_attachments()
+            assert attached.get_content() == film
+    assert peaks[1] - peaks[0] < 12, peaks
 
 
 def test_a_bucket_that_does_not_answer_is_tried_again(
@@ -158,8 +267,7 @@ def test_an_answer_that_is_a_file_goes_on_as_one(
 ) -> None:
     picture = content(0.3)
     receiver.reply(Reply(200, picture, {"content-type": "image/png"}))
-    get = {"id": "dl", "action": "webhook.send", "params": {"method": "GET"}}
-    execution = run(backend, get, upload())
+    execution = run(backend, GET, upload())
     assert execution["status"] == "succeeded", execution["error"]
     uploaded = telegram.last.files["document"]
     assert (uploaded.name, uploaded.content) == ("in", picture)
@@ -169,13 +277,12 @@ def test_an_answer_that_is_a_file_goes_on_as_one(
 def test_a_long_answer_of_json_is_seen_whole(backend: Backend, receiver: Receiver) -> None:
     rows = [{"id": number, "name": f"row {number}"} for number in range(20_000)]
     receiver.reply(Reply(200, json.dumps(rows).encode(), {"content-type": "application/json"}))
-    get = {"id": "dl", "action": "webhook.send", "params": {"method": "GET"}}
     last = {
         "id": "last",
         "action": "webhook.send",
         "params": {"json": "{{ steps.dl.output.body[-1] }}"},
     }
-    execution = run(backend, get, last)
+    execution = run(backend, GET, last)
     assert execution["status"] == "succeeded", execution["error"]
     assert receiver.received[1].json() == rows[-1]
 

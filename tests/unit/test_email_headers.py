@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Iterator
 from email import message_from_bytes, message_from_string, policy
 from email.header import decode_header, make_header
 from email.headerregistry import Address
@@ -14,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from integrations.outbound.content import Content
 from integrations.providers.email import headers
 from integrations.providers.email.message import compose
 from integrations.providers.email.params import Attachment, SendEmail
@@ -40,7 +42,8 @@ writes = settings(max_examples=100, deadline=None)
 def reading(**params: Any) -> EmailMessage:
     """A message, written and read again by the standard library's parser."""
     mail = SendEmail.model_validate({"to": "ann@example.com", "text": "x"} | params)
-    raw = compose(mail, SENDER, "<id@example.com>").as_bytes()
+    parts = compose(mail, SENDER, "<id@example.com>", bytes)
+    raw = b"".join(Content.joined(parts))
     head = raw.partition(b"\r\n\r\n")[0]
     for written in head.split(b"\r\n"):
         assert len(written) <= 998
@@ -150,3 +153,30 @@ def test_every_message_id_stays_whole(ids: list[str]) -> None:
 def test_a_files_name_says_what_it_is(name: str, media_type: str) -> None:
     file = Attachment.model_validate({"fileName": name, "contentBase64": ""})
     assert "/".join(file.media_type) == media_type
+
+
+@writes
+@given(st.binary(max_size=400), st.lists(st.integers(1, 80), max_size=9))
+def test_an_attachment_is_the_base64_that_the_standard_library_writes(
+    content: bytes, cuts: list[int]
+) -> None:
+    attachment = {"fileName": "a.bin", "contentBase64": "stored:0:file"}
+    mail = SendEmail.model_validate({"to": "ann@example.com", "attachments": [attachment] * 2})
+
+    def pieces() -> Iterator[bytes]:
+        left = content
+        for cut in cuts:
+            yield left[:cut]
+            left = left[cut:]
+        yield left
+
+    parts = compose(mail, SENDER, "<id@example.com>", lambda _: Content(len(content), pieces))
+    raw = b"".join(Content.joined(parts))
+    assert len(raw) == sum(map(len, parts))
+    message = message_from_bytes(raw, policy=policy.SMTP)
+    assert isinstance(message, EmailMessage)
+    attached = list(message.iter_attachments())
+    assert [each.get_content() for each in attached] == [content] * 2
+    reference = EmailMessage(policy=policy.SMTP)
+    reference.set_content(content, "application", "octet-stream")
+    assert attached[0].get_payload().rstrip() == reference.get_payload().rstrip()  # type: ignore[union-attr]

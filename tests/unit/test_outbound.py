@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from integrations.errors import (
 )
 from integrations.outbound import bounds, egress, guard, retry_after
 from integrations.outbound.client import Outbound
+from integrations.outbound.content import Content, StoredFile
 from integrations.outbound.guard import connect, is_allowed
 from integrations.outbound.http import Http
 from tests.fakes.certificates import Authority
@@ -719,6 +720,74 @@ def test_files_go_as_multipart_beside_the_fields(receiver: Receiver, local: Http
     assert b'name="chat_id"\r\n\r\n7\r\n' in receiver.last.body
     assert b'name="photo"; filename="a%22b.png"' in receiver.last.body
     assert b"\x89PNG" in receiver.last.body
+
+
+def pieces(*content: bytes) -> Content:
+    return Content(sum(map(len, content)), lambda: iter(content))
+
+
+def test_a_body_goes_out_piece_by_piece_with_its_length(receiver: Receiver, local: Http) -> None:
+    local.request("PUT", receiver.url(), data=pieces(b"one ", b"two"))
+    assert receiver.last.body == b"one two"
+    assert receiver.last.headers["content-length"] == "7"
+    local.request("PUT", receiver.url(), data=pieces())
+    assert receiver.last.headers["content-length"] == "0"
+    assert "transfer-encoding" not in receiver.last.headers
+
+
+def test_a_file_in_pieces_is_the_same_multipart_body(receiver: Receiver, local: Http) -> None:
+    bodies = []
+    for content in (b"one two", pieces(b"one ", b"two")):
+        files = {"photo": ("a.png", content, "image/png")}
+        local.request("POST", receiver.url(), data={"text": "ü"}, files=files)
+        boundary = receiver.last.headers["content-type"].partition("boundary=")[2]
+        bodies.append(receiver.last.body.replace(boundary.encode(), b"frontier"))
+        assert receiver.last.headers["content-length"] == str(len(receiver.last.body))
+    assert bodies[0] == bodies[1]
+    assert b"one two" in bodies[0]
+
+
+def test_what_cannot_be_read_on_breaks_the_request_off(receiver: Receiver, local: Http) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"one"
+        raise ProviderUnavailable("the bucket is down")
+
+    with pytest.raises(ProviderUnavailable, match="the bucket is down") as caught:
+        local.request("POST", receiver.url(), data=Content(7, broken))
+    assert not caught.value.outcome_unknown
+    assert receiver.received == []
+    assert local.request("GET", receiver.url()).status == 200
+
+
+def test_a_sink_takes_a_good_answer_piece_by_piece(receiver: Receiver, local: Http) -> None:
+    film = os.urandom(300_000)
+    seen: list[bytes] = []
+
+    def sink(pieces: Iterable[bytes]) -> StoredFile:
+        seen.extend(pieces)
+        return StoredFile("file_1", sum(map(len, seen)))
+
+    receiver.reply(Reply(200, film), Reply(404, b"no"), Reply(200, b"text"))
+    answer = local.request("GET", receiver.url(), max_bytes=10, sink=lambda _: sink)
+    assert (answer.stored, answer.content) == (StoredFile("file_1", 300_000), b"")
+    assert b"".join(seen) == film
+    assert len(seen) > 3
+    refused = local.request("GET", receiver.url(), sink=lambda _: sink)
+    assert (refused.stored, refused.content) == (None, b"no")
+    assert local.request("GET", receiver.url(), sink=lambda _: None).content == b"text"
+
+
+def test_what_a_sink_is_given_is_bounded(
+    receiver: Receiver, local: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrations.outbound.client.MAX_STORED", 100_000)
+    receiver.reply(Reply(200, bytes(100_001)))
+
+    def sink(pieces: Iterable[bytes]) -> StoredFile:
+        return StoredFile("file_1", sum(map(len, pieces)))
+
+    with pytest.raises(ProviderUnavailable, match="larger than is read"):
+        local.request("GET", receiver.url(), sink=lambda _: sink)
 
 
 @pytest.mark.parametrize(

@@ -122,3 +122,18 @@ def test_no_error_says_a_secret(failure: ProviderError) -> None:
     assert not [secret for secret in (TOKEN, PAGE, CLIENT) if any(secret in each for each in text)]
     assert "…" in error.detail
     assert getattr(error, "retry_after", 3) in {3, None}
+
+
+@pytest.mark.parametrize("step", [1, 7, 64, 100_000])
+def test_a_secret_is_masked_wherever_a_piece_ends(step: int) -> None:
+    masking = Masking([TOKEN, PAGE])
+    told = f"{TOKEN} ü {b64encode(PAGE.encode()).decode()} {PAGE} {json.dumps(PAGE)}".encode()
+    content = b"\x89PNG\xff" * 9000 + told * 3 + b"\x00" * 5000 + told
+    cut = [content[at : at + step] for at in range(0, len(content), step)]
+    masked_pieces = b"".join(masking.pieces(cut))
+    assert masking.content(masked_pieces) == masked_pieces
+    for form in (TOKEN.encode(), PAGE.encode(), b64encode(PAGE.encode()).rstrip(b"=")[:-1]):
+        assert form in content
+        assert form not in masked_pieces
+    assert masked_pieces.count(b"\x89PNG\xff") == 9000
+    assert masked_pieces.count(b"\x00") == 5000

@@ -102,7 +102,7 @@ def test_the_stripe_example_is_accepted() -> None:
 def test_what_we_sign_the_standard_webhooks_library_accepts(body: str, key: bytes) -> None:
     secret = "whsec_" + base64.b64encode(key).decode()
     now = int(datetime.now(UTC).timestamp())
-    headers = signatures.sign_standard_webhook(secret, "msg_1", now, body.encode())
+    headers = signatures.sign_standard_webhook(secret, "msg_1", now, [body.encode()])
     standardwebhooks.Webhook(secret).verify(body, headers, json_parse=False)
 
 
@@ -129,7 +129,7 @@ def test_what_stripes_library_signs_we_accept(body: str, secret: str) -> None:
 def test_a_plain_secret_is_understood_by_receivers_that_decode_it_and_by_others() -> None:
     secret = "abcdefghijklmnopqrstuvwxyz012345"
     now = int(datetime.now(UTC).timestamp())
-    headers = signatures.sign_standard_webhook(secret, "msg_1", now, b"{}")
+    headers = signatures.sign_standard_webhook(secret, "msg_1", now, [b"{}"])
     standardwebhooks.Webhook(secret).verify(b"{}", headers)
     standardwebhooks.Webhook(secret.encode()).verify(b"{}", headers)
     accept(STANDARD, headers, b"{}", secret=secret, now=now)
@@ -284,7 +284,7 @@ def test_each_standard_webhooks_header_is_required_and_signed(name: str) -> None
 
 def test_an_id_cannot_claim_a_part_of_the_body_as_its_own() -> None:
     body = f"{NOW}.rest".encode()
-    headers = signatures.sign_standard_webhook(STANDARD_SECRET, "msg", NOW - 5, body)
+    headers = signatures.sign_standard_webhook(STANDARD_SECRET, "msg", NOW - 5, [body])
     forged = headers | {"webhook-id": f"msg.{NOW - 5}", "webhook-timestamp": str(NOW)}
     accept(STANDARD, headers, body, STANDARD_SECRET)
     assert "full stop" in refuse(STANDARD, forged, b"rest", STANDARD_SECRET)

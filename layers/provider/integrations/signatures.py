@@ -38,7 +38,7 @@ every webhook imports this; what ``jwt`` needs beside it is in ``services/delive
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from integrations import strict_json
@@ -386,7 +386,7 @@ def sign_standard_webhook(
     secret: str,
     message_id: str,
     timestamp: int,
-    body: bytes,
+    body: Iterable[bytes],
 ) -> dict[str, str]:
     """The headers of a message that we send, as Standard Webhooks has them.
 
@@ -395,10 +395,14 @@ def sign_standard_webhook(
             ways, since receivers' libraries differ on it and one fitting signature is enough.
         message_id: The same for each repetition of the message.
         timestamp: The present moment in Unix time.
-        body: What will be sent.
+        body: What will be sent, in pieces.
     """
-    content = _standard_content(message_id, str(timestamp), body)
-    signatures = [_standard_signature(key, content) for key in _standard_keys(secret)]
+    head = _standard_content(message_id, str(timestamp), b"")
+    sums = [hmac.new(key, head, "sha256") for key in _standard_keys(secret)]
+    for piece in body:
+        for each in sums:
+            each.update(piece)
+    signatures = ["v1," + base64.b64encode(each.digest()).decode() for each in sums]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),

@@ -14,7 +14,7 @@ import re
 import socket
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,6 +28,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeout
+from urllib3.fields import RequestField
+from urllib3.filepost import choose_boundary
 from urllib3.util import Url
 
 with warnings.catch_warnings():
@@ -49,8 +51,9 @@ from integrations.models import Json
 from integrations.outbound import bounds
 from integrations.outbound.bounds import BoundedReader, Flight, too_large
 from integrations.outbound.charset import charset
+from integrations.outbound.content import MAX_STORED, PIECE, Content, StoredFile
 from integrations.outbound.guard import connect, host_of, parse, port_of, tls_context
-from integrations.outbound.http import Options
+from integrations.outbound.http import ChooseSink, Options
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 READ_TIMEOUT: Final = 15.0
@@ -172,6 +175,7 @@ class Answer:
     headers: Mapping[str, str]
     content: bytes
     host: str
+    stored: StoredFile | None = None
 
     @property
     def text(self) -> str:
@@ -237,17 +241,13 @@ class Outbound:
         headers = options.get("headers") or {}
         sending = {name: value.strip(" \t") for name, value in headers.items()}
         _check_request_line(method, sending)
-        content, content_type = _body(options.get("json"), options.get("data"))
+        content, content_type = _body(
+            options.get("json"), options.get("data"), options.get("files")
+        )
         if content_type and "content-type" not in map(str.lower, sending):
             sending["Content-Type"] = content_type
-        asked = Request(
-            method,
-            url,
-            params=_pairs(options.get("params") or {}),
-            data=content,
-            files=options.get("files"),
-            headers=sending,
-        )
+        params = _pairs(options.get("params") or {})
+        asked = Request(method, url, params=params, data=content, headers=sending)
         try:
             request = self._session.prepare_request(asked)
         except InvalidURL:
@@ -259,12 +259,13 @@ class Outbound:
         )
         max_bytes = options.get("max_bytes", MAX_BYTES)
         redirects = options.get("max_redirects", 0)
+        sink = options.get("sink")
         token = _FLIGHT.set(flight)
         try:
             while True:
                 # What is judged is what is sent: the URL as the library has written it.
                 target = parse(request.url or "")
-                answer = self._send(flight, request, host_of(target), max_bytes)
+                answer = self._send(flight, request, host_of(target), max_bytes, sink)
                 location = answer.headers.get("location")
                 if redirects <= 0 or answer.status not in _REDIRECTS or not location:
                     return answer
@@ -273,7 +274,14 @@ class Outbound:
         finally:
             _FLIGHT.reset(token)
 
-    def _send(self, flight: Flight, request: PreparedRequest, host: str, max_bytes: int) -> Answer:
+    def _send(
+        self,
+        flight: Flight,
+        request: PreparedRequest,
+        host: str,
+        max_bytes: int,
+        sink: ChooseSink | None,
+    ) -> Answer:
         flight.host = host
         flight.wire_budget = max_bytes + bounds.WIRE_ALLOWANCE
         flight.sent = False
@@ -284,27 +292,31 @@ class Outbound:
                 allow_redirects=False,
                 timeout=(bounds.CONNECT_TIMEOUT, flight.read_timeout),
             )
+            content, stored = b"", None
             try:
-                content = _read(response.raw, max_bytes, host)
+                take = sink(response.headers) if sink and response.ok else None
+                if take:
+                    flight.wire_budget += MAX_STORED
+                    stored = take(_pieces(response.raw, MAX_STORED, host))
+                else:
+                    content = b"".join(_pieces(response.raw, max_bytes, host))
             except BaseException:
                 response.close()
                 raise
             response.raw.release_conn()
         except (HTTPError, OSError) as failure:
             raise _failure(_cause(failure), host, sent=flight.sent) from None
-        return Answer(response.status_code, response.headers, content, host)
+        return Answer(response.status_code, response.headers, content, host, stored)
 
 
-def _read(response: urllib3.BaseHTTPResponse, max_bytes: int, host: str) -> bytes:
+def _pieces(response: urllib3.BaseHTTPResponse, max_bytes: int, host: str) -> Iterator[bytes]:
     """Read the body piece by piece, so that a small archive of a huge body does not unpack."""
-    pieces: list[bytes] = []
     size = 0
-    while piece := response.read(65536, decode_content=True):
+    while piece := response.read(PIECE, decode_content=True):
         size += len(piece)
         if size > max_bytes:
             raise too_large(host, response.status)
-        pieces.append(piece)
-    return b"".join(pieces)
+        yield piece
 
 
 def _cause(failure: Exception) -> Exception:
@@ -404,11 +416,46 @@ def _text(value: object) -> str:
 
 
 def _body(
-    json: Json, data: Mapping[str, Any] | bytes | None
-) -> tuple[bytes | list[tuple[str, str]] | None, str | None]:
+    json: Json,
+    data: Mapping[str, Any] | bytes | Content | None,
+    files: Mapping[str, tuple[str, bytes | Content, str]] | None,
+) -> tuple[bytes | Content | list[tuple[str, str]] | None, str | None]:
     """What the library makes the body of, and its content type where the library sets none."""
+    if files:
+        # Not by the library, which puts a body with files together in memory.
+        fields = _pairs(data) if isinstance(data, Mapping) else []
+        return _multipart(fields, files.items())
     if json is not None:
         # Not by the library, whose JSON escapes all but ASCII and is up to three times as long.
         text = jsonlib.dumps(json, ensure_ascii=False)
         return text.encode("utf-8", "replace"), "application/json"
+    if isinstance(data, Content) and not data.size:
+        return b"", None  # of a stream without bytes the library would make chunks
     return (_pairs(data) if isinstance(data, Mapping) else data), None
+
+
+def _multipart(
+    fields: Iterable[tuple[str, str]],
+    files: Iterable[tuple[str, tuple[str, bytes | Content, str]]],
+) -> tuple[Content, str]:
+    """A body of multipart/form-data and its content type: https://www.rfc-editor.org/rfc/rfc7578.
+
+    Args:
+        fields: Names and texts.
+        files: Field names, and each file's name, content and content type.
+    """
+    boundary = choose_boundary()
+    parts: list[bytes | Content] = []
+
+    def add(name: str, content: bytes | Content, file_name: str | None, kind: str | None) -> None:
+        part = RequestField(name, b"", filename=file_name)
+        part.make_multipart(content_type=kind)
+        head = f"--{boundary}\r\n{part.render_headers()}"
+        parts.extend((head.encode("utf-8", "replace"), content, b"\r\n"))
+
+    for name, text in fields:
+        add(name, text.encode("utf-8", "replace"), None, None)
+    for name, (file_name, content, kind) in files:
+        add(name, content, file_name, kind)
+    parts.append(f"--{boundary}--\r\n".encode())
+    return Content.joined(parts), f"multipart/form-data; boundary={boundary}"

@@ -1,9 +1,12 @@
 """What a request outward takes and gives; ``client.py`` sends it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypedDict, Unpack
 
 from integrations.models import Json
+from integrations.outbound.content import Content, Sink, StoredFile
+
+type ChooseSink = Callable[[Mapping[str, str]], Sink | None]
 
 
 class Options(TypedDict, total=False):
@@ -12,22 +15,25 @@ class Options(TypedDict, total=False):
     Attributes:
         params: Query parameters.
         json: A JSON body.
-        data: A form (mapping) or a raw body (bytes).
-        files: Multipart parts: field name → (file name, bytes, content type).
+        data: A form (mapping) or a raw body.
+        files: Multipart parts: field name → (file name, content, content type).
         headers: Extra headers.
         max_redirects: How many redirects to follow, each checked by the guard; none by default.
         max_bytes: The most that is read of the answer; 8 MiB by default.
         read_timeout: Seconds to wait between bytes of the answer; 15 by default.
+        sink: Told the headers of a good answer (2xx), gives what takes its body piece by piece, up
+            to ``MAX_STORED`` bytes; ``None`` has it read.
     """
 
     params: Mapping[str, Any] | list[tuple[str, str]] | None
     json: Json
-    data: Mapping[str, Any] | bytes | None
-    files: Mapping[str, tuple[str, bytes, str]] | None
+    data: Mapping[str, Any] | bytes | Content | None
+    files: Mapping[str, tuple[str, bytes | Content, str]] | None
     headers: Mapping[str, str] | None
     max_redirects: int
     max_bytes: int
     read_timeout: float
+    sink: ChooseSink | None
 
 
 class Response(Protocol):
@@ -45,7 +51,12 @@ class Response(Protocol):
 
     @property
     def content(self) -> bytes:
-        """The body."""
+        """The body; empty where a sink took it."""
+        ...
+
+    @property
+    def stored(self) -> StoredFile | None:
+        """Where a sink has put the body; ``None`` where it was read."""
         ...
 
     @property

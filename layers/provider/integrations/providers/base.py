@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import ConfigDict, SecretStr
 
 from integrations.errors import UnknownAction
 from integrations.models import Account, Delivery, Event, Json
+from integrations.outbound.content import Content, StoredFile
 from integrations.outbound.http import Http
 from integrations.providers.shared_webhook import SharedWebhook
 from integrations.strict_model import StrictModel
@@ -72,6 +73,24 @@ MAX_ANSWERED_FILE: Final = 4 * 1024 * 1024
 """A file in an answer: as base64 it must fit the 6 MB that a Lambda answers with."""
 
 
+class FileStore(Protocol):
+    """The files of the steps of one workflow."""
+
+    def content(self, file_id: str) -> Content:
+        """The content of a file that the step was given.
+
+        Raises:
+            UnknownFile: It was given none with this id.
+        """
+
+    def store(self, pieces: Iterable[bytes]) -> StoredFile:
+        """Store a file that the step gives.
+
+        Raises:
+            ProviderUnavailable: It could not be stored.
+        """
+
+
 def _goes_on(scope: str) -> None:
     """Let everything through."""
     del scope
@@ -91,8 +110,8 @@ class Call[C: Credentials]:
         hops: How many executions led to this one (loop protection of ``webhook.send``).
         lineage: Gives the proof of that, for the header ``Integrations-Hops``.
         allow_loopback: True on the local platform alone; for what does not go through ``http``.
-        max_file: The most bytes of a file in the result. A workflow stores files apart and takes
-            large ones; an action that is run by itself hands its file on in its answer.
+        files: Where a workflow's files are, apart and as large as they may be; ``None`` where an
+            action is run by itself and hands its file on in its answer.
         hidden: The secrets that a step sends, and what was made of them: no result may show one.
         check_pause: Asked before a request, with the scope of the limit that the request counts
             against (see ``RateLimited``): raises ``ConnectionPaused`` where the provider asked for
@@ -107,7 +126,7 @@ class Call[C: Credentials]:
     hops: int = 0
     lineage: Callable[[], str] | None = None
     allow_loopback: bool = False
-    max_file: int = MAX_ANSWERED_FILE
+    files: FileStore | None = None
     hidden: tuple[str, ...] = field(default=(), repr=False)
     check_pause: Callable[[str], None] = _goes_on
 

@@ -1,10 +1,63 @@
-"""A file among an action's parameters."""
+"""Files among an action's parameters: bytes that come along, or a file of another step.
+
+A file of another step stands apart, and its bytes are read when they are sent. What stands in the
+place of its base64 until then is a name that no base64 is: see ``reference``.
+"""
 
 from base64 import b64decode
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic import Field
 
-from integrations.providers.base import Params
+from integrations.errors import FieldError, InvalidParams
+from integrations.outbound.content import Content
+from integrations.providers.base import Call, Params
+
+_MARK = "stored:"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBytes:
+    """A file of another step; its length is that of its bytes."""
+
+    file_id: str
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def reference(file_id: str, size: int) -> str:
+    """What stands for a file's bytes among parameters, in the place of their base64."""
+    return f"{_MARK}{size}:{file_id}"
+
+
+def decoded(text: str) -> bytes | StoredBytes:
+    """The bytes of a base64 text, or the file that it stands for.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if text.startswith(_MARK):
+        size, _, file_id = text.removeprefix(_MARK).partition(":")
+        return StoredBytes(file_id, int(size))
+    return b64decode(text, validate=True)
+
+
+def opened(call: Call[Any], content: bytes | StoredBytes) -> bytes | Content:
+    """What is sent of a file.
+
+    Raises:
+        InvalidParams: It is given by a reference where no step has given one.
+        UnknownFile: The step was given none with this id.
+    """
+    if isinstance(content, bytes):
+        return content
+    if call.files is None:
+        detail = "is not base64"
+        raise InvalidParams("A file cannot be read", [FieldError("contentBase64", detail)])
+    return call.files.content(content.file_id)
 
 
 class FileContent(Params):
@@ -16,10 +69,10 @@ class FileContent(Params):
     )
     content_base64: str = Field(repr=False)
 
-    def content(self) -> bytes:
-        """The bytes.
+    def content(self) -> bytes | StoredBytes:
+        """The bytes, or where they are.
 
         Raises:
             ValueError: They are not base64.
         """
-        return b64decode(self.content_base64, validate=True)
+        return decoded(self.content_base64)

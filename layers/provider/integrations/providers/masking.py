@@ -17,6 +17,9 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9]+")
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
 _ESCAPED: Final = re.compile(r"%(?:3\d|[46][1-9A-Fa-f]|[57][\dAa])|\\u00|&#")
 
+_ESCAPED_LENGTH: Final = 12
+"""How many bytes at most one byte of a secret takes, in whatever form: ``\\ud83d\\ude00``."""
+
 SHORTEST: Final = 6
 """Characters. What is shorter would stand in too many words that are none of it."""
 
@@ -45,6 +48,7 @@ class Masking:
         long = sorted((each for each in found if len(each) >= SHORTEST), key=len, reverse=True)
         self._secrets = [_Secret(each) for each in long]
         self._numbers = {each for each in found if _is_number(each)}
+        self._longest = _ESCAPED_LENGTH * len(long[0].encode("utf-8", "replace")) if long else 0
 
     def text(self, text: str) -> str:
         """A text without the secrets."""
@@ -61,6 +65,19 @@ class Masking:
             return content
         text = content.decode("utf-8", "surrogateescape")
         return self.text(text).encode("utf-8", "surrogateescape")
+
+    def pieces(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Bytes that come piece by piece without the secrets, wherever a piece ends."""
+        if not self._secrets:
+            yield from pieces
+            return
+        begun = b""
+        for piece in pieces:
+            begun = self.content(begun + piece)
+            # What may be the beginning of a secret waits for what follows.
+            ready, begun = begun[: -self._longest], begun[-self._longest :]
+            yield ready
+        yield begun
 
     def json(self, value: Json) -> Json:
         """A JSON value without the secrets, in names as in texts."""

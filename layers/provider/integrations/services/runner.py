@@ -25,7 +25,7 @@ from integrations.services.executions import (
     message_of,
     stored_from,
 )
-from integrations.services.files import MAX_FILES_BYTES, StepFiles
+from integrations.services.files import StepFiles
 from integrations.services.observing import Observe, nobody
 from integrations.services.shares import Share
 from integrations.storage.aws import AwsError
@@ -309,7 +309,7 @@ class Runner:
 
         provider_id, _, name = call.action.partition(".")
         action = registry.get(provider_id).action(name)
-        files = StepFiles(self._files, tenant)
+        files = StepFiles(self._files, tenant, call.idempotency_key, Masking(secrets))
         try:
             params = params_of(provider_id, action, files.fetched(sent), rendered=True)
             result = self._vault().act(
@@ -320,14 +320,14 @@ class Runner:
                 params,
                 idempotency_key=call.idempotency_key,
                 hops=call.hops,
-                max_file=MAX_FILES_BYTES,
+                files=files,
                 secrets=secrets,
             )
         except AwsError as failure:
             # Only what surrounds a call touches AWS, and never after one that went well.
             raise _unanswered(failure) from failure
         try:
-            return files.stored(result, masking=Masking(secrets))
+            return files.stored(result)
         except AwsError as failure:
             detail = f"The step's file could not be stored: {failure.aws_code}"
             raise ProviderUnavailable(detail, outcome_unknown=True) from failure

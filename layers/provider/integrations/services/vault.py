@@ -27,11 +27,11 @@ from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.outbound.http import Http
 from integrations.providers import registry
 from integrations.providers.base import (
-    MAX_ANSWERED_FILE,
     Action,
     Addresses,
     Call,
     Credentials,
+    FileStore,
     OAuthApp,
     Params,
     Provider,
@@ -255,7 +255,7 @@ class Vault:
         *,
         idempotency_key: str | None = None,
         hops: int = 0,
-        max_file: int = MAX_ANSWERED_FILE,
+        files: FileStore | None = None,
         secrets: Sequence[str] = (),
     ) -> Json:
         """Carry out an action with a connection's credentials.
@@ -268,7 +268,7 @@ class Vault:
             params: With what.
             idempotency_key: The same for each repetition.
             hops: How many executions led to it.
-            max_file: The most bytes of a file in the result.
+            files: Where the files of a workflow's steps are.
             secrets: What else must not be seen in the result, beside the connection's own.
 
         Returns:
@@ -284,7 +284,7 @@ class Vault:
                 self._quotas.send_mails(tenant, action.recipients(params))
 
         def run(call: Call[Any]) -> Json:
-            call = replace(call, max_file=max_file, hidden=tuple(secrets))
+            call = replace(call, files=files, hidden=tuple(secrets))
             with masked(call):
                 result = action.run(call, params)
             return Masking(secrets_of(call)).json(result)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from integrations.errors import UnknownFile, ValueGone
@@ -31,19 +32,36 @@ class Files:
         self._objects.put(_key(tenant, file_id), content)
         return file_id
 
-    def get(self, tenant: str, file_id: str) -> bytes:
+    def store(self, tenant: str, identity: str, pieces: Iterable[bytes]) -> tuple[str, int]:
+        """Store a file as it comes; gives its id, the same for the same ``identity``, and bytes."""
+        file_id = f"file_{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
+        return file_id, self._objects.store(_key(tenant, file_id), pieces)
+
+    def size(self, tenant: str, file_id: str) -> int:
+        """How many bytes a file of this tenant has.
+
+        Raises:
+            UnknownFile: The tenant has none with this id, or its time is up.
+        """
+        try:
+            return self._objects.size(_key(tenant, file_id))
+        except ValueGone:
+            raise _unknown(file_id) from None
+
+    def pieces(self, tenant: str, file_id: str) -> Iterator[bytes]:
         """The content of a file of this tenant.
 
         Raises:
             UnknownFile: The tenant has none with this id, or its time is up.
         """
-        detail = f"There is no file {file_id[:64]!r} (any more)"
-        if not is_file_id(file_id):
-            raise UnknownFile(detail)
         try:
-            return self._objects.get(_key(tenant, file_id))
+            yield from self._objects.pieces(_key(tenant, file_id))
         except ValueGone:
-            raise UnknownFile(detail) from None
+            raise _unknown(file_id) from None
+
+
+def _unknown(file_id: str) -> UnknownFile:
+    return UnknownFile(f"There is no file {file_id[:64]!r} (any more)")
 
 
 def _key(tenant: str, file_id: str) -> str:

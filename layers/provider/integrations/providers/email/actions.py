@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from email.errors import MessageError
 from email.headerregistry import Address
+from functools import partial
 
 from integrations.errors import (
     FieldError,
@@ -16,6 +17,7 @@ from integrations.providers.email.api import conversation, deliver
 from integrations.providers.email.credentials import EmailCredentials
 from integrations.providers.email.message import compose
 from integrations.providers.email.params import SendEmail
+from integrations.providers.files import opened
 
 
 def send_email(call: Call[EmailCredentials], params: SendEmail) -> Json:
@@ -42,7 +44,7 @@ def send_email(call: Call[EmailCredentials], params: SendEmail) -> Json:
         sender = credentials.sender
     message_id = _new_message_id(call.idempotency_key, sender)
     try:
-        content = compose(params, sender, message_id).as_bytes()
+        content = compose(params, sender, message_id, partial(opened, call))
     except (ValueError, MessageError) as mistake:
         raise InvalidParams("The message cannot be written as e-mail") from mistake
     with conversation(call) as (smtp, progress):

@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal, override
@@ -26,6 +26,7 @@ from integrations.errors import (
 )
 from integrations.models import Json
 from integrations.outbound import bounds, guard
+from integrations.outbound.content import Content
 from integrations.outbound.domains import to_ascii
 from integrations.providers.base import Call
 from integrations.providers.email.addresses import CONTROL
@@ -301,21 +302,31 @@ def _refusal(host: str, code: int, reply: bytes | str, progress: _Progress) -> P
 
 
 def deliver(
-    smtp: _Smtp, progress: _Progress, sender: str, recipients: list[str], content: bytes
+    smtp: _Smtp,
+    progress: _Progress,
+    sender: str,
+    recipients: list[str],
+    content: Sequence[bytes | Content],
 ) -> tuple[list[str], list[Json], str]:
-    """One mail transaction: https://www.rfc-editor.org/rfc/rfc5321#section-3.3."""
+    """One mail transaction: https://www.rfc-editor.org/rfc/rfc5321#section-3.3.
+
+    Of ``content``, what is read piece by piece is base64; each part begins a line.
+    """
     host = smtp.flight.host
+    size = sum(map(len, content))
+    written = [part for part in content if isinstance(part, bytes)]
+    is_ascii = all(map(bytes.isascii, written))
     limit = smtp.esmtp_features.get("size", "")
     # A server may write anything here: "²" is a digit to Python, and no number.
-    if limit.isascii() and limit.isdecimal() and 0 < int(limit[:_SIZE_DIGITS]) < len(content):
+    if limit.isascii() and limit.isdecimal() and 0 < int(limit[:_SIZE_DIGITS]) < size:
         raise RequestRejected(
-            f"{host} takes messages up to {limit} bytes; this one has {len(content)}",
+            f"{host} takes messages up to {limit} bytes; this one has {size}",
             provider_code="too_large",
         )
-    options = [f"SIZE={len(content)}"] if smtp.has_extn("size") else []
-    if not content.isascii():
+    options = [f"SIZE={size}"] if smtp.has_extn("size") else []
+    if not is_ascii:
         options.append("BODY=8BITMIME")
-    if not content.isascii() or not all(map(str.isascii, (sender, *recipients))):
+    if not is_ascii or not all(map(str.isascii, (sender, *recipients))):
         options.append("SMTPUTF8")
     _expect(smtp.mail(sender, options))
     accepted: list[str] = []
@@ -343,10 +354,12 @@ def deliver(
         reasons[0].data["refused"] = refused
         raise reasons[0]
     _expect(smtp.docmd("DATA"), _SEND_IT)
-    smtp.transmit(re.sub(rb"(?m)^\.", b"..", content))
+    for part in content:
+        for piece in [part] if isinstance(part, bytes) else part:
+            smtp.transmit(re.sub(rb"(?m)^\.", b"..", piece))
     # From its final dot on the message may be delivered, whatever answer we get.
     progress.handed_over = True
-    smtp.transmit(b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
+    smtp.transmit(b".\r\n" if written[-1].endswith(b"\r\n") else b"\r\n.\r\n")
     _, reply = _expect(smtp.getreply())
     progress.handed_over = False
     return accepted, refused, progress.clean(reply)

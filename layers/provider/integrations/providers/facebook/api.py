@@ -30,6 +30,7 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json, from_epoch
+from integrations.outbound.content import Content
 from integrations.outbound.http import Http, Response
 from integrations.outbound.retry_after import retry_after
 from integrations.providers.base import Addresses, OAuthApp
@@ -98,7 +99,7 @@ class Graph:
         path: str,
         token: SecretStr,
         fields: Fields | None = None,
-        files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        files: Mapping[str, tuple[str, bytes | Content, str]] | None = None,
     ) -> dict[str, Json]:
         """Create or change."""
         return self.request("POST", path, token, fields, files)
@@ -113,7 +114,7 @@ class Graph:
         path: str,
         token: SecretStr,
         fields: Fields | None = None,
-        files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        files: Mapping[str, tuple[str, bytes | Content, str]] | None = None,
     ) -> dict[str, Json]:
         """Send one request with its token and its proof.
 

@@ -25,11 +25,12 @@ from integrations.errors import (
 )
 from integrations.models import Json
 from integrations.outbound import retry_after
+from integrations.outbound.content import Content, Sink
 from integrations.outbound.http import Http, Response
 from integrations.providers.base import Call
 
-type Part = tuple[str, bytes, str]
-"""A file of a multipart body: its name, its bytes, its content type."""
+type Part = tuple[str, bytes | Content, str]
+"""A file of a multipart body: its name, its content, its content type."""
 
 _LONGEST_DESCRIPTION = 500
 _SHORTEST_SECRET = 8
@@ -160,8 +161,8 @@ def invoke(
                 raise
 
 
-def download(bot: Bot, path: str, limit: int) -> Response:
-    """The content of a file, by the ``file_path`` that getFile gave.
+def download(bot: Bot, path: str, limit: int, sink: Sink | None) -> Response:
+    """The content of a file, by the ``file_path`` that getFile gave; into ``sink``, where given.
 
     https://core.telegram.org/bots/api#file
 
@@ -176,7 +177,7 @@ def download(bot: Bot, path: str, limit: int) -> Response:
         raise RequestRejected(detail)
     url = f"{bot.server}/file/bot{bot.token}/{quote(path)}"
     try:
-        response = bot.http.request("GET", url, max_bytes=limit)
+        response = bot.http.request("GET", url, max_bytes=limit, sink=lambda _: sink)
     except ProviderUnavailable as failure:
         if failure.provider_code != "answer_too_large":
             raise

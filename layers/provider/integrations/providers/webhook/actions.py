@@ -19,9 +19,10 @@ from integrations.errors import (
     InvalidParams,
 )
 from integrations.models import Json
+from integrations.outbound.content import Content
 from integrations.outbound.http import Response
-from integrations.providers.base import MAX_ANSWERED_FILE, Call, Params
-from integrations.providers.files import FileContent
+from integrations.providers.base import Call, Params
+from integrations.providers.files import FileContent, StoredBytes, opened
 from integrations.providers.masking import Masking
 from integrations.providers.webhook.api import (
     MAX_BODY,
@@ -36,6 +37,7 @@ from integrations.providers.webhook.api import (
     origin_of,
     raise_for,
     shown_body,
+    sink_for,
 )
 from integrations.providers.webhook.credentials import WebhookCredentials
 
@@ -105,8 +107,8 @@ class Send(Params):
             raise mistakes.at(*problems)
         return self
 
-    def content(self) -> tuple[bytes | None, str | None]:
-        """The body's bytes and its content type."""
+    def content(self) -> tuple[bytes | StoredBytes | None, str | None]:
+        """The body and its content type."""
         if "json_body" in self.model_fields_set:
             strict_json.check_depth(self.json_body)
             text = json.dumps(self.json_body, ensure_ascii=False, allow_nan=False)
@@ -154,7 +156,7 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
     if not url:
         detail = "Where to? Give a url, or save an outboundUrl with the connection"
         raise InvalidParams(detail, [FieldError("url", "is required")])
-    body, content_type = _bounded_content(params)
+    body, content_type = _bounded_content(call, params)
     own: dict[str, str] = {"Integrations-Hops": call.lineage()} if call.lineage else {}
     if content_type:
         own["Content-Type"] = content_type
@@ -169,6 +171,8 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
     scheme, host, port = origin_of(url)
     scope = f"origin {scheme}://{host}:{port}"
     call.check_pause(scope)
+    masking = Masking([*_secrets_sent(credentials, params.headers), *call.hidden])
+    files = call.files
     answer = call.http.request(
         params.method,
         url,
@@ -176,14 +180,14 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
         data=body,
         headers=merged(own, params.headers),
         read_timeout=params.timeout_seconds,
+        sink=(lambda headers: sink_for(files, masking, headers)) if files else None,
     )
-    masking = Masking([*_secrets_sent(credentials, params.headers), *call.hidden])
     raise_for(answer, scope, masking)
-    return _shown(answer, masking, url, in_workflow=call.max_file > MAX_ANSWERED_FILE)
+    return _shown(answer, masking, url, in_workflow=files is not None)
 
 
-def _bounded_content(params: Send) -> tuple[bytes | None, str | None]:
-    """The body's bytes and its content type; raises ``InvalidParams`` where it cannot be sent."""
+def _bounded_content(call: Call[Any], params: Send) -> tuple[bytes | Content | None, str | None]:
+    """The body and its content type; raises ``InvalidParams`` where it cannot be sent."""
     try:
         body, content_type = params.content()
     except ValueError:
@@ -196,7 +200,7 @@ def _bounded_content(params: Send) -> tuple[bytes | None, str | None]:
     if body is not None and len(body) > most:
         detail = f"The body has {len(body)} bytes; {most} are allowed"
         raise InvalidParams(detail, [FieldError("body", detail)])
-    return body, content_type
+    return None if body is None else opened(call, body), content_type
 
 
 def _shown(answer: Response, masking: Masking, url: str, *, in_workflow: bool) -> dict[str, Json]:
@@ -211,7 +215,8 @@ def _shown(answer: Response, masking: Masking, url: str, *, in_workflow: bool) -
         },
         "body": shown,
     }
-    if in_workflow and (truncated or (isinstance(shown, dict) and shown.keys() == {"base64"})):
+    is_bytes = isinstance(shown, dict) and shown.keys() == {"base64"}
+    if in_workflow and (truncated or is_bytes or answer.stored):
         result["file"] = answered_file(answer, masking, url)
         if not truncated:
             result["body"] = None

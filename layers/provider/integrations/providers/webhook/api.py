@@ -24,7 +24,9 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json
+from integrations.outbound.content import Content, Sink
 from integrations.outbound.http import Response
+from integrations.providers.base import FileStore
 from integrations.providers.masking import Masking
 from integrations.providers.webhook.bodies import media_type, read_json, read_text
 
@@ -48,6 +50,12 @@ def is_url(value: str) -> str:
 MAX_BODY = 64 * 1024
 MAX_WHOLE_BODY = 8 * 1024 * 1024
 """How much JSON of an answer a step sees; what is not JSON is shown to ``MAX_BODY``."""
+
+_FILES = (
+    "image/", "audio/", "video/", "font/",
+    "application/octet-stream", "application/pdf", "application/zip", "application/gzip",
+)  # fmt: skip
+"""What media types of files begin with; anything else may be text."""
 
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 _UNFIT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]")
@@ -115,7 +123,9 @@ def origin_of(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
 
 
-def message_headers(secret: SecretStr | None, key: str | None, body: bytes) -> dict[str, str]:
+def message_headers(
+    secret: SecretStr | None, key: str | None, body: bytes | Content
+) -> dict[str, str]:
     """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md."""
     if key and not _PLAIN_ID.fullmatch(key):
         key = hashlib.sha256(key.encode()).hexdigest()
@@ -123,7 +133,10 @@ def message_headers(secret: SecretStr | None, key: str | None, body: bytes) -> d
     timestamp = int(time.time())
     if secret is None:
         return {"webhook-id": message_id, "webhook-timestamp": str(timestamp)}
-    return signatures.sign_standard_webhook(secret.get_secret_value(), message_id, timestamp, body)
+    pieces = [body] if isinstance(body, bytes) else body
+    return signatures.sign_standard_webhook(
+        secret.get_secret_value(), message_id, timestamp, pieces
+    )
 
 
 def raise_for(answer: Response, scope: str, masking: Masking) -> None:
@@ -147,15 +160,29 @@ def raise_for(answer: Response, scope: str, masking: Masking) -> None:
     raise RequestRejected(detail, status=status)
 
 
+def sink_for(files: FileStore, masking: Masking, headers: Mapping[str, str]) -> Sink | None:
+    """What takes the body of an answer that is a file, without secrets; ``None`` for any other."""
+    length = headers.get("content-length", "")
+    size = int(length) if length.isdecimal() else None
+    if size is not None and size <= MAX_BODY:
+        return None
+    is_file = media_type(headers.get("content-type", "")).startswith(_FILES)
+    if is_file or (size is not None and size > MAX_WHOLE_BODY):
+        return lambda pieces: files.store(masking.pieces(pieces))
+    return None
+
+
 def answered_file(answer: Response, masking: Masking, url: str) -> Json:
     """An answer's body as a file, without secrets, named by the end of the URL that gave it."""
-    kind = media_type(answer.headers.get("content-type", "")) or "application/octet-stream"
+    kind = media_type(answer.headers.get("content-type", ""))
+    kind = kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream"
     name = unquote(urlsplit(url).path.rpartition("/")[2]) or "answer"
-    return {
-        "fileName": _UNFIT_IN_NAMES.sub("_", name)[:255],
-        "contentType": kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream",
-        "contentBase64": b64encode(masking.content(answer.content)).decode(),
-    }
+    name = _UNFIT_IN_NAMES.sub("_", name)[:255]
+    if answer.stored:
+        stored = answer.stored
+        return {"id": stored.file_id, "name": name, "mediaType": kind, "size": stored.size}
+    content = b64encode(masking.content(answer.content)).decode()
+    return {"fileName": name, "contentType": kind, "contentBase64": content}
 
 
 def shown_body(answer: Response, masking: Masking, limit: int = MAX_BODY) -> tuple[Json, bool]:

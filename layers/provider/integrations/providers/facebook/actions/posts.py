@@ -3,8 +3,6 @@
 https://developers.facebook.com/docs/pages-api/posts
 """
 
-from base64 import b64decode
-from binascii import Error as NotBase64
 from mimetypes import guess_type
 from typing import Any, Literal, Self
 
@@ -30,7 +28,7 @@ from integrations.providers.facebook.grant import (
     graph_of,
     page_of,
 )
-from integrations.providers.files import FileContent
+from integrations.providers.files import FileContent, StoredBytes, decoded, opened
 
 _POST_FIELDS = (
     *("id", "message", "story", "from", "created_time", "updated_time", "permalink_url"),
@@ -170,8 +168,8 @@ class CreatePhotoPostParams(_Publication):
             self.content()
         return self
 
-    def content(self) -> bytes:
-        """The uploaded bytes.
+    def content(self) -> bytes | StoredBytes:
+        """The uploaded bytes, or where they are.
 
         Raises:
             ValueError: They are not base64.
@@ -179,8 +177,8 @@ class CreatePhotoPostParams(_Publication):
         try:
             if self.file:
                 return self.file.content()
-            return b64decode(self.content_base64 or "", validate=True)
-        except (NotBase64, ValueError):
+            return decoded(self.content_base64 or "")
+        except ValueError:
             message = "contentBase64 is not base64"
             raise ValueError(message) from None
 
@@ -196,7 +194,7 @@ def create_photo_post(call: Call[Grant], params: CreatePhotoPostParams) -> Json:
     if params.url is None:
         name = params.file.file_name if params.file else params.file_name
         content_type = guess_type(name)[0] or "application/octet-stream"
-        files = {"source": (name, params.content(), content_type)}
+        files = {"source": (name, opened(call, params.content()), content_type)}
     graph = graph_of(call)
     sending = fields | params.publication()
     return done(graph.post(f"{page.id}/photos", page.access_token, sending, files))

@@ -9,10 +9,7 @@ from typing import Any
 
 from integrations.errors import RequestRejected
 from integrations.models import Json
-from integrations.providers.base import (
-    Action,
-    Call,
-)
+from integrations.providers.base import MAX_ANSWERED_FILE, Action, Call
 from integrations.providers.telegram import api
 from integrations.providers.telegram.actions.method import method_action
 from integrations.providers.telegram.actions.params import MethodParams, Text
@@ -52,20 +49,24 @@ def download_file(call: Call[Any], params: GetFile) -> Json:
     found = api.invoke(api.Bot.of(call), "getFile", {"file_id": params.file_id}).result
     path = found.get("file_path") if isinstance(found, dict) else None
     size = found.get("file_size") if isinstance(found, dict) else None
-    limit = min(call.max_file, MAX_SERVED)
+    limit = MAX_SERVED if call.files else MAX_ANSWERED_FILE
     if isinstance(size, int) and size > limit:
         raise RequestRejected(api.too_large(limit, size))
     if not isinstance(path, str) or not path:
         raise RequestRejected("Telegram names no path for this file: bots get files up to 20 MB")
-    response = api.download(api.Bot.of(call), path, limit)
+    response = api.download(api.Bot.of(call), path, limit, call.files.store if call.files else None)
     name = path.rpartition("/")[2]
     # Telegram serves everything as application/octet-stream; the name knows better.
-    file: dict[str, Json] = {
-        "fileName": name,
-        "contentType": guess_type(name)[0] or "application/octet-stream",
-        "contentBase64": b64encode(response.content).decode(),
-    }
-    return {"fileId": params.file_id, "size": len(response.content), "file": file}
+    kind = guess_type(name)[0] or "application/octet-stream"
+    file: Json
+    if response.stored:
+        size = response.stored.size
+        file = {"id": response.stored.file_id, "name": name, "mediaType": kind, "size": size}
+    else:
+        size = len(response.content)
+        content = b64encode(response.content).decode()
+        file = {"fileName": name, "contentType": kind, "contentBase64": content}
+    return {"fileId": params.file_id, "size": size, "file": file}
 
 
 DOWNLOAD_FILE = Action(

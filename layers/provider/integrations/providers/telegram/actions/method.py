@@ -11,8 +11,9 @@ from integrations.providers.base import (
     Action,
     Call,
 )
+from integrations.providers.files import opened
 from integrations.providers.telegram import api
-from integrations.providers.telegram.actions.params import MethodParams
+from integrations.providers.telegram.actions.params import MethodParams, Part
 
 
 def _output(noun: str, answer: api.Answer) -> Json:
@@ -62,6 +63,17 @@ def _is_result(noun: str, answer: api.Answer, *, may_be_yes: bool) -> bool:
             return isinstance(result, dict)
 
 
+def parts_of(call: Call[Any], files: Mapping[str, Part]) -> dict[str, api.Part]:
+    """The files of a request with what is sent of each.
+
+    Raises:
+        UnknownFile: One of them is no longer there.
+    """
+    return {
+        place: (name, opened(call, content), kind) for place, (name, content, kind) in files.items()
+    }
+
+
 def _is_message(result: Json) -> bool:
     return isinstance(api.as_object(result).get("message_id"), int)
 
@@ -89,7 +101,8 @@ def method_action(
     def run(call: Call[Any], given: MethodParams) -> Json:
         request, files = given.request()
         fallback = bool(getattr(given, "parse_fallback", False))
-        answer = api.invoke(api.Bot.of(call), name, request, files, parse_fallback=fallback)
+        parts = parts_of(call, files)
+        answer = api.invoke(api.Bot.of(call), name, request, parts, parse_fallback=fallback)
         if not _is_result(returns, answer, may_be_yes=name in _YES_TO_INLINE):
             raise api.nonsense(name)
         return _output(returns, answer)

@@ -18,6 +18,7 @@ from integrations.providers.base import (
     Params,
 )
 from integrations.providers.telegram import api
+from integrations.providers.telegram.actions.method import parts_of
 from integrations.providers.telegram.actions.params import (
     MethodParams,
     ParseFallback,
@@ -43,8 +44,9 @@ def call_method(call: Call[Any], params: AnyCall) -> Json:
         ``{"result": …}`` as Telegram gives it, and the notes of ``api.Answer``.
     """
     given, files = outgoing(params.params)
+    parts = parts_of(call, files)
     answer = api.invoke(
-        api.Bot.of(call), params.method, given, files, parse_fallback=params.parse_fallback
+        api.Bot.of(call), params.method, given, parts, parse_fallback=params.parse_fallback
     )
     return {"result": answer.result, **answer.notes}
 

@@ -8,8 +8,6 @@ shape (``{"inline_keyboard": [[{"text": "Yes", "callback_data": "yes"}]]}``). A 
 file_id, or an upload ``{"fileName", "contentBase64", "contentType"?}``, in nested objects too.
 """
 
-from base64 import b64decode
-from binascii import Error as NotBase64
 from collections.abc import Mapping
 from mimetypes import guess_type
 from typing import Annotated, Self, cast
@@ -30,7 +28,10 @@ from integrations import mistakes
 from integrations.errors import FieldError, InvalidParams
 from integrations.models import Json
 from integrations.providers.base import Params
-from integrations.providers.telegram.api import Part
+from integrations.providers.files import StoredBytes, decoded
+
+type Part = tuple[str, bytes | StoredBytes, str]
+"""A file that goes along: its name, its bytes or where they are, its content type."""
 
 MAX_UPLOAD = 50 * 1024 * 1024
 
@@ -45,18 +46,28 @@ type Shape = dict[str, Json]
 """An object in Telegram's own shape, with Telegram's own names."""
 
 
-def _bytes(value: object) -> object:
-    """The bytes that a base64 text holds."""
+def _content(value: object) -> object:
+    """What a base64 text holds, or stands for."""
     if not isinstance(value, str):
         return value
+    over = f"is over the {MAX_UPLOAD // 2**20} MB that a bot may upload"
     if len(value) > MAX_UPLOAD // 3 * 4 + 4:
-        message = f"is over the {MAX_UPLOAD // 2**20} MB that a bot may upload"
-        raise ValueError(message)
+        raise ValueError(over)
     try:
-        return b64decode("".join(value.split()), validate=True)
-    except (NotBase64, ValueError):
+        content = decoded("".join(value.split()))
+    except ValueError:
         message = "is not base64"
         raise ValueError(message) from None
+    if len(content) > MAX_UPLOAD:
+        raise ValueError(over)
+    return content
+
+
+def _is_not_empty(content: bytes | StoredBytes) -> bytes | StoredBytes:
+    if not content:
+        message = "must not be empty"
+        raise ValueError(message)
+    return content
 
 
 class Upload(Params):
@@ -68,10 +79,11 @@ class Upload(Params):
         str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f/\\]+$", min_length=1, max_length=255)
     ]
     content: Annotated[
-        bytes,
-        BeforeValidator(_bytes),
+        bytes | StoredBytes,
+        BeforeValidator(_content),
         WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
-        Field(alias="contentBase64", repr=False, min_length=1),
+        AfterValidator(_is_not_empty),
+        Field(alias="contentBase64", repr=False),
     ]
     content_type: Annotated[
         str | None, Field(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=127, examples=["image/png"])
