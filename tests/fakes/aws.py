@@ -68,6 +68,7 @@ class Outage:
         times: How many calls.
         done: Whether the call has its effect all the same.
         where: What the request's body must contain.
+        skip: How many such calls are served before.
     """
 
     operation: str
@@ -76,6 +77,7 @@ class Outage:
     times: int = 1000
     done: bool = False
     where: str = ""
+    skip: int = 0
 
 
 @dataclass(slots=True)
@@ -437,6 +439,9 @@ class FakeAws:
     def _outage(self, operation: str, body: bytes) -> Outage | None:
         for outage in self._records.outages:
             if operation.startswith(outage.operation) and outage.where.encode() in body:
+                if outage.skip:
+                    outage.skip -= 1
+                    continue
                 outage.times -= 1
                 if outage.times <= 0:
                     self._records.outages.remove(outage)

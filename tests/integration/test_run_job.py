@@ -35,3 +35,10 @@ def test_a_job_that_is_told_twice_is_done_once(backend: Backend) -> None:
     assert backend.consume("run_job", [message, message]) == []
     assert job(backend, begun["jobId"])["status"] == "succeeded"
     assert backend.aws.sent("JobsQueue") == []
+
+
+def test_a_job_goes_on_where_the_answer_to_its_checkpoint_is_lost(backend: Backend) -> None:
+    begun = begin(backend)
+    backend.aws.fail("UpdateItem", times=1, done=True, where="JobsTable")
+    backend.run_jobs()
+    assert job(backend, begun["jobId"])["status"] == "succeeded"

@@ -623,3 +623,14 @@ def test_a_header_that_a_step_writes_does_not_say_its_secret_in_what_is_stored(
         assert receiver.received[0].headers["x-api-key"] == KEY
     (run,) = backend.execution(execution_id)["steps"]
     assert run["input"]["headers"] == {**dict.fromkeys(names, "…"), "X-Order": "42"}
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_a_checkpoint_whose_answer_is_lost_counts_all_the_same(
+    backend: Backend, telegram: TelegramServer, which: int
+) -> None:
+    execution_id = started(backend, say("one", id="a"), say("two", id="b"))
+    backend.aws.fail("UpdateItem", times=1, done=True, where="ExecutionsTable", skip=which)
+    backend.run()
+    assert backend.execution(execution_id)["status"] == "succeeded"
+    assert texts(telegram) == ["one", "two"]

@@ -1,10 +1,11 @@
 """The sender of AWS calls: what it tries again, what it tells, what it does not."""
 
 import json
+from typing import Any
 
 import pytest
 
-from integrations.storage.aws import ATTEMPTS, AwsError, ConditionFailed, attributes, item
+from integrations.storage.aws import ATTEMPTS, AwsError, ConditionFailed, attributes, item, update
 from tests.fakes.aws import SECRET_KEY, FakeAws
 
 KEY = item({"tokenHash": "x"})
@@ -81,3 +82,89 @@ def test_what_is_no_json_is_a_mistake_of_the_caller(aws: FakeAws) -> None:
     with pytest.raises(TypeError, match="object is not JSON"):
         aws.client.dynamodb("GetItem", {"Key": object()})
     assert json.dumps(dict(aws.calls)) == "{}"
+
+
+# -- A conditional write whose answer is lost --------------------------------------------------
+
+
+def change(aws: FakeAws, **more: Any) -> dict[str, Any]:
+    """The row's second version, where the first one stands."""
+    aws.put("TokensTable", item({"tokenHash": "x", "version": 1, "old": "yes"}))
+    return update(
+        aws.names["TokensTable"],
+        {"tokenHash": "x"},
+        {"version": 2, "content": b"new", "time": 1795348800.123456, "none": None},
+        remove=["old"],
+        condition="#version = :was",
+        values={"was": 1},
+        **more,
+    )
+
+
+def test_a_write_that_was_done_is_no_conflict_with_itself(aws: FakeAws) -> None:
+    request = change(aws)
+    aws.fail("UpdateItem", times=1, done=True)
+    assert aws.client.dynamodb("UpdateItem", request) == {}
+    (row,) = aws.rows("TokensTable")
+    assert (row["version"], "old" in row) == (2, False)
+    assert aws.calls["UpdateItem"] == 2
+
+
+def test_who_asks_what_stands_there_is_told_all_the_same(aws: FakeAws) -> None:
+    request = change(aws) | {"ReturnValues": "ALL_NEW"}
+    aws.fail("UpdateItem", times=1, done=True)
+    answer = aws.client.dynamodb("UpdateItem", request)
+    assert attributes(answer["Attributes"])["version"] == 2
+
+
+def test_another_writes_change_is_a_conflict_though_an_answer_was_lost(aws: FakeAws) -> None:
+    request = change(aws)
+    aws.put("TokensTable", item({"tokenHash": "x", "version": 2, "content": b"another's"}))
+    aws.fail("UpdateItem", times=1)
+    with pytest.raises(ConditionFailed):
+        aws.client.dynamodb("UpdateItem", request)
+
+
+def test_a_conflict_of_which_no_answer_was_lost_is_one(aws: FakeAws) -> None:
+    request = change(aws)
+    aws.client.dynamodb("UpdateItem", request)
+    with pytest.raises(ConditionFailed):
+        aws.client.dynamodb("UpdateItem", request)
+
+
+def test_what_counts_up_is_never_taken_for_done(aws: FakeAws) -> None:
+    request = change(aws, add={"count": 1})
+    aws.fail("UpdateItem", times=1, done=True)
+    with pytest.raises(ConditionFailed):
+        aws.client.dynamodb("UpdateItem", request)
+
+
+def test_a_row_that_was_put_once_is_put(aws: FakeAws) -> None:
+    row = {"tokenHash": "y", "names": {"b", "a"}, "content": b"x", "count": 3}
+    request = {
+        "TableName": aws.names["TokensTable"],
+        "Item": item(row),
+        "ConditionExpression": "attribute_not_exists(tokenHash)",
+    }
+    aws.fail("PutItem", times=1, done=True)
+    assert aws.client.dynamodb("PutItem", request) == {}
+    aws.fail("PutItem", times=1)
+    other = request | {"Item": item(row | {"count": 4})}
+    with pytest.raises(ConditionFailed):
+        aws.client.dynamodb("PutItem", other)
+
+
+def test_a_row_that_was_deleted_once_is_deleted(aws: FakeAws) -> None:
+    aws.put("TokensTable", item({"tokenHash": "x", "version": 1}))
+    request = {
+        "TableName": aws.names["TokensTable"],
+        "Key": KEY,
+        "ConditionExpression": "version = :was",
+        "ExpressionAttributeValues": item({":was": 1}),
+    }
+    aws.fail("DeleteItem", times=1, done=True)
+    assert aws.client.dynamodb("DeleteItem", request) == {}
+    aws.put("TokensTable", item({"tokenHash": "x", "version": 2}))
+    aws.fail("DeleteItem", times=1)
+    with pytest.raises(ConditionFailed):
+        aws.client.dynamodb("DeleteItem", request)

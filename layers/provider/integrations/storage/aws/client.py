@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from integrations.errors import IntegrationError, ServiceUnavailable
 from integrations.storage.aws.sigv4 import AwsCredentials, signed
 from integrations.storage.aws.transport import FAILURES, Transport, roots
+from integrations.storage.aws.updates import stands
 
 ATTEMPTS = 4
 """How often a call is sent at most: throttling, 5xx and broken connections are tried again."""
@@ -51,7 +52,10 @@ class AwsUnavailable(AwsError, ServiceUnavailable):
 
 
 class ConditionFailed(AwsError):
-    """A conditional write whose condition did not hold; ``item`` is what stood there, if asked."""
+    """A conditional write whose condition did not hold; ``item`` is what stood there, if asked.
+
+    It is never for what an earlier attempt of the same call has written: such a call went well.
+    """
 
     item: Mapping[str, Any] | None = None
 
@@ -135,9 +139,10 @@ class Aws:
         self, service: str, target: str, version: str, payload: Mapping[str, Any]
     ) -> dict[str, Any]:
         url = self._endpoint_url or f"https://{service}.{self._region}.amazonaws.com"
-        body = json.dumps(payload, separators=(",", ":"), default=_base64).encode()
+        body = _body(payload)
         operation = target.rpartition(".")[2]
         error: AwsError = AwsUnavailable(operation, "Unreachable", "no answer")
+        unsure = False  # whether an attempt may have been carried out without our knowing
         for attempt in range(ATTEMPTS):
             if attempt:
                 if self._on_retry:
@@ -161,14 +166,34 @@ class Aws:
                 error = AwsUnavailable(
                     operation, type(failure).__name__, f"{service} is unreachable"
                 )
+                unsure, body = True, _asking(payload)
                 continue
             if status == 200:  # noqa: PLR2004 - HTTP's OK
                 result: dict[str, Any] = json.loads(answer) if answer else {}
                 return result
             error = _error(operation, status, answer)
+            if (
+                isinstance(error, ConditionFailed)
+                and unsure
+                and stands(json.loads(body), error.item)
+            ):
+                return {"Attributes": error.item} if "ReturnValues" in payload else {}
             if not isinstance(error, AwsUnavailable):
                 break
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                unsure, body = True, _asking(payload)
         raise error
+
+
+def _body(payload: Mapping[str, Any]) -> bytes:
+    return json.dumps(payload, separators=(",", ":"), default=_base64).encode()
+
+
+def _asking(payload: Mapping[str, Any]) -> bytes:
+    """The same once more; where it is a conditional write, it asks what stands in its way."""
+    if "ConditionExpression" in payload:
+        payload = {**payload, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    return _body(payload)
 
 
 def _error(operation: str, status: int, answer: bytes) -> AwsError:
