@@ -524,3 +524,35 @@ def test_of_many_executions_the_failed_are_found_without_the_others(
     assert listed(executions, status="failed", limit=1) == ids(57, 4, 3)
     assert listed(executions, status="failed", limit=1, workflow_id="wf_1") == ids(57, 3)
     assert listed(executions, status="cancelled") == []
+
+
+def test_what_is_unfinished_is_found_among_many_that_are_finished(
+    aws: FakeAws, executions: Executions
+) -> None:
+    for number in range(1, 61):
+        made = execution(number, workflow_id=f"wf_{number % 2}")
+        executions.create(made if number in {3, 4, 57} else failed(made), SOON)
+    executions.create(execution(5, tenant="other"), SOON)
+    before = aws.calls["BatchGetItem"], aws.calls["Query"]
+    assert listed(executions, status="queued") == ids(57, 4, 3)
+    assert (aws.calls["BatchGetItem"], aws.calls["Query"]) == (before[0] + 1, before[1] + 8)
+    assert listed(executions, status="queued", workflow_id="wf_1") == ids(57, 3)
+    assert listed(executions, status="queued", limit=1) == ids(57, 4, 3)
+    assert listed(executions, status="running") == []
+    since, until = (NOW + timedelta(milliseconds=ms) for ms in (4, 57))
+    assert listed(executions, status="queued", since=since, until=until) == ids(57, 4)
+
+
+def test_where_very_much_is_unfinished_a_page_looks_at_a_bounded_part(
+    aws: FakeAws, executions: Executions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrations.storage.executions.UNFINISHED_PAGE", 2)
+    monkeypatch.setattr("integrations.storage.executions.STATUS_PAGE", 5)
+    for number in range(1, 121):
+        executions.create(execution(number), SOON)
+    before = aws.calls["BatchGetItem"]
+    found, token = listed_once(executions, next_token=None, status="running")
+    assert (found, aws.calls["BatchGetItem"] - before) == ([], 10)
+    assert token
+    assert len(listed(executions, status="queued")) == 120
+    assert listed(executions, status="running") == []

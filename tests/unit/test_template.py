@@ -258,7 +258,33 @@ def test_the_key_rotates_and_the_bucket_is_closed() -> None:
     assert resources("AWS::KMS::Key")["CredentialsKey"]["EnableKeyRotation"] is True
     bucket = resources("AWS::S3::Bucket")["PayloadsBucket"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-    assert bucket["LifecycleConfiguration"]["Rules"][0]["Status"] == "Enabled"
+
+
+def test_every_object_of_the_bucket_has_its_time() -> None:
+    bucket = resources("AWS::S3::Bucket")["PayloadsBucket"]
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
+    retention = {"Ref": "RetentionDays"}
+    assert days == {
+        "events/": 15,
+        "messages/": 15,
+        "payloads/": retention,
+        "values/": retention,
+        "files/": retention,
+    }
+    # What functions may write is under one of these.
+    written = {
+        str(resource).rpartition(".Arn}/")[2].partition("*")[0]
+        for function in FUNCTIONS.values()
+        for policy in function.get("Policies", ())
+        for permission in policy["Statement"]
+        if "s3:PutObject" in str(permission["Action"])
+        for resource in [permission["Resource"]]
+    }
+    assert written
+    assert {each[: each.find("/") + 1] for each in written} <= set(days)
+    assert {rule["Status"] for rule in rules} == {"Enabled"}
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
 
 
 def test_no_secret_is_a_variable_of_a_function() -> None:

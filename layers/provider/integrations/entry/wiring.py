@@ -202,7 +202,8 @@ def executions() -> Executions:
     """The Executions table."""
     from integrations.storage.executions import Executions
 
-    return Executions(aws(), settings.resource("EXECUTIONS_TABLE"))
+    table = settings.resource("EXECUTIONS_TABLE")
+    return Executions(aws(), table, retention=settings.retention())
 
 
 @cache

@@ -14,7 +14,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from integrations.storage.journal import Journal
 from integrations.storage.paging import Span, encode_token
 
 FINISHED = ("succeeded", "failed", "cancelled")
+UNFINISHED = ("queued", "running", "retrying")
 LISTED_APART = ("failed", "cancelled")
 """The statuses with an index of their own: rare, and looked for."""
 
@@ -49,6 +50,9 @@ MOST_PAGES: Final = 48
 STATUS_PAGE = 100
 STATUS_PAGES = 10
 """How many executions are looked through for one page of those with a status that has no index."""
+
+UNFINISHED_PAGE: Final = 250
+"""How much of each part of the index of what is due is looked through for a tenant's unfinished."""
 
 DUE_SHARDS: Final = 8
 """The index of what is due is walked in so many parts: each takes 1,000 writes a second."""
@@ -109,9 +113,17 @@ class StoredExecution:
 class Executions:
     """The Executions table."""
 
-    def __init__(self, aws: Aws, table: str, *, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self,
+        aws: Aws,
+        table: str,
+        *,
+        retention: timedelta = RETENTION,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
         self._aws = aws
         self._table = table
+        self._retention = retention
         self._clock = clock
 
     # -- the life of one execution -----------------------------------------------------------
@@ -131,7 +143,7 @@ class Executions:
             "createdKey": _created_key(execution),
             "triggerType": execution.trigger_type,
             "revision": 0,
-            "expiresAt": _expires_at(execution),
+            "expiresAt": self._expires_at(execution),
             **_changing(execution, written),
         }
         if not execution.finished:
@@ -267,10 +279,13 @@ class Executions:
         part = {
             **_key(execution, name),
             "content": content,
-            "expiresAt": _expires_at(execution),
+            "expiresAt": self._expires_at(execution),
         }
         self._aws.dynamodb("PutItem", {"TableName": self._table, "Item": item(part)})
         return name
+
+    def _expires_at(self, execution: StoredExecution) -> int:
+        return int((execution.created_at + self._retention).timestamp())
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -360,9 +375,20 @@ class Executions:
         if span.is_empty:
             return [], None
         key = span.start(next_token, "id") if next_token else None
+        if status in UNFINISHED and (found := self._unfinished_of(tenant)) is not None:
+            before = key["key"] if key else "~"
+            found = [
+                head
+                for head in found
+                if head.status == status
+                and workflow_id in {None, head.workflow_id}
+                and span.first <= _created_key(head) <= span.last
+                and _created_key(head) < before
+            ]
+            return found[:limit], _token_of(found[limit - 1]) if len(found) > limit else None
         query = self._query(tenant, workflow_id, status, span, key)
         query["Limit"] = STATUS_PAGE if status else limit
-        found: list[StoredExecution] = []
+        found = []
         reached: dict[str, Any] | None = None
         most = STATUS_PAGES if status else 1
         for rows, reached in islice(pages(self._aws, "Query", query), most):
@@ -370,13 +396,28 @@ class Executions:
             heads.sort(key=_created_key, reverse=True)
             found += [head for head in heads if status in {None, head.status}]
             if len(found) > limit or (len(found) == limit and reached):
-                found = found[:limit]
-                end = found[-1]
-                return found, encode_token({"id": end.execution_id, "key": _created_key(end)})
+                return found[:limit], _token_of(found[limit - 1])
         if reached is None:
             return found, None
         # Few of very many have the status: a short page, or an empty one, and where to go on.
         return found, encode_token({"id": reached["executionId"], "key": reached["createdKey"]})
+
+    def _unfinished_of(self, tenant: str) -> list[StoredExecution] | None:
+        """All of a tenant's that is unfinished, the newest first.
+
+        The index of what is due has it anyhow, where an index by status would cost each execution
+        two write units more. ``None`` where the queues are so long that it is too much to look
+        through: then the lists by time are, a bounded part at once.
+        """
+        keys: list[tuple[str, str]] = []
+        for shard in range(DUE_SHARDS):
+            query = self._due(shard, datetime.max.replace(tzinfo=UTC)) | {"Limit": UNFINISHED_PAGE}
+            rows, further = next(pages(self._aws, "Query", query))
+            if further:
+                return None
+            keys += [(row["tenant"], row["executionId"]) for row in rows]
+        heads = self.heads(key for key in keys if key[0] == tenant)
+        return sorted(heads, key=_created_key, reverse=True)
 
     def _query(
         self,
@@ -474,8 +515,8 @@ def _created_key(execution: StoredExecution) -> str:
     return f"{rfc3339(execution.created_at)}#{execution.execution_id}"
 
 
-def _expires_at(execution: StoredExecution) -> int:
-    return int((execution.created_at + RETENTION).timestamp())
+def _token_of(end: StoredExecution) -> str:
+    return encode_token({"id": end.execution_id, "key": _created_key(end)})
 
 
 def _changing(execution: StoredExecution, written: Journal) -> dict[str, Attribute]:

@@ -15,8 +15,8 @@ from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import Workflows
 
 PATIENCE = 5.0
-"""Seconds that whoever removes a connection waits where its provider asks for patience: Telegram
-takes one change of a webhook a second, and nobody would be left to ask again."""
+"""Seconds that whoever removes a connection waits where its provider asks for patience: some
+take one change of a webhook a second, and nobody would be left to ask again."""
 
 
 class ConnectionRemover:
