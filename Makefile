@@ -1,6 +1,6 @@
 # Everything starts here: `make help` lists what there is. The work itself is in Python, see local/.
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local stand-ins logs aws-env test unit integration e2e chaos lint format console build deploy bench smoke restore import token tokens token-revoke lock docs clean
+.PHONY: help run sam-local stand-ins logs aws-env test unit integration e2e chaos lint format console build audit deploy bench smoke restore import token tokens token-revoke lock docs clean
 
 RUNTIME := .venv/.run .venv-sam/.done .venv-ministack/.done
 VENVS := $(RUNTIME) .venv/.done
@@ -63,8 +63,12 @@ format: .venv/.done  ## let ruff and biome format and fix the code
 console: .venv/.run  ## build the console, which `make run` and `make build` do by themselves
 	@$(BIN)/python -m local.console
 
-build: $(RUNTIME)  ## build what AWS gets (ARCHITECTURE=arm64|x86_64)
+build: $(RUNTIME) .venv-audit/.done  ## build what AWS gets, and say what is in it: .aws-sam/sbom (ARCHITECTURE=arm64|x86_64)
 	@$(BIN)/python -m local.build --architecture $(ARCHITECTURE)
+	@sh requirements/sbom.sh $(BIN)/python .aws-sam/sbom
+
+audit: .venv/.run .venv-audit/.done  ## ask for known vulnerabilities of all that is pinned
+	@sh requirements/audit.sh $(BIN)/python
 
 deploy: build  ## build and deploy to AWS (STAGE=prod, ARCHITECTURE=…, ARGS=…; stages: samconfig.toml)
 	@STAGE="$(STAGE)" ARCHITECTURE="$(ARCHITECTURE)" ARGS="$(ARGS)" $(BIN)/python -m local.deploy
@@ -97,12 +101,13 @@ docs: .venv/.done  ## write openapi.json and what docs/ takes from the code
 	@$(BIN)/python -m tools docs
 
 clean:  ## remove everything that make made, the local stack's data included
-	rm -rf .venv .venv-sam .venv-ministack .venv-node node_modules functions/get_console/site .aws-sam .local .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-sam .venv-ministack .venv-audit .venv-node node_modules functions/get_console/site .aws-sam .local .mypy_cache .ruff_cache .pytest_cache
 
 .venv/.run: requirements/run.txt
 .venv/.done: requirements/dev.txt | .venv/.run
 .venv-sam/.done: requirements/sam.txt | .venv/.run
 .venv-ministack/.done: requirements/ministack.txt | .venv/.run
-$(VENVS):
+.venv-audit/.done: requirements/audit.txt | .venv/.run
+$(VENVS) .venv-audit/.done:
 	@test -n "$(PYTHON)" || { echo "Python 3.13 is missing: install it with pyenv, or put python3.13 on PATH" >&2; exit 1; }
 	@sh requirements/install.sh "$(PYTHON)" $@ $<

@@ -82,6 +82,7 @@ def install(target: Path, architecture: str) -> None:
         command += ["--implementation", "cp", "--python-version", "3.13"]
         for glibc in GLIBC:
             command += ["--platform", f"manylinux_{glibc}_{MACHINES[architecture]}"]
+    command += ["--require-hashes"]
     subprocess.run([*command, "--requirement", str(HERE / "requirements.txt")], check=True)  # noqa: S603
 
 
