@@ -158,6 +158,35 @@ _OF_WEBHOOKS: Mapping[tuple[str, str], dict[str, Any]] = {
     },
 }
 
+_SIGNED: dict[str, Any] = {
+    "description": "What the provider signs.",
+    "required": True,
+    "content": {
+        "application/x-www-form-urlencoded": {
+            "schema": {
+                "type": "object",
+                "required": ["signed_request"],
+                "properties": {"signed_request": _TEXT},
+            }
+        }
+    },
+}
+_ENDED: dict[str, Any] = {
+    "type": "object",
+    "required": ["connections"],
+    "properties": {
+        "connections": {"type": "integer", "description": "How many need a log-in now."}
+    },
+}
+_DELETED: dict[str, Any] = {
+    "type": "object",
+    "required": ["url", "confirmation_code"],
+    "properties": {
+        "url": {"type": "string", "format": "uri", "description": "The page for the person."},
+        "confirmation_code": {"type": "string", "description": "Letters and digits."},
+    },
+}
+
 WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
     **{
         (method, f"/api/webhooks/{{webhookId}}{suffix}"): operation
@@ -182,6 +211,38 @@ WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
             },
             "400": _answer("A page: the state is not good.", "text/html", _TEXT),
             "404": _answer("A page: there is no such provider.", "text/html", _TEXT),
+        },
+    },
+    ("POST", "/api/integrations/oauth/deauthorize/{providerId}"): {
+        "tags": ["OAuth"],
+        "summary": "Told that somebody removed the app",
+        "operationId": "deauthorize_account",
+        "description": "For the provider, which signs it: the account's connections need a log-in.",
+        "parameters": [_path("providerId", "The provider's id.")],
+        "requestBody": _SIGNED,
+        "responses": {"200": _answer("Done.", "application/json", _ENDED)},
+    },
+    ("POST", "/api/integrations/oauth/delete/{providerId}"): {
+        "tags": ["OAuth"],
+        "summary": "Told that somebody wants their data deleted",
+        "operationId": "delete_account",
+        "description": "For the provider, which signs it: the account's connections are removed.",
+        "parameters": [_path("providerId", "The provider's id.")],
+        "requestBody": _SIGNED,
+        "responses": {"200": _answer("Deleted.", "application/json", _DELETED)},
+    },
+    ("GET", "/api/integrations/oauth/delete/{providerId}/{code}"): {
+        "tags": ["OAuth"],
+        "summary": "What became of a deletion",
+        "operationId": "get_deletion",
+        "description": "For a person: a page.",
+        "parameters": [
+            _path("providerId", "The provider's id."),
+            _path("code", "The confirmation code."),
+        ],
+        "responses": {
+            "200": _answer("A page: the data was deleted.", "text/html", _TEXT),
+            "404": _answer("A page: there is no such deletion.", "text/html", _TEXT),
         },
     },
     ("GET", "/api/openapi.json"): {
@@ -221,6 +282,9 @@ REFUSALS: Mapping[str, tuple[int, ...]] = {
     "receive_webhook": (401, 404, 413, 503),
     "verify_webhook": (403, 404),
     "complete_oauth": (),
+    "deauthorize_account": (401, 404, 409, 422, 503),
+    "delete_account": (401, 404, 409, 422, 503),
+    "get_deletion": (),
     "get_openapi": (),
 }
 """What routes without a resolver refuse with; the others say it themselves (``Api(refuses=…)``)."""

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+import requests
 
 from local.platform import Platform
 from tests.e2e.browser import (
@@ -20,7 +21,7 @@ from tests.e2e.browser import (
 )
 from tests.e2e.conftest import Client, StandIns, problem
 from tests.e2e.secrecy import assert_absent
-from tests.fakes.facebook import PAGE_SCOPES, FacebookStandIn
+from tests.fakes.facebook import PAGE_SCOPES, FacebookStandIn, signed_request
 
 pytestmark = pytest.mark.e2e
 
@@ -248,3 +249,34 @@ def test_the_removal_of_a_lost_connection_is_a_removal(
     assert status["lastTested"]
     gone = client.delete("/api/integrations/facebook_oauth/credentials").json()
     assert (gone["deleted"], gone["revoked"]) == (True, True)
+
+
+def test_who_removes_the_app_and_wants_their_data_deleted_sees_that_it_was(
+    client: Client, facebook: FacebookStandIn
+) -> None:
+    log_in(client, Browser(), "facebook_oauth")
+    user = str(facebook.login_user)
+    base = f"{client.platform.url}/api/integrations/oauth"
+
+    def told(what: str, secret: str) -> requests.Response:
+        form = {"signed_request": signed_request(user, secret)}
+        return requests.post(f"{base}/{what}/facebook_oauth", data=form, timeout=60)
+
+    problem(told("deauthorize", "another app's secret"), 401, "signature_refused")
+    answer = told("deauthorize", facebook.app_secret)
+    assert (answer.status_code, answer.json()) == (200, {"connections": 1})
+    state = client.get("/api/integrations/status").json()["facebook_oauth"]
+    assert state["status"] == "needs_reauth"
+    assert "log in again" in state["lastError"]["message"]
+
+    deleted = told("delete", facebook.app_secret)
+    assert deleted.status_code == 200, deleted.text
+    assert deleted.json().keys() == {"url", "confirmation_code"}
+    assert client.get("/api/integrations/status").json()["facebook_oauth"]["status"] == (
+        "disconnected"
+    )
+    page = requests.get(deleted.json()["url"], timeout=60)
+    assert page.status_code == 200
+    assert "Your data was deleted" in page.text
+    assert deleted.json()["confirmation_code"] in page.text
+    assert requests.get(f"{deleted.json()['url']}0", timeout=60).status_code == 404

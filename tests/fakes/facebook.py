@@ -950,3 +950,18 @@ def _form(
         else:
             form[str(name)] = raw.decode()
     return form, files
+
+
+def signed_request(user_id: object, app_secret: str, **more: object) -> str:
+    """What Meta posts where somebody removes the app, or wants their data deleted.
+
+    https://developers.facebook.com/docs/games/gamesonfacebook/login#parsingsr
+    """
+    signed = {"algorithm": "HMAC-SHA256", "issued_at": int(time.time()), "user_id": user_id, **more}
+    payload = _base64url(json.dumps(signed).encode())
+    digest = hmac.new(app_secret.encode(), payload.encode(), hashlib.sha256).digest()
+    return f"{_base64url(digest)}.{payload}"
+
+
+def _base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")

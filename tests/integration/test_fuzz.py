@@ -45,7 +45,7 @@ OPENAPI: dict[str, Any] = json.loads((PACKAGE / "data/openapi.json").read_bytes(
 DOCUMENTED = {502: {"provider_unavailable"}, 504: {"provider_timeout"}}
 """The only statuses from 500 on: a provider's. What this backend stands on is not down here."""
 
-PAGES = {"complete_oauth", "get_console"}
+PAGES = {"complete_oauth", "get_console", "get_deletion"}
 """Who answers a person's browser, and so with a page."""
 
 HTTP = [

@@ -107,7 +107,10 @@ def test_each_decorated_route_is_the_template_s() -> None:
 def test_only_what_a_provider_or_a_browser_calls_or_all_may_read_needs_no_token() -> None:
     assert {route.function for route in (*routes(), *pages()) if route.public} == {
         "complete_oauth",
+        "deauthorize_account",
+        "delete_account",
         "get_console",
+        "get_deletion",
         "get_integration",
         "get_openapi",
         "list_integrations",

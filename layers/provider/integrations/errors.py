@@ -133,6 +133,12 @@ class UnknownExecution(NotFound):
     code = "unknown_execution"
 
 
+class UnknownDeletion(NotFound):
+    """No deletion at this provider has this confirmation code."""
+
+    code = "unknown_deletion"
+
+
 class UnknownEvent(NotFound):
     """The tenant has no event with this id (any more)."""
 

@@ -9,6 +9,7 @@ from integrations.entry import settings, wiring
 
 if TYPE_CHECKING:
     from integrations.services.jobs import JobService
+    from integrations.services.removals import Removals
     from integrations.services.tenants import TenantEraser, TenantExport
     from integrations.storage.queues import Queue
 
@@ -69,4 +70,18 @@ def tenant_eraser() -> TenantEraser:
         data=TenantData(wiring.aws(), settings.resource("PAYLOADS_BUCKET")),
         tables=Tables(**{name: settings.resource(f"{name.upper()}_TABLE") for name in names}),
         audit=wiring.audit(),
+    )
+
+
+@cache
+def removals() -> Removals:
+    """What somebody takes back at a provider."""
+    from integrations.services.removals import Removals
+
+    return Removals(
+        wiring.connections(),
+        wiring.pages(),
+        wiring.ownership(),
+        wiring.vault(),
+        public_url=settings.public_url(),
     )

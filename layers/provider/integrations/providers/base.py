@@ -271,6 +271,19 @@ class Inbound[C: Credentials]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """Somebody took back, at the provider, what an app may do there.
+
+    Attributes:
+        account_id: Whose account: the id of the ``Account`` that a test finds.
+        at: When.
+    """
+
+    account_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OAuth:
     """A provider's side of the OAuth 2.0 authorization code flow (RFC 6749, PKCE of RFC 7636).
 
@@ -282,12 +295,16 @@ class OAuth:
             a needed scope was not granted.
         issuer: The provider's addresses → what ``iss`` on the callback must equal when it is
             present (RFC 9207); ``None`` where the provider sends none.
+        removal: ``(app, form) -> Removal``: what the provider posts where somebody removes the app
+            from their account or wants their data deleted; ``None`` where it tells nobody. Raises
+            ``SignatureRefused`` and ``InvalidInput``.
     """
 
     parameters: tuple[str, str]
     authorization_url: Callable[[OAuthApp, Addresses, str, str, str], str]
     exchange: Callable[[OAuthApp, Http, Addresses, str, str, str], Credentials]
     issuer: Callable[[Addresses], str | None] | None = None
+    removal: Callable[[OAuthApp, Mapping[str, str]], Removal] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

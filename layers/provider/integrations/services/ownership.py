@@ -26,11 +26,38 @@ class Ownership:
             connection: The connection.
             account: What the provider has just told of it.
         """
-        inbound = registry.get(connection.provider).inbound
-        if registry.shared_webhook_of(connection.provider) and inbound and inbound.targets:
-            self._pages.hold(connection.tenant, connection.key, inbound.targets(account))
+        targets = self._targets(connection, account)
+        if targets is not None:
+            self._pages.hold(connection.tenant, connection.key, targets)
 
     def release(self, connection: Connection) -> None:
-        """Write that a connection holds no page any more: its grant is gone."""
+        """Write that a connection holds no page any more: its grant is gone.
+
+        It still is its account's, who may want it deleted.
+        """
+        targets = self._targets(connection, connection.account)
+        if targets is not None:
+            own = {account_target(connection.account.id)} & targets
+            self._pages.hold(connection.tenant, connection.key, own)
+
+    def forget(self, connection: Connection) -> None:
+        """Write that there is no such connection any more."""
         if registry.shared_webhook_of(connection.provider):
             self._pages.release(connection.tenant, connection.key)
+
+    @staticmethod
+    def _targets(connection: Connection, account: Account) -> set[str] | None:
+        """What a connection holds: its pages, and its account where the provider tells of that."""
+        if not registry.shared_webhook_of(connection.provider):
+            return None
+        provider = registry.get(connection.provider)
+        targets = provider.inbound.targets if provider.inbound else None
+        found = set(targets(account)) if targets else set()
+        if provider.oauth and provider.oauth.removal:
+            found.add(account_target(account.id))
+        return found
+
+
+def account_target(account_id: str) -> str:
+    """What stands for an account among pages; no page is called so."""
+    return f"@{account_id}"

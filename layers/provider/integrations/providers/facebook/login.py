@@ -38,6 +38,7 @@ from integrations.providers.facebook.grant import (
     verified,
 )
 from integrations.providers.facebook.provider import INBOUND
+from integrations.providers.facebook.removal import removal_of
 from integrations.providers.facebook.triggers import TRIGGERS
 
 PARAMETERS = ("FacebookAppId", "FacebookAppSecret")
@@ -186,6 +187,7 @@ PROVIDER = Provider(
         parameters=PARAMETERS,
         authorization_url=authorization_url,
         exchange=exchange,
+        removal=removal_of,
     ),
     expires_at=expires_at,
     refresh=refresh,

@@ -75,7 +75,7 @@ class ConnectionRemover:
         if not self._connections.delete(connection):
             return self.remove(tenant, provider_id, name)  # it was refreshed in between
         self._webhooks.release_of(connection)
-        self._ownership.release(connection)
+        self._ownership.forget(connection)
         return DeletedAnswer(revoked=revoked, message=message)
 
     def _revoke(self, provider: Provider, connection: Connection) -> tuple[bool | None, str | None]:
