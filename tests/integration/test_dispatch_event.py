@@ -9,6 +9,7 @@ import pytest
 
 from integrations.entry import wiring
 from integrations.services.lineage import MAX_HOPS
+from integrations.storage.aws import item
 from integrations.workflows import lifecycle
 from tests.backend import Backend, LambdaContext, event
 from tests.fakes.facebook import FacebookStandIn, sign
@@ -58,6 +59,16 @@ def test_a_delivery_starts_each_workflow_that_waits_for_it(backend: Backend) -> 
     assert {each["workflowId"] for each in started} == ids
     assert all(each["trigger"]["data"]["body"] == {"id": 1} for each in started)
     assert len(backend.aws.sent("ExecutionsQueue")) == 3
+
+
+def test_a_workflow_that_was_saved_long_ago_is_started(backend: Backend) -> None:
+    backend.create_workflow(flow())
+    (row,) = backend.aws.rows("WorkflowsTable")
+    del row["trigger"], row["triggerConnection"]
+    backend.aws.put("WorkflowsTable", item(row))
+    assert backend.deliver("orders", {"id": 7}).status == 200
+    assert backend.dispatch() == []
+    assert [each["status"] for each in backend.executions()] == ["queued"]
 
 
 def test_the_same_delivery_again_starts_nothing(backend: Backend) -> None:

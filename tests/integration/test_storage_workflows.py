@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from integrations.errors import InvalidInput, UnknownWorkflow, VersionConflict
+from integrations.storage.aws import item
 from integrations.storage.paging import encode_token
 from integrations.storage.workflows import StoredWorkflow, Workflows
 from tests.fakes.aws import FakeAws
@@ -146,3 +147,49 @@ def test_a_token_of_another_tenant_leads_to_ones_own_workflows(workflows: Workfl
     workflows.save(workflow("wf_9"), replaces=None)
     found, _ = workflows.page("acme", limit=10, next_token=token)
     assert [(each.tenant, each.workflow_id) for each in found] == [("acme", "wf_9")]
+
+
+def saved_long_ago(aws: FakeAws, workflows: Workflows, saved: StoredWorkflow) -> None:
+    """A row as it was before the index had triggers."""
+    workflows.save(saved, replaces=None)
+    (row,) = aws.rows("WorkflowsTable")
+    del row["trigger"]
+    row.pop("triggerConnection", None)
+    aws.put("WorkflowsTable", item(row))
+
+
+@pytest.mark.parametrize(
+    ("trigger", "uses", "connection"),
+    [
+        ({"type": "webhook", "webhookId": "orders"}, {"webhook#default"}, "webhook#default"),
+        (
+            {"type": "facebook.comment", "connection": "shop"},
+            {"facebook_oauth#shop", "facebook_oauth#other", "telegram#shop"},
+            "facebook_oauth#shop",
+        ),
+        (
+            {"type": "facebook.comment", "connection": "shop", "provider": "facebook_oauth"},
+            {"facebook_oauth#shop", "facebook#shop"},
+            "facebook_oauth#shop",
+        ),
+        ({"type": "facebook.comment"}, {"facebook_oauth#default", "facebook#default"}, None),
+    ],
+)
+def test_what_was_saved_before_the_index_had_triggers_is_found(
+    aws: FakeAws,
+    workflows: Workflows,
+    trigger: dict[str, Any],
+    uses: set[str],
+    connection: str | None,
+) -> None:
+    definition = {"name": "Old", "trigger": trigger, "steps": []}
+    made = workflow(definition=definition, uses=frozenset(uses), trigger_connection=None)
+    saved_long_ago(aws, workflows, made)
+    (found,) = workflows.triggered_by("orders#webhook")
+    assert (found.trigger, found.trigger_connection) == (trigger, connection)
+    assert workflows.find("acme", "wf_1") == found
+    again = workflows.get("acme", "wf_1")
+    workflows.save(again, replaces=again.version)
+    assert workflows.triggered_by("orders#webhook") == [found]
+    (row,) = aws.rows("WorkflowsTable")
+    assert row.get("triggerConnection") == connection

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from integrations.errors import UnknownWorkflow, VersionConflict
-from integrations.models import Json, from_epoch, now
+from integrations.models import DEFAULT_CONNECTION, Json, from_epoch, now
 from integrations.storage.aws import (
     Attribute,
     Aws,
@@ -150,7 +150,7 @@ class Workflows:
                 "ConsistentRead": True,
             },
         )
-        return _waiting(attributes(answer["Item"])) if "Item" in answer else None
+        return self._waiting(attributes(answer["Item"])) if "Item" in answer else None
 
     def triggered_by(self, trigger_key: str) -> list[WaitingWorkflow]:
         """The enabled workflows that wait for events with this key, without their steps."""
@@ -160,7 +160,26 @@ class Workflows:
             "KeyConditionExpression": "triggerKey = :key",
             "ExpressionAttributeValues": item({":key": trigger_key}),
         }
-        return [_waiting(row) for row in rows(self._aws, "Query", query)]
+        return [self._waiting(row) for row in rows(self._aws, "Query", query)]
+
+    def _waiting(self, row: Mapping[str, Any]) -> WaitingWorkflow:
+        if "trigger" in row:
+            return WaitingWorkflow(
+                tenant=row["tenant"],
+                workflow_id=row["workflowId"],
+                name=row["name"],
+                trigger=json.loads(row["trigger"]),
+                trigger_connection=row.get("triggerConnection"),
+            )
+        # It was saved before the index had the trigger, and has it when it is saved again.
+        whole = self.get(row["tenant"], row["workflowId"])
+        return WaitingWorkflow(
+            tenant=whole.tenant,
+            workflow_id=whole.workflow_id,
+            name=whole.name,
+            trigger=cast("Mapping[str, Json]", whole.definition["trigger"]),
+            trigger_connection=whole.trigger_connection,
+        )
 
     def save(self, workflow: StoredWorkflow, *, replaces: int | None) -> StoredWorkflow:
         """Write a workflow; only an enabled one is in the trigger index.
@@ -225,15 +244,21 @@ def _workflow(record: Mapping[str, Any]) -> StoredWorkflow:
         updated_at=from_epoch(record["updatedAt"]),
         trigger_key=record.get("triggerKey"),
         uses=frozenset(record.get("uses") or ()),
-        trigger_connection=record.get("triggerConnection"),
+        trigger_connection=record.get("triggerConnection") or _trigger_connection(record),
     )
 
 
-def _waiting(record: Mapping[str, Any]) -> WaitingWorkflow:
-    return WaitingWorkflow(
-        tenant=record["tenant"],
-        workflow_id=record["workflowId"],
-        name=record["name"],
-        trigger=json.loads(record["trigger"]),
-        trigger_connection=record.get("triggerConnection"),
-    )
+def _trigger_connection(record: Mapping[str, Any]) -> str | None:
+    """The trigger's connection, of a row that has it only among those that the workflow uses."""
+    if "trigger" in record:
+        return None  # a row of now: its trigger has none
+    trigger = json.loads(record["definition"])["trigger"]
+    family = trigger["type"].partition(".")[0]
+    name = trigger.get("connection", DEFAULT_CONNECTION)
+    uses = [each.partition("#") for each in record.get("uses") or ()]
+    own = [
+        f"{provider}#{connection}"
+        for provider, _, connection in uses
+        if connection == name and provider.startswith(trigger.get("provider", family))
+    ]
+    return own[0] if len(own) == 1 else None
