@@ -21,7 +21,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from tests.fakes.aws import FakeAws, Sent
-from tools.template import ROOT, route_of
+from tools import openapi
+from tools.template import ROOT, route_of, routes
 
 EVENTS = ROOT / "events"
 TENANT = "acme"
@@ -181,6 +182,8 @@ class Backend:
             assert problem["status"] == answer.status
             assert problem["requestId"] == event["requestContext"]["requestId"]
             assert len(answer.body) < 20_000, "a problem must not repeat what was sent"
+            refused = (problem["status"], problem["code"])
+            assert refused in documented()[function], f"{function}: {refused} is not documented"
         return answer
 
     def deliver(
@@ -348,6 +351,22 @@ def _first_case(function: str, beginning: str) -> str:
 def first_event(function: str, beginning: str = "") -> dict[str, Any]:
     """The first of a function's events: the shape of them all."""
     return event(function, _first_case(function, beginning))
+
+
+@cache
+def documented() -> Mapping[str, set[tuple[int, str]]]:
+    """Function → each status and code that the OpenAPI document says its routes refuse with."""
+    document = json.loads(openapi.FILE.read_bytes())
+    shared = document["components"]["responses"]
+    found: dict[str, set[tuple[int, str]]] = {}
+    for route in routes():
+        operation = document["paths"][route.openapi_path][route.method.lower()]
+        codes = found.setdefault(route.function, set())
+        for status, response in operation["responses"].items():
+            name = response.get("$ref", "").rpartition("/")[2]
+            listed = (shared[name] if name else response).get("x-codes", ())
+            codes |= {(int(status), code) for code in listed}
+    return found
 
 
 @cache

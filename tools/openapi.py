@@ -1,8 +1,8 @@
 """The API's description (OpenAPI 3.1), made from the routes' own code.
 
 Powertools' resolvers say what each route takes and answers; the template says which routes there
-are and who may call them; ``entry/problem.py`` says which error is which status. The routes without
-a resolver are written down in ``tools/unresolved.py``.
+are and who may call them; ``tools/refusals.py`` says what each may be refused with. The routes
+without a resolver are written down in ``tools/unresolved.py``.
 """
 
 import importlib.util
@@ -17,14 +17,13 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from integrations import errors
-from integrations.entry.problem import STATUS
 from integrations.services import answers, catalogue
 from integrations.services import schemas as shapes
 from integrations.services.checking import SET_HERE
 from integrations.workflows import definition
+from tools.refusals import AROUND, description, every_code, refusals
 from tools.template import ROOT, Route, routes
-from tools.unresolved import MODELS, REFUSALS, WITHOUT_RESOLVER
+from tools.unresolved import MODELS, WITHOUT_RESOLVER
 
 FILE = ROOT / "layers/provider/integrations/data/openapi.json"
 BY_POWERTOOLS = {"HTTPValidationError", "ValidationError", "ResponseValidationError"}
@@ -44,24 +43,11 @@ TAGS = {
     "Description": "This document.",
 }
 
-_BESIDE_ERRORS = {
-    400: ["malformed_json"],
-    401: ["unauthorized", "invalid_token", "token_expired"],
-    403: ["insufficient_scope"],
-    404: [],
-    413: ["payload_too_large"],
-    500: ["internal_error"],
-    503: ["not_stored"],
-}
-_OF_DELIVERIES = {401: {"signature_refused"}, 403: {"challenge_refused"}, 503: {"not_stored"}}
-"""What only those who deliver to a webhook are answered."""
-
 _HEADERS = {
     401: {"WWW-Authenticate": "The scheme `Bearer` and what is wrong with the token."},
     429: {"Retry-After": "Seconds until it may be tried again."},
     503: {"Retry-After": "Seconds until it may be tried again."},
 }
-TAKES_A_DEFINITION = {"check_workflow", "create_workflow", "replace_workflow"}
 
 # -- Errors ----------------------------------------------------------------------------------
 
@@ -100,54 +86,29 @@ _GATEWAY = {
 }
 
 
-def codes() -> dict[int, list[type[errors.IntegrationError]]]:
-    """Status → the errors that are answered with it."""
-    found: dict[int, list[type[errors.IntegrationError]]] = {}
-    known = [each for each in vars(errors).values() if isinstance(each, type)]
-    for error in known:
-        if issubclass(error, errors.IntegrationError):
-            status = next((status for kind, status in STATUS if issubclass(error, kind)), None)
-            if status is not None:
-                found.setdefault(int(status), []).append(error)
-    return found
-
-
 def _responses() -> dict[str, Any]:
-    """One reusable response for each status that refuses, of routes with a token and without."""
-    made = {}
-    for route in routes():
-        for status in sorted(_refusals(route)):
-            made[_response(status, route)] = _refusal(status, delivery=_is_delivery(route))
-    return dict(sorted(made.items()))
+    """The reusable responses: what any route that needs a token may be refused with."""
+    return {
+        _response(status): _refusal(status, codes, guarded=True) for status, codes in AROUND.items()
+    }
 
 
-def _refusal(status: int, *, delivery: bool) -> dict[str, Any]:
-    names = [error.code for error in codes().get(status, [])]
-    names += [name for name in _BESIDE_ERRORS.get(status, []) if name not in names]
-    if status in _OF_DELIVERIES:
-        names = [name for name in names if (name in _OF_DELIVERIES[status]) is delivery]
-    listed = ", ".join(f"`{name}`" for name in names)
+def _refusal(status: int, codes: Iterable[str], *, guarded: bool) -> dict[str, Any]:
     problem = {"schema": {"$ref": MODELS.format(model="Problem")}}
     content: dict[str, Any] = {"application/problem+json": problem}
-    if status in {401, 403} and not delivery:
+    if guarded and status in {401, 403}:
         content["application/json"] = {"schema": {"$ref": MODELS.format(model="Message")}}
-    title = HTTPStatus(status).phrase
-    response: dict[str, Any] = {"description": f"{title}: {listed}.", "content": content}
-    if status in _HEADERS and not (status == HTTPStatus.UNAUTHORIZED and delivery):
+    response: dict[str, Any] = {"description": description(status, codes), "content": content}
+    if status in _HEADERS and (guarded or status != HTTPStatus.UNAUTHORIZED):
         response["headers"] = {
             name: {"description": described, "schema": {"type": "string"}}
             for name, described in _HEADERS[status].items()
         }
-    return response
+    return response | {"x-codes": list(codes)}
 
 
-def _is_delivery(route: Route) -> bool:
-    return route.path.startswith("/api/webhooks/")
-
-
-def _response(status: int, route: Route) -> str:
-    name = HTTPStatus(status).phrase.replace(" ", "")
-    return f"{name}ForDeliveries" if status in _OF_DELIVERIES and _is_delivery(route) else name
+def _response(status: int) -> str:
+    return HTTPStatus(status).phrase.replace(" ", "")
 
 
 # -- Types -----------------------------------------------------------------------------------
@@ -160,8 +121,6 @@ def _enum(description: str, values: Iterable[str]) -> dict[str, Any]:
 def _types() -> dict[str, Any]:
     """What the catalogue and the errors have to say, as types."""
     forms = catalogue.made().items
-    known = [error.code for found in codes().values() for error in found]
-    beside = [code for listed in _BESIDE_ERRORS.values() for code in listed]
     types = {
         "ProviderId": _enum("A provider's id.", (form.id for form in forms)),
         "ActionId": _enum(
@@ -176,7 +135,7 @@ def _types() -> dict[str, Any]:
             ],
         ),
         "ProblemCode": _enum(
-            "What went wrong, for programs; a code does not change.", sorted({*known, *beside})
+            "What went wrong, for programs; a code does not change.", sorted(every_code())
         ),
         **_verifications(),
         "Message": _GATEWAY,
@@ -336,22 +295,18 @@ def _operation_id(name: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-def _refusals(route: Route) -> set[int]:
-    """The statuses that a route refuses with: its own, and those of what stands around it."""
-    if route.function in REFUSALS:
-        return {500, *REFUSALS[route.function]}
-    return {401, 403, 500, 503, *_module(route.function).app.refuses}
-
-
 def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     operation = dict(WITHOUT_RESOLVER.get((route.method, route.path)) or _resolved(route, schemas))
     operation["operationId"] = _operation_id(operation["operationId"])
-    refusals = _refusals(route)
+    resolved = (route.method, route.path) not in WITHOUT_RESOLVER
+    codes = refusals(route, operation, _module(route.function).app.refuses if resolved else None)
     operation["responses"] = {
         **operation["responses"],
         **{
-            str(status): {"$ref": f"#/components/responses/{_response(status, route)}"}
-            for status in sorted(refusals)
+            str(status): {"$ref": f"#/components/responses/{_response(status)}"}
+            if listed == AROUND.get(status)
+            else _refusal(status, listed, guarded=resolved)
+            for status, listed in codes.items()
         },
     }
     for parameter in operation.get("parameters", ()):
@@ -384,7 +339,7 @@ def _resolved(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             parameter["schema"] = _optional(parameter["schema"])
     if "requestBody" in plain:
         content = plain["requestBody"]["content"]["application/json"]
-        if route.function in TAKES_A_DEFINITION:
+        if content["schema"].get("x-model") == definition.Workflow.__name__:
             content["schema"] = _model(definition.Workflow, schemas)
         content["schema"] = _optional(content["schema"])
         content["examples"] = _examples(route.function)

@@ -13,7 +13,7 @@ from typing import Any
 from integrations.models import Json
 from integrations.providers import registry
 from integrations.workflows import expressions
-from tools import openapi
+from tools import openapi, refusals
 from tools.template import ROOT, LogicalIds, Resolver, functions, routes, template
 
 PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -42,7 +42,7 @@ _OTHER_CODES = [
 def _codes() -> Iterator[str]:
     yield from ("| status | code | when |", "| --: | --- | --- |")
     rows = list(_OTHER_CODES)
-    for status, found in openapi.codes().items():
+    for status, found in refusals.answered().items():
         for error in found:
             description = (error.__doc__ or "").split("\n\n")[0].replace("``", "`")
             rows.append((status, error.code, re.sub(r"\s+", " ", description).strip()))

@@ -276,15 +276,26 @@ WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
     },
 }
 
-REFUSALS: Mapping[str, tuple[int, ...]] = {
-    "list_integrations": (),
-    "get_integration": (404,),
-    "receive_webhook": (401, 404, 413, 503),
-    "verify_webhook": (403, 404),
-    "complete_oauth": (),
-    "deauthorize_account": (401, 404, 409, 422, 503),
-    "delete_account": (401, 404, 409, 422, 503),
-    "get_deletion": (),
-    "get_openapi": (),
+_OF_REMOVALS = {
+    401: ("signature_refused",),
+    404: ("not_found", "unknown_provider"),
+    409: ("provider_not_configured",),
+    422: ("invalid_input",),
+    503: ("unavailable",),
+}
+REFUSALS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
+    "list_integrations": {},
+    "get_integration": {404: ("unknown_provider",)},
+    "receive_webhook": {
+        401: ("signature_refused",),
+        413: ("payload_too_large",),
+        503: ("not_stored",),
+    },
+    "verify_webhook": {403: ("challenge_refused",), 503: ("not_stored",)},
+    "complete_oauth": {},
+    "deauthorize_account": _OF_REMOVALS,
+    "delete_account": _OF_REMOVALS,
+    "get_deletion": {},
+    "get_openapi": {},
 }
 """What routes without a resolver refuse with; the others say it themselves (``Api(refuses=…)``)."""

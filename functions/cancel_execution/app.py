@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, ExecutionId
+from integrations.errors import Conflict, UnknownExecution
 from integrations.services.answers import ExecutionAnswer, execution_answer
 
-app = Api(refuses=(404, 409, 422))
+app = Api(refuses=(UnknownExecution, Conflict))
 
 
 @app.post(

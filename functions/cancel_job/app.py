@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, JobId
+from integrations.errors import Conflict, UnknownJob
 from integrations.services.event_answers import JobAnswer, job_answer
 
-app = Api(refuses=(404, 409, 422))
+app = Api(refuses=(UnknownJob, Conflict))
 
 
 @app.post("/api/jobs/<jobId>/cancel", summary="Cancel a job", tags=["Jobs"])

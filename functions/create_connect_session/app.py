@@ -6,9 +6,10 @@ from pydantic import Field
 
 from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, Request
+from integrations.errors import InvalidRedirect, UnknownProvider
 from integrations.services.answers import SessionCreatedAnswer
 
-app = Api(refuses=(400, 404, 413, 422))
+app = Api(refuses=(InvalidRedirect, UnknownProvider))
 
 
 class SessionRequest(Request):

@@ -8,7 +8,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, Body, Request
 from integrations.services.answers import CreatedTokenAnswer
 
-app = Api(scope="admin", refuses=(400, 413, 422))
+app = Api(scope="admin")
 
 
 class TokenRequest(Request):

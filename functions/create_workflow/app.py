@@ -1,16 +1,15 @@
 """POST /api/workflows: check a workflow and keep it."""
 
-from typing import Annotated, Any
-
 from integrations.entry import wiring
-from integrations.entry.http import Api, Body
+from integrations.entry.http import Api, Definition
+from integrations.errors import InvalidWorkflow, QuotaExceeded
 from integrations.services.answers import WorkflowAnswer
 
-app = Api(refuses=(400, 409, 413, 422, 429, 502, 504))
+app = Api(refuses=(InvalidWorkflow, QuotaExceeded))
 
 
 @app.post("/api/workflows", summary="Create a workflow", tags=["Workflows"])
-def create_workflow(body: Annotated[dict[str, Any], Body()]) -> WorkflowAnswer:
+def create_workflow(body: Definition) -> WorkflowAnswer:
     """Kept only where everything in it checks; each mistake is named with its place (422)."""
     return wiring.workflow_service().create(app.tenant, body)
 

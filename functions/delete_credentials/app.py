@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, Api, ConnectionName, ProviderId
+from integrations.errors import ConnectionInUse, UnknownConnection, UnknownProvider, VersionConflict
 from integrations.services.answers import DeletedAnswer
 
-app = Api(refuses=(404, 409, 422))
+app = Api(refuses=(UnknownProvider, UnknownConnection, ConnectionInUse, VersionConflict))
 
 
 @app.delete(

@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, SecretName
+from integrations.errors import UnknownSecret
 from integrations.services.answers import SecretDeleted
 
-app = Api(refuses=(404, 422))
+app = Api(refuses=(UnknownSecret,))
 
 
 @app.delete("/api/secrets/<name>", summary="Remove a secret", tags=["Secrets"])

@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, TokenId
+from integrations.errors import UnknownToken
 from integrations.services.answers import TokenDeleted
 
-app = Api(scope="admin", refuses=(404, 422))
+app = Api(scope="admin", refuses=(UnknownToken,))
 
 
 @app.delete("/api/tokens/<tokenId>", summary="Revoke an API token", tags=["Access"])

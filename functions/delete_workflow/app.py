@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, WorkflowId
+from integrations.errors import UnknownWorkflow
 from integrations.services.answers import WorkflowDeleted
 
-app = Api(refuses=(404, 409, 422))
+app = Api(refuses=(UnknownWorkflow,))
 
 
 @app.delete("/api/workflows/<workflowId>", summary="Remove a workflow", tags=["Workflows"])

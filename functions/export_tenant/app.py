@@ -4,7 +4,7 @@ from integrations.entry import wiring_tenants
 from integrations.entry.http import Api, NextToken
 from integrations.services.answers import ExportPage
 
-app = Api(scope="admin", refuses=(422,))
+app = Api(scope="admin")
 
 
 @app.get("/api/tenant/export", summary="Export the tenant", tags=["Tenant"])

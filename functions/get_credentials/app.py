@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, Api, ConnectionName, ProviderId
+from integrations.errors import UnknownConnection, UnknownProvider
 from integrations.services.answers import ConnectionAnswer
 
-app = Api(connect=True, refuses=(404, 422))
+app = Api(connect=True, refuses=(UnknownProvider, UnknownConnection))
 
 
 @app.get(

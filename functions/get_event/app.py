@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, EventId
+from integrations.errors import UnknownEvent
 from integrations.services.event_answers import EventAnswer, event_answer
 
-app = Api(refuses=(404, 422))
+app = Api(refuses=(UnknownEvent,))
 
 
 @app.get("/api/events/<eventId>", summary="Get an event", tags=["Events"])

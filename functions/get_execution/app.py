@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, ExecutionId
+from integrations.errors import UnknownExecution
 from integrations.services.answers import ExecutionAnswer, execution_answer
 
-app = Api(refuses=(404, 422))
+app = Api(refuses=(UnknownExecution,))
 
 
 @app.get("/api/executions/<executionId>", summary="Show an execution", tags=["Executions"])

@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, JobId
+from integrations.errors import UnknownJob
 from integrations.services.event_answers import JobAnswer, job_answer
 
-app = Api(refuses=(404, 422))
+app = Api(refuses=(UnknownJob,))
 
 
 @app.get("/api/jobs/<jobId>", summary="Get a job", tags=["Jobs"])

@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, HandshakeId
+from integrations.errors import UnknownHandshake
 from integrations.services.answers import HandshakeAnswer
 
-app = Api(connect=True, refuses=(404, 422))
+app = Api(connect=True, refuses=(UnknownHandshake,))
 
 
 @app.get(

@@ -4,9 +4,10 @@ from typing import Annotated
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Limit, NextToken, Query
+from integrations.errors import UnknownProvider
 from integrations.services.answers import StatusAnswer
 
-app = Api(refuses=(404, 422))
+app = Api(refuses=(UnknownProvider,))
 
 
 @app.get("/api/integrations/status", summary="The state of all connections", tags=["Integrations"])

@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, WorkflowId
+from integrations.errors import UnknownWorkflow
 from integrations.services.answers import WorkflowAnswer
 
-app = Api(refuses=(404, 422))
+app = Api(refuses=(UnknownWorkflow,))
 
 
 @app.get("/api/workflows/<workflowId>", summary="Show a workflow", tags=["Workflows"])

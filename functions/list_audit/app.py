@@ -7,7 +7,7 @@ from integrations.entry.http import Api, Limit, Moment, NextToken, Query
 from integrations.services.answers import AuditPage
 from integrations.services.audit import audit_page
 
-app = Api(scope="admin", refuses=(422,))
+app = Api(scope="admin")
 
 
 @app.get("/api/audit", summary="The audit log", tags=["Access"])

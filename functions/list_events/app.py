@@ -7,7 +7,7 @@ from integrations.entry.http import Api, Limit, Moment, NextToken, Query
 from integrations.services.event_answers import EventPage, event_page
 from integrations.services.events import EventFilter, Outcome
 
-app = Api(refuses=(422,))
+app = Api()
 
 
 @app.get("/api/events", summary="List events", tags=["Events"])

@@ -7,7 +7,7 @@ from integrations.entry.http import ID_PATTERN, Api, Limit, Moment, NextToken, Q
 from integrations.services.answers import ExecutionPage, execution_page
 from integrations.workflows.records import ExecutionStatus
 
-app = Api(refuses=(422,))
+app = Api()
 
 
 @app.get("/api/executions", summary="List executions", tags=["Executions"])

@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, Limit, NextToken
 from integrations.services.event_answers import JobPage, job_answer
 
-app = Api(refuses=(422,))
+app = Api()
 
 
 @app.get("/api/jobs", summary="List jobs", tags=["Jobs"])

@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, Limit, NextToken
 from integrations.services.answers import TokenPage
 
-app = Api(scope="admin", refuses=(422,))
+app = Api(scope="admin")
 
 
 @app.get("/api/tokens", summary="List API tokens", tags=["Access"])

@@ -4,7 +4,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, Limit, NextToken
 from integrations.services.answers import WorkflowPage
 
-app = Api(refuses=(422,))
+app = Api()
 
 
 @app.get("/api/workflows", summary="List workflows", tags=["Workflows"])

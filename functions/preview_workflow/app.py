@@ -4,10 +4,17 @@ from typing import Annotated, Any
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Body, Request
+from integrations.errors import (
+    InvalidWorkflow,
+    UnknownEvent,
+    UnknownExecution,
+    UnknownWorkflow,
+    ValueGone,
+)
 from integrations.services.answers import PreviewAnswer
 from integrations.services.preview import Sample
 
-app = Api(refuses=(400, 404, 413, 422))
+app = Api(refuses=(InvalidWorkflow, UnknownWorkflow, UnknownEvent, UnknownExecution, ValueGone))
 
 
 class PreviewRequest(Request):

@@ -4,9 +4,10 @@ from typing import Annotated
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Body, EventId, IdempotencyKey, WorkflowsChoice
+from integrations.errors import Conflict, UnknownEvent
 from integrations.services.event_answers import ReplayAnswer
 
-app = Api(refuses=(400, 404, 409, 413, 422))
+app = Api(refuses=(UnknownEvent, Conflict))
 
 
 @app.post("/api/events/<eventId>/replay", summary="Replay an event", tags=["Events"])

@@ -7,7 +7,7 @@ from integrations.entry.http import Api, Moment, Request, WorkflowsChoice
 from integrations.services.event_answers import JobAnswer, job_answer
 from integrations.services.events import EventFilter, Outcome
 
-app = Api(refuses=(400, 413, 422))
+app = Api()
 
 
 class EventChoice(Request):

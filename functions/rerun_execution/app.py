@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, ExecutionId, IdempotencyKey
+from integrations.errors import QuotaExceeded, UnknownExecution, UnknownWorkflow, ValueGone
 from integrations.services.answers import ExecutionAnswer, execution_answer
 
-app = Api(refuses=(404, 422))
+app = Api(refuses=(UnknownExecution, UnknownWorkflow, ValueGone, QuotaExceeded))
 
 
 @app.post(

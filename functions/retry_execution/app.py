@@ -2,9 +2,10 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, ExecutionId
+from integrations.errors import Conflict, QuotaExceeded, UnknownExecution, UnknownWorkflow
 from integrations.services.answers import ExecutionAnswer, execution_answer
 
-app = Api(refuses=(404, 409, 422))
+app = Api(refuses=(UnknownExecution, UnknownWorkflow, Conflict, QuotaExceeded))
 
 
 @app.post("/api/executions/<executionId>/retry", summary="Retry an execution", tags=["Executions"])

@@ -6,7 +6,7 @@ from integrations.entry import wiring
 from integrations.entry.http import ID_PATTERN, Api, Moment, Request
 from integrations.services.event_answers import JobAnswer, job_answer
 
-app = Api(refuses=(400, 413, 422))
+app = Api()
 
 
 class ExecutionChoice(Request):

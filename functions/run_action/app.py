@@ -8,15 +8,17 @@ from integrations.entry import wiring
 from integrations.entry.http import (
     DEFAULT,
     NAME_PATTERN,
+    OF_CONNECTIONS,
     ActionName,
     Api,
     Body,
     ProviderId,
     Request,
 )
+from integrations.errors import InvalidParams, QuotaExceeded, UnknownAction
 from integrations.services.answers import ActionAnswer
 
-app = Api(refuses=(400, 404, 409, 413, 422, 429, 502, 504))
+app = Api(refuses=(*OF_CONNECTIONS, InvalidParams, QuotaExceeded, UnknownAction))
 
 
 class ActionRequest(Request):

@@ -4,11 +4,27 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from integrations import errors
 from integrations.entry import wiring
-from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
+from integrations.entry.http import (
+    DEFAULT,
+    NAME_PATTERN,
+    OF_PROVIDERS,
+    Api,
+    Body,
+    ProviderId,
+    Request,
+)
 from integrations.services.answers import ConnectionAnswer
 
-app = Api(connect=True, refuses=(400, 404, 409, 413, 422, 429, 502, 504))
+app = Api(
+    connect=True,
+    refuses=(
+        *OF_PROVIDERS,
+        *(errors.ConnectionInUse, errors.CredentialsUnreadable, errors.QuotaExceeded),
+        *(errors.VersionConflict, errors.WebhookIdTaken),
+    ),
+)
 
 
 class SaveRequest(Request):

@@ -8,7 +8,7 @@ from integrations.entry import wiring
 from integrations.entry.http import Api, Body, Request, SecretName
 from integrations.services.answers import SecretAnswer
 
-app = Api(refuses=(400, 413, 422))
+app = Api()
 
 
 class SecretRequest(Request):

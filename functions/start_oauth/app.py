@@ -6,9 +6,10 @@ from pydantic import Field
 
 from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
+from integrations.errors import InvalidRedirect, ProviderNotConfigured, UnknownProvider
 from integrations.services.answers import StartedAnswer
 
-app = Api(connect=True, refuses=(400, 404, 409, 413, 422))
+app = Api(connect=True, refuses=(InvalidRedirect, ProviderNotConfigured, UnknownProvider))
 
 
 class StartRequest(Request):

@@ -6,9 +6,10 @@ from pydantic import Field
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Body, IdempotencyKey, Request, WorkflowId
+from integrations.errors import IdempotencyKeyReused, QuotaExceeded, UnknownWorkflow
 from integrations.services.answers import ExecutionAnswer, execution_answer
 
-app = Api(refuses=(400, 404, 413, 422))
+app = Api(refuses=(UnknownWorkflow, IdempotencyKeyReused, QuotaExceeded))
 
 
 class RunRequest(Request):

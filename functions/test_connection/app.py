@@ -6,9 +6,10 @@ from pydantic import Field
 
 from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
+from integrations.errors import ProviderNotConfigured, UnknownConnection, UnknownProvider
 from integrations.services.answers import TestAnswer
 
-app = Api(connect=True, refuses=(400, 404, 409, 413, 422))
+app = Api(connect=True, refuses=(UnknownProvider, UnknownConnection, ProviderNotConfigured))
 
 
 class TestRequest(Request):

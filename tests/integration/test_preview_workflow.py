@@ -171,3 +171,15 @@ def test_its_role_opens_no_credential_and_sends_no_message() -> None:
         if str(each.action) not in {"dynamodb:GetItem", "dynamodb:BatchGetItem", "s3:GetObject"}
     }
     assert writes == {"{'Fn::GetAtt': ['AuditTable', 'Arn']}"}
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"workflowId": "wf_none"}, "unknown_workflow"),
+        ({"definition": flow(say("x")), "eventId": "evt_none"}, "unknown_event"),
+    ],
+)
+def test_what_is_not_there_is_named(backend: Backend, given: Any, code: str) -> None:
+    answer = backend.call("POST", "/api/workflows/preview", given)
+    assert (answer.status, answer.json["code"]) == (404, code)

@@ -19,6 +19,7 @@ from integrations.workflows.definition import check
 from integrations.workflows.expressions import registry as filters
 from tools import generated, openapi, postman, tables
 from tools.template import ROOT, routes
+from tools.unresolved import REFUSALS
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -96,8 +97,43 @@ def test_every_operation_is_described(document: dict[str, Any]) -> None:
         assert "200" in operation["responses"], path
 
 
+def refusals(document: dict[str, Any]) -> Iterator[tuple[str, str, int, dict[str, Any]]]:
+    """Every operation's refusals with what their codes are about."""
+    shared = document["components"]["responses"]
+    for method, path, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400 and "text/html" not in response.get("content", {}):
+                name = response.get("$ref", "").rpartition("/")[2]
+                yield method, path, int(status), shared[name] if name else response
+
+
+def test_a_route_names_its_own_refusals(document: dict[str, Any]) -> None:
+    """That none is left out is seen wherever a test sends a request: see ``backend.documented``."""
+    named = {
+        (method, path): set(response["x-codes"])
+        for method, path, status, response in refusals(document)
+        if status == 404
+    }
+    assert named["GET", "/api/events/{eventId}"] == {"not_found", "unknown_event"}
+    assert named["DELETE", "/api/secrets/{name}"] == {"not_found", "unknown_secret"}
+    assert ("GET", "/api/events") not in named
+    assert ("POST", "/api/workflows") not in named
+    for _, path, _, response in refusals(document):
+        ours = {"signature_refused", "challenge_refused", "not_stored"} & {*response["x-codes"]}
+        assert path.startswith(("/api/webhooks/", "/api/integrations/oauth/")) or not ours, path
+        assert all(f"`{code}`" in response["description"] for code in response["x-codes"])
+
+
+def test_every_code_is_some_route_s(document: dict[str, Any]) -> None:
+    named = {code for *_, response in refusals(document) for code in response["x-codes"]}
+    assert set(document["components"]["schemas"]["ProblemCode"]["enum"]) - named == {
+        *("handshake_refused", "unknown_deletion"),  # pages for a browser say it
+        *("expression_error", "provider_error", "unknown_file", "unknown_webhook"),  # of a step
+    }
+
+
 def test_every_refusal_is_a_problem(document: dict[str, Any]) -> None:
-    for response in document["components"]["responses"].values():
+    for _, _, _, response in refusals(document):
         schema = response["content"]["application/problem+json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/Problem"}
     assert not openapi.BY_POWERTOOLS & document["components"]["schemas"].keys()
@@ -117,7 +153,7 @@ def test_every_function_with_a_route_says_what_it_refuses() -> None:
         if (route.method, route.path) in openapi.WITHOUT_RESOLVER
     }
     # The others say it beside their route, and need no table.
-    assert openapi.REFUSALS.keys() == without_resolver
+    assert REFUSALS.keys() == without_resolver
 
 
 def test_the_served_document_holds_no_secret_value() -> None:

@@ -130,7 +130,7 @@ def test_a_function_is_short_and_of_one_order(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     made = {"__pycache__", "site"}  # by Python, and by the console's build
     assert [each.name for each in path.parent.iterdir() if each.name not in made] == ["app.py"]
-    assert len(text.splitlines()) <= 45
+    assert len(text.splitlines()) <= 50
     tree = ast.parse(text)
     assert ast.get_docstring(tree), "it begins with its route"
     last = tree.body[-1]

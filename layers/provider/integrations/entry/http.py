@@ -13,9 +13,9 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
-from integrations import mistakes, strict_json
+from integrations import errors, mistakes, strict_json
 from integrations.entry import browser, metrics, settings, trail, wiring
 from integrations.entry.caller import Caller, Scope, Session, refusal_of
 from integrations.entry.headers import headers_of
@@ -80,16 +80,46 @@ def _utc(moment: datetime) -> datetime:
 Moment = Annotated[datetime, AfterValidator(_utc)]
 """A moment in UTC; without an offset it is one already."""
 
+Definition = Annotated[
+    dict[str, Any], Body(), WithJsonSchema({"type": "object", "x-model": "Workflow"})
+]
+"""A workflow's definition as a body: ``workflows/definition.py`` checks it, not the route."""
+
 DEFAULT = DEFAULT_CONNECTION
+
+OF_PROVIDERS = (
+    errors.AddressRefused,
+    errors.CredentialsRejected,
+    errors.PermissionMissing,
+    errors.ProviderNotConfigured,
+    errors.ProviderTimeout,
+    errors.ProviderUnavailable,
+    errors.RateLimited,
+    errors.RequestRejected,
+    errors.UnknownProvider,
+)
+"""What asking a provider can end with."""
+
+OF_CONNECTIONS = (
+    *OF_PROVIDERS,
+    errors.ConnectionPaused,
+    errors.CredentialsUnreadable,
+    errors.NeedsReauthentication,
+    errors.UnknownConnection,
+)
+"""What asking it with stored credentials can end with."""
 
 __all__ = [
     "DEFAULT",
     "ID_PATTERN",
     "NAME_PATTERN",
+    "OF_CONNECTIONS",
+    "OF_PROVIDERS",
     "ActionName",
     "Api",
     "Body",
     "ConnectionName",
+    "Definition",
     "EventId",
     "ExecutionId",
     "HandshakeId",
@@ -134,15 +164,16 @@ class Api(APIGatewayHttpResolver):
         *,
         scope: Scope | None = None,
         connect: bool = False,
-        refuses: tuple[int, ...] = (),
+        refuses: tuple[type[IntegrationError], ...] = (),
     ) -> None:
         """The route's needs.
 
         Args:
             scope: What a caller needs; without one ``read`` for GET and ``write`` else.
             connect: Connect sessions may use the route, for what they are for.
-            refuses: The statuses that the route itself can refuse with, for the API's description;
-                what stands around every route (401, 403, 500, 503) is known.
+            refuses: What the route itself can be refused with, for the API's description; what
+                stands around every route, and what a body or parameter that does not fit is
+                answered, is known.
         """
         super().__init__(enable_validation=True, json_body_deserializer=_json)
         self._logger = Logger()
