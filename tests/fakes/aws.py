@@ -355,6 +355,9 @@ class FakeAws:
         refused = self._refused(operation, asked, environ)
         if refused:
             return _refuse(start, 400, "AccessDeniedException", refused)
+        if self._is_missing(environ):
+            # Whether there is an object, S3 tells those alone who may list its bucket.
+            return _refuse_object(start)
         refusal = _stricter(operation, asked)
         if refusal:
             return _refuse(start, 400, "ValidationException", refusal)
@@ -393,6 +396,15 @@ class FakeAws:
                 return None
         self.denied.append(f"{caller} may not {action} on {resource}")
         return self.denied[-1]
+
+    def _is_missing(self, environ: Mapping[str, Any]) -> bool:
+        """Whether somebody who may not list the bucket asks for an object that is not there."""
+        bucket, _, key = environ["PATH_INFO"].lstrip("/").partition("/")
+        if environ["REQUEST_METHOD"] not in {"GET", "HEAD"} or not self._callers:
+            return False
+        if bucket != self.names.get("PayloadsBucket") or not key or key in self.objects():
+            return False
+        return not any(action == "s3:ListBucket" for action, *_ in self._allowed[self._callers[-1]])
 
     def _meaning(self, operation: str, asked: Any, environ: Mapping[str, Any]) -> tuple[str, str]:
         """A call as IAM sees it: the action and the resource."""
@@ -524,6 +536,11 @@ class _Nowhere:
 def _refuse(start: Callable[..., Any], status: int, code: str, message: str) -> Iterable[bytes]:
     start(f"{status} Refused", [("Content-Type", "application/x-amz-json-1.0")])
     return [json.dumps({"__type": f"com.amazonaws#{code}", "message": message}).encode()]
+
+
+def _refuse_object(start: Callable[..., Any]) -> Iterable[bytes]:
+    start("403 Refused", [("Content-Type", "application/xml")])
+    return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
 
 
 def _json(body: bytes) -> Any:

@@ -898,7 +898,11 @@ def _handler(stand_in: FacebookStandIn) -> type[BaseHTTPRequestHandler]:
 
         def _serve(self) -> None:
             parts = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:  # no request: its sender gave up
+                self.close_connection = True
+                return
             form, files = _form(self.headers.get("Content-Type") or "", body)
             request = Recorded(
                 method=self.command,

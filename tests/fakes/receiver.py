@@ -173,12 +173,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         split = urlsplit(self.path)
+        length = int(self.headers.get("content-length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # no request: its sender gave up
+            self.close_connection = True
+            return
         request = Received(
             method=self.command,
             path=split.path,
             query=dict(parse_qsl(split.query, keep_blank_values=True)),
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(int(self.headers.get("content-length") or 0)),
+            body=body,
             connection=self.client_address[1],
         )
         receiver = self.server.receiver

@@ -615,7 +615,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         split = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        length = int(self.headers.get("content-length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # no request: its sender gave up
+            self.close_connection = True
+            return
         if file := re.fullmatch(r"/file/bot([^/]+)/(.+)", split.path):
             self._serve(unquote(file[1]), unquote(file[2]))
             return

@@ -262,6 +262,23 @@ def test_a_bucket_that_does_not_answer_is_tried_again(
     assert backend.execution(execution_id)["status"] == "succeeded"
 
 
+def test_a_bucket_that_does_not_answer_in_the_middle_of_an_upload_is_tried_again(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    file_id = telegram.add_file(content(0.5), "photos/cat.png")
+    step = upload() | {"retry": {"maxAttempts": 3, "backoffSeconds": 0.1}}
+    backend.aws.fail(f"GET /{backend.aws.names['PayloadsBucket']}/files", "InternalError")
+    execution_id = started(backend, download(), step, given={"fileId": file_id})
+    backend.run()
+    waiting = backend.execution(execution_id)
+    assert (waiting["status"], waiting["steps"][1]["status"]) == ("retrying", "retrying")
+    assert telegram.called("sendDocument") == []
+    backend.aws.recover()
+    backend.drain(pace=0.1)
+    assert backend.execution(execution_id)["status"] == "succeeded"
+    assert len(telegram.called("sendDocument")) == 1
+
+
 def test_an_answer_that_is_a_file_goes_on_as_one(
     backend: Backend, telegram: TelegramServer, receiver: Receiver
 ) -> None:

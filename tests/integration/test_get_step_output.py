@@ -8,7 +8,7 @@ import pytest
 from integrations.entry import wiring
 from tests.backend import Answer, Backend, noise
 from tests.fakes.receiver import Receiver, Reply
-from tests.integration.test_run_workflow import started
+from tests.integration.test_run_workflow import expire_leases, started
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,29 @@ def test_a_later_step_sees_a_large_output_whole(backend: Backend, receiver: Rece
     started(backend, sent(), later)
     backend.drain()
     assert receiver.received[1].json() == {"end": text[-10:]}
+
+
+def test_a_bucket_that_is_down_between_two_writes_leaves_no_half_record(
+    backend: Backend, receiver: Receiver
+) -> None:
+    text = noise(30_000)
+    receiver.default = Reply(200, json.dumps({"x": text}).encode())
+    later = sent(id="b", params={"json": {"end": "{{ steps.a.output.body.x[-10:] }}"}})
+    execution_id = started(backend, sent(), later)
+    message = backend.aws.take("ExecutionsQueue")
+    backend.aws.fail_payloads()
+    assert backend.consume("run_workflow", message) == [message[0].id]
+    halted = backend.execution(execution_id)
+    assert [step["status"] for step in halted["steps"]] == ["running", "pending"]
+    assert halted["steps"][0]["output"] is None
+    assert output(backend, execution_id).json["output"] is None
+    backend.aws.recover()
+    expire_leases(backend)
+    assert backend.consume("run_workflow", message, receives=2) == []
+    assert backend.execution(execution_id)["status"] == "succeeded"
+    assert output(backend, execution_id).json["output"]["body"] == {"x": text}
+    assert list(receiver.deliveries().values()) == [2, 1], "it may be repeated, with the same id"
+    assert receiver.received[-1].json() == {"end": text[-10:]}
 
 
 def test_the_results_of_a_loop_come_in_pages(backend: Backend) -> None:

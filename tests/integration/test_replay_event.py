@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from integrations.entry import wiring
+from integrations.storage.aws import item
 from tests.backend import Backend
 from tests.fakes.telegram import TelegramServer
 from tests.integration.test_create_workflow import flow
@@ -117,6 +118,35 @@ def test_what_was_erased_cannot_be_replayed(backend: Backend) -> None:
     backend.aws.client.s3.delete_object(Bucket=bucket, Key=key)
     answer = backend.call("POST", f"/api/events/{event_id}/replay")
     assert (answer.status, answer.code) == (404, "unknown_event")
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_what_is_erased_before_its_replay_is_dispatched_is_no_poison(
+    backend: Backend, size: int
+) -> None:
+    backend.create_workflow(flow())
+    event_id = post(backend, incompressible(size))
+    backend.drain()
+    replay(backend, event_id)
+    if size > 10:
+        bucket, key = backend.aws.names["PayloadsBucket"], f"payloads/{event_id}"
+        backend.aws.client.s3.delete_object(Bucket=bucket, Key=key)
+    else:
+        (row,) = backend.aws.rows("EventsTable")
+        backend.aws.put("EventsTable", item(row | {"expiresAt": 1}))
+    assert backend.dispatch() == []
+    assert backend.aws.sent("EventsQueue") == []
+    assert len(backend.executions()) == 1
+
+
+def test_another_tenants_workflow_is_as_unknown(backend: Backend) -> None:
+    manual = flow(trigger={"type": "manual"}, steps=[{"id": "a", "action": "webhook.send"}])
+    backend.save("webhook", {"url": "https://example.com/hooks/theirs"}, tenant="other")
+    theirs = backend.create_workflow(manual, tenant="other")["workflowId"]
+    chosen = {"workflowIds": [theirs]}
+    answer = backend.call("POST", f"/api/events/{post(backend)}/replay", chosen)
+    assert (answer.status, set(answer.fields)) == (422, {"workflowIds[0]"})
+    assert backend.aws.sent("EventsQueue") == []
 
 
 def test_an_unknown_workflow_is_named(backend: Backend) -> None:

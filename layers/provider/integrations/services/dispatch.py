@@ -7,8 +7,9 @@ received is either in the queue or in the log, and what it starts is started onc
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -18,6 +19,7 @@ from integrations.errors import (
     ExpressionError,
     IntegrationError,
     InvalidInput,
+    UnknownEvent,
     UnknownProvider,
     UnknownWorkflow,
 )
@@ -219,11 +221,12 @@ class Dispatcher:
         if "schedule" in body:
             self._scheduled(body, received, work)
         elif "replay" in body:
-            incoming = self._replayed(body["replay"])
-            self._take(incoming, work)
+            with _unless_erased():
+                self._take(self._replayed(body["replay"]), work)
         elif "started" in body:
-            logged = self._log.get(body["started"]["tenant"], body["started"]["eventId"])
-            self._start(logged, work, first=int(body["started"]["from"]))
+            with _unless_erased():
+                logged = self._log.get(body["started"]["tenant"], body["started"]["eventId"])
+                self._start(logged, work, first=int(body["started"]["from"]))
         else:
             self._delivered(QueuedDelivery.from_message(body), work)
 
@@ -513,6 +516,15 @@ class Dispatcher:
             return [one(each) for each in launches]
         with ThreadPoolExecutor(WRITERS) as pool:
             return list(pool.map(one, launches))
+
+
+@contextmanager
+def _unless_erased() -> Iterator[None]:
+    """Be done with a message about an event that is no longer stored: erased, or its time is up."""
+    try:
+        yield
+    except UnknownEvent as gone:
+        _log.warning("dropped: %s", gone.detail)
 
 
 def event_identity(webhook_id: str, event_id: str, replay_of: str | None, event: Event) -> str:

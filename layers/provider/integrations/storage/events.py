@@ -17,6 +17,7 @@ from integrations.errors import UnknownEvent
 from integrations.models import Json, from_epoch, now, rfc3339
 from integrations.storage.aws import Attribute, Aws, AwsError, ConditionFailed, attributes, item
 from integrations.storage.dictionaries import dictionary
+from integrations.storage.objects import GONE
 from integrations.storage.paging import Span, encode_token
 from integrations.storage.queues import Queue
 
@@ -379,7 +380,7 @@ class Events:
         try:
             packed = self._bucket.get(key)
         except AwsError as failure:
-            if failure.aws_code in ("NoSuchKey", "404"):
+            if failure.aws_code in GONE:
                 detail = f"The payload of the event {event_id!r} is no longer kept"
                 raise UnknownEvent(detail) from None
             raise

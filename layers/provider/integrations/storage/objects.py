@@ -13,7 +13,11 @@ PIECE_BYTES: Final = 64 * 1024
 PART_BYTES: Final = 5 * 1024 * 1024
 """The parts of a large object are that large, as small as S3 takes them: two stand in memory."""
 
-_GONE: Final = frozenset({"NoSuchKey", "404"})
+GONE: Final = frozenset({"NoSuchKey", "404", "AccessDenied", "403"})
+"""What S3 says of an object that is not there: to whoever may not list the bucket, as none of the
+functions that read may, that it is denied.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+"""
 
 
 def folder(kind: str, tenant: str) -> str:
@@ -115,7 +119,7 @@ def _gone_is_said(operation: str) -> Iterator[None]:
         with s3_failures(operation):
             yield
     except AwsError as failure:
-        if failure.aws_code in _GONE:
+        if failure.aws_code in GONE:
             raise ValueGone("It is no longer stored") from None
         raise
 
