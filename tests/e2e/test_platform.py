@@ -31,10 +31,11 @@ pytestmark = pytest.mark.e2e
 def test_what_was_kept_is_there_after_a_stop_and_a_start_and_nothing_is_deployed_again(
     stand_ins: StandIns, tmp_path: Path
 ) -> None:
-    parameters = {"TelegramApiBase": stand_ins.telegram.url}
+    parameters = {"TelegramApiBase": stand_ins.telegram.url, "PlatformTenant": "dev"}
     first = Platform(tmp_path / "state", parameters=parameters)
     with first:
         client = Client(first, first.token, "dev")
+        only_the_platform_s_tenant_makes_tokens_for_others_and_has_short_ids(first)
         saved = client.save("telegram", {"botToken": TOKEN})
         workflow = client.create_workflow(
             {
@@ -75,6 +76,23 @@ def test_what_was_kept_is_there_after_a_stop_and_a_start_and_nothing_is_deployed
         (execution,) = client.finished(workflowId=workflow["workflowId"])
         assert execution["status"] == "succeeded"
     assert (tmp_path / "state" / "deploy.log").stat().st_mtime_ns == deployed
+
+
+def only_the_platform_s_tenant_makes_tokens_for_others_and_has_short_ids(
+    platform: Platform,
+) -> None:
+    """``PlatformTenant``, on the deployed stack."""
+    admin = Client(platform, platform.token, "dev")
+    made = admin.post("/api/tokens", {"name": "shop", "tenant": "shop", "scopes": ["admin"]})
+    assert made.status_code == 200, made.text
+    shop = Client(platform, made.json()["token"], "shop")
+    asked = shop.post("/api/tokens", {"name": "x", "tenant": "dev", "scopes": ["read"]})
+    assert asked.status_code in {403, 422}, asked.text
+    token = platform.tokens.create(tenant="shop", name="writer")
+    credentials = {"url": "https://example.com/hooks/orders"}
+    theirs = Client(platform, token, "shop").save("webhook", credentials)
+    assert theirs["webhook"]["id"].startswith("orders-"), "though nobody has the short one"
+    assert admin.save("webhook", credentials)["webhook"]["id"] == "orders"
 
 
 def test_what_the_state_folder_holds_is_its_owners_alone(platform: Platform) -> None:

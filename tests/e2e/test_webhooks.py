@@ -16,6 +16,8 @@ import pytest
 import requests
 import standardwebhooks
 import stripe
+from joserfc import jwt
+from joserfc.jwk import OctKey
 
 from tests.e2e.conftest import FACEBOOK_VERIFY_TOKEN, Client, StandIns, eventually
 from tests.fakes.facebook import batch, sign
@@ -102,6 +104,79 @@ def receiver(stand_ins: StandIns) -> str:
 
 def hex_mac(secret: str, body: bytes, algorithm: str = "sha256") -> str:
     return hmac.new(secret.encode(), body, algorithm).hexdigest()
+
+
+# -- Verifications ---------------------------------------------------------------------------------
+
+
+def test_basic(client: Client, receiver: str) -> None:
+    rule = {"type": "basic", "username": "shop"}
+    hook = Hook(client, receiver, secret=SECRET, verification=rule)
+
+    def named(user: str, password: str) -> dict[str, str]:
+        packed = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return {"Authorization": f"Basic {packed}"}
+
+    hook.accepted(b'{"n": 1}', named("shop", SECRET))
+    for headers in ({}, named("shop", "another-secret"), named("other", SECRET)):
+        assert hook.deliver(b'{"n": 2}', headers).status_code == 401
+    assert SECRET not in client.get(f"/api/events?webhookId={hook.id}").text
+
+
+def test_jwt_by_a_shared_secret_and_by_an_issuers_keys(
+    client: Client, receiver: str, stand_ins: StandIns
+) -> None:
+    secret = secrets.token_hex(32)
+    shared = Hook(client, receiver, secret=secret, verification={"type": "jwt"})
+    claims = {"sub": "shop", "exp": int(time.time()) + 300}
+    for key, status in ((secret, 200), (secrets.token_hex(32), 401)):
+        token = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(key))
+        headers = {"Authorization": f"Bearer {token}"}
+        assert shared.deliver(b"{}", headers).status_code == status
+    issuer = stand_ins.issuer
+    rule = {
+        "type": "jwt",
+        "jwksUrl": f"{issuer.url}/jwks",
+        "issuer": issuer.url,
+        "audience": "the-shop",
+    }
+    keys = Hook(client, receiver, verification=rule)
+    good = {"Authorization": f"Bearer {issuer.token(aud='the-shop')}"}
+    keys.accepted(b'{"n": 1}', good)
+    for token in (issuer.token(aud="another"), issuer.token(aud="the-shop", exp=1), "e30.e30.e30"):
+        headers = {"Authorization": f"Bearer {token}"}
+        assert keys.deliver(b'{"n": 2}', headers).status_code == 401
+
+
+def test_where_a_delivery_comes_from(client: Client, receiver: str) -> None:
+    here = {"type": "ip", "ranges": ["127.0.0.0/8", "::1/128"]}
+    Hook(client, receiver, verification=here).accepted(b'{"n": 1}')
+    elsewhere = {"type": "ip", "ranges": ["203.0.113.0/24"]}
+    hook = Hook(client, receiver, verification=elsewhere)
+    for headers in ({}, {"X-Forwarded-For": "203.0.113.7"}, {"Forwarded": "for=203.0.113.7"}):
+        assert hook.deliver(b'{"n": 2}', headers).status_code == 401
+
+
+def test_two_secrets_are_good_while_one_is_rotated(client: Client, receiver: str) -> None:
+    hook = Hook(client, receiver, secret=SECRET)
+    later = "the-secret-from-now-on"
+    given = {
+        "url": f"https://example.com/hooks/{hook.name}",
+        "outboundUrl": receiver,
+        "secret": later,
+        "previousSecret": SECRET,
+        "previousSecretHours": 1,
+    }
+    client.save("webhook", given, connection=hook.name)
+    # A warm receiver knows the webhook for a minute as it was.
+    eventually(
+        lambda: hook.deliver(b'{"n": 0}', {"X-Webhook-Secret": later}).status_code == 200,
+        seconds=90,
+        every=2,
+    )
+    for secret, status in ((later, 200), (SECRET, 200), ("neither-of-the-two", 401)):
+        headers = {"X-Webhook-Secret": secret}
+        assert hook.deliver(b'{"n": 1}', headers).status_code == status
 
 
 # -- Senders as they are --------------------------------------------------------------------------

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from integrations.entry import wiring
+from integrations.services.lineage import MAX_HOPS
 from integrations.services.quotas import Limits, Quotas
 from integrations.storage.quotas import QuotaCounters
 from tests.backend import Backend
+from tests.fakes.receiver import Receiver
 from tests.fakes.smtp import MailServer
 from tests.integration.test_create_workflow import flow
 
@@ -187,6 +189,64 @@ def test_a_workflow_that_starts_itself_without_end_is_bounded(
     statuses = [backend.call("POST", path, {}).status for _ in range(40)]
     assert len(backend.executions()) <= 10
     assert statuses.count(429) >= 30
+
+
+def test_steps_that_fan_out_to_their_own_webhook_are_bounded_as_a_sum(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, receiver: Receiver
+) -> None:
+    """Steps by rounds by hops: each of ten messages of an execution would start another one."""
+    limited(monkeypatch, max_executions_per_minute=4, max_workflow_executions_per_minute=4)
+    hook = webhook(backend)
+    steps = [
+        {
+            "id": f"again{number}",
+            "action": "webhook.send",
+            "forEach": "range(5)",
+            "params": {"url": receiver.url("/hook"), "json": {"n": "{{ item }}"}},
+        }
+        for number in range(2)
+    ]
+    backend.create_workflow(flow(trigger={"type": "webhook", "webhookId": hook}, steps=steps))
+    assert backend.deliver(hook, {}).status == 200
+    came = 0
+    for _ in range(200):
+        if backend.aws.sent("EventsQueue"):
+            assert backend.dispatch() == []
+        elif backend.aws.sent("ExecutionsQueue"):
+            assert backend.run() == []
+        elif came == len(receiver.received):
+            break
+        for request in receiver.received[came:]:
+            # What a step sends to its own webhook comes with the proof of what led to it.
+            hops = {"integrations-hops": request.headers["integrations-hops"]}
+            assert backend.deliver(hook, request.body, hops).status == 200
+            came += 1
+    else:
+        raise AssertionError("it goes on and on")
+    started = backend.executions()
+    # This minute and the five after it, and as many more where minutes ended meanwhile.
+    assert len(started) <= 4 * (6 + 2)
+    assert came == 10 * sum(each["status"] == "succeeded" for each in started)
+    refused = backend.call("GET", "/api/events", query="outcome=filtered").json["items"]
+    assert refused
+    assert all("MaxWorkflowExecutionsPerMinute" in each["reason"] for each in refused)
+
+
+def test_no_chain_is_longer_than_the_hops_allow(backend: Backend, receiver: Receiver) -> None:
+    """With quotas to spare: a webhook that starts itself by its own step ends by its lineage."""
+    hook = webhook(backend)
+    steps = [{"id": "a", "action": "webhook.send", "params": {"url": receiver.url(), "json": 1}}]
+    backend.create_workflow(flow(trigger={"type": "webhook", "webhookId": hook}, steps=steps))
+    assert backend.deliver(hook, {}).status == 200
+    for came in range(50):
+        backend.drain()
+        if len(receiver.received) == came:
+            break
+        hops = {"integrations-hops": receiver.last.headers["integrations-hops"]}
+        assert backend.deliver(hook, {"n": came}, hops).status == 200
+    statuses = [backend.execution(each["executionId"]) for each in backend.executions()]
+    assert len(statuses) == MAX_HOPS + 2
+    assert [each["error"]["code"] for each in statuses if each["error"]] == ["cycle_detected"]
 
 
 # -- the arithmetic, on a clock of its own --------------------------------------------------------
