@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -111,6 +112,74 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+# -- Two stacks in one account ---------------------------------------------------------------
+
+
+class Beside(Platform):
+    """Another stack of the same template, in a platform's own MiniStack."""
+
+    def __init__(self, platform: Platform, state_dir: Path, parameters: Mapping[str, str]) -> None:
+        super().__init__(state_dir, parameters=parameters)
+        self._platform = platform
+
+    def _start_ministack(self, _running: ExitStack, _lock: int) -> None:
+        self._ministack = self._platform._started()
+        self._state.stack = "integrations-beside"
+
+
+def physical_names(platform: Platform) -> set[str]:
+    """What a stack's resources are called in their account; versions and ids of parts are not."""
+    pages = platform.client("cloudformation").get_paginator("list_stack_resources")
+    return {
+        resource["PhysicalResourceId"]
+        for page in pages.paginate(StackName=platform.stack)
+        for resource in page["StackResourceSummaries"]
+        if resource["ResourceType"] in NAMED
+    }
+
+
+NAMED = {
+    "AWS::ApiGatewayV2::Api", "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard",
+    "AWS::DynamoDB::Table", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Function",
+    "AWS::Lambda::LayerVersion", "AWS::Logs::LogGroup", "AWS::S3::Bucket", "AWS::SQS::Queue",
+    "AWS::Scheduler::Schedule", "AWS::Scheduler::ScheduleGroup", "AWS::SecretsManager::Secret",
+}  # fmt: skip
+
+
+def test_two_stacks_live_side_by_side_and_know_nothing_of_each_other(
+    platform: Platform, stand_ins: StandIns, tmp_path: Path
+) -> None:
+    parameters = {"TelegramApiBase": stand_ins.telegram.url}
+    tenant = f"tenant-{uuid.uuid4().hex[:12]}"
+    with Beside(platform, tmp_path / "beside", parameters) as beside:
+        assert physical_names(platform)
+        assert not physical_names(platform) & physical_names(beside)
+        clients = [
+            Client(each, each.tokens.create(tenant=tenant, name="e2e"), tenant)
+            for each in (platform, beside)
+        ]
+        for number, client in enumerate(clients):
+            client.save("telegram", {"botToken": TOKEN})
+            say = {"chatId": 42, "text": f"From stack {number}"}
+            made = client.create_workflow(
+                {
+                    "name": f"of stack {number}",
+                    "trigger": {"type": "manual"},
+                    "steps": [{"id": "say", "action": "telegram.sendMessage", "params": say}],
+                }
+            )
+            assert client.post(f"/api/workflows/{made['workflowId']}/run", {}).ok
+        for number, client in enumerate(clients):
+            (execution,) = client.finished()
+            assert execution["status"] == "succeeded"
+            assert execution["workflowName"] == f"of stack {number}"
+        # The token of one opens nothing at the other.
+        here, there = clients
+        status = f"{there.platform.url}/api/integrations/status"
+        asked = {"Authorization": f"Bearer {here.token}"}
+        assert requests.get(status, headers=asked, timeout=60).status_code == 401
 
 
 # -- What keeps it from starting -------------------------------------------------------------
