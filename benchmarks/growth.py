@@ -1,16 +1,22 @@
-"""What a delivery writes, by the size of what was sent and by the steps that it starts."""
+"""What a delivery writes, calls and logs, by its size and the steps that it starts."""
 
+import contextlib
+import copy
+import io
 import random
 import string
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from benchmarks.calls import CaseFailed
 from benchmarks.reads import Reads
 from benchmarks.wire import Wire
 from benchmarks.world import TENANT, World, variables
 from integrations.entry import wiring
-from tests.backend import Backend
+from tests.backend import Backend, LambdaContext
+from tests.fakes.aws import FakeAws
 from tools.template import resources
 
 BYTES = (200, 2_000, 20_000)
@@ -18,33 +24,69 @@ STEPS = (0, 1, 3, 10)
 """0 is a delivery that matches no workflow."""
 SECRET = "secret-of-the-sender"
 
-type Units = dict[str, dict[str, dict[str, float]]]
+type Units = dict[str, dict[str, dict[str, Any]]]
+
+
+class Watched(Backend):  # type: ignore[misc]  # what it is, is checked with the tests
+    """The functions, with what each does counted.
+
+    Args:
+        aws: The stand-in.
+        wire: Knows what is called.
+
+    Attributes:
+        done: Function → how `times` it was called, what it `calls` of AWS, its `log_bytes`.
+    """
+
+    def __init__(self, aws: FakeAws, wire: Wire) -> None:
+        super().__init__(aws)
+        self._wire = wire
+        self.done: dict[str, dict[str, Any]] = {}
+
+    def invoke(
+        self, function: str, event: Mapping[str, Any], context: LambdaContext | None = None
+    ) -> Any:
+        """Call a function's handler, and count."""
+        before = len(self._wire.calls)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            answer = super().invoke(function, event, context)
+        done = self.done.setdefault(function, {"times": 0, "calls": Counter(), "log_bytes": 0})
+        done["times"] += 1
+        done["calls"].update(self._wire.calls[before:])
+        done["log_bytes"] += len(printed.getvalue().encode())
+        return answer
 
 
 def measure(world: World, tick: Callable[[], None]) -> Units:
     """Deliver each case to a webhook in use and run it to its end.
 
     Returns:
-        `writes` and `reads`: steps → bytes → units, all tables and indexes together.
+        `writes` and `reads`: steps → bytes → units, all tables and indexes together; likewise
+        `functions`: what each function did, see `Watched.done`.
 
     Raises:
         CaseFailed: An execution did not succeed.
     """
     reads = Reads()
-    found: Units = {"writes": {}, "reads": {}}
+    found: Units = {"writes": {}, "reads": {}, "functions": {}}
     wire = Wire(world.aws.url, reads=reads)
     with wire, variables(world.environment | wire.environment):
         wiring.forget()
-        backend = Backend(world.aws)
+        backend = Watched(world.aws, wire)
         wire.record("growth")
         for steps in STEPS:
             for length in BYTES:
                 webhook = _prepare(backend, steps, length)
                 # The first one tells the webhook that it is in use, for a minute and a process.
                 _deliver(backend, webhook, length, 1)
-                before, reads.units = _written(world), 0.0
+                before, reads.units, backend.done = _written(world), 0.0, {}
                 _deliver(backend, webhook, length, 2)
-                for kind, spent in (("writes", _written(world) - before), ("reads", reads.units)):
+                counted = {
+                    "writes": _written(world) - before,
+                    "reads": reads.units,
+                    "functions": copy.deepcopy(backend.done),
+                }
+                for kind, spent in counted.items():
                     found[kind].setdefault(str(steps), {})[str(length)] = spent
                 _check(backend, webhook, steps)
                 tick()

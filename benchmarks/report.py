@@ -25,6 +25,8 @@ TARGETS = {
 UNIT_TARGETS = {"0": 3.0, "1": 12.0, "3": 18.0, "10": 39.0}
 """Steps → write units of a delivery of 2 KB: 12 for one step, 3 for each further one."""
 WARM_TARGET = 4.0
+MONEY_TARGETS = {"0": 3.6, "1": 14.0}
+"""Steps → US dollars for a million deliveries of 2 KB, ten at once."""
 TITLE = "CPU time of a first whole invocation; 1 = a bare boto3 client; green = target"
 
 type Rows = list[list[str]]
@@ -139,12 +141,43 @@ def missed(result: Mapping[str, Any]) -> list[str]:
 
 
 def money(result: Mapping[str, Any]) -> Rows:
-    """What a million cost."""
+    """What a million cost, by service."""
     rows = [["USD per million", *cost.PARTS, "in all"]]
-    for name, parts in result["cost"].items():
+    priced = {
+        "a delivery of 2 KB that matches nothing": result["cost"]["one by one"]["0"]["2000"],
+        "… one that starts an execution of one step": result["cost"]["one by one"]["1"]["2000"],
+        "… the same, ten at once": result["cost"]["busy"]["1"]["2000"],
+        "a status request": result["cost"]["status"],
+    }
+    for name, parts in priced.items():
         numbers = [f"{parts.get(part, 0.0):.2f}" for part in cost.PARTS]
         rows.append([name, *numbers, f"{cost.total(parts):.2f}"])
     return rows
+
+
+def deliveries(result: Mapping[str, Any]) -> Rows:
+    """What a million deliveries cost, by size and steps; one by one, and ten at once."""
+    one_by_one, busy = result["cost"]["one by one"], result["cost"]["busy"]
+    sizes = list(one_by_one["0"])
+    rows = [["steps", *(f"{int(size):,} B" for size in sizes), "target at 2,000 B", ""]]
+    for steps, by_size in one_by_one.items():
+        target = MONEY_TARGETS.get(steps)
+        spent = cost.total(busy[steps]["2000"])
+        cells = [
+            f"{cost.total(by_size[size]):.2f} · {cost.total(busy[steps][size]):.2f}"
+            for size in sizes
+        ]
+        told = "" if target is None else "✓" if spent <= target else "missed"
+        rows.append([steps, *cells, "" if target is None else f"≤ {target:g}", told])
+    return rows
+
+
+def month(result: Mapping[str, Any]) -> Rows:
+    """What a stack costs in a month before anything happens."""
+    parts: Mapping[str, float] = result["cost"]["month"]
+    rows = [["USD a month", ""]]
+    rows += [[name, f"{dollars:.2f}"] for name, dollars in parts.items()]
+    return [*rows, ["in all", f"{cost.total(parts):.2f}"]]
 
 
 def memory(result: Mapping[str, Any]) -> Rows:
@@ -171,6 +204,8 @@ TABLES = {
     "units": units,
     "endtoend": endtoend,
     "cost": money,
+    "deliveries": deliveries,
+    "month": month,
     "memory": memory,
 }
 

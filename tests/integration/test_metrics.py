@@ -180,7 +180,7 @@ def test_one_event_can_be_followed_from_its_delivery_to_its_end(
     assert numbers(did) == {"Steps": (1, [["stack", "provider", "outcome"]])}
     (call,) = lines("call", key=f"{execution_id}.{did['step']}")
     assert numbers(call)["ProviderCalls"] == (1, [["stack", "provider", "outcome"]])
-    assert numbers(call)["ProviderTime"][1] == [["stack", "provider"]]
+    assert numbers(call)["ProviderTime"][1] == [["stack", "provider", "outcome"]]
     (end,) = lines("execution")
     assert (end["executionId"], end["outcome"]) == (execution_id, "succeeded")
     assert end["workflowId"] == workflow["workflowId"]

@@ -436,16 +436,18 @@ def test_who_may_send_to_dead_letters_is_named() -> None:
             "AWS::AccountId": "123456789012",
         }
     )
+    senders: dict[str, list[str]] = {}
     for queue in QUEUES.values():
         if "RedrivePolicy" in queue:
             name = resolve(queue["QueueName"])
             assert name.startswith("shop-")
             assert name.endswith("-5e1f")
-            letters = QUEUES[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
-            assert resolve(letters["RedriveAllowPolicy"]) == {
-                "redrivePermission": "byQueue",
-                "sourceQueueArns": [f"arn:aws:sqs:us-east-1:123456789012:{name}"],
-            }
+            target = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+            arn = f"arn:aws:sqs:us-east-1:123456789012:{name}"
+            senders.setdefault(target, []).append(arn)
+    for target, arns in senders.items():
+        allowed = resolve(QUEUES[target]["RedriveAllowPolicy"])
+        assert allowed == {"redrivePermission": "byQueue", "sourceQueueArns": arns}
     # Scheduler sends there as any sender does.
     by_schedule = QUEUES["SchedulesDeadLetterQueue"]["RedriveAllowPolicy"]
     assert by_schedule == {"redrivePermission": "denyAll"}

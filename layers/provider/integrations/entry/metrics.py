@@ -32,12 +32,12 @@ METRICS: Mapping[Kind, tuple[Metric, ...]] = {
     ),
     "execution": (
         ("Executions", COUNT, "", (("outcome",),)),
-        ("ExecutionTime", TIME, "ms", ((),)),
+        ("ExecutionTime", TIME, "ms", (("outcome",),)),
     ),
     "step": (("Steps", COUNT, "", (("provider", "outcome"),)),),
     "call": (
         ("ProviderCalls", COUNT, "", (("provider", "outcome"),)),
-        ("ProviderTime", TIME, "ms", (("provider",),)),
+        ("ProviderTime", TIME, "ms", (("provider", "outcome"),)),
     ),
     "connection": (
         ("ConnectionsChecked", COUNT, "checked", (("state",),)),
@@ -76,23 +76,21 @@ def observe(kind: Kind, /, **facts: Fact) -> None:
     line: dict[str, object] = {"message": kind, "stack": settings.stack_name()}
     line |= _invocation
     line |= {name: fact for name, fact in facts.items() if fact is not None}
-    described = []
+    described: dict[tuple[tuple[str, ...], ...], list[dict[str, str]]] = {}
     for name, unit, source, sets in METRICS[kind]:
         if source and source not in line:
             continue
         line[name] = line.pop(source) if source else 1
         asked = (*sets, BY_TENANT[name]) if _by_tenant(name) else sets
-        dimensions = [["stack", *each] for each in asked if all(line.get(part) for part in each)]
-        described.append((name, unit, dimensions))
+        dimensions = tuple(
+            ("stack", *each) for each in asked if all(line.get(part) for part in each)
+        )
+        described.setdefault(dimensions, []).append({"Name": name, "Unit": unit})
     line["_aws"] = {
         "Timestamp": round(time.time() * 1000),
         "CloudWatchMetrics": [
-            {
-                "Namespace": NAMESPACE,
-                "Dimensions": dimensions,
-                "Metrics": [{"Name": name, "Unit": unit}],
-            }
-            for name, unit, dimensions in described
+            {"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": found}
+            for dimensions, found in described.items()
         ],
     }
     # In one piece: other threads may write as well.
