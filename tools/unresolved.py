@@ -115,7 +115,10 @@ def _delivery(method: str, suffix: str) -> dict[str, Any]:
         ),
         "parameters": parameters,
         "requestBody": {
-            "description": "JSON, a form, text or bytes of any type; at most 6 MB.",
+            "description": (
+                "JSON, a form, text or bytes of any type. Text of up to 6 MB as a JSON string "
+                "(with its quotes escaped), bytes of up to 4.6 MB; more is `413`."
+            ),
             "content": _BODIES,
         },
         "responses": {"200": _answer("The event is durable.", "application/json", _RECEIVED)},

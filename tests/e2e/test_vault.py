@@ -13,6 +13,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
+from integrations.entry.problem import MAX_BODY_BYTES
 from local.platform import Platform
 from tests.e2e.conftest import Client, StandIns, problem
 from tests.e2e.secrecy import lines
@@ -535,7 +536,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_asked_or_kept(
 def test_a_body_of_seven_megabytes_is_too_large(client: Client) -> None:
     answer = client.post(CREDENTIALS, {"credentials": {"botToken": "x" * 7_000_000}})
 
-    assert "6000000" in problem(answer, 413, "payload_too_large")["detail"]
+    assert str(MAX_BODY_BYTES) in problem(answer, 413, "payload_too_large")["detail"]
 
 
 def test_what_is_in_the_query_is_checked_too(client: Client) -> None:

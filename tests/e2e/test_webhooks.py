@@ -19,6 +19,7 @@ import stripe
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from integrations.entry.problem import MAX_BODY_BYTES
 from tests.e2e.conftest import FACEBOOK_VERIFY_TOKEN, Client, StandIns, eventually
 from tests.fakes.facebook import batch, sign
 
@@ -418,7 +419,7 @@ def test_a_large_body_arrives_whole(client: Client, receiver: str, size: int) ->
 
 
 def test_a_body_over_the_limit_is_413(open_hook: Hook) -> None:
-    answer = open_hook.deliver(b"x" * 6_000_001)
+    answer = open_hook.deliver(b"x" * (MAX_BODY_BYTES + 1))
 
     assert answer.status_code == 413
     assert answer.json()["code"] == "payload_too_large"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from integrations.entry.problem import MAX_BODY_BYTES
 from tests.backend import EVENTS, Backend, event, first_event
 from tools.template import Route, folder, resources, routes
 
@@ -264,7 +265,7 @@ def test_a_body_that_is_no_object_is_refused(backend: Backend, route: Route, bod
 def test_a_body_over_the_limit_is_too_large(
     backend: Backend, route: Route, *, binary: bool
 ) -> None:
-    text = json.dumps({"params": "x" * 6_000_000})
+    text = json.dumps({"params": "x" * MAX_BODY_BYTES})
     raw = text.encode() if binary else text
     answer = backend.call(route.method, path_of(route), raw=raw, scopes=ALL)
     assert (answer.status, answer.code) == (413, "payload_too_large")

@@ -6,6 +6,8 @@ from typing import Any, cast
 import pytest
 
 from integrations.entry import wiring
+from integrations.entry.problem import MAX_EVENT_BYTES
+from integrations.storage.paging import encode_token
 from tests.backend import Answer, Backend, noise
 from tests.fakes.receiver import Receiver, Reply
 from tests.integration.test_run_workflow import expire_leases, started
@@ -105,6 +107,65 @@ def test_a_very_long_output_comes_in_parts_of_its_text(backend: Backend) -> None
     second = output(backend, execution_id, query={"nextToken": first["nextToken"]}).json
     assert json.loads(first["text"] + second["text"]) == {"x": "ß" * 1_100_000}
     assert second["nextToken"] is None
+
+
+def stored_as(backend: Backend, execution_id: str, value: Any, **more: Any) -> None:
+    """Put a value in the place of the step's output (or of a round's), stored apart."""
+    executions = wiring.executions()
+    stored = executions.get("acme", execution_id)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    key = wiring.execution_service().values(stored).put(text)
+    state = cast("Any", stored.state)
+    place = str(more.get("round", ""))
+    apart = {**(state["steps"][0]["stored"] or {}), place: {"key": key, "bytes": len(text)}}
+    state["steps"][0] |= {"stored": apart}
+    executions.replace(stored, due_at=None)
+
+
+def parts(backend: Backend, execution_id: str) -> list[Any]:
+    """Every page of an output, each of which Lambda must be able to answer."""
+    found: list[Any] = []
+    token = None
+    while True:
+        answer = output(backend, execution_id, query={"nextToken": token} if token else "")
+        # As the runtime writes it: JSON in JSON.
+        assert len(json.dumps(answer.body, ensure_ascii=False).encode()) < MAX_EVENT_BYTES
+        found.append(answer.json)
+        token = found[-1]["nextToken"]
+        if not token:
+            return found
+
+
+@pytest.mark.parametrize("unit", ["ж", "😀", '"', "\\", "\x01", "\n", "x"])
+@pytest.mark.parametrize("length", [160_000, 999_000, 2_500_000])
+def test_whatever_an_output_holds_lambda_can_answer_with_it(
+    backend: Backend, unit: str, length: int
+) -> None:
+    execution_id = started(backend, sent())
+    backend.drain()
+    stored_as(backend, execution_id, unit * length)
+    found = parts(backend, execution_id)
+    whole = found[0]["output"] or json.loads("".join(each["text"] for each in found))
+    assert whole == unit * length
+
+
+def test_a_very_long_round_comes_alone_in_parts_of_its_text(backend: Backend) -> None:
+    execution_id = started(backend, sent(forEach="range(3)", params={"json": "{{ item }}"}))
+    backend.drain()
+    stored_as(backend, execution_id, '"' * 1_500_000, round=1)
+    items = [item for page in parts(backend, execution_id) for item in page["items"]]
+    assert [each["index"] for each in items] == [0, 1, 1, 1, 1, 2]
+    assert [each["text"] is None for each in items] == [True, *[False] * 4, True]
+    assert json.loads("".join(each["text"] or "" for each in items)) == '"' * 1_500_000
+    assert items[0]["output"]["status"] == items[-1]["output"]["status"] == 200
+
+
+@pytest.mark.parametrize("at", ["x", "-1", "1.x", ".5", "1.-2"])
+def test_a_token_that_was_never_given_is_refused(backend: Backend, at: str) -> None:
+    execution_id = started(backend, sent())
+    backend.drain()
+    token = encode_token({"at": at})
+    assert output(backend, execution_id, query={"nextToken": token}).code == "invalid_input"
 
 
 def test_what_is_not_there_is_not_shown(backend: Backend) -> None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 from integrations.entry import wiring
+from integrations.entry.problem import MAX_BODY_BYTES
 from integrations.models import now
 from integrations.storage.aws.attributes import item
 from tests.backend import Answer, Backend, event
@@ -136,15 +137,28 @@ def test_redeliveries_of_a_large_body_do_not_overwrite_each_other(backend: Backe
     assert len(backend.aws.objects()) == 2
 
 
-@pytest.mark.parametrize("size", [6_000_000, 6_000_001])
-def test_six_megabytes_are_taken_and_one_byte_more_is_not(backend: Backend, size: int) -> None:
+@pytest.mark.parametrize(
+    ("unit", "most"),
+    [
+        (b"x", MAX_BODY_BYTES // 4 * 3),  # bytes travel as base64
+        ("x", MAX_BODY_BYTES - 2),  # text as a JSON string
+        ('"', (MAX_BODY_BYTES - 2) // 2),
+        ("\x01", (MAX_BODY_BYTES - 2) // 6),
+        ("\u00e9", (MAX_BODY_BYTES - 2) // 2),
+        ("\U0001f600", (MAX_BODY_BYTES - 2) // 4),
+    ],
+)
+def test_what_fits_into_lambdas_event_is_taken_and_no_more(
+    backend: Backend, unit: bytes | str, most: int
+) -> None:
     hook(backend)
-    answer = backend.deliver("orders", b"x" * size)
-    if size == 6_000_000:
-        taken(answer)
-    else:
-        assert (answer.status, answer.code) == (413, "payload_too_large")
-        assert backend.aws.sent("EventsQueue") == []
+    path = "/api/webhooks/orders"
+    fits = backend.call("POST", path, raw=unit * most)
+    assert fits.status == 200, fits
+    backend.aws.take("EventsQueue")
+    answer = backend.call("POST", path, raw=unit * (most + 3))
+    assert (answer.status, answer.code) == (413, "payload_too_large")
+    assert backend.aws.sent("EventsQueue") == []
 
 
 # -- Nothing that was answered 200 is lost ---------------------------------------------------

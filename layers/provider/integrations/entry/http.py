@@ -19,7 +19,7 @@ from integrations import errors, mistakes, strict_json
 from integrations.entry import browser, metrics, settings, trail, wiring
 from integrations.entry.caller import Caller, Scope, Session, refusal_of
 from integrations.entry.headers import headers_of
-from integrations.entry.problem import MAX_BODY_BYTES, NEVER_STORED, Problem, problem_of
+from integrations.entry.problem import NEVER_STORED, Problem, problem_of, size_refusal
 from integrations.errors import FieldError, Forbidden, IntegrationError
 from integrations.models import DEFAULT_CONNECTION
 from integrations.services.lineage import HEADER
@@ -175,7 +175,7 @@ class Api(APIGatewayHttpResolver):
                 stands around every route, and what a body or parameter that does not fit is
                 answered, is known.
         """
-        super().__init__(enable_validation=True, json_body_deserializer=_json)
+        super().__init__(enable_validation=True, json_body_deserializer=_json, serializer=_written)
         self._logger = Logger()
         self._scope = scope
         self._connect = connect
@@ -302,17 +302,17 @@ def _prepared(event: dict[str, Any]) -> Problem | None:
     """Make a request's headers and body what the resolver expects; what is wrong with the body."""
     # This API speaks JSON alone; curl, left to itself, would call it a form.
     event["headers"] = {**headers_of(event), "content-type": "application/json"}
-    if event.get("isBase64Encoded"):
+    is_base64 = bool(event.get("isBase64Encoded"))
+    if refusal := size_refusal(event.get("body") or "", is_base64=is_base64):
+        event |= {"body": "", "isBase64Encoded": False}
+        return refusal
+    if is_base64:
         raw = base64.b64decode(event.get("body") or "")
         try:
             event |= {"body": raw.decode(), "isBase64Encoded": False}
         except UnicodeDecodeError:
             event |= {"body": "", "isBase64Encoded": False}
             return Problem(HTTPStatus.BAD_REQUEST, "malformed_json", "The body is not UTF-8 text")
-    if len((event.get("body") or "").encode("utf-8", "surrogatepass")) > MAX_BODY_BYTES:
-        event["body"] = ""
-        detail = f"The body is over the limit of {MAX_BODY_BYTES} bytes"
-        return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", detail)
     return None
 
 
@@ -324,6 +324,12 @@ def _json(text: str) -> Any:
         raise json.JSONDecodeError(str(reason), "", 0) from None
     # Of a list Powertools would take the first item; every body of this API is an object.
     return "a list" if isinstance(value, list) else value
+
+
+def _written(value: Any) -> str:
+    """An answer's JSON. Letters stay letters: escaped they would take up to three times as much."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _failed(failure: IntegrationError) -> Response[str]:

@@ -10,9 +10,15 @@ from typing import Any
 from integrations import errors
 from integrations.errors import FieldError, IntegrationError
 
-MAX_BODY_BYTES = 6 * 1000 * 1000
-"""Lambda takes 6 MB in one invocation; what does not fit gets a 413 instead of a lost request.
+MAX_EVENT_BYTES = 6 * 1024 * 1024
+"""Lambda takes so much in one invocation, and answers with as much: the event as JSON, all of it.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+MAX_BODY_BYTES = MAX_EVENT_BYTES - 64 * 1024
+"""What of it a body may take: headers, path and context need the rest.
+
+In the event, text is a JSON string, in which quotes, backslashes and line breaks take two bytes;
+anything else is base64, so that about 4.6 MB of bytes fit."""
 
 NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """On every answer of JSON that says nothing else: it is one caller's, and is what it says it is."""
@@ -22,6 +28,21 @@ BUSY = "This backend is busy, or what it stands on does not answer; try again in
 MAX_FIELDS = 50
 MAX_FIELD = 200
 """What is told back of mistakes: whatever was sent as a name may be anything, and many."""
+
+
+def size_refusal(body: str, *, is_base64: bool) -> "Problem | None":
+    """Why a body is too large, as it stands in its event; ``None`` where it is not.
+
+    AWS itself refuses what is over Lambda's limit, before any function is asked.
+    """
+    size = len(body)
+    if not is_base64 and size > MAX_BODY_BYTES // 6:  # no character takes more
+        size = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    if size <= MAX_BODY_BYTES:
+        return None
+    detail = f"The body is over the limit of {MAX_BODY_BYTES} bytes"
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", detail)
+
 
 STATUS: tuple[tuple[type[IntegrationError], HTTPStatus], ...] = (
     (errors.InvalidRedirect, HTTPStatus.BAD_REQUEST),

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from integrations.entry import metrics, wiring
 from integrations.entry.headers import headers_of
-from integrations.entry.problem import MAX_BODY_BYTES, NEVER_STORED, Problem, problem_of
+from integrations.entry.problem import NEVER_STORED, Problem, problem_of, size_refusal
 from integrations.errors import IntegrationError, ServiceUnavailable
 from integrations.services.webhooks import CHALLENGE_PARAMETERS, Request
 
@@ -27,12 +27,10 @@ def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
         ``503`` where it could not be made durable, so that the sender sends it again.
     """
     metrics.begin(requestId=_request_id(event))
+    is_base64 = bool(event.get("isBase64Encoded"))
+    if refusal := size_refusal(event.get("body") or "", is_base64=is_base64):
+        return refusal.response(_request_id(event))
     body = _raw_body(event)
-    if len(body) > MAX_BODY_BYTES:
-        metrics.observe("delivery", outcome="refused", reason="too_large")
-        detail = f"The body is over the limit of {MAX_BODY_BYTES} bytes"
-        problem = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", detail)
-        return problem.response(_request_id(event))
     try:
         receipt = wiring.receiver().receive(_webhook_id(event), _request(event, body))
     except IntegrationError as failure:

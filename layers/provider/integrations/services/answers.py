@@ -358,6 +358,11 @@ class RoundOutput(Answer):
 
     index: int
     output: Any = None
+    text: str | None = Field(
+        None,
+        description="In place of a very long `output`: a part of its JSON text. The next pages "
+        "have the following parts, under the same index.",
+    )
 
 
 class StepOutputAnswer(Answer):
@@ -397,12 +402,14 @@ def step_output_answer(found: StepOutput) -> StepOutputAnswer:
             RoundOutput(index=found.first + number, output=each)
             for number, each in enumerate(results)
         ]
+        if found.text is not None:
+            items = [RoundOutput(index=found.first, text=found.text)]
     return StepOutputAnswer(
         step_id=found.run["id"],
         status=found.run["status"],
         output=None if items is not None else found.output,
         items=items,
-        text=found.text,
+        text=found.text if items is None else None,
         next_token=found.next_token,
     )
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from integrations.errors import (
     IdempotencyKeyReused,
     IntegrationError,
+    InvalidInput,
     UnknownStep,
     ValueGone,
 )
@@ -40,7 +41,8 @@ SHOWN_ROUNDS = 100
 """How many results of a ``forEach`` an execution is shown with; the step's output has them all."""
 
 PART_CHARACTERS = 1_000_000
-"""An output over this is answered in parts of its text: Lambda answers with 6 MB at most."""
+"""An output over this is answered in parts of its text: Lambda answers with 6 MiB at most, as JSON
+in JSON, where one character of a part may take four bytes."""
 
 FOUND_WITHIN = timedelta(minutes=1)
 """A new execution is looked after so soon: its runner may have died."""
@@ -84,7 +86,8 @@ class StepOutput:
     Attributes:
         run: The step.
         output: The whole value; of a ``forEach`` the results ``first`` and following.
-        text: A part of the value's JSON text, where the value is too long for one answer.
+        text: A part of the value's JSON text, where the value is too long for one answer; of a
+            ``forEach`` that of the result ``first``.
         next_token: Where the next part begins.
     """
 
@@ -378,18 +381,17 @@ class ExecutionService:
         run = next((each for each in runs if each["id"] == step_id), None)
         if run is None:
             raise UnknownStep(f"The execution has no step {step_id!r}")
-        first = int(decode_token(next_token, "at")["at"]) if next_token else 0
+        first, begin = _position(next_token)
         values = self.values(stored)
         if run["rounds"] is not None:
-            return _rounds(run, values, first, limit)
+            return _rounds(run, values, first, limit, begin)
         whole = run["stored"][""] if run["stored"] else None
         output = values.get(whole["key"]) if whole else run["output"]
         if whole is None or whole["bytes"] <= PART_CHARACTERS:
             return StepOutput(run, output)
-        text = encoded(output).decode()
-        end = first + PART_CHARACTERS
-        token = encode_token({"at": str(end)}) if end < len(text) else None
-        return StepOutput(run, text=text[first:end], next_token=token)
+        text, end = _part(output, first)
+        token = encode_token({"at": str(end)}) if end else None
+        return StepOutput(run, text=text, next_token=token)
 
     # -- changing ----------------------------------------------------------------------------
 
@@ -434,20 +436,52 @@ class ExecutionService:
         return self.get(tenant, execution_id)
 
 
-def _rounds(run: StepRun, values: ExecutionValues, first: int, limit: int) -> StepOutput:
-    """The results of a ``forEach`` from ``first`` on, as many as an answer takes."""
+def _position(next_token: str | None) -> tuple[int, int]:
+    """Where a token goes on: a number, and, within a very long result, a character of its text.
+
+    Raises:
+        InvalidInput: It is not one of ours.
+    """
+    at, _, begin = (decode_token(next_token, "at")["at"] if next_token else "0").partition(".")
+    if not at.isdecimal() or not (begin or "0").isdecimal():
+        raise InvalidInput("nextToken is not one that this API gave")
+    return int(at), int(begin or 0)
+
+
+def _part(value: Json, begin: int) -> tuple[str, int | None]:
+    """A part of a value's JSON text, and where the next one begins; ``None`` after the last."""
+    text = encoded(value).decode()
+    end = begin + PART_CHARACTERS
+    return text[begin:end], end if end < len(text) else None
+
+
+def _rounds(
+    run: StepRun, values: ExecutionValues, first: int, limit: int, begin: int
+) -> StepOutput:
+    """The results of a ``forEach`` from ``first`` on, as many as an answer takes.
+
+    One that is too long for an answer comes alone, in parts of its text, from ``begin`` on.
+    """
     results = cast("list[Json]", run["output"])
     stored = run["stored"] or {}
     found: list[Json] = []
     size = 0
     for index in range(first, min(first + limit, len(results))):
         whole = stored.get(str(index))
-        size += whole["bytes"] if whole else len(encoded(results[index]))
+        one = whole["bytes"] if whole else len(encoded(results[index]))
+        size += one
         if found and size > PART_CHARACTERS:
             break
-        found.append(values.get(whole["key"]) if whole else results[index])
-    end = first + len(found)
-    token = encode_token({"at": str(end)}) if end < len(results) else None
+        value = values.get(whole["key"]) if whole else results[index]
+        if one > PART_CHARACTERS:
+            text, end = _part(value, begin)
+            at = f"{index}.{end}" if end else str(index + 1)
+            more = end is not None or index + 1 < len(results)
+            token = encode_token({"at": at}) if more else None
+            return StepOutput(run, [], first, text=text, next_token=token)
+        found.append(value)
+    after = first + len(found)
+    token = encode_token({"at": str(after)}) if after < len(results) else None
     return StepOutput(run, found, first, next_token=token)
 
 
