@@ -14,7 +14,7 @@ from benchmarks.calls import CaseFailed
 from benchmarks.reads import Reads
 from benchmarks.wire import Wire
 from benchmarks.world import TENANT, World, variables
-from integrations.entry import wiring
+from integrations import memory
 from tests.backend import Backend, LambdaContext
 from tests.fakes.aws import FakeAws
 from tools.template import resources
@@ -71,7 +71,7 @@ def measure(world: World, tick: Callable[[], None]) -> Units:
     found: Units = {"writes": {}, "reads": {}, "functions": {}}
     wire = Wire(world.aws.url, reads=reads)
     with wire, variables(world.environment | wire.environment):
-        wiring.forget()
+        memory.forget()
         backend = Watched(world.aws, wire)
         wire.record("growth")
         for steps in STEPS:
@@ -90,7 +90,7 @@ def measure(world: World, tick: Callable[[], None]) -> Units:
                     found[kind].setdefault(str(steps), {})[str(length)] = spent
                 _check(backend, webhook, steps)
                 tick()
-    wiring.forget()
+    memory.forget()
     return found
 
 

@@ -57,7 +57,7 @@ def test_what_a_mail_server_says_to_the_greeting_is_what_people_are_told(client:
         given = {"credentials": {**account, "from": "shop@shop.example"}}
         tested = client.post("/api/integrations/email/test", given).json()
     assert "your address is limited (EHLO)" in tested["message"]
-    assert server.heard == [b"ehlo shop.example\r\n"]
+    assert server.lines_received == [b"ehlo shop.example\r\n"]
 
 
 # -- Bodies ----------------------------------------------------------------------------------

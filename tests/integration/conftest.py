@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from integrations.entry import authorizer, settings, wiring
-from integrations.providers import google
+from integrations import memory
+from integrations.entry import settings, wiring
 from integrations.storage.aws import Aws
 from local import console
 from local.report import Report
@@ -101,7 +101,7 @@ def logs(
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    forget()
+    memory.forget()
     monkeypatch.setattr(wiring, "aws", lambda: _client)
     written = io.StringIO()
     for handler in _handlers():
@@ -129,13 +129,6 @@ def backend(
     whole.check_secrets(aws.everything(), "what is stored or queued")
 
 
-def forget() -> None:
-    """What a process keeps in memory."""
-    wiring.forget()
-    google._tokens.clear()
-    authorizer._verifier.clear()
-
-
 def _handlers() -> list["logging.StreamHandler[io.StringIO]"]:
     from aws_lambda_powertools import Logger
 
@@ -153,7 +146,7 @@ def telegram(monkeypatch: pytest.MonkeyPatch) -> Iterator[TelegramServer]:
     running = TelegramServer(token=BOT_TOKEN).start()
     running.add_bot(EXAMPLE_TOKEN, "example_bot")
     monkeypatch.setenv("TELEGRAM_API_BASE", running.url)
-    wiring.forget()
+    memory.forget()
     yield running
     # Nobody needs to wait for that.
     threading.Thread(target=running.stop, daemon=True).start()
@@ -171,7 +164,7 @@ def google_server(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator
             "GOOGLE_REVOKE_URL": "/revoke",
         }.items():
             monkeypatch.setenv(name, f"{running.url}{path}")
-        wiring.forget()
+        memory.forget()
         yield running
         backend.secrets |= {*running.access_tokens, *running.refresh_tokens}
 
@@ -182,7 +175,7 @@ def facebook(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Face
     with FacebookStandIn(FACEBOOK_APP, FACEBOOK_SECRET) as running:
         monkeypatch.setenv("FACEBOOK_GRAPH_BASE", running.url)
         monkeypatch.setenv("FACEBOOK_DIALOG_BASE", running.url)
-        wiring.forget()
+        memory.forget()
         yield running
         backend.secrets |= set(running.tokens)
 

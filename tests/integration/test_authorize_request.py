@@ -9,6 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from integrations import memory
 from integrations.entry import authorizer
 from integrations.services.jwt import IssuerUnavailable
 from integrations.storage.aws import item
@@ -206,7 +207,7 @@ def test_one_claim_names_the_tenant(
         ask(backend, f"Bearer {issuer.token(tenant='häßlich')}")["context"]["tenant"] == "häßlich"
     )
     monkeypatch.setenv("JWT_TENANT_CLAIM", "org_id")
-    authorizer._verifier.clear()
+    memory.forget()
     token = issuer.token(org_id="org_7", tenant="acme")
     assert ask(backend, f"Bearer {token}")["context"]["tenant"] == "org_7"
     assert ask(backend, f"Bearer {issuer.token(tenant='acme')}") == UNKNOWN
@@ -348,7 +349,9 @@ def test_the_issuers_keys_are_asked_for_once_and_again_when_they_rotate(
     ]
     issuer.rotate("two")
     # PyJWT asks again for an unknown key half a minute after it asked last.
-    authorizer._verifier[0]._client().cooldown_duration = 0
+    verifier = authorizer._verifier()
+    assert verifier
+    verifier._client().cooldown_duration = 0
     assert ask(backend, f"Bearer {issuer.token()}")["isAuthorized"] is True
 
 

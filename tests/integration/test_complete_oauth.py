@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from integrations.entry import wiring
+from integrations import memory
 from integrations.storage.aws import item
 from tests.backend import Answer, Backend
 from tests.fakes.facebook import FacebookStandIn
@@ -344,7 +344,7 @@ def test_an_answer_of_another_issuer_is_refused(
     code = dict(parse_qsl(query))["code"]
     # At Google's own address its issuer is known.
     monkeypatch.setenv("GOOGLE_AUTH_URL", "https://accounts.google.com/o/oauth2/v2/auth")
-    wiring.forget()
+    memory.forget()
     login = start(backend, "sheets_oauth")
     given = {"state": login.query["state"], "iss": issuer, "code": code}
     come_back(backend, "sheets_oauth", given)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from integrations.entry import wiring
+from integrations import memory
 from tests.backend import Answer, Backend
 from tests.integration.test_create_token import opened
 
@@ -60,7 +60,7 @@ def test_only_the_platforms_admin_makes_sessions_for_others(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLATFORM_TENANT", "platform")
-    wiring.forget()
+    memory.forget()
     body = {"providers": ["telegram"], "tenant": "other"}
     for tenant, scopes, status in (
         ("acme", "read write admin", 403),

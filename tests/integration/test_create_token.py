@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from integrations.entry import wiring
+from integrations import memory
 from tests.backend import Answer, Backend, event
 
 ADMIN = "admin read write"
@@ -72,7 +72,7 @@ def test_the_platforms_admin_makes_tokens_of_any_tenant(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLATFORM_TENANT", "platform")
-    wiring.forget()
+    memory.forget()
     body = {"name": "x", "scopes": ["read"], "tenant": "other"}
     made = backend.call("POST", "/api/tokens", body, scopes=ADMIN, tenant="platform")
     assert (made.status, made.json["tenant"]) == (200, "other")

@@ -63,6 +63,8 @@ def test_another_account_keeps_what_it_has(backend: Backend, facebook: FacebookS
         signed_request("4711", "another secret"),
         f".{signed_request('4711', 'another secret').partition('.')[2]}",
     ],
+    # What is signed holds the time: as a name it would be another one in each process.
+    ids=["empty", "a word", "two words", "not ASCII", "no text", "forged", "unsigned"],
 )
 def test_what_the_app_did_not_sign_is_refused(backend: Backend, forged: str) -> None:
     for what in ("deauthorize", "delete"):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from integrations import memory
 from integrations.entry import wiring
 from integrations.storage.tokens import Token, token_hash
 from tests.backend import Backend, LambdaContext, noise
@@ -118,7 +119,7 @@ def test_nothing_is_left_of_a_tenant_but_its_audit_log(
     assert not telegram.webhooks, "the bot sends nothing more"
     log = [row for row in backend.aws.rows("AuditTable") if row["tenant"] == "acme"]
     assert [row["outcome"] for row in log if row["action"] == "erase_tenant"] == ["succeeded"] * 2
-    wiring.forget()  # a receiver remembers a webhook for a minute
+    memory.forget()  # a receiver remembers a webhook for a minute
     # Whoever still sends to the webhook reaches nobody, and nobody can take its name.
     assert backend.deliver("acme-orders", {"id": 2}).status == 401
     taken = backend.call(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from integrations import memory
 from tests.backend import Backend
 from tests.fakes.facebook import FacebookStandIn, sign
 from tests.fakes.telegram import TelegramServer
@@ -150,10 +151,9 @@ def test_each_tenant_sees_its_own_pages_share_of_a_shared_delivery(
 def test_what_belongs_to_no_tenant_is_the_platforms_and_holds_nothing(
     backend: Backend, facebook: FacebookStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from integrations.entry import wiring
 
     monkeypatch.setenv("PLATFORM_TENANT", "operators")
-    wiring.forget()
+    memory.forget()
     page = facebook.add_page("Stray")
     comment = facebook.add_comment(
         facebook.add_post(page, "x"), "private words", {"id": "7001", "name": "Zoë"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from integrations.entry import wiring
+from integrations import memory
 from integrations.services.lineage import MAX_HOPS
 from integrations.services.quotas import Limits, Quotas
 from integrations.storage.quotas import QuotaCounters
@@ -29,7 +29,7 @@ GENEROUS = Limits(
 def limited(monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
     for name, limit in limits.items():
         monkeypatch.setenv(name.upper(), str(limit))
-    wiring.forget()
+    memory.forget()
 
 
 def webhook(backend: Backend, name: str = "default") -> str:

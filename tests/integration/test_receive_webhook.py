@@ -15,6 +15,7 @@ import stripe
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
+from integrations import memory
 from integrations.entry import wiring
 from integrations.entry.problem import MAX_BODY_BYTES
 from integrations.models import now
@@ -74,7 +75,7 @@ def test_a_delivery_is_in_the_queue_before_it_is_answered(backend: Backend) -> N
 
 def test_a_delivery_costs_one_read_one_key_and_one_message_when_cold(backend: Backend) -> None:
     hook(backend, verifySecret=True)
-    wiring.forget()
+    memory.forget()
     for _ in range(3):
         taken(backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET}))
     assert dict(backend.aws.calls) == {"GetItem": 1, "Decrypt": 1, "SendMessage": 3}
@@ -177,7 +178,7 @@ def test_what_cannot_be_made_durable_is_to_be_sent_again(
     backend: Backend, operation: str, code: str
 ) -> None:
     hook(backend, verifySecret=True)
-    wiring.forget()
+    memory.forget()
     backend.aws.fail(operation, code, status=400 if code == "AccessDenied" else 500)
     answer = backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET})
     assert (answer.status, answer.code) == (503, "not_stored")
@@ -190,7 +191,7 @@ def test_a_secret_that_does_not_open_is_shown_to_its_owner_and_loses_no_delivery
     backend: Backend,
 ) -> None:
     hook(backend, verifySecret=True)
-    wiring.forget()
+    memory.forget()
     row = next(each for each in backend.aws.rows("WebhooksTable") if each["webhookId"] == "orders")
     backend.aws.put("WebhooksTable", item(row | {"nonce": b"0" * 12}))
     asked_again = backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET})
@@ -220,7 +221,7 @@ def test_a_large_body_that_s3_does_not_take_is_to_be_sent_again(backend: Backend
 
 def test_a_throttled_table_is_asked_again_before_giving_up(backend: Backend) -> None:
     hook(backend)
-    wiring.forget()
+    memory.forget()
     throttled = "ProvisionedThroughputExceededException"
     backend.aws.fail("GetItem", throttled, status=400, times=2)
     taken(backend.deliver("orders", BODY))
@@ -238,7 +239,7 @@ def test_a_damaged_secret_is_no_reason_to_accept(backend: Backend) -> None:
             "ExpressionAttributeValues": {":c": {"B": base64.b64encode(b"x" * 40).decode()}},
         },
     )
-    wiring.forget()
+    memory.forget()
     answer = backend.deliver("orders", BODY, {"X-Webhook-Secret": SECRET})
     assert answer.status == 503
     assert backend.aws.sent("EventsQueue") == []
@@ -505,7 +506,7 @@ def test_header_names_as_a_sender_writes_them_prove_it_and_hide_its_secrets(
         ({"type": "secret", "header": "X-Shop-Key"}, {"x-shop-key": SECRET}),
     ):
         hook(backend, verification)
-        wiring.forget()
+        memory.forget()
         sent = {**proof, "x-shop": "7", "content-type": "application/json"}
         answer = backend.call(
             "POST", "/api/webhooks/orders", raw=BODY, headers=sent, written=str.title

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from integrations import memory
 from integrations.entry import wiring
 from integrations.storage.aws import item
 from tests.backend import Answer, Backend
@@ -124,7 +125,7 @@ def test_a_removed_webhook_of_the_provider_is_set_again(
     backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
     assert "42:AAanother-token-of-another-bot-000" not in telegram.webhooks
     make_due(backend)
-    wiring.forget()
+    memory.forget()
     assert check(backend) == {"connected": 1}
     assert "42:AAanother-token-of-another-bot-000" in telegram.webhooks
 

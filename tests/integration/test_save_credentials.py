@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from integrations import memory
 from integrations.entry import wiring
 from integrations.storage.connections import Connection, Connections
 from tests.backend import TENANT, Answer, Backend, body_of
@@ -447,7 +448,7 @@ def test_a_save_that_fails_leaves_the_webhook_verified_as_before(
     answer = save(backend, HOOK | {"verifySecret": True, "secret": "another-secret"}, "webhook")
     assert answer.status == status
     backend.aws.recover()
-    wiring.forget()
+    memory.forget()
     assert backend.deliver("orders", {}, {"X-Webhook-Secret": HOOK["secret"]}).status == 200
     assert backend.deliver("orders", {}, {"X-Webhook-Secret": "another-secret"}).status == 401
 
@@ -551,7 +552,7 @@ def test_where_tenants_share_a_stack_a_claim_tells_nothing(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLATFORM_TENANT", "acme")
-    wiring.forget()
+    memory.forget()
     free = backend.save("webhook", HOOK, tenant="other")["webhook"]["id"]
     assert backend.save("webhook", HOOK)["webhook"]["id"] == "orders", "nobody can squat it"
     taken = backend.save("webhook", HOOK, tenant="third")["webhook"]["id"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from integrations import memory
 from integrations.entry import wiring
 from integrations.services import shares
 from integrations.services.batches import REST, TENANT_SECONDS, Received
@@ -35,7 +36,7 @@ def slots(backend: Backend, clock: Clock | None = None) -> Slots:
 
 def allow(monkeypatch: pytest.MonkeyPatch, runners: int) -> None:
     monkeypatch.setenv("MAX_RUNNERS_PER_TENANT", str(runners))
-    wiring.forget()
+    memory.forget()
 
 
 @pytest.fixture
@@ -220,7 +221,7 @@ def test_one_tenant_s_heavy_events_are_put_back_alone(backend: Backend) -> None:
     again = backend.aws.sent("EventsQueue")
     assert [each.group for each in again] == ["noisy"] * 7
     assert all(each.delay >= 1 for each in again)
-    wiring.forget()
+    memory.forget()
     backend.drain()
     assert len(backend.executions(tenant="noisy")) == 9
     assert len(backend.executions(tenant="quiet")) == 1
@@ -259,7 +260,7 @@ def test_what_is_put_back_keeps_its_payload_and_its_name(backend: Backend) -> No
     batch = [Received(each.id, each.body, each.group) for each in backend.aws.take("EventsQueue")]
     assert dispatcher(Watch(TENANT_SECONDS)).dispatch(batch)[0] == []
     assert len(backend.aws.sent("EventsQueue")) == 2
-    wiring.forget()
+    memory.forget()
     backend.drain()
     logged = {each["eventId"] for each in backend.call("GET", "/api/events").json["items"]}
     assert logged == {each.json["eventId"] for each in answers}

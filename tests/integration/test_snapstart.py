@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from integrations import memory
 from integrations.entry import settings, wiring
 from integrations.storage.aws import item
 from tests.fakes.aws import ACCESS_KEY, SECRET_KEY, FakeAws
@@ -41,7 +42,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str | None]]:
         url = f"http://127.0.0.1:{server.server_port}/2021-04-23/credentials"
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
         monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "of-the-instance")
-        wiring.forget()
+        memory.forget()
         yield Endpoint.asked
         server.shutdown()
 

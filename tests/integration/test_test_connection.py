@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from integrations import memory
 from integrations.storage.aws import item
 from tests.backend import Answer, Backend, body_of
 from tests.fakes.google import FakeGoogle
@@ -145,9 +146,8 @@ def test_a_service_account_is_tested_at_google(backend: Backend, google_server: 
     answer = backend.call("POST", "/api/integrations/sheets/test", body)
     assert answer.json["success"] is True
     google_server.remove_service_account(key["client_email"])
-    from tests.integration.conftest import forget
 
-    forget()
+    memory.forget()
     answer = backend.call("POST", "/api/integrations/sheets/test", body)
     assert (answer.json["success"], answer.json["code"]) == (False, "credentials_rejected")
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from integrations import memory
 from integrations.errors import (
     AddressRefused,
     CredentialsRejected,
@@ -21,7 +22,6 @@ from integrations.errors import (
     ProviderUnavailable,
     RequestRejected,
 )
-from integrations.outbound import guard
 from integrations.outbound.client import Outbound
 from integrations.outbound.content import Content
 from integrations.providers.base import Addresses, Call
@@ -50,9 +50,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(autouse=True)
 def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
-    guard.tls_context.cache_clear()
+    memory.forget()
     yield
-    guard.tls_context.cache_clear()
+    memory.forget()
 
 
 @pytest.fixture(autouse=True)
@@ -367,7 +367,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    guard.tls_context.cache_clear()
+    memory.forget()
     with MailServer(secure, authority.server_context(HOST), users={USER: PASSWORD}) as unknown:
         with pytest.raises(RequestRejected, match="does not verify"):
             provider.verify(call(unknown, secure=secure))

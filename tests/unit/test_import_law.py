@@ -22,6 +22,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 WORDS = {
     "comparison",
     "errors",
+    "memory",
     "mistakes",
     "models",
     "secret_headers",
@@ -40,6 +41,7 @@ ALLOWED = {
     "outbound": {"outbound"} | WORDS,
     "comparison": set[str](),
     "errors": set[str](),
+    "memory": set[str](),
     "mistakes": {"errors"},
     "models": set[str](),
     "secret_headers": set[str](),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from integrations import memory
 from integrations.errors import (
     AddressRefused,
     InvalidParams,
@@ -59,9 +60,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture
 def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Authority]:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
-    guard.tls_context.cache_clear()
+    memory.forget()
     yield authority
-    guard.tls_context.cache_clear()
+    memory.forget()
 
 
 @pytest.fixture

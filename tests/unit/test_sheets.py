@@ -16,6 +16,7 @@ import pytest
 from google.auth import jwt
 from pydantic import SecretStr, ValidationError
 
+from integrations import memory
 from integrations.errors import (
     CredentialsRejected,
     InvalidParams,
@@ -47,7 +48,7 @@ ROBOT = "robot@project.iam.gserviceaccount.com"
 
 @pytest.fixture
 def google() -> Iterator[FakeGoogle]:
-    endpoints._tokens.clear()
+    memory.forget()
     with FakeGoogle() as running:
         yield running
     for seen in running.sheets_requests:
@@ -490,7 +491,7 @@ def test_what_google_finds_wrong_in_a_body_is_told_by_field(google: FakeGoogle) 
         lenient.books = google.books
         lenient.add_service_account()
         elsewhere = replace(call, addresses=Addresses(**lenient.addresses))
-        endpoints._tokens.clear()
+        memory.forget()
         with pytest.raises(InvalidParams, match="Unknown name") as caught:
             action.run(elsewhere, params)
     assert [error.field for error in caught.value.errors] == ["requests[0]"]

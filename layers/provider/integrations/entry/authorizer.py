@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from integrations import memory
 from integrations.entry import settings, wiring
 from integrations.entry.headers import headers_of
 from integrations.storage.aws import AwsError
@@ -23,8 +24,6 @@ PREFIXES = ("ib_", "ics_")
 """What our own tokens begin with: API tokens and those of connect sessions."""
 
 DENIED = {"isAuthorized": False}
-
-_verifier: list[JwtVerifier] = []
 
 
 def authorize(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -81,16 +80,25 @@ def _note_use(token: Token) -> None:
         print(json.dumps(log))  # noqa: T201 - Lambda's JSON log; a logger would cost the cold start
 
 
-def _by_jwt(token: str) -> dict[str, Any]:
+@memory.once
+def _verifier() -> JwtVerifier | None:
+    """Who verifies JWTs; ``None`` where the stack takes none."""
     configured = settings.jwt()
     if configured is None:
-        return _problem("invalid_token")
-    from integrations.services.jwt import JwtRefused, JwtVerifier
+        return None
+    from integrations.services.jwt import JwtVerifier
 
-    if not _verifier:
-        _verifier.append(JwtVerifier(configured, allow_http=settings.allow_loopback()))
+    return JwtVerifier(configured, allow_http=settings.allow_loopback())
+
+
+def _by_jwt(token: str) -> dict[str, Any]:
+    verifier = _verifier()
+    if verifier is None:
+        return _problem("invalid_token")
+    from integrations.services.jwt import JwtRefused
+
     try:
-        holder = _verifier[0].verify(token)
+        holder = verifier.verify(token)
     except JwtRefused as refusal:
         return _problem(refusal.code)
     context = {

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping
 
+from integrations import memory
 from integrations.entry import settings
 from integrations.services.observing import Fact, Kind
 
@@ -57,7 +58,7 @@ BY_TENANT: Mapping[str, tuple[str, ...]] = {
 }
 """What is told apart by tenant as well, where the stack asks for it."""
 
-_invocation: dict[str, Fact] = {}
+_invocation: dict[str, Fact] = memory.mapping()
 
 
 def begin(**facts: Fact) -> None:

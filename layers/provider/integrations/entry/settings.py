@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from integrations import memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,13 +23,8 @@ def _env(name: str, default: str = "") -> str:
     return os.environ.get(name) or default
 
 
-_own_address: list[str] = []
-
-
-def forget() -> None:
-    """Drop what was learnt, for whoever changes the environment of a running process: tests."""
-    _own_address.clear()
-    _botocore_credentials.cache_clear()
+_learnt: dict[str, str] = memory.mapping()
+"""``address``: where this backend answers."""
 
 
 def learn_address(event: Mapping[str, Any]) -> None:
@@ -37,11 +33,11 @@ def learn_address(event: Mapping[str, Any]) -> None:
     API Gateway itself writes ``domainName``: the API's own name or a custom one that maps to it,
     never just what a client claims. The template cannot say it: that would be a circle.
     """
-    if not _own_address:
+    if not _learnt:
         request = event["requestContext"]
         stage = request.get("stage", "$default")
         path = "" if stage == "$default" else f"/{stage}"
-        _own_address.append(f"https://{request.get('domainName', 'localhost')}{path}")
+        _learnt["address"] = f"https://{request.get('domainName', 'localhost')}{path}"
 
 
 def stack_name() -> str:
@@ -61,7 +57,7 @@ def trace_header() -> str:
 
 def public_url() -> str:
     """Where this backend answers, without a trailing slash; empty where nobody knows yet."""
-    return _env("PUBLIC_BASE_URL", *_own_address).rstrip("/")
+    return _env("PUBLIC_BASE_URL", _learnt.get("address", "")).rstrip("/")
 
 
 def frontend_urls() -> tuple[str, ...]:
@@ -167,7 +163,7 @@ def credentials() -> AwsCredentials:
     return AwsCredentials(str(frozen.access_key), str(frozen.secret_key), frozen.token)
 
 
-@cache
+@memory.once
 def _botocore_credentials() -> Credentials:
     from botocore.session import get_session
 

@@ -5,11 +5,10 @@ Nothing is made at import: a function pays for what its route uses.
 
 from __future__ import annotations
 
-import sys
-from functools import cache
 from typing import TYPE_CHECKING
 
 from integrations.entry import metrics, settings
+from integrations.memory import once
 from integrations.storage.aws import Aws
 
 if TYPE_CHECKING:
@@ -58,8 +57,6 @@ if TYPE_CHECKING:
     from integrations.storage.webhooks import Webhooks
     from integrations.storage.workflows import Workflows
 
-TENANTS = "integrations.entry.wiring_tenants"
-"""The rest of this module: what a tenant as a whole needs."""
 
 NOBODY = "*"
 """A name that no tenant has."""
@@ -71,19 +68,7 @@ WEBHOOK_KEY_SECONDS = 300
 """How long a webhook's data key is used again; its record is read anew each minute."""
 
 
-def forget() -> None:
-    """Read the environment and make everything anew on next use.
-
-    For whoever changes the environment of a running process: tests, and nothing in a Lambda.
-    """
-    settings.forget()
-    for name in (__name__, TENANTS):
-        for made in list(vars(sys.modules.get(name, settings)).values()):
-            if hasattr(made, "cache_clear"):
-                made.cache_clear()
-
-
-@cache
+@once
 def aws() -> Aws:
     """The way to AWS."""
     return Aws(
@@ -100,13 +85,13 @@ def tell_retry(service: str, operation: str, code: str) -> None:
     metrics.observe("retry", service=service, operation=operation, code=code)
 
 
-@cache
+@once
 def addresses() -> Addresses:
     """Where the providers live."""
     return settings.addresses()
 
 
-@cache
+@once
 def http() -> Http:
     """The one way out to providers."""
     from integrations.outbound.client import Outbound
@@ -127,7 +112,7 @@ def _opens_loopback() -> bool:
 # -- the tables ------------------------------------------------------------------------------
 
 
-@cache
+@once
 def tokens() -> Tokens:
     """The Tokens table."""
     from integrations.storage.tokens import Tokens
@@ -135,7 +120,7 @@ def tokens() -> Tokens:
     return Tokens(aws(), settings.resource("TOKENS_TABLE"))
 
 
-@cache
+@once
 def audit() -> Audit:
     """The audit log."""
     from integrations.storage.audit import Audit
@@ -143,7 +128,7 @@ def audit() -> Audit:
     return Audit(aws(), settings.resource("AUDIT_TABLE"))
 
 
-@cache
+@once
 def secrets() -> Secrets:
     """The Secrets table."""
     from integrations.storage.envelope import Envelope
@@ -153,7 +138,7 @@ def secrets() -> Secrets:
     return Secrets(aws(), settings.resource("SECRETS_TABLE"), envelope)
 
 
-@cache
+@once
 def connections() -> Connections:
     """The Connections table."""
     from integrations.storage.connections import Connections
@@ -166,7 +151,7 @@ def connections() -> Connections:
     )
 
 
-@cache
+@once
 def handshakes() -> Handshakes:
     """The Handshakes table."""
     from integrations.storage.envelope import Envelope
@@ -179,7 +164,7 @@ def handshakes() -> Handshakes:
     )
 
 
-@cache
+@once
 def webhooks() -> Webhooks:
     """The Webhooks table."""
     from integrations.storage.envelope import Envelope
@@ -189,7 +174,7 @@ def webhooks() -> Webhooks:
     return Webhooks(aws(), settings.resource("WEBHOOKS_TABLE"), envelope)
 
 
-@cache
+@once
 def workflows() -> Workflows:
     """The Workflows table."""
     from integrations.storage.workflows import Workflows
@@ -197,7 +182,7 @@ def workflows() -> Workflows:
     return Workflows(aws(), settings.resource("WORKFLOWS_TABLE"))
 
 
-@cache
+@once
 def executions() -> Executions:
     """The Executions table."""
     from integrations.storage.executions import Executions
@@ -206,7 +191,7 @@ def executions() -> Executions:
     return Executions(aws(), table, retention=settings.retention())
 
 
-@cache
+@once
 def events() -> Events:
     """The Events table."""
     from integrations.storage.events import Events
@@ -215,7 +200,7 @@ def events() -> Events:
     return Events(aws(), table, events_queue(), retention=settings.retention())
 
 
-@cache
+@once
 def jobs() -> Jobs:
     """The Jobs table."""
     from integrations.storage.jobs import Jobs
@@ -223,7 +208,7 @@ def jobs() -> Jobs:
     return Jobs(aws(), settings.resource("JOBS_TABLE"))
 
 
-@cache
+@once
 def pages() -> Pages:
     """The Pages table."""
     from integrations.storage.pages import Pages
@@ -231,7 +216,7 @@ def pages() -> Pages:
     return Pages(aws(), settings.resource("PAGES_TABLE"))
 
 
-@cache
+@once
 def app_secret() -> AppSecret:
     """The stack's app-level secrets."""
     from integrations.storage.app_secret import AppSecret
@@ -239,7 +224,7 @@ def app_secret() -> AppSecret:
     return AppSecret(aws(), settings.resource("APP_SECRET_ARN"))
 
 
-@cache
+@once
 def events_queue() -> Queue:
     """Verified deliveries on their way to dispatch."""
     return _queue("EVENTS_QUEUE_URL")
@@ -252,13 +237,13 @@ def _queue(name: str) -> Queue:
     return Queue(aws(), url, bucket, trace=settings.trace_header)
 
 
-@cache
+@once
 def executions_queue() -> Queue:
     """Executions on their way to a runner."""
     return _queue("EXECUTIONS_QUEUE_URL")
 
 
-@cache
+@once
 def objects() -> Objects:
     """The bucket for large values."""
     from integrations.storage.objects import Objects
@@ -266,13 +251,13 @@ def objects() -> Objects:
     return Objects(aws(), settings.resource("PAYLOADS_BUCKET"))
 
 
-@cache
+@once
 def jobs_queue() -> Queue:
     """Jobs on their way to a process that carries them on."""
     return _queue("JOBS_QUEUE_URL")
 
 
-@cache
+@once
 def quotas() -> Quotas:
     """What one tenant may have, start and send."""
     from integrations.services.quotas import Quotas
@@ -281,7 +266,7 @@ def quotas() -> Quotas:
     return Quotas(QuotaCounters(aws(), settings.resource("QUOTAS_TABLE")), settings.quotas())
 
 
-@cache
+@once
 def files() -> Files:
     """The files that steps hand on."""
     from integrations.storage.files import Files
@@ -289,7 +274,7 @@ def files() -> Files:
     return Files(objects())
 
 
-@cache
+@once
 def schedules() -> Schedules:
     """The workflows' schedules."""
     from integrations.storage.schedules import Schedules
@@ -306,7 +291,7 @@ def schedules() -> Schedules:
 # -- the services ----------------------------------------------------------------------------
 
 
-@cache
+@once
 def vault() -> Vault:
     """The use of credentials."""
     from integrations.services.vault import Vault
@@ -323,7 +308,7 @@ def vault() -> Vault:
     )
 
 
-@cache
+@once
 def lineage() -> Lineage:
     """How many executions led to one another."""
     from integrations.services.lineage import Lineage
@@ -331,7 +316,7 @@ def lineage() -> Lineage:
     return Lineage(webhooks().own_key, webhooks().make_own_key)
 
 
-@cache
+@once
 def subscriptions() -> Subscriptions:
     """What providers are asked to send."""
     from integrations.services.subscriptions import Subscriptions
@@ -347,7 +332,7 @@ def subscriptions() -> Subscriptions:
     )
 
 
-@cache
+@once
 def ownership() -> Ownership:
     """Whose a page is."""
     from integrations.services.ownership import Ownership
@@ -355,7 +340,7 @@ def ownership() -> Ownership:
     return Ownership(pages())
 
 
-@cache
+@once
 def connection_reader() -> ConnectionReader:
     """Connections, as the API shows them."""
     from integrations.services.connections.reading import ConnectionReader
@@ -363,7 +348,7 @@ def connection_reader() -> ConnectionReader:
     return ConnectionReader(connections(), webhooks(), public_url=settings.public_url())
 
 
-@cache
+@once
 def connection_tester() -> ConnectionTester:
     """Tests of credentials."""
     from integrations.services.connections.testing import ConnectionTester
@@ -373,7 +358,7 @@ def connection_tester() -> ConnectionTester:
     )
 
 
-@cache
+@once
 def connection_saver() -> ConnectionSaver:
     """The saving of credentials."""
     from integrations.services.connections.saving import ConnectionSaver
@@ -391,7 +376,7 @@ def connection_saver() -> ConnectionSaver:
     )
 
 
-@cache
+@once
 def connection_remover() -> ConnectionRemover:
     """The removal of credentials."""
     from integrations.services.connections.removing import ConnectionRemover
@@ -401,7 +386,7 @@ def connection_remover() -> ConnectionRemover:
     )
 
 
-@cache
+@once
 def action_runner() -> ActionRunner:
     """Actions outside of workflows."""
     from integrations.services.connections.actions import ActionRunner
@@ -409,7 +394,7 @@ def action_runner() -> ActionRunner:
     return ActionRunner(vault())
 
 
-@cache
+@once
 def due_checks() -> DueChecks:
     """The daily check of connections."""
     from integrations.services.connections.due import DueChecks
@@ -417,7 +402,7 @@ def due_checks() -> DueChecks:
     return DueChecks(connections(), connection_tester(), vault(), observe=metrics.observe)
 
 
-@cache
+@once
 def redirects() -> Redirects:
     """Where a browser may be sent in the end."""
     from integrations.services.redirects import Redirects
@@ -426,7 +411,7 @@ def redirects() -> Redirects:
     return Redirects(settings.frontend_url(), (*settings.redirect_uris(), connect_page))
 
 
-@cache
+@once
 def token_service() -> TokenService:
     """API tokens and connect sessions."""
     from integrations.services.tokens import TokenService
@@ -440,7 +425,7 @@ def token_service() -> TokenService:
     )
 
 
-@cache
+@once
 def secret_service() -> SecretService:
     """The tenants' named secrets."""
     from integrations.services.secrets import SecretService
@@ -448,7 +433,7 @@ def secret_service() -> SecretService:
     return SecretService(secrets())
 
 
-@cache
+@once
 def oauth_service() -> OAuthService:
     """The OAuth handshakes."""
     from integrations.services.oauth import OAuthService
@@ -463,7 +448,7 @@ def oauth_service() -> OAuthService:
     )
 
 
-@cache
+@once
 def receiver() -> Receiver:
     """The reception of webhooks."""
     from integrations.services.webhooks import Receiver
@@ -480,7 +465,7 @@ def receiver() -> Receiver:
     )
 
 
-@cache
+@once
 def delivery_tokens() -> DeliveryTokens:
     """The JWTs of deliveries."""
     from integrations.services.delivery_tokens import DeliveryTokens
@@ -488,7 +473,7 @@ def delivery_tokens() -> DeliveryTokens:
     return DeliveryTokens(http)
 
 
-@cache
+@once
 def workflow_service() -> WorkflowService:
     """The use cases of workflows."""
     from integrations.services.workflows import WorkflowService
@@ -504,7 +489,7 @@ def workflow_service() -> WorkflowService:
     )
 
 
-@cache
+@once
 def checker() -> Checker:
     """The check of workflows."""
     from integrations.services.checking import Checker
@@ -512,7 +497,7 @@ def checker() -> Checker:
     return Checker(connections(), webhooks(), secrets())
 
 
-@cache
+@once
 def previewer() -> Previewer:
     """The preview of workflows: no vault, no way out."""
     from integrations.services.preview import Previewer
@@ -520,7 +505,7 @@ def previewer() -> Previewer:
     return Previewer(workflows(), executions(), objects(), files(), event_log)
 
 
-@cache
+@once
 def execution_service() -> ExecutionService:
     """The use cases of executions."""
     from integrations.services.executions import ExecutionService
@@ -537,7 +522,7 @@ def execution_service() -> ExecutionService:
     )
 
 
-@cache
+@once
 def runner() -> Runner:
     """The running of executions."""
     from integrations.services.runner import Runner
@@ -557,7 +542,7 @@ def runner() -> Runner:
     )
 
 
-@cache
+@once
 def event_log() -> EventLog:
     """What was received, and what came of it."""
     from integrations.services.events import EventLog
@@ -569,7 +554,7 @@ def event_log() -> EventLog:
     )
 
 
-@cache
+@once
 def job_service() -> JobService:
     """What runs in the background."""
     from integrations.services.jobs import JobService
@@ -581,7 +566,7 @@ def job_service() -> JobService:
     return JobService(jobs(), jobs_queue(), steps)
 
 
-@cache
+@once
 def replay_service() -> ReplayService:
     """Events and executions once more."""
     from integrations.services.replay import ReplayService
@@ -591,7 +576,7 @@ def replay_service() -> ReplayService:
     )
 
 
-@cache
+@once
 def dispatcher() -> Dispatcher:
     """From deliveries to executions."""
     from integrations.services.dispatch import Dispatcher

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from integrations.entry import settings, wiring
+from integrations.memory import once
 
 if TYPE_CHECKING:
     from integrations.services.jobs import JobService
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from integrations.storage.queues import Queue
 
 
-@cache
+@once
 def erasures_queue() -> Queue:
     """Tenants to erase, on their way to the one function that may."""
     from integrations.storage.queues import Queue
@@ -24,7 +24,7 @@ def erasures_queue() -> Queue:
     )
 
 
-@cache
+@once
 def erasure_service() -> JobService:
     """The erasure of tenants: jobs whose function may remove whatever a tenant has."""
     from integrations.services.jobs import JobService
@@ -33,7 +33,7 @@ def erasure_service() -> JobService:
     return JobService(wiring.jobs(), erasures_queue(), steps)
 
 
-@cache
+@once
 def tenant_export() -> TenantExport:
     """All that is stored of a tenant, shown."""
     from integrations.services.tenants import TenantExport
@@ -51,7 +51,7 @@ def tenant_export() -> TenantExport:
     )
 
 
-@cache
+@once
 def tenant_eraser() -> TenantEraser:
     """All that is stored of a tenant, removed."""
     from integrations.services.tenants import Tables, TenantEraser
@@ -73,7 +73,7 @@ def tenant_eraser() -> TenantEraser:
     )
 
 
-@cache
+@once
 def removals() -> Removals:
     """What somebody takes back at a provider."""
     from integrations.services.removals import Removals

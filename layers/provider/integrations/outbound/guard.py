@@ -17,12 +17,12 @@ https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Preve
 import ipaddress
 import socket
 import ssl
-from functools import cache
 from typing import Any
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
+from integrations import memory
 from integrations.errors import AddressRefused, ProviderTimeout, ProviderUnavailable
 from integrations.outbound import egress
 from integrations.outbound.bounds import CONNECT_TIMEOUT
@@ -212,7 +212,7 @@ def port_of(parsed: Url) -> int:
     return 443 if parsed.scheme == "https" else 80
 
 
-@cache
+@memory.once
 def tls_context() -> ssl.SSLContext:
     """The TLS settings of everything outbound: certificate and name are verified, always.
 

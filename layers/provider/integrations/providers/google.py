@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
-from integrations import strict_json
+from integrations import memory, strict_json
 from integrations.errors import CredentialsRejected, ProviderUnavailable, RequestRejected
 from integrations.models import Json
 from integrations.outbound.http import Http, Response
@@ -40,7 +40,7 @@ _EARLY = 300
 
 _MOST_TOKENS = 256
 
-_tokens: dict[str, tuple[str, float]] = {}
+_tokens: dict[str, tuple[str, float]] = memory.mapping()
 """Access tokens of this warm process: digest of address and key → token, end (Unix time)."""
 
 

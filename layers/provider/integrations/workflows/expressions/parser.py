@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 from typing import Any, Final
 
+from integrations import memory
 from integrations.errors import ExpressionError
 from integrations.workflows.expressions.budget import Budget
 from integrations.workflows.expressions.compiler import Compiler, Template
@@ -65,7 +66,7 @@ def expression(source: str, budget: Budget | None = None) -> Template:
     return _understand(source, budget or Budget(), bare=True)
 
 
-_understood: dict[tuple[str, bool], Template] = {}
+_understood: dict[tuple[str, bool], Template] = memory.mapping()
 
 
 def _understand(source: str, budget: Budget, *, bare: bool) -> Template:
