@@ -37,6 +37,8 @@ def test_a_function_has_one_name(name: str) -> None:
     group = {"Ref": f"{logical_id(name)}LogGroup"}
     assert function["LoggingConfig"]["LogGroup"] == group
     log_group = resources("AWS::Logs::LogGroup")[group["Ref"]]
+    declared = template()["Resources"][group["Ref"]]
+    assert (declared["DeletionPolicy"], declared["UpdateReplacePolicy"]) == ("Delete", "Delete")
     path = f"/aws/lambda/${{AWS::StackName}}-{name.replace('_', '-')}"
     assert log_group["LogGroupName"] == {"Fn::Sub": path}
     assert log_group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
@@ -117,6 +119,15 @@ def test_only_what_a_provider_or_a_browser_calls_or_all_may_read_needs_no_token(
         "receive_webhook",
         "verify_webhook",
     }
+
+
+def test_the_access_log_says_who_asked_for_what_and_no_query() -> None:
+    settings = resources("AWS::Serverless::HttpApi")["HttpApi"]["AccessLogSettings"]
+    line = json.loads(settings["Format"])
+    assert set(line) >= {"requestId", "route", "path", "tenant", "status", "integrationError"}
+    assert line["tenant"] == "$context.authorizer.tenant"
+    assert line["integrationError"] == "$context.integrationErrorMessage"
+    assert "query" not in settings["Format"].lower()
 
 
 def test_there_is_no_way_to_switch_the_authorizer_off() -> None:

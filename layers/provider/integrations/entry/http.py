@@ -243,7 +243,7 @@ class Api(APIGatewayHttpResolver):
             tenant=caller.tenant,
             status=status,
             ms=round((time.monotonic() - started) * 1000),
-            request_id=request.get("requestId"),
+            requestId=request.get("requestId"),
         )
         self._audit(caller, event, answer)
         return answer

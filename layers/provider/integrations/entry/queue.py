@@ -50,9 +50,9 @@ def dispatch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     failed, reasons = wiring.dispatcher().dispatch(batch, time_left)
     for message_id, reason in zip(failed, reasons, strict=True):
         if isinstance(reason, NoTimeLeft):
-            Logger().info("put back", message_id=message_id)
+            Logger().info("put back", messageId=message_id)
         else:
-            Logger().error("not dispatched", message_id=message_id, exc_info=reason)
+            Logger().error("not dispatched", messageId=message_id, exc_info=reason)
             metrics.observe("message", queue="events", messageId=message_id)
     _back_off(wiring.events_queue(), event, failed)
     return _failures(failed)
@@ -67,7 +67,7 @@ def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         try:
             _run_one(wiring.runner(), record, left)
         except Exception:  # noqa: BLE001 - one message must not take others along
-            Logger().exception("not run", message_id=record["messageId"])
+            Logger().exception("not run", messageId=record["messageId"])
             metrics.observe("message", queue="executions", messageId=record["messageId"])
             failed.append(record["messageId"])
     _back_off(wiring.executions_queue(), event, failed)
@@ -102,7 +102,7 @@ def _carry_on(
             if int(record["attributes"]["ApproximateReceiveCount"]) < RECEIVES_BEFORE_A_JOB_IS:
                 failed.append(record["messageId"])
         except Exception:  # noqa: BLE001 - one message must not take others along
-            Logger().exception("not carried on", message_id=record["messageId"])
+            Logger().exception("not carried on", messageId=record["messageId"])
             metrics.observe("message", queue=name, messageId=record["messageId"])
             failed.append(record["messageId"])
     _back_off(queue, event, failed)

@@ -227,10 +227,11 @@ def app_secret() -> AppSecret:
 @once
 def events_queue() -> Queue:
     """Verified deliveries on their way to dispatch."""
-    return _queue("EVENTS_QUEUE_URL")
+    return queue("EVENTS_QUEUE_URL")
 
 
-def _queue(name: str) -> Queue:
+def queue(name: str) -> Queue:
+    """A queue by the variable that has its URL; what it is sent carries the present trace."""
     from integrations.storage.queues import Queue
 
     url, bucket = settings.resource(name), settings.resource("PAYLOADS_BUCKET")
@@ -240,7 +241,7 @@ def _queue(name: str) -> Queue:
 @once
 def executions_queue() -> Queue:
     """Executions on their way to a runner."""
-    return _queue("EXECUTIONS_QUEUE_URL")
+    return queue("EXECUTIONS_QUEUE_URL")
 
 
 @once
@@ -254,7 +255,7 @@ def objects() -> Objects:
 @once
 def jobs_queue() -> Queue:
     """Jobs on their way to a process that carries them on."""
-    return _queue("JOBS_QUEUE_URL")
+    return queue("JOBS_QUEUE_URL")
 
 
 @once

@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 @once
 def erasures_queue() -> Queue:
     """Tenants to erase, on their way to the one function that may."""
-    from integrations.storage.queues import Queue
-
-    return Queue(
-        wiring.aws(), settings.resource("ERASURES_QUEUE_URL"), settings.resource("PAYLOADS_BUCKET")
-    )
+    return wiring.queue("ERASURES_QUEUE_URL")
 
 
 @once
