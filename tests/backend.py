@@ -228,7 +228,9 @@ class Backend:
         """Run what waits in the executions queue, whatever its delay."""
         return self.consume("run_workflow", self.aws.take("ExecutionsQueue", most), context=context)
 
-    def run_jobs(self, rounds: int = 1000, *, context: LambdaContext | None = None) -> None:
+    def run_jobs(
+        self, rounds: int = 1000, *, context: LambdaContext | None = None, receives: int = 1
+    ) -> None:
         """Carry jobs on until none waits, whatever their delay."""
         consumers = {"JobsQueue": "run_job", "ErasuresQueue": "run_erasure"}
         for _ in range(rounds):
@@ -237,7 +239,9 @@ class Backend:
                 return
             for queue, messages in taken.items():
                 if messages:
-                    assert self.consume(consumers[queue], messages, context=context) == []
+                    consumer = consumers[queue]
+                    failed = self.consume(consumer, messages, context=context, receives=receives)
+                    assert failed == []
         raise AssertionError("the jobs do not end")
 
     def webhooks(self) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -79,6 +81,25 @@ def time_to_action(quiet: Sender, receiver: Receiver, number: int) -> tuple[floa
     return answered - began, time.monotonic() - began
 
 
+def stages(quiet: Sender) -> str:
+    """Of the newest executions: how long until they were made, until they ran, and to their end."""
+    found = quiet.client.executions()[:SAMPLES]
+    whole = [quiet.client.get(f"/api/executions/{each['executionId']}").json() for each in found]
+    parts: list[list[float]] = [[], [], []]
+    for each in whole:
+        event_id = each["trigger"]["eventId"].rpartition(":")[2]
+        event = quiet.client.get(f"/api/events/{event_id}").json()
+        moments = [event["receivedAt"], each["createdAt"], each["startedAt"], each["finishedAt"]]
+        times = [datetime.fromisoformat(moment) for moment in moments]
+        for part, (begin, end) in zip(parts, pairwise(times), strict=True):
+            part.append((end - begin).total_seconds())
+    words = ("dispatched", "begun", "run")
+    return ", ".join(
+        f"{word} in {median(part):.2f} s (at most {max(part):.2f} s)"
+        for word, part in zip(words, parts, strict=True)
+    )
+
+
 def shown(name: str, times: list[tuple[float, float]]) -> str:
     answered, acted = zip(*times, strict=True)
     return (
@@ -99,14 +120,15 @@ def test_another_tenant_s_events_come_through_while_one_floods(
             noisy.listens(tarpit.url("/slow"), filter=HEAVY)
         time_to_action(quiet, stand_ins.receiver, 0)
         idle = [time_to_action(quiet, stand_ins.receiver, number) for number in range(SAMPLES)]
-        print(shown("idle", idle))  # noqa: T201 - what is measured
+        print(shown("idle", idle), stages(quiet), sep="\n  ")  # noqa: T201 - what is measured
 
         for number in range(24):
             noisy.deliver(json.dumps({"n": number}).encode())
         eventually(arrival(tarpit, "/slow"), every=0.05)
         tarred = [time_to_action(quiet, stand_ins.receiver, number) for number in range(SAMPLES)]
         stuck = len(tarpit.received)
-        print(shown(f"beside 24 slow executions, {stuck} of them begun", tarred))  # noqa: T201
+        name = f"beside 24 slow executions, {stuck} of them begun"
+        print(shown(name, tarred), stages(quiet), sep="\n  ")  # noqa: T201
         assert stuck < 24, "they are over: nothing was measured beside them"
 
         with ThreadPoolExecutor(2) as pool:
@@ -115,5 +137,6 @@ def test_another_tenant_s_events_come_through_while_one_floods(
             flooded = [time_to_action(quiet, stand_ins.receiver, n) for n in range(SAMPLES)]
             for each in sent:
                 each.result()
-        print(shown("beside 12 of the heaviest events as well", flooded))  # noqa: T201
+        name = "beside 12 of the heaviest events as well"
+        print(shown(name, flooded), stages(quiet), sep="\n  ")  # noqa: T201
         tarpit.default = Reply()

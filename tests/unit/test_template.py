@@ -7,20 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from integrations.entry import metrics
-from tools.template import (
-    ROOT,
-    Resolver,
-    folder,
-    pages,
-    permissions,
-    read,
-    resources,
-    routes,
-    template,
-)
+from tools.template import ROOT, Resolver, folder, pages, permissions, resources, routes, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 TABLES = resources("AWS::DynamoDB::Table")
@@ -434,6 +423,18 @@ def test_each_queue_waits_six_times_its_consumers_time() -> None:
         assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
+def test_a_run_is_over_in_two_minutes() -> None:
+    """What a tenant's share of the runners is reckoned with: see ``services/shares.py``."""
+    assert FUNCTIONS["RunWorkflowFunction"]["Timeout"] <= 120
+
+
+def test_a_tenant_s_share_leaves_most_of_the_runners_to_others() -> None:
+    """In the worst moment a tenant has its share twice."""
+    parameters = template()["Parameters"]
+    share = parameters["MaxRunnersPerTenant"]["Default"]
+    assert 2 * share <= parameters["MaxRunners"]["Default"] / 2
+
+
 def test_each_queue_has_a_dead_letter_queue_with_an_alarm() -> None:
     alarms = json.dumps(resources("AWS::CloudWatch::Alarm"))
     letters = set()
@@ -635,9 +636,3 @@ def test_payloads_outlive_the_messages_that_point_to_them() -> None:
     days = template()["Parameters"]["RetentionDays"]
     assert days["MinValue"] * 24 * 3600 > 1_209_600
     assert days["Default"] >= days["MinValue"]
-
-
-def test_a_name_that_stands_twice_is_found() -> None:
-    with pytest.raises(yaml.constructor.ConstructorError, match="twice: A"):
-        read("Resources:\n  A: {Type: x}\n  B: {Type: x}\n  A: {Type: y}\n")
-    assert read("A: !Ref B") == {"A": {"Ref": "B"}}

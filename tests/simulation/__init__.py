@@ -1,1 +1,0 @@
-"""The whole backend in one process, nothing real: see ``docs/simulation.md``."""
