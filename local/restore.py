@@ -51,6 +51,9 @@ VERSIONS: Final = ("version", "revision")
 
 POLL_SECONDS: Final = 5.0
 
+NAMED = 20
+"""How many of what comes back cancelled are named."""
+
 
 @dataclass(frozen=True)
 class Restore:
@@ -163,7 +166,7 @@ class Restore:
     def _closed(self, what: str, closing: Iterator[str]) -> None:
         closed = list(closing)
         if closed:
-            shown = ", ".join(closed[:20]) + (" …" if len(closed) > 20 else "")  # noqa: PLR2004
+            shown = ", ".join(closed[:NAMED]) + (" …" if len(closed) > NAMED else "")
             self.say(f"{len(closed)} {what} were unfinished and come back cancelled: {shown}")
 
     def _open_executions(self) -> Iterator[str]:

@@ -237,7 +237,7 @@ def bridge() -> str | None:
         "Config"
     ]:
         network = ipaddress.ip_network(each["Subnet"])
-        if network.version == 4:  # noqa: PLR2004
+        if isinstance(network, ipaddress.IPv4Network):
             # Docker takes the network's first address for this machine, unless it was told another.
             return str(each.get("Gateway") or network[1])
     raise PlatformError("Docker's bridge has no address")

@@ -314,7 +314,7 @@ class Backend:
 
 def noise(length: int) -> str:
     """Twice as many hexadecimal digits, the same each time, that pack to half at best."""
-    return Random(1).randbytes(length).hex()  # noqa: S311 - the same each time
+    return Random(1).randbytes(length).hex()
 
 
 def eventually[T](look: Callable[[], T], seconds: float = 5.0) -> T:

@@ -447,8 +447,8 @@ def snake(name: str) -> str:
 def generate(made: Cases, stage: Stage, number: int) -> tuple[str, Any, Any]:
     """The request of a seed: its function, its event, and the JSON that was sent."""
     order = list(range(len(made)))
-    Random(number // len(made)).shuffle(order)  # noqa: S311 - the same each time
-    random = Random(number)  # noqa: S311 - the same each time
+    Random(number // len(made)).shuffle(order)
+    random = Random(number)
     case = made[order[number % len(made)]]
     payload, body = copy.deepcopy(dict(case.event)), case.body
     parameters = {**payload.get("pathParameters", {})}

@@ -33,7 +33,7 @@ def _ready(backend: Backend, receiver: Receiver, telegram: TelegramServer) -> No
 
 def event(size: int) -> dict[str, Any]:
     """What packs badly: letters at random."""
-    letters = Random(size).choices(ascii_letters + digits, k=size - 24)  # noqa: S311
+    letters = Random(size).choices(ascii_letters + digits, k=size - 24)
     return {"id": 42, "text": "".join(letters)}
 
 

@@ -127,7 +127,7 @@ def _back_off(queue: Queue, event: dict[str, Any], failed: list[str]) -> None:
         if record["messageId"] in failed:
             receives = int(record["attributes"]["ApproximateReceiveCount"])
             seconds = min(2 ** min(receives, 10), LONGEST_BACKOFF)
-            jittered = random.uniform(0.5, 1) * seconds  # noqa: S311 - no secret
+            jittered = random.uniform(0.5, 1) * seconds
             with suppress(AwsError):  # then after the visibility, after all
                 queue.postpone(record["receiptHandle"], jittered)
 

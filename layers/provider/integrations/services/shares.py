@@ -66,4 +66,4 @@ def wait(tries: int) -> float:
         tries: How often it had none before.
     """
     longest = min(2.0 ** min(tries, 10), LONGEST_WAIT)
-    return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+    return random.uniform(longest / 2, longest)

@@ -377,7 +377,7 @@ class Executions:
         key = span.start(next_token, "id") if next_token else None
         if status in UNFINISHED and (found := self._unfinished_of(tenant)) is not None:
             before = key["key"] if key else "~"
-            found = [
+            shown = [
                 head
                 for head in found
                 if head.status == status
@@ -385,14 +385,19 @@ class Executions:
                 and span.first <= _created_key(head) <= span.last
                 and _created_key(head) < before
             ]
-            return found[:limit], _token_of(found[limit - 1]) if len(found) > limit else None
-        query = self._query(tenant, workflow_id, status, span, key)
-        query["Limit"] = STATUS_PAGE if status else limit
-        found = []
+            return shown[:limit], _token_of(shown[limit - 1]) if len(shown) > limit else None
+        return self._listed(self._query(tenant, workflow_id, status, span, key), status, limit)
+
+    def _listed(
+        self, query: Mapping[str, Any], status: str | None, limit: int
+    ) -> tuple[list[StoredExecution], str | None]:
+        """A page by an index: the heads of its rows, of a status where one is asked for."""
+        request = {**query, "Limit": STATUS_PAGE if status else limit}
+        found: list[StoredExecution] = []
         reached: dict[str, Any] | None = None
         most = STATUS_PAGES if status else 1
-        for rows, reached in islice(pages(self._aws, "Query", query), most):
-            heads = self.heads((tenant, row["executionId"]) for row in rows)
+        for rows, reached in islice(pages(self._aws, "Query", request), most):
+            heads = self.heads((row["tenant"], row["executionId"]) for row in rows)
             heads.sort(key=_created_key, reverse=True)
             found += [head for head in heads if status in {None, head.status}]
             if len(found) > limit or (len(found) == limit and reached):

@@ -67,7 +67,7 @@ class Slots:
         for _ in range(_ATTEMPTS):
             if not free:
                 return None
-            name = f"slot{random.choice(free)}"  # noqa: S311 - no secret
+            name = f"slot{random.choice(free)}"
             moment = self._clock()
             until = moment + lease
             slot = Slot(counter, name, _sortable(until))

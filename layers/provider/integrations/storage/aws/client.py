@@ -147,7 +147,7 @@ class Aws:
             if attempt:
                 if self._on_retry:
                     self._on_retry(service, operation, error.aws_code)
-                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
+                time.sleep(random.uniform(0, 0.05 * 2**attempt))
             headers = {
                 "host": url.rpartition("/")[2],
                 "content-type": f"application/x-amz-json-{version}",
@@ -168,7 +168,7 @@ class Aws:
                 )
                 unsure, body = True, _asking(payload)
                 continue
-            if status == 200:  # noqa: PLR2004 - HTTP's OK
+            if status == HTTPStatus.OK:
                 result: dict[str, Any] = json.loads(answer) if answer else {}
                 return result
             error = _error(operation, status, answer)
