@@ -62,6 +62,7 @@ class Smoke:
         self._secret = secrets.token_hex(24)
         # Standard Webhooks' own form of a secret.
         self._signing = f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
+        self._hooks: dict[str, str] = {}
         self._workflow = ""
         self._scheduled = ""
         self._made_at = 0.0
@@ -82,12 +83,12 @@ class Smoke:
 
     @property
     def inward(self) -> str:
-        """The webhook that starts the workflow; the connection has the same name."""
+        """The connection whose webhook starts the workflow."""
         return f"{self._name}-in"
 
     @property
     def outward(self) -> str:
-        """The webhook that the workflow sends to."""
+        """The connection that the workflow sends by, to its own webhook."""
         return f"{self._name}-out"
 
     def run(self) -> bool:
@@ -137,20 +138,21 @@ class Smoke:
                 "verification": {"type": "hmac", "header": SIGNATURE_HEADER},
             },
         )
-        self._save(
-            self.outward,
-            {
-                "secret": self._signing,
-                "verification": {"type": "standard-webhooks"},
-                "outboundUrl": f"{self._api.url}/api/webhooks/{self.outward}",
-            },
-        )
+        signed = {"secret": self._signing, "verification": {"type": "standard-webhooks"}}
+        self._save(self.outward, signed)
+        own = f"{self._api.url}/api/webhooks/{self._hook(self.outward)}"
+        self._save(self.outward, signed | {"outboundUrl": own})
         return f"{self.inward}, {self.outward}"
 
     def _save(self, name: str, credentials: Mapping[str, Any]) -> None:
-        given = {"url": f"{self._api.url}/api/webhooks/{name}", **credentials}
-        body = {"connection": name, "credentials": given}
-        self._api.send("POST", "/api/integrations/webhook/credentials", body).expect(200)
+        """Save a webhook under an id of the stack's choice: short ones are for the application."""
+        body = {"connection": name, "credentials": dict(credentials)}
+        answer = self._api.send("POST", "/api/integrations/webhook/credentials", body)
+        self._hooks[name] = answer.expect(200)["webhook"]["id"]
+
+    def _hook(self, name: str) -> str:
+        """The id of a connection's webhook."""
+        return self._needs(self._hooks.get(name, ""))
 
     def _workflows(self) -> str:
         step = {
@@ -159,7 +161,7 @@ class Smoke:
             "connection": self.outward,
             "params": {"json": {"length": "{{ trigger.body.text | length }}"}},
         }
-        trigger = {"type": "webhook", "webhookId": self.inward}
+        trigger = {"type": "webhook", "webhookId": self._hook(self.inward)}
         made = {"name": self._name, "trigger": trigger, "steps": [step]}
         self._workflow = self._api.send("POST", "/api/workflows", made).expect(200)["workflowId"]
         tick = {"type": "schedule", "expression": "rate(1 minute)"}
@@ -182,7 +184,7 @@ class Smoke:
         return f"{len(raw)} bytes, {event_id}, {execution}"
 
     def _post(self, raw: bytes, headers: Mapping[str, str]) -> Answer:
-        path = f"/api/webhooks/{self.inward}"
+        path = f"/api/webhooks/{self._hook(self.inward)}"
         return self._api.send("POST", path, raw=raw, headers=headers, token=False)
 
     def _execution_of(self, event_id: str) -> str | None:
@@ -205,7 +207,7 @@ class Smoke:
         """Wait until the event log has this body at the webhook that the workflow sends to."""
 
         def look() -> bool | None:
-            query = urlencode({"webhookId": self.outward, "limit": 20})
+            query = urlencode({"webhookId": self._hook(self.outward), "limit": 20})
             for item in self._api.send("GET", f"/api/events?{query}").expect(200)["items"]:
                 event = self._api.send("GET", f"/api/events/{item['eventId']}").expect(200)
                 if event["verification"]["verified"] and event["body"] == wanted:
@@ -221,7 +223,7 @@ class Smoke:
 
     def _event_log(self) -> str:
         self._needs(self._workflow)
-        query = urlencode({"webhookId": self.inward, "outcome": "dispatched"})
+        query = urlencode({"webhookId": self._hook(self.inward), "outcome": "dispatched"})
         items = self._api.send("GET", f"/api/events?{query}").expect(200)["items"]
         if not items or any(each["executions"] != 1 for each in items):
             raise CheckFailed(f"deliveries with one execution each are expected: {items}")
