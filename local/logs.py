@@ -1,5 +1,6 @@
 """Follow what the functions of the local stack log: `make logs [FUNCTION=get-status]`."""
 
+import json
 import os
 import sys
 import time
@@ -9,6 +10,17 @@ from local.errors import PlatformError
 
 # The runtime's own lines, one of each per invocation.
 FRAME = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
+
+
+def shown(message: str) -> str:
+    """A line as people read it: without what tells CloudWatch alone which numbers to take."""
+    try:
+        line = json.loads(message)
+    except ValueError:
+        return message.rstrip()
+    if not isinstance(line, dict) or "_aws" not in line:
+        return message.rstrip()
+    return json.dumps({name: each for name, each in line.items() if name != "_aws"})
 
 
 def main() -> None:
@@ -32,9 +44,7 @@ def main() -> None:
                     # MiniStack gives events no id.
                     key = (event["logStreamName"], event["timestamp"], event["message"])
                     if key not in seen and not event["message"].startswith(FRAME):
-                        print(
-                            f"{name.removeprefix(prefix)}  {event['message'].rstrip()}", flush=True
-                        )
+                        print(f"{name.removeprefix(prefix)}  {shown(event['message'])}", flush=True)
                     seen.add(key)
             time.sleep(1)
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """The local platform itself: what it keeps, what it says when it cannot start, who it lets in."""
 
+import json
 import os
 import shutil
 import socket
@@ -9,7 +10,9 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,7 +22,7 @@ from integrations.services.jwt import COOLDOWN_SECONDS
 from local.errors import PlatformError
 from local.paths import ROOT
 from local.platform import Platform
-from tests.e2e.conftest import JWT_AUDIENCE, Client, StandIns, problem
+from tests.e2e.conftest import JWT_AUDIENCE, Client, StandIns, eventually, problem
 from tests.fakes.oidc import Issuer
 from tests.fakes.telegram import TOKEN
 
@@ -148,6 +151,18 @@ NAMED = {
 }  # fmt: skip
 
 
+def ends_told(platform: Platform, execution_id: str) -> list[dict[str, Any]]:
+    """The log lines, which CloudWatch reads metrics from, of an execution's end."""
+    group = f"/aws/lambda/{platform.stack}-run-workflow"
+    found = platform.client("logs").filter_log_events(logGroupName=group)["events"]
+    lines = [json.loads(each["message"]) for each in found if '"_aws"' in each["message"]]
+    return [
+        line
+        for line in lines
+        if line["message"] == "execution" and line["executionId"] == execution_id
+    ]
+
+
 def test_two_stacks_live_side_by_side_and_know_nothing_of_each_other(
     platform: Platform, stand_ins: StandIns, tmp_path: Path
 ) -> None:
@@ -175,6 +190,9 @@ def test_two_stacks_live_side_by_side_and_know_nothing_of_each_other(
             (execution,) = client.finished()
             assert execution["status"] == "succeeded"
             assert execution["workflowName"] == f"of stack {number}"
+            (told,) = eventually(partial(ends_told, client.platform, execution["executionId"]))
+            assert told["outcome"] == "succeeded"
+            assert told["stack"] == client.platform.stack
         # The token of one opens nothing at the other.
         here, there = clients
         status = f"{there.platform.url}/api/integrations/status"
