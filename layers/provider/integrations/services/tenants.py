@@ -34,6 +34,9 @@ EXPORTED: Final = 50
 EXPORTED_CHARACTERS: Final = 1024 * 1024
 """A page that has become this long is not continued: Lambda answers at most 6 MB."""
 
+BEGINNING: Final = "-"
+"""In the place of a kind's token where a page ended just before the kind's first item."""
+
 WORKFLOWS: Final = 5
 """Workflows read at a time for a page: each has up to 256 KB."""
 
@@ -93,12 +96,12 @@ class TenantExport:
             InvalidInput: ``next_token`` is not one of ours.
         """
         kinds = list(self._sections)
-        at: Mapping[str, str] = {"kind": kinds[0], "token": ""}
+        at: Mapping[str, str] = {"kind": kinds[0], "token": BEGINNING}
         if next_token:
             at = decode_token(next_token, "kind", "token")
         if at["kind"] not in self._sections:
             raise InvalidInput("nextToken is not one of this list")
-        kind, token = at["kind"], at["token"] or None
+        kind, token = at["kind"], at["token"] if at["token"] != BEGINNING else None
         items: list[ExportItem] = []
         size = 0
         while len(items) < EXPORTED and size < EXPORTED_CHARACTERS:
@@ -112,7 +115,7 @@ class TenantExport:
                     return ExportPage(items=items, next_token=None)
                 kind = kinds[kinds.index(kind) + 1]
         return ExportPage(
-            items=items, next_token=encode_token({"kind": kind, "token": token or ""})
+            items=items, next_token=encode_token({"kind": kind, "token": token or BEGINNING})
         )
 
     def _token_page(self, tenant: str, token: str | None) -> _Found:
