@@ -227,7 +227,7 @@ def listing(body: Mapping[str, Json]) -> tuple[list[Json], str | None]:
         ProviderUnavailable: It is no list.
     """
     items = body.get("data")
-    if not isinstance(items, list):
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise nonsense()
     match body.get("paging"):
         # The last page has a cursor too, but no ``next``.
@@ -248,7 +248,7 @@ def identified(body: dict[str, Json]) -> dict[str, Json]:
     Raises:
         ProviderUnavailable: It has none.
     """
-    if text(body.get("id")) is None:
+    if not text(body.get("id")):
         raise nonsense()
     return body
 

@@ -27,6 +27,7 @@ from integrations.outbound.http import Http, Response
 from integrations.outbound.retry_after import retry_after
 from integrations.providers.base import Addresses, Call
 from integrations.providers.sheets import a1
+from integrations.providers.sheets.replies import Cell, has, nonsense, objects, properties_of
 
 DOCS_URL = "https://developers.google.com/workspace/sheets/api/reference/rest"
 
@@ -53,7 +54,6 @@ _SETUP_REASONS = frozenset(
 )
 _RANGE_REFUSALS = ("unable to parse range", "exceeds grid limits")
 
-type Cell = bool | int | float | str | None
 """What a cell can hold; on its way in, ``None`` leaves it as it is."""
 
 type Dimension = Literal["ROWS", "COLUMNS"]
@@ -169,13 +169,12 @@ def send(
         raise _refusal(response, blame, hint or f"share the sheet with {grant.who}", scope)
     try:
         reply = response.json()
-    except ProviderUnavailable as nonsense:
+    except ProviderUnavailable as failure:
         raise ProviderUnavailable(
-            nonsense.detail, outcome_unknown=method != "GET", status=response.status
+            failure.detail, outcome_unknown=method != "GET", status=response.status
         ) from None
-    if not isinstance(reply, dict) or (expects is not None and expects not in reply):
-        detail = "Google Sheets answered with success, but not with what was asked for"
-        raise ProviderUnavailable(detail, outcome_unknown=method != "GET", status=response.status)
+    if not isinstance(reply, dict) or (expects is not None and not has(reply, expects)):
+        raise nonsense(writes=method != "GET")
     return reply
 
 
@@ -395,7 +394,7 @@ class Spreadsheet:
         """The properties of each tab, in their order."""
         query = {"fields": "sheets.properties"}
         reply = self.send("GET", query=query, expects="sheets", blame="spreadsheetId")
-        return [dict(sheet.get("properties") or {}) for sheet in reply.get("sheets") or ()]
+        return [properties_of(sheet) for sheet in objects(reply["sheets"])]
 
     def tab(self, title: str | None) -> dict[str, Any]:
         """The properties of the tab with this title (Google minds no case), or of the first shown.
@@ -420,14 +419,12 @@ class Spreadsheet:
         reply = self.send(
             "POST", ":batchUpdate", body=body, expects="spreadsheetId", blame="requests"
         )
-        return [dict(one) for one in reply.get("replies") or ()]
+        replies = objects(reply.get("replies"), writes=True)
+        if len(replies) != len(requests):  # one for each, empty where there is nothing to say
+            raise nonsense(writes=True)
+        return replies
 
 
 def _values(place: str) -> str:
     """The path of a range's values: the range is one segment, whatever it holds."""
     return f"/values/{quote(place, safe='')}"
-
-
-def lines(reply: Mapping[str, Any]) -> list[list[Cell]]:
-    """A value range's values; an empty one has none."""
-    return [list(line) for line in reply.get("values") or ()]

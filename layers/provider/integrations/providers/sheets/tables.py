@@ -10,7 +10,8 @@ from integrations.comparison import is_composed_same, is_same
 from integrations.errors import FieldError, InvalidParams
 from integrations.models import Json
 from integrations.providers.sheets import a1
-from integrations.providers.sheets.api import Cell, Spreadsheet, lines, wrong
+from integrations.providers.sheets.api import Spreadsheet, wrong
+from integrations.providers.sheets.replies import Cell, lines
 
 WHOLE_FIRST_TAB = "A:ZZZ"
 """All of the first tab; Google cuts it down to the columns that there are."""

@@ -124,7 +124,7 @@ def reply_to_comment(call: Call[Grant], params: ReplyToCommentParams) -> Json:
         "attachment_id": params.attachment_id,
         "attachment_share_url": params.attachment_share_url,
     }
-    return write(call, params.page_id, params.comment_id, "/comments", fields)
+    return write(call, params.page_id, params.comment_id, "/comments", fields, makes=True)
 
 
 REPLY_TO_COMMENT = Action(

@@ -134,7 +134,7 @@ def send_private_reply(call: Call[Grant], params: SendPrivateReplyParams) -> Jso
         "messaging_type": "RESPONSE",
     }
     try:
-        sent = write(call, page.id, page.id, "/messages", fields)
+        sent = write(call, page.id, page.id, "/messages", fields, makes=True)
     except RequestRejected as refusal:
         if refusal.data.get("code") != _ALREADY_REPLIED:
             raise
@@ -189,7 +189,7 @@ def send_message(call: Call[Grant], params: SendMessageParams) -> Json:
         "notification_type": params.notification_type,
         "reply_to": params.reply_to and {"mid": params.reply_to},
     }
-    return write(call, page.id, page.id, "/messages", fields)
+    return write(call, page.id, page.id, "/messages", fields, makes=True)
 
 
 SEND_MESSAGE = Action(

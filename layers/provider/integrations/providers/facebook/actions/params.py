@@ -12,7 +12,14 @@ from pydantic import Field
 
 from integrations.models import Json
 from integrations.providers.base import Call, Params
-from integrations.providers.facebook.api import camel, harmless, identified, listing, nonsense
+from integrations.providers.facebook.api import (
+    camel,
+    harmless,
+    identified,
+    listing,
+    nonsense,
+    text,
+)
 from integrations.providers.facebook.grant import (
     Grant,
     PageGrant,
@@ -57,16 +64,21 @@ def answer(body: Mapping[str, Json]) -> Json:
     return camel(found)
 
 
-_DONE = frozenset({"id", "post_id", "message_id", "recipient_id"})
+_IDS = ("id", "post_id", "message_id", "recipient_id")
 
 
-def done(body: Mapping[str, Json]) -> Json:
+def done(body: Mapping[str, Json], *, makes: bool = False) -> Json:
     """What a write answers with: the id of what was made, or that it was done.
+
+    Args:
+        body: Graph's answer.
+        makes: Whether it makes something, so that there is an id.
 
     Raises:
         ProviderUnavailable: Facebook says neither; the outcome is unknown.
     """
-    if not _DONE & body.keys() and body.get("success") not in (True, "true"):
+    is_done = body.get("success") in (True, "true") and not makes
+    if not is_done and not any(text(body.get(name)) for name in _IDS):
         raise nonsense(writes=True)
     return answer(body)
 
@@ -99,11 +111,17 @@ def read(call: Call[Grant], page_id: str | None, object_id: str, fields: Iterabl
 
 
 def write(
-    call: Call[Grant], page_id: str | None, object_id: str, edge: str, fields: Mapping[str, Any]
+    call: Call[Grant],
+    page_id: str | None,
+    object_id: str,
+    edge: str,
+    fields: Mapping[str, Any],
+    *,
+    makes: bool = False,
 ) -> Json:
-    """One change to an object, made as the page."""
+    """One change to an object, made as the page; ``makes`` as of ``done``."""
     token = page_of(call.credentials, page_id, object_id).access_token
-    return done(graph_of(call).post(f"{object_id}{edge}", token, fields))
+    return done(graph_of(call).post(f"{object_id}{edge}", token, fields), makes=makes)
 
 
 def remove(call: Call[Grant], page_id: str | None, object_id: str) -> Json:

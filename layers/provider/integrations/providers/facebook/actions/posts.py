@@ -134,7 +134,8 @@ def create_post(call: Call[Grant], params: CreatePostParams) -> Json:
     page = page_of(call.credentials, params.page_id)
     media = [{"media_fbid": media_id} for media_id in params.media_ids]
     fields = {"message": params.message, "link": params.link, "attached_media": media or None}
-    return write(call, page.id, page.id, "/feed", fields | params.publication())
+    sending = fields | params.publication()
+    return write(call, page.id, page.id, "/feed", sending, makes=True)
 
 
 CREATE_POST = Action(
@@ -197,7 +198,7 @@ def create_photo_post(call: Call[Grant], params: CreatePhotoPostParams) -> Json:
         files = {"source": (name, opened(call, params.content()), content_type)}
     graph = graph_of(call)
     sending = fields | params.publication()
-    return done(graph.post(f"{page.id}/photos", page.access_token, sending, files))
+    return done(graph.post(f"{page.id}/photos", page.access_token, sending, files), makes=True)
 
 
 CREATE_PHOTO_POST = Action(

@@ -20,10 +20,8 @@ from integrations.providers.sheets.actions.params import (
     Reading,
     RowObject,
 )
-from integrations.providers.sheets.api import (
-    Cell,
-    Spreadsheet,
-)
+from integrations.providers.sheets.api import Spreadsheet
+from integrations.providers.sheets.replies import Cell
 from integrations.providers.sheets.tables import (
     WHOLE_FIRST_TAB,
     Table,

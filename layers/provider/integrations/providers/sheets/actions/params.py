@@ -19,10 +19,8 @@ from pydantic import (
 from integrations.models import Json
 from integrations.providers.base import Params
 from integrations.providers.sheets import a1
-from integrations.providers.sheets.api import (
-    Cell,
-    parsed_id,
-)
+from integrations.providers.sheets.api import parsed_id
+from integrations.providers.sheets.replies import Cell
 from integrations.providers.sheets.tables import (
     Line,
 )

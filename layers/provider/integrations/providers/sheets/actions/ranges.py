@@ -24,8 +24,8 @@ from integrations.providers.sheets.actions.params import (
 from integrations.providers.sheets.api import (
     Dimension,
     Spreadsheet,
-    lines,
 )
+from integrations.providers.sheets.replies import lines, objects
 from integrations.providers.sheets.tables import (
     place,
 )
@@ -84,9 +84,9 @@ def batch_read(call: Call[Any], params: BatchRead) -> Json:
     }
     spreadsheet = Spreadsheet.of(call, params.spreadsheet_id)
     reply = spreadsheet.send(
-        "GET", "/values:batchGet", query=query, expects="spreadsheetId", blame="ranges"
+        "GET", "/values:batchGet", query=query, expects="valueRanges", blame="ranges"
     )
-    found = reply.get("valueRanges") or ()
+    found = objects(reply["valueRanges"])
     return {"ranges": [_cells_read(one, params.major_dimension) for one in found]}
 
 
@@ -227,7 +227,7 @@ def batch_clear(call: Call[Any], params: BatchClear) -> Json:
     spreadsheet = Spreadsheet.of(call, params.spreadsheet_id)
     body: Json = {"ranges": list(params.ranges)}
     return spreadsheet.send(
-        "POST", "/values:batchClear", body=body, expects="spreadsheetId", blame="ranges"
+        "POST", "/values:batchClear", body=body, expects="clearedRanges", blame="ranges"
     )
 
 

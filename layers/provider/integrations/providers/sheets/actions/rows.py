@@ -25,11 +25,8 @@ from integrations.providers.sheets.actions.params import (
     Tab,
     Writing,
 )
-from integrations.providers.sheets.api import (
-    Cell,
-    Spreadsheet,
-    wrong,
-)
+from integrations.providers.sheets.api import Spreadsheet, wrong
+from integrations.providers.sheets.replies import Cell
 from integrations.providers.sheets.tables import (
     NATIVE,
     WHOLE_FIRST_TAB,

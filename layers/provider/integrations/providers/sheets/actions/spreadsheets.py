@@ -21,6 +21,7 @@ from integrations.providers.sheets.api import (
     Spreadsheet,
     send,
 )
+from integrations.providers.sheets.replies import objects, properties_of
 
 
 class GetSpreadsheet(OnSpreadsheet):
@@ -90,7 +91,8 @@ LIST_SHEETS = Action(
 
 
 def _shown(tab: Mapping[str, Any]) -> dict[str, Json]:
-    grid = tab.get("gridProperties") or {}
+    found = tab.get("gridProperties")
+    grid = found if isinstance(found, dict) else {}
     return {
         "sheetId": tab.get("sheetId", 0),
         "title": tab.get("title"),
@@ -140,11 +142,12 @@ def create_spreadsheet(call: Call[Any], params: CreateSpreadsheet) -> Json:
             "its own): create it by hand and share it"
         ),
     )
+    tabs = objects(created.get("sheets"), writes=True)
     return {
         "spreadsheetId": created.get("spreadsheetId"),
         "spreadsheetUrl": created.get("spreadsheetUrl"),
         "title": params.title,
-        "sheets": [_shown(one.get("properties") or {}) for one in created.get("sheets") or ()],
+        "sheets": [_shown(properties_of(one, writes=True)) for one in tabs],
     }
 
 
@@ -185,8 +188,8 @@ def add_sheet(call: Call[Any], params: AddSheet) -> Json:
         properties["gridProperties"] = grid
     spreadsheet = Spreadsheet.of(call, params.spreadsheet_id)
     replies = spreadsheet.change({"addSheet": {"properties": properties}})
-    added = replies[0].get("addSheet") or {} if replies else {}
-    return _shown(added.get("properties") or {})
+    added = replies[0].get("addSheet")
+    return _shown(properties_of(added if isinstance(added, dict) else {}, writes=True))
 
 
 ADD_SHEET = Action(
