@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from integrations.services import catalogue
-from tools import openapi, postman, provider_pages, tables
+from tools import endpoints, openapi, postman, provider_pages, tables
 
 
 def files() -> dict[Path, str]:
@@ -13,6 +13,7 @@ def files() -> dict[Path, str]:
         openapi.FILE: openapi.document(),
         catalogue.FILE: forms,
         postman.FILE: postman.collection(),
+        endpoints.FILE: endpoints.document(),
         **provider_pages.files(),
         **tables.files(),
     }

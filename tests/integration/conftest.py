@@ -3,13 +3,14 @@
 import io
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from integrations import memory
-from integrations.entry import settings, wiring
+from integrations.entry import invocation, settings, wiring
 from integrations.storage.aws import Aws
 from local import console
 from local.report import Report
@@ -80,6 +81,7 @@ def _client(_aws: amazon.FakeAws) -> Aws:
         credentials=settings.credentials,
         endpoint_url=_aws.url,
         on_retry=wiring.tell_retry,
+        time_left=invocation.seconds_left,
     )
 
 
@@ -178,6 +180,13 @@ def facebook(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Face
         memory.forget()
         yield running
         backend.secrets |= set(running.tokens)
+
+
+@pytest.fixture
+def black_hole() -> Iterator[str]:
+    """The URL of somebody who accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 @pytest.fixture

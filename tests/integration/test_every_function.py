@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from integrations.entry.problem import MAX_BODY_BYTES
-from tests.backend import EVENTS, Backend, event, first_event
+from tests.backend import EVENTS, Backend, LambdaContext, event, first_event
 from tools.template import Route, folder, resources, routes
 
 pytestmark = pytest.mark.usefixtures("built_console")
@@ -338,7 +338,7 @@ def test_a_table_that_is_busy_asks_for_another_try(
     assert code not in answer.body
 
 
-def good_call(backend: Backend, route: Route) -> Any:
+def good_call(backend: Backend, route: Route, context: LambdaContext | None = None) -> Any:
     """Call a route with what it takes."""
     bodies: dict[str, Any] = {
         "run_action": {"params": {"chatId": 1, "text": "x"}},
@@ -363,6 +363,7 @@ def good_call(backend: Backend, route: Route) -> Any:
         path_of(route, providerId=provider),
         bodies.get(route.function),
         scopes="read write admin",
+        context=context,
     )
 
 

@@ -1,12 +1,26 @@
 """The sender of AWS calls: what it tries again, what it tells, what it does not."""
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from integrations.storage.aws import ATTEMPTS, AwsError, ConditionFailed, attributes, item, update
-from tests.fakes.aws import SECRET_KEY, FakeAws
+from integrations.storage.aws import (
+    ATTEMPTS,
+    Aws,
+    AwsCredentials,
+    AwsError,
+    AwsUnavailable,
+    ConditionFailed,
+    attributes,
+    boto3_failures,
+    client,
+    item,
+    update,
+)
+from tests.fakes.aws import ACCESS_KEY, REGION, SECRET_KEY, FakeAws
 
 KEY = item({"tokenHash": "x"})
 
@@ -132,11 +146,15 @@ def test_a_conflict_of_which_no_answer_was_lost_is_one(aws: FakeAws) -> None:
         aws.client.dynamodb("UpdateItem", request)
 
 
-def test_what_counts_up_is_never_taken_for_done(aws: FakeAws) -> None:
+def test_what_counts_up_is_counted_once(aws: FakeAws) -> None:
     request = change(aws, add={"count": 1})
     aws.fail("UpdateItem", times=1, done=True)
-    with pytest.raises(ConditionFailed):
-        aws.client.dynamodb("UpdateItem", request)
+    assert aws.client.dynamodb("UpdateItem", request) == {}
+    more = update(aws.names["TokensTable"], {"tokenHash": "x"}, {}, add={"count": 1})
+    aws.fail("UpdateItem", times=1, done=True)
+    aws.client.dynamodb("UpdateItem", more)
+    (row,) = aws.rows("TokensTable")
+    assert row["count"] == 2
 
 
 def test_a_row_that_was_put_once_is_put(aws: FakeAws) -> None:
@@ -168,3 +186,81 @@ def test_a_row_that_was_deleted_once_is_deleted(aws: FakeAws) -> None:
     aws.fail("DeleteItem", times=1)
     with pytest.raises(ConditionFailed):
         aws.client.dynamodb("DeleteItem", request)
+
+
+# -- Time -----------------------------------------------------------------------------------
+
+
+class Clock:
+    """Seconds that pass while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    held = Clock()
+    monkeypatch.setattr(client.time, "sleep", held.sleep)
+    return held
+
+
+def test_the_pauses_are_anything_up_to_a_bound_that_doubles(aws: FakeAws, clock: Clock) -> None:
+    aws.fail("GetItem", "ThrottlingException", status=400)
+    for _ in range(40):
+        with pytest.raises(AwsUnavailable):
+            aws.client.dynamodb("GetItem", {"TableName": "x", "Key": KEY})
+    for attempt in range(ATTEMPTS):
+        pauses = clock.slept[attempt::ATTEMPTS]
+        bound = client.PAUSE_SECONDS * 2**attempt if attempt else 0
+        assert max(pauses) <= bound
+        assert max(pauses) >= bound * 0.8
+        assert min(pauses) <= bound * 0.2
+
+
+@pytest.mark.parametrize("left", [-5.0, 0.0, client.RESERVE_SECONDS])
+def test_without_time_nothing_is_sent(aws: FakeAws, left: float) -> None:
+    late = aws_with(aws.url, lambda: left)
+    with pytest.raises(AwsUnavailable, match="NoTimeLeft"):
+        late.dynamodb("GetItem", {"TableName": "x", "Key": KEY})
+    assert not aws.calls
+
+
+def test_all_attempts_end_before_the_time_does(black_hole: str) -> None:
+    ends = time.monotonic() + client.RESERVE_SECONDS + 0.5
+    hurried = aws_with(black_hole, lambda: ends - time.monotonic())
+    with pytest.raises(AwsUnavailable, match="TimeoutError"):
+        hurried.dynamodb("GetItem", {"TableName": "x", "Key": KEY})
+    assert time.monotonic() < ends
+
+
+def test_half_an_answer_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [(200, b'{"Item": {"na'), (200, b""), (200, b'{"Item": {}}')]
+    monkeypatch.setattr(client.Transport, "send", lambda *_, **__: answers.pop(0))
+    nobody = aws_with("http://127.0.0.1:1", lambda: 60.0)
+    assert nobody.sqs("ReceiveMessage", {}) == {}
+    assert nobody.sqs("ReceiveMessage", {}) == {"Item": {}}
+    assert answers == []
+
+
+def test_a_client_of_boto3_sends_nothing_without_time(aws: FakeAws) -> None:
+    late = aws_with(aws.url, lambda: 2.0)
+    for send in (
+        lambda: late.s3.put_object(Bucket=aws.names["PayloadsBucket"], Key="x", Body=b""),
+        lambda: late.scheduler.get_schedule(Name="x"),
+    ):
+        with pytest.raises(AwsUnavailable, match="NoTimeLeft"), boto3_failures("Send"):
+            send()
+    assert not aws.calls
+
+
+def aws_with(url: str, time_left: Callable[[], float]) -> Aws:
+    return Aws(
+        region=REGION,
+        credentials=lambda: AwsCredentials(ACCESS_KEY, SECRET_KEY, None),
+        endpoint_url=url,
+        time_left=time_left,
+    )

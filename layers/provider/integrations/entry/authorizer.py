@@ -1,7 +1,8 @@
 """The Lambda authorizer: an API token, a connect session's or a JWT in, the tenant and scopes out.
 
 A token that opens nothing is let through with the reason and without a tenant: API Gateway puts
-CORS headers on a function's answers alone, so only a function's 401 is one that a page can read.
+CORS headers on a function's answers alone, so only a function's 401 is one that a page can read. So
+is one of which nobody can say now whether it opens anything: the function answers 503.
 Without a tenant nothing is served (``entry/caller.py``).
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
 """
@@ -12,11 +13,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from integrations import memory
-from integrations.entry import settings, wiring
+from integrations.entry import invocation, settings, wiring
 from integrations.entry.headers import headers_of
+from integrations.errors import ServiceUnavailable
 from integrations.storage.aws import AwsError
 
 if TYPE_CHECKING:
+    from integrations.entry.invocation import Context
     from integrations.services.jwt import JwtVerifier
     from integrations.storage.tokens import Token
 
@@ -26,25 +29,30 @@ PREFIXES = ("ib_", "ics_")
 DENIED = {"isAuthorized": False}
 
 
-def authorize(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def authorize(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Decide about one Authorization header.
 
     Args:
         event: An authorizer request of payload format 2.0.
+        context: Says how much time is left.
 
     Returns:
         A simple response. ``context`` holds ``tenant``, ``scopes`` (by spaces), ``kind``, ``id``
         and ``name``, and of a connect session what it is for; or ``problem`` alone.
     """
+    invocation.begin(context)
     scheme, _, token = headers_of(event).get("authorization", "").partition(" ")
     token = token.strip()
     if not token:
         return DENIED
     if scheme.lower() != "bearer":
         return _problem("invalid_token")
-    if token.startswith(PREFIXES):
-        return _by_token(token)
-    return _by_jwt(token)
+    try:
+        return _by_token(token) if token.startswith(PREFIXES) else _by_jwt(token)
+    except ServiceUnavailable as failure:
+        log = {"level": "ERROR", "message": "nobody can be let in", "error": failure.detail}
+        print(json.dumps(log))  # noqa: T201 - Lambda's JSON log; a logger would cost the cold start
+        return _problem("unavailable")
 
 
 def _by_token(text: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from aws_lambda_powertools import Logger
 
-from integrations.entry import browser, settings, trail, wiring
+from integrations.entry import browser, invocation, settings, trail, wiring
+from integrations.entry.invocation import Context
 from integrations.entry.problem import problem_of
 from integrations.errors import HandshakeRefused, ServiceUnavailable, UnknownProvider
 
@@ -46,16 +47,18 @@ if (window.opener) {{
 """
 
 
-def complete(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def complete(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """End a handshake.
 
     Args:
         event: A request of payload format 2.0.
+        context: Says how much time is left.
 
     Returns:
         ``303`` to the handshake's ``redirectUri``, or a small page that tells its opener and
         closes; ``400`` where the state is not good, ``503`` where AWS is busy.
     """
+    invocation.begin(context)
     settings.learn_address(event)
     provider_id = str(event["pathParameters"]["providerId"])
     try:

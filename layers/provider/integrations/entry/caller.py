@@ -8,7 +8,8 @@ from http import HTTPStatus
 from typing import Any, Literal, Self, cast
 
 from integrations import strict_json
-from integrations.entry.problem import Problem
+from integrations.entry.problem import Problem, problem_of
+from integrations.errors import ServiceUnavailable
 from integrations.models import DEFAULT_CONNECTION, from_epoch, is_tenant
 
 type Scope = Literal["read", "write", "admin", "connect"]
@@ -51,7 +52,8 @@ class Caller:
         tenant: Whose data it is about; ``""`` where nobody knows.
         scopes: What the caller may do.
         kind, actor_id, name: Which token, for the audit log.
-        problem: Why the token opens nothing, a key of ``PROBLEMS``.
+        problem: Why the token opens nothing, a key of ``PROBLEMS``; ``unavailable`` where nobody
+            can say now whether it does.
         session: Of a connect session's token.
     """
 
@@ -105,6 +107,8 @@ def refusal_of(
         scope: What the route needs.
         connect: Whether connect sessions may use the route, for what they are for.
     """
+    if caller.problem == ServiceUnavailable.code:
+        return problem_of(ServiceUnavailable("The authorizer could not look the token up"))
     if not caller.tenant:
         return _unauthorized(caller.problem)
     if caller.session is not None or "connect" in caller.scopes:

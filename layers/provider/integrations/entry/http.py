@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from integrations import errors, mistakes, strict_json
-from integrations.entry import browser, metrics, settings, trail, wiring
+from integrations.entry import browser, invocation, metrics, settings, trail, wiring
 from integrations.entry.caller import Caller, Scope, Session, refusal_of
 from integrations.entry.headers import headers_of
 from integrations.entry.problem import NEVER_STORED, Problem, problem_of, size_refusal
@@ -216,6 +216,7 @@ class Api(APIGatewayHttpResolver):
 
     def handler(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """What Lambda calls, with an event of payload format 2.0."""
+        invocation.begin(context)
         started = time.monotonic()
         request = event["requestContext"]
         metrics.begin(requestId=request.get("requestId"))

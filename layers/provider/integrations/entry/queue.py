@@ -4,14 +4,13 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
 
 import random
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from integrations.entry import metrics, wiring, wiring_tenants
+from integrations.entry import invocation, metrics, wiring, wiring_tenants
 from integrations.errors import UnknownJob
 from integrations.services.batches import Received
 from integrations.services.dispatch import NoTimeLeft
@@ -33,6 +32,7 @@ LONGEST_BACKOFF = 300
 
 def dispatch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Dispatch a batch of the events queue."""
+    invocation.begin(context)
     metrics.begin(requestId=context.aws_request_id)
     batch = [
         Received(
@@ -43,11 +43,7 @@ def dispatch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         )
         for record in event["Records"]
     ]
-
-    def time_left() -> float:
-        return context.get_remaining_time_in_millis() / 1000
-
-    failed, reasons = wiring.dispatcher().dispatch(batch, time_left)
+    failed, reasons = wiring.dispatcher().dispatch(batch, invocation.seconds_left)
     for message_id, reason in zip(failed, reasons, strict=True):
         if isinstance(reason, NoTimeLeft):
             Logger().info("put back", messageId=message_id)
@@ -60,10 +56,11 @@ def dispatch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run a batch of executions, one after the other."""
+    invocation.begin(context)
     failed = []
     for record in event["Records"]:
         metrics.begin(requestId=context.aws_request_id)
-        left = timedelta(milliseconds=context.get_remaining_time_in_millis())
+        left = timedelta(seconds=invocation.seconds_left())
         try:
             _run_one(wiring.runner(), record, left)
         except Exception:  # noqa: BLE001 - one message must not take others along
@@ -88,15 +85,13 @@ def run_erasure(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
 def _carry_on(
     event: dict[str, Any], context: LambdaContext, name: str, queue: Queue, jobs: JobService
 ) -> dict[str, Any]:
-    def time_left() -> float:
-        return context.get_remaining_time_in_millis() / 1000
-
+    invocation.begin(context)
     metrics.begin(requestId=context.aws_request_id)
     failed = []
     for record in event["Records"]:
         try:
             message = queue.load(record["body"])
-            jobs.run(str(message["tenant"]), str(message["jobId"]), time_left)
+            jobs.run(str(message["tenant"]), str(message["jobId"]), invocation.seconds_left)
         except UnknownJob:
             # Its row is written after its message: in a moment, or whoever did it died between.
             if int(record["attributes"]["ApproximateReceiveCount"]) < RECEIVES_BEFORE_A_JOB_IS:
@@ -128,8 +123,10 @@ def _back_off(queue: Queue, event: dict[str, Any], failed: list[str]) -> None:
             receives = int(record["attributes"]["ApproximateReceiveCount"])
             seconds = min(2 ** min(receives, 10), LONGEST_BACKOFF)
             jittered = random.uniform(0.5, 1) * seconds
-            with suppress(AwsError):  # then after the visibility, after all
+            try:
                 queue.postpone(record["receiptHandle"], jittered)
+            except AwsError:
+                return  # then after the visibility, after all
 
 
 def _failures(message_ids: list[str]) -> dict[str, Any]:

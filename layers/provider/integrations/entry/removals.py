@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl
 
 from aws_lambda_powertools import Logger
 
-from integrations.entry import settings, trail, wiring_tenants
+from integrations.entry import invocation, settings, trail, wiring_tenants
 from integrations.entry.callback import HEADERS
+from integrations.entry.invocation import Context
 from integrations.entry.problem import NEVER_STORED, problem_of
 from integrations.errors import IntegrationError
 from integrations.services.removals import Removals
@@ -28,15 +29,17 @@ _PAGE = """<!doctype html>
 """
 
 
-def deauthorize(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def deauthorize(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """End the connections of an account that has removed the app.
 
     Args:
         event: A request of payload format 2.0.
+        context: Says how much time is left.
 
     Returns:
         ``200``; a problem where it is not what the provider sends.
     """
+    invocation.begin(context)
 
     def ended(removals: Removals, provider_id: str, form: Mapping[str, str]) -> dict[str, Any]:
         tenants = removals.deauthorize(provider_id, form)
@@ -46,16 +49,18 @@ def deauthorize(event: dict[str, Any], _context: object) -> dict[str, Any]:
     return _answered(event, ended)
 
 
-def delete(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def delete(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Delete what is stored of an account.
 
     Args:
         event: A request of payload format 2.0.
+        context: Says how much time is left.
 
     Returns:
         ``200 {url, confirmation_code}`` once it is deleted; a problem where it is not what the
         provider sends.
     """
+    invocation.begin(context)
 
     def deleted(removals: Removals, provider_id: str, form: Mapping[str, str]) -> dict[str, Any]:
         deletion = removals.delete(provider_id, form)
@@ -65,15 +70,17 @@ def delete(event: dict[str, Any], _context: object) -> dict[str, Any]:
     return _answered(event, deleted)
 
 
-def show(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def show(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Show a person what became of a deletion.
 
     Args:
         event: A request of payload format 2.0.
+        context: Says how much time is left.
 
     Returns:
         A page: ``200``, or ``404`` where there is no such deletion.
     """
+    invocation.begin(context)
     settings.learn_address(event)
     parameters = event["pathParameters"]
     code = str(parameters["code"])

@@ -6,7 +6,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from integrations.entry import metrics, wiring
+from integrations.entry import invocation, metrics, wiring
 
 CHECK_RESERVE = timedelta(seconds=60)
 """With less time than this left, no further connection is checked; the next run goes on."""
@@ -14,6 +14,7 @@ CHECK_RESERVE = timedelta(seconds=60)
 
 def refresh_connections(_event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Check the connections that are due, oldest first, as many as the time allows."""
+    invocation.begin(context)
     metrics.begin(requestId=context.aws_request_id)
 
     def has_time() -> bool:
@@ -26,6 +27,7 @@ def refresh_connections(_event: dict[str, Any], context: LambdaContext) -> dict[
 
 def recover_executions(_event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Send the executions that nobody took up in time to the runners again."""
+    invocation.begin(context)
     metrics.begin(requestId=context.aws_request_id)
 
     def left() -> timedelta:

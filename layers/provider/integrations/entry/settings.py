@@ -7,16 +7,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from integrations import memory
+from integrations.entry import invocation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from botocore.credentials import Credentials
 
     from integrations.providers.base import Addresses
     from integrations.services.jwt import JwtSettings
     from integrations.services.quotas import Limits
     from integrations.storage.aws import AwsCredentials
+    from integrations.storage.aws.credentials import ContainerCredentials
 
 
 def _env(name: str, default: str = "") -> str:
@@ -158,19 +158,19 @@ def credentials() -> AwsCredentials:
         return AwsCredentials(
             key, os.environ["AWS_SECRET_ACCESS_KEY"], os.environ.get("AWS_SESSION_TOKEN")
         )
-    # SnapStart gives credentials by a local endpoint: botocore knows how to ask and when again.
-    frozen = _botocore_credentials().get_frozen_credentials()
-    return AwsCredentials(str(frozen.access_key), str(frozen.secret_key), frozen.token)
+    return _container_credentials()()
 
 
 @memory.once
-def _botocore_credentials() -> Credentials:
-    from botocore.session import get_session
+def _container_credentials() -> ContainerCredentials:
+    from integrations.storage.aws.credentials import ContainerCredentials
 
-    found = get_session().get_credentials()
-    if found is None:
-        raise LookupError("there are no AWS credentials here")
-    return found
+    return ContainerCredentials(
+        _env("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+        token=_env("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+        token_file=_env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+        time_left=invocation.seconds_left,
+    )
 
 
 def region() -> str:
@@ -181,6 +181,16 @@ def region() -> str:
 def endpoint_url() -> str:
     """Where every service of AWS answers instead of AWS: on the local platform alone."""
     return _env("AWS_ENDPOINT_URL")
+
+
+def fips() -> bool:
+    """Whether AWS is to be asked where its cryptography is validated by FIPS 140."""
+    return _env("AWS_USE_FIPS_ENDPOINT").lower() == "true"
+
+
+def dual_stack() -> bool:
+    """Whether AWS is to be asked where it answers by IPv6, too."""
+    return _env("AWS_USE_DUALSTACK_ENDPOINT").lower() == "true"
 
 
 def ca_bundle() -> str:

@@ -9,23 +9,26 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from integrations.entry import metrics, wiring
+from integrations.entry import invocation, metrics, wiring
 from integrations.entry.headers import headers_of
+from integrations.entry.invocation import Context
 from integrations.entry.problem import NEVER_STORED, Problem, problem_of, size_refusal
 from integrations.errors import IntegrationError, ServiceUnavailable
 from integrations.services.webhooks import CHALLENGE_PARAMETERS, Request
 
 
-def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def receive(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Take one delivery.
 
     Args:
         event: A request of payload format 2.0.
+        context: Says how much time is left.
 
     Returns:
         ``200 {received, eventId}``, of a sender's ping without an event; ``401``, ``413``;
         ``503`` where it could not be made durable, so that the sender sends it again.
     """
+    invocation.begin(context)
     metrics.begin(requestId=_request_id(event))
     is_base64 = bool(event.get("isBase64Encoded"))
     if refusal := size_refusal(event.get("body") or "", is_base64=is_base64):
@@ -42,16 +45,18 @@ def receive(event: dict[str, Any], _context: object) -> dict[str, Any]:
     }
 
 
-def verify(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def verify(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Answer one subscription challenge, or somebody who only looks whether a webhook is there.
 
     Args:
         event: A request of payload format 2.0.
+        context: Says how much time is left.
 
     Returns:
         ``200`` with the challenge and nothing else, as plain text; ``403``. To a request
         that asks nothing an empty ``200``, whatever webhook it names: it is not even looked up.
     """
+    invocation.begin(context)
     metrics.begin(requestId=_request_id(event))
     query = _query(event)
     if event["requestContext"]["http"]["method"] == "HEAD":

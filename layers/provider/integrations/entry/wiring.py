@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from integrations.entry import metrics, settings
+from integrations.entry import invocation, metrics, settings
 from integrations.memory import once
 from integrations.storage.aws import Aws
 
@@ -75,8 +75,11 @@ def aws() -> Aws:
         region=settings.region(),
         credentials=settings.credentials,
         endpoint_url=settings.endpoint_url(),
+        fips=settings.fips(),
+        dual_stack=settings.dual_stack(),
         ca_bundle=settings.ca_bundle(),
         on_retry=tell_retry,
+        time_left=invocation.seconds_left,
     )
 
 

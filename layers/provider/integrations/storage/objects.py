@@ -3,11 +3,10 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import Final
 
 from integrations.errors import ValueGone
-from integrations.storage.aws import Aws, AwsError, AwsUnavailable
+from integrations.storage.aws import Aws, AwsError, boto3_failures
 
 PIECE_BYTES: Final = 64 * 1024
 PART_BYTES: Final = 5 * 1024 * 1024
@@ -42,7 +41,7 @@ class Objects:
 
     def put(self, key: str, content: bytes) -> None:
         """Store ``content`` under ``key``."""
-        with s3_failures("PutObject"):
+        with boto3_failures("PutObject"):
             self._aws.s3.put_object(
                 Bucket=self._bucket, Key=key, Body=content, ContentType="application/octet-stream"
             )
@@ -59,7 +58,7 @@ class Objects:
         parts = TransferConfig(
             multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, use_threads=False
         )
-        with s3_failures("PutObject"):
+        with boto3_failures("PutObject"):
             self._aws.s3.upload_fileobj(source, self._bucket, key, Config=parts)
         return source.count
 
@@ -116,26 +115,9 @@ class _Source:
 @contextmanager
 def _gone_is_said(operation: str) -> Iterator[None]:
     try:
-        with s3_failures(operation):
+        with boto3_failures(operation):
             yield
     except AwsError as failure:
         if failure.aws_code in GONE:
             raise ValueGone("It is no longer stored") from None
         raise
-
-
-@contextmanager
-def s3_failures(operation: str) -> Iterator[None]:
-    """S3's failures, which come by way of boto3, as those of every other service."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as refusal:
-        error = refusal.response.get("Error", {})
-        code, message = error.get("Code", "Unknown"), error.get("Message", "")
-        status = refusal.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        busy = status >= HTTPStatus.INTERNAL_SERVER_ERROR or code == "SlowDown"
-        raise (AwsUnavailable if busy else AwsError)(operation, code, message) from None
-    except BotoCoreError as failure:
-        raise AwsUnavailable(operation, type(failure).__name__, "S3 is unreachable") from None

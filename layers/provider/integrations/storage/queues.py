@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from integrations.models import Json
-from integrations.storage.aws import Aws, AwsUnavailable
-from integrations.storage.objects import s3_failures
+from integrations.storage.aws import Aws, AwsUnavailable, boto3_failures
 
 INLINE_BYTES = 128 * 1024
 """A message over this travels by S3; SQS takes 1 MiB in all, and charges by 64 KiB."""
@@ -123,14 +122,14 @@ class Queue:
 
     def put(self, key: str, payload: bytes) -> None:
         """Keep a payload in S3 under ``key``."""
-        with s3_failures("PutObject"):
+        with boto3_failures("PutObject"):
             self._aws.s3.put_object(
                 Bucket=self._bucket, Key=key, Body=payload, ContentType="application/json"
             )
 
     def get(self, key: str) -> bytes:
         """A payload from S3."""
-        with s3_failures("GetObject"):
+        with boto3_failures("GetObject"):
             content: bytes = self._aws.s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         return content
 

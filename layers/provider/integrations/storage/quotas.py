@@ -12,6 +12,7 @@ from typing import Any
 from integrations.models import from_epoch
 from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
 from integrations.storage.aws.updates import update
+from integrations.storage.aws.writes import MARK
 
 _STORED_AFTER = timedelta(hours=1)
 """How long a row stays after its window."""
@@ -112,7 +113,7 @@ class QuotaCounters:
         return _counts(attributes(answer["Attributes"]))
 
 
-_OTHER = frozenset({"counter", "expiresAt"})
+_OTHER = frozenset({"counter", "expiresAt", MARK})
 
 
 def _counts(row: Mapping[str, Any]) -> dict[str, int]:

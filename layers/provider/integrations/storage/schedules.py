@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from integrations.models import now
-from integrations.storage.aws import Aws
+from integrations.storage.aws import Aws, boto3_failures
 
 
 class Schedules:
@@ -72,21 +72,24 @@ class Schedules:
             },
         }
         scheduler = self._aws.scheduler
-        try:
+        with boto3_failures("PutSchedule"):
             try:
-                scheduler.update_schedule(**schedule)
-            except scheduler.exceptions.ResourceNotFoundException:
-                scheduler.create_schedule(**schedule)
-        except scheduler.exceptions.ValidationException as refusal:
-            raise ValueError(refusal.response["Error"]["Message"]) from None
+                try:
+                    scheduler.update_schedule(**schedule)
+                except scheduler.exceptions.ResourceNotFoundException:
+                    scheduler.create_schedule(**schedule)
+            except scheduler.exceptions.ValidationException as refusal:
+                raise ValueError(refusal.response["Error"]["Message"]) from None
 
     def delete(self, tenant: str, workflow_id: str) -> None:
         """Remove a workflow's schedule; nothing happens where there is none."""
         scheduler = self._aws.scheduler
-        try:
-            scheduler.delete_schedule(Name=_name(tenant, workflow_id), GroupName=self._group)
-        except scheduler.exceptions.ResourceNotFoundException:
-            return
+        name = _name(tenant, workflow_id)
+        with boto3_failures("DeleteSchedule"):
+            try:
+                scheduler.delete_schedule(Name=name, GroupName=self._group)
+            except scheduler.exceptions.ResourceNotFoundException:
+                return
 
 
 def _name(tenant: str, workflow_id: str) -> str:

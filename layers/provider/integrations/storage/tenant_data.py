@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from integrations.models import now
-from integrations.storage.aws import Attribute, Aws, attributes, item, pages
-from integrations.storage.objects import s3_failures
+from integrations.storage.aws import Attribute, Aws, attributes, boto3_failures, item, pages
 
 PAGE: Final = 100
 SCANNED: Final = 500
@@ -149,7 +148,7 @@ class TenantData:
 
     def delete_objects(self, prefix: str) -> int | None:
         """Delete a page of the objects below a prefix; ``None`` where nothing was left."""
-        with s3_failures("ListObjectsV2"):
+        with boto3_failures("ListObjectsV2"):
             listed = self._aws.s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE)
         found = [each["Key"] for each in listed.get("Contents", [])]
         for key in found:
@@ -179,7 +178,7 @@ class TenantData:
         self._aws.dynamodb("DeleteItem", {"TableName": table, "Key": item(key)})
 
     def _delete_object(self, key: str) -> None:
-        with s3_failures("DeleteObject"):
+        with boto3_failures("DeleteObject"):
             self._aws.s3.delete_object(Bucket=self._bucket, Key=key)
 
 

@@ -1,4 +1,4 @@
-"""AWS's JSON protocol, signed and sent by the standard library: for tables, queues and keys.
+"""AWS's JSON protocol, signed and sent with little: for tables, queues and keys.
 
 A boto3 client costs a cold start more than everything else that a webhook does, and each of its
 calls twice the CPU (``docs/performance.md``). DynamoDB, SQS, KMS and Secrets Manager all speak one
@@ -11,28 +11,54 @@ import base64
 import json
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from http import HTTPStatus
+from math import inf
 from typing import Any, ClassVar
 
 from integrations.errors import IntegrationError, ServiceUnavailable
+from integrations.storage.aws.endpoints import endpoint
 from integrations.storage.aws.sigv4 import AwsCredentials, signed
-from integrations.storage.aws.transport import FAILURES, Transport, roots
-from integrations.storage.aws.updates import stands
+from integrations.storage.aws.transport import Transport
+from integrations.storage.aws.writes import done_before, marked, repeated
 
 ATTEMPTS = 4
 """How often a call is sent at most: throttling, 5xx and broken connections are tried again."""
 
-_THROTTLED = (
-    "Throttling",
-    "ThrottlingException",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "TransactionInProgressException",
-    "TooManyRequestsException",
+ATTEMPT_SECONDS = 3.0
+"""How long one attempt may take; what AWS answers at all comes in a small part of that."""
+
+CALL_SECONDS = 8.0
+"""How long a call may take, with all its attempts."""
+
+RESERVE_SECONDS = 1.0
+"""What is left of an invocation when the last attempt ends: for its answer and its log."""
+
+PAUSE_SECONDS = 0.05
+"""The longest pause before the second attempt is twice that; it doubles before each further one.
+The pause itself is anything up to it: those who were refused together do not come again together
+(https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/)."""
+
+_PASSING = frozenset({500, 502, 503, 504})
+_THROTTLED = frozenset(
+    {
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
 )
+"""As botocore's standard mode has them (``botocore/retries/standard.py``)."""
 
 
 class AwsError(IntegrationError):
@@ -46,9 +72,18 @@ class AwsError(IntegrationError):
 
 
 class AwsUnavailable(AwsError, ServiceUnavailable):
-    """AWS is busy, throttles, or does not answer, after ``ATTEMPTS`` tries."""
+    """AWS is busy, throttles, or does not answer, in the time and the attempts that there were.
+
+    ``may_be_done`` says that it may have been carried out all the same.
+    """
 
     code: ClassVar[str] = "unavailable"
+
+    def __init__(
+        self, operation: str, aws_code: str, message: str, *, may_be_done: bool = False
+    ) -> None:
+        super().__init__(operation, aws_code, message)
+        self.may_be_done = may_be_done
 
 
 class ConditionFailed(AwsError):
@@ -67,9 +102,11 @@ class Aws:
         region: The region's name.
         credentials: Gives the present credentials at each call.
         endpoint_url: Where every service answers instead of AWS (the local platform), or ``""``.
+        fips, dual_stack: Which of AWS's endpoints; see ``endpoints.endpoint``.
         ca_bundle: A file of certificates to know AWS by, in place of Amazon's own roots.
         on_retry: Hears of each try that failed and is made again: the service, the operation and
             AWS's error name.
+        time_left: For how many seconds whoever calls may still wait.
     """
 
     def __init__(
@@ -78,19 +115,27 @@ class Aws:
         region: str,
         credentials: Callable[[], AwsCredentials],
         endpoint_url: str = "",
+        fips: bool = False,
+        dual_stack: bool = False,
         ca_bundle: str = "",
         on_retry: Callable[[str, str, str], None] | None = None,
+        time_left: Callable[[], float] = lambda: inf,
     ) -> None:
         self._region = region
         self._credentials = credentials
         self._endpoint_url = endpoint_url.rstrip("/")
+        self._fips = fips
+        self._dual_stack = dual_stack
         self._ca_bundle = ca_bundle
+        self._time_left = time_left
         self._transport = Transport(ca_bundle)
         self._on_retry = on_retry
 
     def dynamodb(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Call a DynamoDB operation, e.g. ``GetItem``."""
-        return self._call("dynamodb", f"DynamoDB_20120810.{operation}", "1.0", payload)
+        return self._call(
+            "dynamodb", f"DynamoDB_20120810.{operation}", "1.0", marked(operation, payload)
+        )
 
     def sqs(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Call an SQS operation, e.g. ``SendMessage``."""
@@ -107,93 +152,95 @@ class Aws:
     @cached_property
     def s3(self) -> Any:
         """A boto3 client of S3."""
-        return self._boto3_client("s3")
+        return self._clients.client("s3")
 
     @cached_property
     def scheduler(self) -> Any:
         """A boto3 client of EventBridge Scheduler."""
-        return self._boto3_client("scheduler")
+        return self._clients.client("scheduler")
 
-    def _boto3_client(self, service: str) -> Any:
-        import boto3
-        from botocore.config import Config
+    @cached_property
+    def _clients(self) -> Any:
+        from integrations.storage.aws.boto import Clients
 
-        credentials = self._credentials()
-        return boto3.client(  # type: ignore[call-overload]
-            service,
-            region_name=self._region,
-            endpoint_url=self._endpoint_url or None,
-            verify=None if self._endpoint_url else roots(self._ca_bundle),
-            aws_access_key_id=credentials.access_key,
-            aws_secret_access_key=credentials.secret_key,
-            aws_session_token=credentials.token,
-            config=Config(
-                retries={"mode": "standard"},
-                connect_timeout=2,
-                read_timeout=10,
-                s3={"addressing_style": "path" if self._endpoint_url else "auto"},
-            ),
+        return Clients(
+            region=self._region,
+            credentials=self._credentials,
+            endpoint_url=self._endpoint_url,
+            fips=self._fips,
+            dual_stack=self._dual_stack,
+            ca_bundle=self._ca_bundle,
+            time_left=self._time_left,
         )
 
     def _call(
         self, service: str, target: str, version: str, payload: Mapping[str, Any]
     ) -> dict[str, Any]:
-        url = self._endpoint_url or f"https://{service}.{self._region}.amazonaws.com"
-        body = _body(payload)
+        url = self._endpoint_url or endpoint(
+            service, self._region, fips=self._fips, dual_stack=self._dual_stack
+        )
         operation = target.rpartition(".")[2]
-        error: AwsError = AwsUnavailable(operation, "Unreachable", "no answer")
-        unsure = False  # whether an attempt may have been carried out without our knowing
+        headers = {
+            "host": url.rpartition("/")[2],
+            "content-type": f"application/x-amz-json-{version}",
+            "x-amz-target": target,
+        }
+        until = time.monotonic() + min(CALL_SECONDS, self._time_left() - RESERVE_SECONDS)
+        error: AwsError = AwsUnavailable(operation, "NoTimeLeft", "it was not sent")
+        unknown = False
         for attempt in range(ATTEMPTS):
-            if attempt:
-                if self._on_retry:
-                    self._on_retry(service, operation, error.aws_code)
-                time.sleep(random.uniform(0, 0.05 * 2**attempt))
-            headers = {
-                "host": url.rpartition("/")[2],
-                "content-type": f"application/x-amz-json-{version}",
-                "x-amz-target": target,
-            }
-            headers = signed(
-                headers,
-                body,
-                service=service,
-                region=self._region,
-                credentials=self._credentials(),
-            )
-            try:
-                status, answer = self._transport.post(url, headers, body)
-            except FAILURES as failure:
-                error = AwsUnavailable(
-                    operation, type(failure).__name__, f"{service} is unreachable"
-                )
-                unsure, body = True, _asking(payload)
-                continue
-            if status == HTTPStatus.OK:
-                result: dict[str, Any] = json.loads(answer) if answer else {}
-                return result
-            error = _error(operation, status, answer)
-            if (
-                isinstance(error, ConditionFailed)
-                and unsure
-                and stands(json.loads(body), error.item)
-            ):
-                return {"Attributes": error.item} if "ReturnValues" in payload else {}
-            if not isinstance(error, AwsUnavailable):
+            pause = random.uniform(0, PAUSE_SECONDS * 2**attempt) if attempt else 0
+            seconds = min(ATTEMPT_SECONDS, until - time.monotonic() - pause)
+            if seconds <= 0:
                 break
-            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                unsure, body = True, _asking(payload)
+            if attempt and self._on_retry:
+                self._on_retry(service, operation, error.aws_code)
+            time.sleep(pause)
+            sent = repeated(operation, payload) if unknown else payload
+            try:
+                return self._answer(service, operation, url, headers, sent, seconds)
+            except ConditionFailed as failed:
+                before = done_before(operation, sent, failed.item) if unknown else None
+                if before is None:
+                    raise
+                return before
+            except AwsUnavailable as failure:
+                error = failure
+                unknown |= failure.may_be_done
         raise error
+
+    def _answer(
+        self,
+        service: str,
+        operation: str,
+        url: str,
+        headers: Mapping[str, str],
+        payload: Mapping[str, Any],
+        seconds: float,
+    ) -> dict[str, Any]:
+        """One attempt."""
+        body = _body(payload)
+        try:
+            credentials = self._credentials()
+        except ServiceUnavailable as failure:
+            raise AwsUnavailable(operation, "NoCredentials", failure.detail) from None
+        signed_headers = signed(
+            headers, body, service=service, region=self._region, credentials=credentials
+        )
+        try:
+            status, answer = self._transport.send(url, signed_headers, body, seconds=seconds)
+            if status != HTTPStatus.OK:
+                raise _error(operation, status, answer)
+            result: dict[str, Any] = json.loads(answer) if answer else {}
+        except (OSError, ValueError) as failure:
+            detail = f"{service} gave no whole answer"
+            reason = type(failure).__name__
+            raise AwsUnavailable(operation, reason, detail, may_be_done=True) from None
+        return result
 
 
 def _body(payload: Mapping[str, Any]) -> bytes:
     return json.dumps(payload, separators=(",", ":"), default=_base64).encode()
-
-
-def _asking(payload: Mapping[str, Any]) -> bytes:
-    """The same once more; where it is a conditional write, it asks what stands in its way."""
-    if "ConditionExpression" in payload:
-        payload = {**payload, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
-    return _body(payload)
 
 
 def _error(operation: str, status: int, answer: bytes) -> AwsError:
@@ -203,8 +250,10 @@ def _error(operation: str, status: int, answer: bytes) -> AwsError:
         message = str(body.get("message") or body.get("Message") or "")
     except (ValueError, AttributeError):
         body, code, message = {}, str(status), "not a JSON answer"
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _THROTTLED:
+    if code in _THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
         return AwsUnavailable(operation, code, message)
+    if status in _PASSING:
+        return AwsUnavailable(operation, code, message, may_be_done=True)
     if code != "ConditionalCheckFailedException":
         return AwsError(operation, code, message)
     failed = ConditionFailed(operation, code, message)
@@ -217,3 +266,20 @@ def _base64(value: object) -> str:
         return base64.b64encode(value).decode()
     detail = f"{type(value).__name__} is not JSON"
     raise TypeError(detail)
+
+
+@contextmanager
+def boto3_failures(operation: str) -> Iterator[None]:
+    """What boto3 raises, as the failures of every other service."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as refusal:
+        error = refusal.response.get("Error", {})
+        code, message = error.get("Code", "Unknown"), error.get("Message", "")
+        status = refusal.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        busy = status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _THROTTLED
+        raise (AwsUnavailable if busy else AwsError)(operation, code, message) from None
+    except BotoCoreError as failure:
+        raise AwsUnavailable(operation, type(failure).__name__, "it does not answer") from None

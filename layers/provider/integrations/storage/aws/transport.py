@@ -1,36 +1,69 @@
-"""HTTP to AWS by the standard library: connections are kept open and checked before they are used.
+"""HTTP/1.1 to AWS: kept connections, answers read by llhttp, one limit of time for each exchange.
 
-urllib3 would do it as well, and takes as long to import as ``http.client`` and ``ssl`` together
-(``docs/performance.md``).
+``http.client`` reads an answer's headers through ``email``, which takes longer than all the rest of
+a call; ``httptools`` is llhttp, the parser of Node (``docs/performance.md``).
 """
 
+import errno
 import select
+import socket
 import ssl
-from functools import cached_property
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+import time
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-CONNECT_SECONDS = 2
-READ_SECONDS = 10
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+CONNECT_SECONDS = 1.0
+"""In one region a connection takes milliseconds; a lost first packet is sent again after a second,
+which another try does as well."""
+
 IDLE = 8
 """How many connections to one host wait for their next use."""
+
+MOST_HEAD = 64 * 1024
+MOST_BODY = 64 * 1024 * 1024
+"""AWS's largest answer, of ``BatchGetItem``, is 16 MB; JSON may make more of it."""
 
 AMAZON_ROOTS = Path(__file__).parents[3] / "amazon-roots.pem"
 """The layer's file of Amazon's own root certificates: AWS's endpoints need no others, and the usual
 hundred and more take five times as long to load."""
 
-FAILURES = (OSError, HTTPException)
-"""What ``Transport.post`` raises where no answer came."""
+_OF_AMAZON = (".amazonaws.com", ".api.aws")
+"""Hosts with certificates under those roots. Partitions with domains of their own (China, the
+isolated ones) have other authorities."""
+
+_READ_BYTES = 64 * 1024
+
+_ALIVE = {
+    "SO_KEEPALIVE": (socket.SOL_SOCKET, 1),
+    "TCP_NODELAY": (socket.IPPROTO_TCP, 1),
+    "TCP_KEEPIDLE": (socket.IPPROTO_TCP, 20),
+    "TCP_KEEPINTVL": (socket.IPPROTO_TCP, 5),
+    "TCP_KEEPCNT": (socket.IPPROTO_TCP, 3),
+    # What was sent and is not even acknowledged for so long (ms) ends the connection: the other
+    # side is gone, and waiting for the answer's whole time would tell nothing more.
+    "TCP_USER_TIMEOUT": (socket.IPPROTO_TCP, 1000),
+}
+"""Options of each socket, where the system has them (macOS lacks some)."""
 
 
-def roots(ca_bundle: str = "") -> str | None:
+class BadAnswer(ConnectionError):
+    """What came is not one whole HTTP answer."""
+
+
+def roots(ca_bundle: str = "", host: str = "") -> str | None:
     """The file of the certificates that AWS is known by; ``None`` for the system's own.
 
     Args:
         ca_bundle: A file that takes their place.
+        host: Who is to be known.
     """
-    return ca_bundle or (str(AMAZON_ROOTS) if AMAZON_ROOTS.is_file() else None)
+    if ca_bundle:
+        return ca_bundle
+    return str(AMAZON_ROOTS) if host.endswith(_OF_AMAZON) and AMAZON_ROOTS.is_file() else None
 
 
 class Transport:
@@ -42,59 +75,208 @@ class Transport:
 
     def __init__(self, ca_bundle: str = "") -> None:
         self._ca_bundle = ca_bundle
-        self._idle: dict[str, list[HTTPConnection]] = {}
+        self._idle: dict[str, list[socket.socket]] = {}
 
-    @cached_property
-    def _context(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=roots(self._ca_bundle))
+    def send(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        seconds: float,
+        method: str = "POST",
+    ) -> tuple[int, bytes]:
+        """Send one request; the status and the body of its answer.
 
-    def post(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        """Send a ``POST /``; the status and the body of the answer.
+        A kept connection that turns out to be closed is not a failure: the request goes out once
+        more by another.
+
+        Args:
+            url: Where to; its query is sent as it stands.
+            headers: All of them but the body's length.
+            body: What is sent.
+            seconds: How long it may take, from connecting to the answer's last byte.
+            method: HTTP's.
 
         Raises:
-            OSError, HTTPException: There was none, or not a whole one.
+            OSError: There was no whole answer in this time.
+            ValueError: A header would begin a line of its own.
         """
-        connection = self._connection(url)
+        until = time.monotonic() + seconds
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        message = _message(method, target, headers, body)
+        while (kept := self._kept(origin)) is not None:
+            answer = _Answer()
+            try:
+                return self._exchange(origin, kept, message, answer, until)
+            except OSError as failure:
+                if answer.began or _ran_out(failure):
+                    raise
+        fresh = _connected(parts.scheme, parts.hostname or "", parts.port, self._ca_bundle, until)
+        return self._exchange(origin, fresh, message, _Answer(), until)
+
+    def _exchange(
+        self,
+        origin: str,
+        connection: socket.socket,
+        message: bytes,
+        answer: "_Answer",
+        until: float,
+    ) -> tuple[int, bytes]:
         try:
-            connection.request("POST", "/", body, headers)
-            response = connection.getresponse()
-            answer = response.read()
+            connection.settimeout(_left(until))
+            connection.sendall(message)
+            while not answer.whole:
+                connection.settimeout(_left(until))
+                answer.feed(connection.recv(_READ_BYTES))
         except BaseException:
             connection.close()
             raise
-        idle = self._idle.setdefault(url, [])
-        if response.will_close or len(idle) >= IDLE:
-            connection.close()
-        else:
+        idle = self._idle.setdefault(origin, [])
+        if answer.keeps_alive and len(idle) < IDLE:
             idle.append(connection)
-        return response.status, answer
+        else:
+            connection.close()
+        return answer.status, b"".join(answer.body)
 
-    def _connection(self, url: str) -> HTTPConnection:
-        idle = self._idle.get(url)
+    def _kept(self, origin: str) -> socket.socket | None:
+        """A connection that was used before, and that nobody has closed as far as one can see."""
+        idle = self._idle.get(origin)
         while idle:
             try:
                 connection = idle.pop()
             except IndexError:
-                break  # another thread was faster
-            if _is_open(connection):
+                return None  # another thread was faster
+            if _is_quiet(connection):
                 return connection
             connection.close()
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        made = (
-            HTTPSConnection(host, parts.port, timeout=CONNECT_SECONDS, context=self._context)
-            if parts.scheme == "https"
-            else HTTPConnection(host, parts.port, timeout=CONNECT_SECONDS)
-        )
-        made.connect()
-        made.sock.settimeout(READ_SECONDS)
-        return made
+        return None
 
 
-def _is_open(connection: HTTPConnection) -> bool:
-    """Whether the other side still holds an idle connection: what can be read there is its end."""
-    if connection.sock is None:
+class _Answer:
+    """One answer, fed with what arrives. llhttp calls the ``on_`` methods."""
+
+    def __init__(self) -> None:
+        self.began = self.whole = self.keeps_alive = False
+        self.status = 0
+        self.body: list[bytes] = []
+        self._head = self._length = 0
+        self._framed = self._in_body = False
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Take what arrived; nothing at all is the connection's end."""
+        if not data:
+            if not self._in_body or self._framed:
+                raise BadAnswer("the connection was closed before the answer's end")
+            self.whole = True  # an answer of HTTP/1.0 ends with its connection
+            return
+        self.began = True
+        if not self._in_body:
+            self._head += len(data)
+        try:
+            assert self._parser is not None
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as failure:
+            if self.whole:
+                self.keeps_alive = False
+                return
+            raise BadAnswer(f"it is not HTTP: {failure}") from None
+        if self._length > MOST_BODY or (not self._in_body and self._head > MOST_HEAD):
+            raise BadAnswer("the answer is too long")
+
+    def on_message_begin(self) -> None:
+        if self.whole:
+            self.keeps_alive = False  # what follows a whole answer was not asked for
+        else:
+            self._framed = False
+
+    def on_header(self, name: bytes, _value: bytes) -> None:
+        self._framed |= name.lower() in {b"content-length", b"transfer-encoding"}
+
+    def on_headers_complete(self) -> None:
+        if not self.whole and self._parser is not None:
+            self.status = self._parser.get_status_code()
+            self._in_body = not self._is_interim
+
+    def on_body(self, part: bytes) -> None:
+        if not self.whole:
+            self.body.append(part)
+            self._length += len(part)
+
+    def on_message_complete(self) -> None:
+        if not self.whole and not self._is_interim and self._parser is not None:
+            self.whole = True
+            self.keeps_alive = self._parser.should_keep_alive()
+
+    @property
+    def _is_interim(self) -> bool:
+        """Whether another answer follows, as after ``100 Continue``."""
+        return self.status < 200  # noqa: PLR2004 - the first final status
+
+
+def _message(method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("a header must be one line")
+    if body or method == "POST":
+        lines.append(f"content-length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def _connected(
+    scheme: str, host: str, port: int | None, ca_bundle: str, until: float
+) -> socket.socket:
+    secure = scheme == "https"
+    failure: OSError = OSError(errno.EADDRNOTAVAIL, f"{host} has no address")
+    kind = socket.SOCK_STREAM
+    for family, _, protocol, _, address in socket.getaddrinfo(
+        host, port or (443 if secure else 80), type=kind
+    ):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            for name, (level, value) in _ALIVE.items():
+                if hasattr(socket, name):
+                    connection.setsockopt(level, getattr(socket, name), value)
+            connection.settimeout(min(CONNECT_SECONDS, _left(until)))
+            connection.connect(address)
+            if secure:
+                context = _context(roots(ca_bundle, host))
+                return context.wrap_socket(connection, server_hostname=host)
+        except OSError as this:
+            connection.close()
+            failure = this
+            continue
+        return connection
+    raise failure
+
+
+@cache
+def _context(bundle: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=bundle)
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("no answer in time")
+    return left
+
+
+def _ran_out(failure: OSError) -> bool:
+    """Whether it was our own limit: the system says with a number that the other side is gone."""
+    return isinstance(failure, TimeoutError) and failure.errno is None
+
+
+def _is_quiet(connection: socket.socket) -> bool:
+    """Whether an idle connection holds nothing to read: what could be read there is its end."""
+    if isinstance(connection, ssl.SSLSocket) and connection.pending():
         return False
     poll = select.poll()
-    poll.register(connection.sock, select.POLLIN)
+    poll.register(connection, select.POLLIN)
     return not poll.poll(0)

@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from integrations.storage.aws.attributes import Attribute, attributes, item
+from integrations.storage.aws.attributes import Attribute, item
 
 _NAME = re.compile(r"#(\w+)")
-_SET = re.compile(r"(#\w+) = (:\w+)")
 
 
 def update(
@@ -32,7 +31,8 @@ def update(
         add: Numbers to count up, sets to grow.
         remove: Attributes to take away.
         condition: What must hold; it names attributes as ``#name`` and values as ``:name``. Those
-            of ``sets`` and ``add`` are there already.
+            of ``sets`` and ``add`` are there already. With ``add``, alternatives stand in
+            parentheses: more is joined by ``AND`` (``writes.py``).
         values: More values for the condition, by name, without the colon.
 
     Raises:
@@ -67,31 +67,3 @@ def update(
     if all_values:
         request["ExpressionAttributeValues"] = item(all_values)
     return request
-
-
-def stands(request: Mapping[str, Any], found: Mapping[str, Any] | None) -> bool:
-    """Whether an item says all that a write would have it say.
-
-    A conditional write whose answer was lost is sent again, and then its condition fails for what
-    it has written itself: that is no conflict.
-
-    Args:
-        request: A ``PutItem``, an ``UpdateItem`` of ``update``, or a ``DeleteItem``, as JSON.
-        found: What stands there; ``None`` for nothing.
-    """
-    if "Item" in request:
-        return found is not None and attributes(request["Item"]) == attributes(found)
-    if "UpdateExpression" not in request:
-        return found is None
-    changes, *counted = request["UpdateExpression"].split("ADD ")
-    if counted or found is None:
-        return False  # of a sum nobody can tell what it was before
-    sets, _, removed = changes.partition("REMOVE ")
-    names, values = (
-        request["ExpressionAttributeNames"],
-        request.get("ExpressionAttributeValues", {}),
-    )
-    written = attributes({names[name]: values[each] for name, each in _SET.findall(sets)})
-    standing = attributes(found)
-    gone = {names[f"#{name}"] for name in _NAME.findall(removed)}
-    return written.items() <= standing.items() and not gone & standing.keys()
