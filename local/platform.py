@@ -84,7 +84,7 @@ class Platform:
         """
         with ExitStack() as running:
             listener = running.enter_context(proxy.listen(self._port))
-            # A restart must find the same address, which OAuth and webhooks have been told.
+            # A restart must find the same address, which OAuth and webhooks have been given.
             self._port = listener.getsockname()[1]
             self.url = f"http://localhost:{self._port}"
             self._proxy = proxy.Proxy(listener)

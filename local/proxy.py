@@ -74,7 +74,7 @@ class Target:
 
 
 class Proxy:
-    """A reverse proxy in a thread of its own. It answers 503 until it is told where it leads.
+    """A reverse proxy in a thread of its own. It answers 503 until it is given where it leads.
 
     Args:
         listener: Where it listens, from `listen`.

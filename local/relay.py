@@ -97,7 +97,7 @@ def between(address: str, ports: Sequence[int], host: str = "127.0.0.1") -> Iter
 
 
 def end(listener: socket.socket) -> None:
-    """Stop listening; a thread that waits there hears of it."""
+    """Stop listening; a thread that waits there is woken."""
     with suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
     listener.close()

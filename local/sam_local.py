@@ -65,7 +65,7 @@ token by itself, here each request has to carry it; a function's first request s
 
 @dataclass(frozen=True)
 class Request:
-    """What make was told.
+    """What make was asked for.
 
     Attributes:
         function: One function, `all`, or nothing for the API.
@@ -238,7 +238,7 @@ def bridge() -> str | None:
     ]:
         network = ipaddress.ip_network(each["Subnet"])
         if isinstance(network, ipaddress.IPv4Network):
-            # Docker takes the network's first address for this machine, unless it was told another.
+            # Docker takes the network's first address for this machine, unless given another.
             return str(each.get("Gateway") or network[1])
     raise PlatformError("Docker's bridge has no address")
 
@@ -417,7 +417,7 @@ def run(request: Request, report: Report) -> int:
 
 
 def main() -> None:
-    """Do what make was told; what fails says why in one line."""
+    """Do what make was asked for; what fails says why in one line."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

@@ -16,7 +16,7 @@ END_SECONDS = 5
 
 @dataclass(frozen=True)
 class StandIns:
-    """What the process told.
+    """What the process printed.
 
     Attributes:
         settings: What leads to them, by their names in .env.
@@ -48,7 +48,7 @@ def beside(*, wanted: bool) -> Iterator[StandIns | None]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C is this process's to hear
+        start_new_session=True,  # Ctrl-C is this process's to handle
         env={**os.environ, "PYTHONPATH": str(ROOT / "layers" / "provider")},
     )
     try:

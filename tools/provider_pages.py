@@ -131,7 +131,7 @@ def _credentials(provider: Provider) -> Iterator[str]:
     else:
         yield from (_paragraphs(provider.credentials.__doc__), "")
         yield from _table(provider.credentials)
-        yield from ("", "Save them (they are tested first, and kept only where they work):", "")
+        yield from ("", "Save them (they are tested first, and saved only where they work):", "")
         yield f"`POST /api/integrations/{provider.id}/credentials`"
         yield from ("", *_saving(provider))
     yield from ("**Test.** " + _paragraphs(provider.verify.__doc__), "")

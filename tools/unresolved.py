@@ -31,7 +31,7 @@ def _unchanging(
     text = {"schema": {"type": "string"}}
     headers = {
         "ETag": {"description": "What this version is called.", **text},
-        "Cache-Control": {"description": "How long it may be kept.", **text},
+        "Cache-Control": {"description": "How long it may be cached.", **text},
     }
     condition = {
         "name": "If-None-Match",
@@ -207,7 +207,7 @@ WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
             _query("error", "Why there is no code, e.g. `access_denied`."),
         ],
         "responses": {
-            "200": _answer("A page that tells its opener and closes.", "text/html", _TEXT),
+            "200": _answer("A page that reports to its opener and closes.", "text/html", _TEXT),
             "303": {
                 "description": "To `redirectUri?handshakeId=…&status=…`.",
                 "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},

@@ -1,4 +1,4 @@
-"""POST /api/workflows: check a workflow and keep it."""
+"""POST /api/workflows: check a workflow and save it."""
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Definition
@@ -10,7 +10,7 @@ app = Api(refuses=(InvalidWorkflow, QuotaExceeded))
 
 @app.post("/api/workflows", summary="Create a workflow", tags=["Workflows"])
 def create_workflow(body: Definition) -> WorkflowAnswer:
-    """Kept only where everything in it checks; each mistake is named with its place (422)."""
+    """Saved only where everything in it is right; each mistake is named with its place (422)."""
     return wiring.workflow_service().create(app.tenant, body)
 
 

@@ -29,7 +29,7 @@ class ReplayRequest(WorkflowsChoice):
 
 @app.post("/api/events/replay", summary="Replay events", tags=["Events"])
 def replay_events(request: ReplayRequest) -> JobAnswer:
-    """At most 10,000 events, the oldest first; the job tells how far it is, and can be stopped."""
+    """At most 10,000 events, the oldest first; the job shows how far it is, and can be stopped."""
     chosen = EventFilter(**request.filter.model_dump())
     job = wiring.replay_service().replay_all(
         app.tenant, chosen, request.workflow_ids, request.per_minute

@@ -1,4 +1,4 @@
-"""POST /api/integrations/{providerId}/credentials: validate, test, then keep credentials."""
+"""POST /api/integrations/{providerId}/credentials: validate, test, then save credentials."""
 
 from typing import Annotated, Any
 
@@ -40,7 +40,7 @@ class SaveRequest(Request):
 def save_credentials(
     provider_id: ProviderId, body: Annotated[SaveRequest, Body()]
 ) -> ConnectionAnswer:
-    """The metadata of what was kept; nothing changes where the provider refuses them (422)."""
+    """The metadata of what was saved; nothing changes where the provider refuses them (422)."""
     return wiring.connection_saver().save(
         app.tenant, provider_id, body.connection, body.credentials
     )

@@ -150,7 +150,7 @@ def test_a_condition_is_one_expression(source: str) -> None:
         ("{{ trigger.nope|upper }}", "trigger has no 'nope'"),
         ("{% if trigger.nope %}x{% endif %}", "trigger has no 'nope'"),
         ("{{ []|first }}", "there is no first item"),
-        ("{{ steps.large.output.rows }}", "was too large to be kept whole"),
+        ("{{ steps.large.output.rows }}", "was too large to be stored whole"),
     ],
 )
 def test_what_is_missing_is_an_error_that_names_the_place(source: str, reason: str) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic_core import PydanticCustomError
 
 MAX_NAME: Final = 64
-"""Characters of a name that are told back: whatever was sent as one may be anything."""
+"""Characters of a name that are repeated: whatever was sent as one may be anything."""
 
 _CLOSE: Final = 3
 _LISTED: Final = 12

@@ -1,4 +1,4 @@
-"""Which headers hold secrets, told by their names. Standard library only."""
+"""Which headers hold secrets, by their names. Standard library only."""
 
 import re
 from typing import Final

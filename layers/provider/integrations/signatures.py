@@ -1,7 +1,7 @@
 """Who sent a delivery: signatures over the raw bytes, shared secrets, timestamps.
 
 A webhook's ``verification`` says how its deliveries prove themselves. It is plain JSON, part of a
-connection's metadata and never secret; the secret that goes with it is kept apart.
+connection's metadata and never secret; the secret that goes with it is stored apart.
 
 ================== =========================================================== ====================
 type               what a delivery must carry                                  more fields
@@ -52,7 +52,7 @@ MAX_HEADER = 8192
 """Characters that are read of a header; no signature needs as many."""
 
 MAX_VALUE = 100
-"""Characters of a field of a verification, and of a delivery's id that is kept as it is."""
+"""Characters of a field of a verification, and of a delivery's id that is stored as it is."""
 
 MAX_TOLERANCE = 3600
 MAX_URL = 500

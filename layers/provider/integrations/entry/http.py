@@ -26,7 +26,7 @@ from integrations.services.lineage import HEADER
 from integrations.strict_model import StrictModel
 
 MAX_NAME = 64
-"""Characters of a field's name that are told back: whatever was sent as one may be anything."""
+"""Characters of a field's name that are repeated: whatever was sent as one may be anything."""
 
 MAX_NAMES = 10
 """Fields that a problem's detail names; its errors name more."""
@@ -156,7 +156,7 @@ class Api(APIGatewayHttpResolver):
     """One function's route, with what every route needs around it.
 
     Sizes, scopes and JSON are checked before the route runs; every error leaves as
-    ``problem+json``; one log line tells how the request went.
+    ``problem+json``; one log line says how the request went.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ BUSY = "This backend is busy, or what it stands on does not answer; try again in
 
 MAX_FIELDS = 50
 MAX_FIELD = 200
-"""What is told back of mistakes: whatever was sent as a name may be anything, and many."""
+"""What is repeated of mistakes: whatever was sent as a name may be anything, and many."""
 
 
 def size_refusal(body: str, *, is_base64: bool) -> "Problem | None":

@@ -28,7 +28,7 @@ _learnt: dict[str, str] = memory.mapping()
 
 
 def learn_address(event: Mapping[str, Any]) -> None:
-    """Learn from a request where this backend answers, for stacks that are not told.
+    """Learn from a request where this backend answers, for stacks that have no setting for it.
 
     API Gateway itself writes ``domainName``: the API's own name or a custom one that maps to it,
     never just what a client claims. The template cannot say it: that would be a circle.
@@ -115,7 +115,7 @@ def console_token_origin() -> str:
 
 
 def retention() -> timedelta:
-    """How long events, their payloads and executions are kept."""
+    """How long events, their payloads and executions are stored."""
     return timedelta(days=int(_env("RETENTION_DAYS", "30")))
 
 

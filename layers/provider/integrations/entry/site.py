@@ -111,7 +111,7 @@ def _answer(
 
 
 def _settings() -> str:
-    """Return what the page is told: who logs people in, and whose pages may call the API.
+    """Return the page's settings: who logs people in, and whose pages may call the API.
 
     The origins are no secret: the answer to any preflight request says them.
     """

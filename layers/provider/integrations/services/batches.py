@@ -90,7 +90,7 @@ class Batch:
         monotonic: Seconds that pass.
 
     Attributes:
-        outbox: What runners must be told.
+        outbox: What must be sent to runners.
         received: Webhook id → how many deliveries came to it.
         message_id: The message that is being matched.
         matched: What the group at hand starts.

@@ -52,7 +52,7 @@ class Incoming:
         event_id: Its id in the log.
         tenant: Whose it is; ``""`` where nobody's.
         events: What it means.
-        payload: What is kept of it.
+        payload: What is stored of it.
         size: Bytes of the body.
         hops: How many executions led to it.
         replay_of: The event that it repeats.
@@ -105,7 +105,7 @@ class EventLog:
         """An event of this tenant, whole.
 
         Raises:
-            UnknownEvent: There is none with this id, or it is no longer kept.
+            UnknownEvent: There is none with this id, or it is no longer stored.
         """
         event = self._events.get(event_id)
         if event.tenant != tenant:
@@ -135,7 +135,7 @@ class EventLog:
             index: Which of the delivery's events.
 
         Raises:
-            UnknownEvent: It is no longer kept.
+            UnknownEvent: It is no longer stored.
         """
         events = events_of(self.get(tenant, event_id))
         if index >= len(events):

@@ -1,7 +1,7 @@
 """Jobs: long work in steps, each checkpointed, so that a process may die between any two.
 
-A step is told how far the job has come and does a little more. It may be done again where a process
-died before the checkpoint: whatever a step does must be the same thing when it is done twice.
+A step is given how far the job has come and does a little more. It may be done again where a
+process died before the checkpoint: whatever a step does must be the same when it is done twice.
 """
 
 import uuid

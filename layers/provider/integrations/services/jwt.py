@@ -32,7 +32,7 @@ LEEWAY_SECONDS = 60
 TIMEOUT_SECONDS = 5
 
 KEYS_SECONDS = 300
-"""How long the issuer's keys are kept: a key that it withdraws is good for no longer."""
+"""How long the issuer's keys are cached: a key that it withdraws is good for no longer."""
 
 MAX_DOCUMENT = 512 * 1024
 """Bytes of the issuer's configuration, or of its keys: a real one has a few thousand."""
@@ -193,7 +193,7 @@ class _Keys(jwt.PyJWKClient):
     """PyJWT's client; it reads no more than a document may have, and nothing but strict JSON."""
 
     def fetch_data(self) -> Any:
-        """The issuer's keys, now; they are kept where they could be had."""
+        """The issuer's keys, now; they are cached where they could be had."""
         try:
             found = _document(self.uri)
         except (OSError, HTTPException, ValueError, TypeError) as failure:

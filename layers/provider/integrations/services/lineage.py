@@ -1,4 +1,4 @@
-"""Lineage: how many executions led to one another, told by a header that only we can write.
+"""Lineage: how many executions led to one another, proven by a header that only we can write.
 
 A step that posts to one of our own webhooks, or starts a workflow by the API, carries the count
 with a proof. What a sender makes up is no proof, and counts as nothing.

@@ -309,7 +309,7 @@ class LoginRefused(LoginFailed):
 
 
 def _reason(failure: Exception) -> tuple[str, str]:
-    """A failure's code and reason; one of our own making is logged and told in general."""
+    """A failure's code and reason; one of our own making is logged and described in general."""
     if isinstance(failure, IntegrationError) and not isinstance(failure, AwsError | EnvelopeBroken):
         return failure.code, failure.detail
     _log.error("a login failed in an unforeseen way", exc_info=failure)

@@ -24,7 +24,7 @@ class Ownership:
 
         Args:
             connection: The connection.
-            account: What the provider has just told of it.
+            account: What the provider has just answered about it.
         """
         targets = self._targets(connection, account)
         if targets is not None:

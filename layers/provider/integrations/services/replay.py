@@ -1,7 +1,7 @@
 """Replay: an event of the log once more, as a new event; and failed executions once more, in bulk.
 
 A replay's event has an id of its own, made of the earlier event's and the replay's: a replay that
-is told twice is one event, and nothing is taken for what was there before.
+is sent twice is one event, and nothing is taken for what was there before.
 """
 
 import uuid
@@ -91,7 +91,7 @@ class ReplayService:
             The new event's id; it is in the log in a moment.
 
         Raises:
-            UnknownEvent: There is none with this id, or it is no longer kept.
+            UnknownEvent: There is none with this id, or it is no longer stored.
             Conflict: It was refused: nobody knows who sent it.
             InvalidInput: A workflow is not there.
         """

@@ -72,7 +72,7 @@ def form(model: type[BaseModel], *, title: str, example: Mapping[str, Any] | Non
         A JSON Schema of an object, without references where none is recursive. ``properties`` are
         in the order of the form. ``writeOnly`` marks what is secret, ``x-control`` says how a field
         is best shown: ``text``, ``multiline``, ``password``, ``number``, ``checkbox``, ``select``,
-        ``list`` (one value a line), ``union`` (``oneOf``, told apart by ``type``) or ``json``.
+        ``list`` (one value a line), ``union`` (``oneOf``, distinguished by ``type``) or ``json``.
     """
     schema = model.model_json_schema(schema_generator=_Words)
     made = _Inlined(schema.get("$defs", {})).object(schema)
@@ -145,7 +145,7 @@ _VERIFICATION_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def verification() -> dict[str, Any]:
-    """How a webhook's deliveries prove themselves: a union, told apart by ``type``."""
+    """How a webhook's deliveries prove themselves: a union, distinguished by ``type``."""
     variants = []
     for kind in signatures.TYPES:
         fields = {"type": {"title": "Type", "type": "string", "const": kind}}

@@ -42,7 +42,7 @@ class SecretService:
         """
         text = value.get_secret_value()
         if len(text) < SHORTEST or len(text.encode()) > MAX_VALUE_BYTES:
-            # What is shorter cannot be told from other text, and could not be hidden there.
+            # What is shorter is like other text, and could not be hidden there.
             detail = f"A secret takes {SHORTEST} characters to {MAX_VALUE_BYTES} bytes"
             raise InvalidInput(detail, [FieldError("value", detail)])
         names = {each.name for each in self._secrets.of_tenant(tenant)}

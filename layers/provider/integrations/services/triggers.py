@@ -27,7 +27,7 @@ def trigger_key(webhook_id: str, event_type: str, target: str) -> str:
 
 
 def providers_of(trigger_type: str) -> list[str]:
-    """The providers that tell of this type: those of its family that have such a trigger."""
+    """The providers that have this type: those of its family that have such a trigger."""
     candidates = registry.of_family(trigger_type.partition(".")[0])
     return [name for name in candidates if trigger_of(name, trigger_type)]
 
@@ -54,11 +54,11 @@ def filters_of(given: Mapping[str, Json]) -> tuple[Matches, Params]:
     """What decides, beside the filter expression, whether an event fits a saved trigger.
 
     Raises:
-        LookupError: No provider tells of the trigger's type (any more).
+        LookupError: No provider has the trigger's type (any more).
     """
     for name in providers_of(str(given["type"])):
         trigger = trigger_of(name, str(given["type"]))
         if trigger:
             own = {field: value for field, value in given.items() if field not in GENERIC}
             return trigger.matches, trigger.filters.model_validate(own)
-    raise LookupError(f"no provider tells of {given['type']}")
+    raise LookupError(f"no provider has {given['type']}")

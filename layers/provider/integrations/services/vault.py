@@ -1,4 +1,4 @@
-"""The use of stored credentials: opened, refreshed by one caller at a time, their state kept."""
+"""The use of stored credentials: opened, refreshed by one caller at a time, with their state."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -96,7 +96,7 @@ class Vault:
     """Gives credentials to those who call providers.
 
     Args:
-        connections: Where they are kept.
+        connections: Where they are stored.
         app_secret: The stack's own OAuth clients and defaults.
         addresses: Where the providers live.
         http: Makes the one way out, on first use.
@@ -213,7 +213,7 @@ class Vault:
         idempotency_key: str | None = None,
         hops: int = 0,
     ) -> T:
-        """Do something with a connection's credentials; what they suffer is kept in its record.
+        """Do something with a connection's credentials; what happens to them is recorded.
 
         Args:
             tenant: Whose connection.
@@ -313,7 +313,7 @@ class Vault:
             The credentials that it was done with in the end, and what came of it.
 
         Raises:
-            ProviderError: As the provider's function raised it; a refusal is kept in the record.
+            ProviderError: As the provider's function raised it; a refusal is recorded.
         """
         try:
             return opened, self._attempt(opened, act, idempotency_key, hops)
@@ -431,7 +431,7 @@ class Vault:
         return not _can_refresh(opened) or isinstance(refusal, NeedsReauthentication)
 
     def _found(self, tenant: str, provider_id: str, name: str) -> Opened:
-        """The credentials as they are kept."""
+        """The credentials as they are stored."""
         provider = registry.get(provider_id)
         try:
             connection = self._connections.get_sealed(tenant, provider_id, name)

@@ -43,7 +43,7 @@ REFUSAL_SECONDS = 30.0
 """Of what one webhook refuses, one process writes so many at once, then one in so many seconds."""
 
 REFUSED_BYTES = 4096
-"""How much is kept of a body that was refused."""
+"""How much is stored of a body that was refused."""
 
 REFUSAL_PACE = 0.05
 """Seconds: a refusal is answered at a multiple of it, so that the time which the answer takes does
@@ -53,7 +53,7 @@ REFUSED = (
     "The delivery does not prove itself, or there is no such webhook; "
     "why is in the webhook's status and in the log of events"
 )
-"""All that a stranger is told: which ids there are, and what they ask for, is their owner's."""
+"""All that a stranger is answered: which ids there are, and what they ask for, is their owner's."""
 
 CHALLENGE_REFUSED = "The mode is not 'subscribe', the token is wrong, or there is no such webhook"
 
@@ -90,7 +90,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the sender is told.
+    """What the sender is answered.
 
     Attributes:
         event_id: The event's id; ``None`` where it was a ping, which is no event.
@@ -369,7 +369,7 @@ class Receiver:
 def _without_secrets(
     webhook: Webhook, headers: Mapping[str, str], query: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """What may be kept of a delivery's headers and query."""
+    """What may be stored of a delivery's headers and query."""
     secret_headers = signatures.secret_headers(webhook.verification)
     secret_parameters = signatures.secret_parameters(webhook.verification)
     return (

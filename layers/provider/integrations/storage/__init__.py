@@ -1,1 +1,1 @@
-"""What is kept, and how: one module per table, the envelope around secrets, the way to AWS."""
+"""What is stored, and how: one module per table, the envelope around secrets, the way to AWS."""

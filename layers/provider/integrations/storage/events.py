@@ -99,8 +99,8 @@ class Payload:
     Attributes:
         headers: Lower-case names.
         query: The query's parameters.
-        body: The raw bytes; ``None`` where only ``events`` were kept.
-        body_truncated: The body was longer: of what was refused only its beginning is kept.
+        body: The raw bytes; ``None`` where only ``events`` were stored.
+        body_truncated: The body was longer: of what was refused only its beginning is stored.
         events: The events as they were, ``{type, id, target, data}`` each, where the body is not
             the tenant's own (of a shared webhook's delivery a tenant sees its own events) or where
             there is none (a manual start, a schedule); ``None`` where the body tells them.
@@ -118,7 +118,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedEvent:
-    """One delivery as it is kept.
+    """One delivery as it is stored.
 
     Attributes:
         event_id: ``evt_`` and 32 hexadecimal digits.
@@ -178,7 +178,7 @@ class Events:
         aws: The way to DynamoDB.
         table: The table's name.
         bucket: A queue whose bucket takes large payloads.
-        retention: How long an event is kept.
+        retention: How long an event is stored.
         clock: The present moment.
     """
 
@@ -269,7 +269,7 @@ class Events:
         """One page of a tenant's events, and the token of the next one.
 
         A page that is filtered may be short, or empty, while more follow: it looks at
-        ``FILTERED_PAGE`` events and tells where to go on.
+        ``FILTERED_PAGE`` events and says where to go on.
 
         Raises:
             InvalidInput: The token is not one of ours, or of a list with other filters.
@@ -353,7 +353,7 @@ class Events:
     def _whole(self, row: Mapping[str, Any]) -> LoggedEvent:
         event = _event(row)
         if event.expires_at and event.expires_at <= self._clock():
-            raise UnknownEvent(f"The event {event.event_id!r} is no longer kept")
+            raise UnknownEvent(f"The event {event.event_id!r} is no longer stored")
         about, body = _inflate(row["packed"])
         if row.get("bodyKey"):
             body = self._fetch(row["bodyKey"], event.event_id)
@@ -381,7 +381,7 @@ class Events:
             packed = self._bucket.get(key)
         except AwsError as failure:
             if failure.aws_code in GONE:
-                detail = f"The payload of the event {event_id!r} is no longer kept"
+                detail = f"The payload of the event {event_id!r} is no longer stored"
                 raise UnknownEvent(detail) from None
             raise
         return _inflate(packed)[1]

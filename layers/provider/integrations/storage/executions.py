@@ -132,7 +132,7 @@ class Executions:
         """Write a new execution, once.
 
         Returns:
-            Whether a runner must be told of it: it is unfinished, be it new or left by an earlier
+            Whether a runner must get it: it is unfinished, be it new or left by an earlier
             attempt to create it.
         """
         written = self._journal(execution)

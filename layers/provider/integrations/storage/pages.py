@@ -1,7 +1,7 @@
 """Pages: which connection holds which page (or other target) of a webhook that all tenants share.
 
 A shared webhook's event says what page it is about, and nothing says whose that is but what a
-connection's log-in was last seen to reach. That is kept here, and removed when it is gone.
+connection's log-in was last seen to reach. That is stored here, and removed when it is gone.
 """
 
 from collections.abc import Callable, Iterable, Mapping

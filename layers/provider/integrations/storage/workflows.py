@@ -22,7 +22,7 @@ from integrations.storage.paging import decode_token, encode_token
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredWorkflow:
-    """A workflow as it is kept.
+    """A workflow as it is stored.
 
     Attributes:
         definition: What the tenant wrote, checked.

@@ -157,7 +157,7 @@ def cancel(execution: Execution, *, clock: Clock = now) -> None:
 def retry_from_failed(execution: Execution) -> None:
     """Make a failed or cancelled execution go on, in place, from the step that stopped it.
 
-    What succeeded is kept; so are the finished rounds of a ``forEach``. A step that had failed with
+    What succeeded stays; so are the finished rounds of a ``forEach``. A step that had failed with
     ``onError: continue`` before stays failed: later steps have acted on that.
 
     Raises:

@@ -25,7 +25,7 @@ PREVIEW_BYTES: Final = 2 * 1024
 MAX_MESSAGE: Final = 500
 MAX_ROUND_FAILURES: Final = 10
 MAX_FAILURES_BYTES: Final = 48 * 1024
-"""Beyond this, failures are told in few words: a failure must not cost more than what failed."""
+"""Beyond this, a failure is described in few words: it must not cost more than what failed."""
 
 FEW_WORDS: Final = 60
 

@@ -233,7 +233,7 @@ class EmailCredentials(Credentials):
 
     @property
     def sender(self) -> Address:
-        """Who sends unless told otherwise."""
+        """Who sends unless a mail names another."""
         return mailboxes(self.from_ or self.user)[0]
 
     @model_validator(mode="after")

@@ -84,7 +84,7 @@ def usage(headers: Mapping[str, str]) -> Usage | None:
     """Read the usage headers of an answer; ``None`` where there are none that make sense.
 
     A full counter on an answer without an error is no error: the deed is done, and the next call
-    will be told. So only ``fault`` uses this.
+    will be shown. So only ``fault`` uses this.
 
     https://developers.facebook.com/docs/graph-api/overview/rate-limiting
     """

@@ -150,7 +150,7 @@ class WebhookCredentials(Credentials):
         str | None,
         Field(
             title="Outbound URL",
-            description="Where `send` posts to unless it is told another URL.",
+            description="Where `send` posts to unless it is given another URL.",
             max_length=MAX_URL,
             # Chat services put the whole permission into the path.
             repr=False,

@@ -13,7 +13,7 @@ type Attribute = bool | int | float | str | bytes | set[str] | None
 def item(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
     """Attributes as DynamoDB writes them; ``None`` is left out, as an absent attribute.
 
-    Structured values are kept as JSON text by their modules: exact, and one attribute to project.
+    Structured values are stored as JSON text by their modules: exact, and one attribute to project.
     """
     return {name: value(plain) for name, plain in attributes.items() if plain is not None}
 

@@ -68,7 +68,7 @@ def _why_not(value: Value, key: Value) -> str:
     if not isinstance(value, dict):
         return f"is {describe(value)} and has no {shown(key)}"
     if value.get("truncated") is True and "preview" in value:
-        return f"was too large to be kept whole, and {shown(key)} was cut off"
+        return f"was too large to be stored whole, and {shown(key)} was cut off"
     known = [name[:40] for name in islice(value, _NAMES_SHOWN)]
     if len(value) > _NAMES_SHOWN:
         known.append("…")
