@@ -17,7 +17,16 @@ ROOT = Path(__file__).parents[1]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's tags, as its long form has them."""
+    """YAML with CloudFormation's tags, as its long form has them; no name stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - as PyYAML calls it
+        """A mapping; raises ConstructorError where a key is there twice, as CloudFormation does."""
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = {str(name) for name in names if names.count(name) > 1}
+        if twice:
+            detail = f"twice: {', '.join(sorted(twice))}"
+            raise yaml.constructor.ConstructorError(None, None, detail, node.start_mark)
+        return super().construct_mapping(node, deep=deep)
 
 
 def _intrinsic(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Any:
@@ -40,7 +49,11 @@ _Loader.add_multi_constructor("!", _intrinsic)
 @cache
 def template() -> Mapping[str, Any]:
     """The whole template, its intrinsic functions in their long form."""
-    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    return read((ROOT / "template.yaml").read_text(encoding="utf-8"))
+
+
+def read(text: str) -> Mapping[str, Any]:
+    """A template's text as data; raises YAMLError where it is none, or has a name twice."""
     loaded: Mapping[str, Any] = yaml.load(text, _Loader)  # noqa: S506 - a safe loader with tags
     return loaded
 

@@ -210,6 +210,17 @@ def test_the_status_loads_no_provider() -> None:
     }
 
 
+def test_a_route_without_executions_loads_nothing_of_them() -> None:
+    loaded = loaded_by("import integrations.entry.http, integrations.services.answers")
+    assert not {name for name in loaded if name.startswith("integrations.workflows.expressions")}
+    assert "integrations.services.executions" not in loaded
+
+
+def test_a_runner_pays_for_no_dispatcher() -> None:
+    loaded = loaded_by("import integrations.entry.queue, integrations.services.runner")
+    assert "integrations.services.dispatch" not in loaded
+
+
 def test_no_module_makes_anything_at_import() -> None:
     everything = "\n".join(
         "import " + ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)

@@ -7,9 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from integrations.entry import metrics
-from tools.template import ROOT, Resolver, folder, pages, permissions, resources, routes, template
+from tools.template import (
+    ROOT,
+    Resolver,
+    folder,
+    pages,
+    permissions,
+    read,
+    resources,
+    routes,
+    template,
+)
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 TABLES = resources("AWS::DynamoDB::Table")
@@ -636,3 +647,9 @@ def test_payloads_outlive_the_messages_that_point_to_them() -> None:
     days = template()["Parameters"]["RetentionDays"]
     assert days["MinValue"] * 24 * 3600 > 1_209_600
     assert days["Default"] >= days["MinValue"]
+
+
+def test_a_name_that_stands_twice_is_found() -> None:
+    with pytest.raises(yaml.constructor.ConstructorError, match="twice: A"):
+        read("Resources:\n  A: {Type: x}\n  B: {Type: x}\n  A: {Type: y}\n")
+    assert read("A: !Ref B") == {"A": {"Ref": "B"}}

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 
 import random
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -13,11 +13,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from integrations.entry import invocation, metrics, wiring, wiring_tenants
 from integrations.errors import UnknownJob
 from integrations.services.batches import Received
-from integrations.services.dispatch import NoTimeLeft
-from integrations.services.jobs import JobService
-from integrations.services.runner import Runner
 from integrations.storage.aws import AwsError
 from integrations.storage.queues import Queue
+
+if TYPE_CHECKING:
+    from integrations.services.jobs import JobService
+    from integrations.services.runner import Runner
 
 RUN_RESERVE = timedelta(seconds=35)
 """With less time than this left, a runner takes up no further message of its batch."""
@@ -43,7 +44,10 @@ def dispatch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         )
         for record in event["Records"]
     ]
-    failed, reasons = wiring.dispatcher().dispatch(batch, invocation.seconds_left)
+    dispatcher = wiring.dispatcher()
+    from integrations.services.dispatch import NoTimeLeft
+
+    failed, reasons = dispatcher.dispatch(batch, invocation.seconds_left)
     for message_id, reason in zip(failed, reasons, strict=True):
         if isinstance(reason, NoTimeLeft):
             Logger().info("put back", messageId=message_id)
@@ -83,7 +87,7 @@ def run_erasure(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
 
 
 def _carry_on(
-    event: dict[str, Any], context: LambdaContext, name: str, queue: Queue, jobs: JobService
+    event: dict[str, Any], context: LambdaContext, name: str, queue: Queue, jobs: "JobService"
 ) -> dict[str, Any]:
     invocation.begin(context)
     metrics.begin(requestId=context.aws_request_id)
@@ -104,7 +108,7 @@ def _carry_on(
     return _failures(failed)
 
 
-def _run_one(runner: Runner, record: dict[str, Any], left: timedelta) -> None:
+def _run_one(runner: "Runner", record: dict[str, Any], left: timedelta) -> None:
     message = wiring.executions_queue().load(record["body"])
     if left < RUN_RESERVE:
         runner.hand_over(message)

@@ -1,0 +1,1 @@
+"""The whole backend in one process, nothing real: see ``docs/simulation.md``."""

@@ -1,0 +1,64 @@
+"""Fifty worlds hold, planted faults are found, a failing world replays and becomes small."""
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.simulation.__main__ import LENGTH, ROOT, environment, played, player
+
+FAULTS = {
+    "ack-before-the-write",
+    "checkpoint-after-the-effect",
+    "conflict-with-oneself",
+    "dead-letters-not-visible",
+    "dedup-key-from-a-clock",
+    "expired-lease-taken-without-revision",
+    "finished-without-an-end",
+    "lease-without-a-condition",
+    "lost-delayed-message",
+    "missing-tenant-filter",
+    "retry-without-idempotency-id",
+    "secret-in-a-log",
+    "two-refreshes-at-once",
+}
+
+
+def run(*arguments: str) -> list[dict[str, Any]]:
+    return list(played([player(*arguments)]))
+
+
+@pytest.mark.parametrize("seeds", [range(1, 26), range(26, 51)], ids=["first", "second"])
+def test_worlds_hold(seeds: range) -> None:
+    told = run("seeds", str(LENGTH), *map(str, seeds))
+    assert [each["seed"] for each in told] == list(seeds)
+    assert [each["violation"] for each in told if each["violation"]] == []
+    assert sum(each["counts"].get("trouble", 0) for each in told) > 1000
+
+
+def test_every_planted_fault_is_found() -> None:
+    told = run("faults", str(LENGTH), "all", "0", "1")
+    assert {each["fault"] for each in told} == FAULTS
+    assert [each["fault"] for each in told if not each["seed"]] == []
+
+
+def test_a_world_is_the_same_to_the_letter_whatever_was_before() -> None:
+    alone = run("seeds", str(LENGTH), "7")
+    after_others = run("seeds", str(LENGTH), "3", "7")
+    assert after_others[1]["digest"] == alone[0]["digest"]
+    assert after_others[0]["digest"] != alone[0]["digest"]
+
+
+def test_a_failing_world_becomes_small() -> None:
+    answer = subprocess.run(
+        player("seed", str(LENGTH), "1", "secret-in-a-log"),
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 1, answer.stderr
+    assert "\n1 actions:\n" in answer.stdout
+    assert "\n0 troubles (and everything in its usual order):\n" in answer.stdout
+    assert "no secret outside its place: a log line" in answer.stdout
