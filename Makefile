@@ -46,8 +46,8 @@ unit integration: $(VENVS)  ## one kind of tests
 e2e: $(VENVS)  ## the tests of the deployed stack
 	@$(BIN)/pytest $(E2E) tests/e2e
 
-chaos: $(VENVS)  ## 5,000 webhooks while functions are killed, and providers down for a minute
-	@CHAOS_WEBHOOKS=5000 DOWN_SECONDS=60 $(BIN)/pytest -s tests/e2e/test_chaos.py tests/e2e/test_faults.py
+chaos: $(VENVS)  ## 5,000 webhooks, and as many replays, while functions are killed; providers down for a minute
+	@CHAOS_WEBHOOKS=5000 CHAOS_REPLAYS=5000 DOWN_SECONDS=60 $(BIN)/pytest -s tests/e2e/test_chaos.py tests/e2e/test_events.py tests/e2e/test_faults.py
 
 lint: $(VENVS)  ## ruff, mypy, tsc, biome, the API's document and the template's check
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy

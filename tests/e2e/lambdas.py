@@ -42,6 +42,10 @@ def kill_one(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+JOB_SECONDS = 60
+"""How long a job's function may take, as in the template."""
+
+
 @contextmanager
 def impatient(platform: Platform) -> Iterator[None]:
     """Shorten what a crash has to be waited for: time-outs, leases, and messages in flight.
@@ -50,7 +54,11 @@ def impatient(platform: Platform) -> Iterator[None]:
     """
     sqs, functions = platform.client("sqs"), platform.client("lambda")
     name = platform.name("RunWorkflowFunction")
-    seconds = {"EventsQueue": "20", "ExecutionsQueue": str(RUN_SECONDS + 4)}
+    seconds = {
+        "EventsQueue": "20",
+        "ExecutionsQueue": str(RUN_SECONDS + 4),
+        "JobsQueue": str(JOB_SECONDS + 4),
+    }
     before = {
         queue: sqs.get_queue_attributes(
             QueueUrl=platform.name(queue), AttributeNames=["VisibilityTimeout"]

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from random import SystemRandom
@@ -101,14 +101,14 @@ class Sender:
 
 
 @contextmanager
-def killing(platform: Platform) -> Iterator[Counter[str]]:
+def killing(platform: Platform, victims: Sequence[str] = VICTIMS) -> Iterator[Counter[str]]:
     """Kill processes of the functions at random, all the time; counts them by function."""
     killed: Counter[str] = Counter()
     stop = threading.Event()
 
     def work() -> None:
         while not stop.wait(RANDOM.uniform(0.5, 1.5) * SECONDS_BETWEEN_KILLS):
-            function = RANDOM.choice(VICTIMS)
+            function = RANDOM.choice(victims)
             pids = workers(platform, function)
             if pids:
                 kill_one(RANDOM.choice(pids))

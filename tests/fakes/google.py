@@ -349,6 +349,8 @@ class FakeGoogle:
             Tab(name, 0 if number == 0 else 1000 + number, [list(row) for row in rows])
             for number, (name, rows) in enumerate(contents.items())
         ]
+        for tab in made:
+            tab.row_count = max(tab.row_count, len(tab.rows))
         book = Book(
             book_id or secrets.token_urlsafe(33),
             title,
