@@ -129,13 +129,15 @@ class Cloud:
 
     # -- the JSON protocol -------------------------------------------------------------------
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    def send(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, seconds: float
+    ) -> tuple[int, bytes]:
         """What ``storage/aws/transport.py`` does.
 
         Raises:
             OSError: There was no answer.
         """
-        del url
+        del url, seconds
         service, _, operation = headers["x-amz-target"].rpartition(".")
         asked = json.loads(body)
         what = f"{operation} {asked.get('TableName') or _last(asked) or ''}".strip()

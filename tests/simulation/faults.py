@@ -234,4 +234,4 @@ def _refresh() -> Undo:
 @_fault("conflict-with-oneself", LOST, ENDS, cut_after=0.05)
 def _conflict() -> Undo:
     """A conditional write whose answer was lost fails for what it has written itself."""
-    return _put(client_module, "stands", lambda *_: False)
+    return _put(client_module, "done_before", lambda *_: None)
