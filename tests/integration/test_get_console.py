@@ -159,6 +159,7 @@ def test_no_link_of_the_documentation_is_dead_and_nothing_in_it_is_refused(
         links = re.findall(r'<a [^>]*href="(/docs[^"#]*)', text)
         waiting |= {link for link in links if link not in seen}
     sources = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs/flows").glob("*.json")]
+    sources.append(ROOT / "docs/postman_collection.json")
     beside = ("readme", "contributing", "security", "changelog", "typescript-client")
     assert len(seen) == len(sources) + len(beside)
     for path, text in seen.items():
