@@ -174,3 +174,17 @@ def test_what_was_refused_cannot_be_replayed(backend: Backend) -> None:
     (event,) = listed(backend)
     answer = backend.call("POST", f"/api/events/{event['eventId']}/replay")
     assert (answer.status, answer.code) == (409, "conflict")
+
+
+def test_the_same_key_for_other_workflows_is_another_replay(backend: Backend) -> None:
+    event_id = post(backend)
+    first, second = (
+        backend.create_workflow(flow(name=name))["workflowId"] for name in ("First", "Second")
+    )
+    key = {"Idempotency-Key": "one"}
+    one = replay(backend, event_id, {"workflowIds": [first]}, headers=key)
+    backend.drain()
+    other = replay(backend, event_id, {"workflowIds": [second]}, headers=key)
+    backend.drain()
+    assert one != other
+    assert sorted(each["workflowName"] for each in backend.executions()) == ["First", "Second"]

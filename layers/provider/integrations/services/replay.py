@@ -85,7 +85,7 @@ class ReplayService:
             tenant: Whose event.
             event_id: Its id in the log.
             workflow_ids: These alone; ``None`` for all.
-            idempotency_key: The same key replays once.
+            idempotency_key: The same key replays to the same workflows once.
 
         Returns:
             The new event's id; it is in the log in a moment.
@@ -99,7 +99,9 @@ class ReplayService:
         if event.outcome == "refused":
             raise Conflict("A delivery that was refused cannot be replayed")
         self._check_workflows(tenant, workflow_ids)
-        made = replay_id(event_id, idempotency_key or uuid.uuid4().hex)
+        to = ",".join(sorted(set(workflow_ids or ())))
+        key = f"{idempotency_key}:{to}" if idempotency_key else uuid.uuid4().hex
+        made = replay_id(event_id, key)
         self._events.send(self._message(tenant, event_id, made, workflow_ids, self._clock()))
         return made
 
