@@ -25,8 +25,9 @@ from tools.template import Resolver, resources
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 
-type Around = Callable[[str, str, Callable[[], Any]], Any]
-"""Runs one effect: service, what it does, the effect itself. It may refuse, delay, kill."""
+type Around = Callable[..., Any]
+"""Runs one effect: service, what it does, the effect itself, how long it is waited for. It may
+refuse, delay, kill."""
 
 
 class Throttled(Exception):
@@ -137,7 +138,7 @@ class Cloud:
         Raises:
             OSError: There was no answer.
         """
-        del url, seconds
+        del url
         service, _, operation = headers["x-amz-target"].rpartition(".")
         asked = json.loads(body)
         what = f"{operation} {asked.get('TableName') or _last(asked) or ''}".strip()
@@ -146,7 +147,7 @@ class Cloud:
             return self._serve(service, operation, asked)
 
         try:
-            status, answer = self.around(_SERVICES[service], what, serve)
+            status, answer = self.around(_SERVICES[service], what, serve, seconds)
         except Throttled:
             return _error(400, "ThrottlingException", "Rate exceeded")
         except Cut:

@@ -1,8 +1,9 @@
 """The process in which simulations run: its clock, its randomness and its AWS are simulated."""
 
-from tests.simulation import clock
+from tests.simulation import clock, remembering
 
 clock.install()
+remembering.install()
 
 import json  # noqa: E402
 import sys  # noqa: E402

@@ -181,7 +181,8 @@ class Scheduler:
 
     def sleep(self, seconds: float) -> None:
         """``time.sleep`` of whoever runs."""
-        self.pause(seconds)
+        if seconds > 0 and self.in_process:
+            self.pause(seconds)
 
     def wait(self, ready: Callable[[], bool], timeout: float | None, woken: list[greenlet]) -> bool:
         """Wait until ``ready``, or so long; whoever makes it so wakes those in ``woken``."""

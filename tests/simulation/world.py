@@ -1,7 +1,7 @@
 """The backend as the template wires it: functions, queues, schedules and routes in one process.
 
 The handlers are the real ones. What a Lambda remembers between two invocations is its sandbox's
-here: ``entry/wiring.py`` makes its services once per sandbox instead of once per process.
+here: ``remembering`` has ``integrations.memory`` keep it there.
 """
 
 import importlib.util
@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.simulation import remembering
 from tests.simulation.chance import Chance
 from tests.simulation.clock import CLOCK
 from tests.simulation.cloud import S3, Cloud, Cut, SchedulerClient, Throttled, next_firing
@@ -63,12 +64,12 @@ class Sandbox:
     """What one execution environment of Lambda remembers.
 
     Attributes:
-        made: The services by their names.
+        made: What ``integrations.memory`` keeps.
     """
 
     function: str
     used_at: float = 0.0
-    made: dict[str, Any] = field(default_factory=dict)
+    made: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,9 @@ class World:
 
     # -- effects -----------------------------------------------------------------------------
 
-    def around(self, service: str, what: str, serve: Callable[[], Any]) -> Any:
+    def around(
+        self, service: str, what: str, serve: Callable[[], Any], patience: float = 10.0
+    ) -> Any:
         """One effect of whoever runs, and what goes wrong with it."""
         if self.looking or not self.scheduler.in_process:
             return serve()
@@ -160,24 +163,24 @@ class World:
         self.note(name, service, what, trouble)
         if trouble in REFUSALS:
             raise REFUSALS[trouble]
-        self._before(process, name, trouble)
+        self._before(process, name, trouble, patience)
         result = serve()
         if trouble == "killed after":
             self.scheduler.kill(process, "killed")
         if service == "provider":
             self.scheduler.pause(self.chance.seconds(f"{name}:back"))
         if trouble in {"cut after", "late after"}:
-            self.scheduler.pause(self.chance.between(f"{name}:cut", 0.01, 10.0))
+            self.scheduler.pause(self.chance.between(f"{name}:cut", 0.01, patience))
             raise Cut
         return result
 
-    def _before(self, process: Process, name: str, trouble: str) -> None:
+    def _before(self, process: Process, name: str, trouble: str, patience: float) -> None:
         """What may happen before an effect."""
         match trouble:
             case "killed before":
                 self.scheduler.kill(process, "killed")
             case "cut before" | "late before":
-                self.scheduler.pause(self.chance.between(f"{name}:cut", 0.01, 10.0))
+                self.scheduler.pause(self.chance.between(f"{name}:cut", 0.01, patience))
                 raise Cut
             case "frozen":
                 process.frozen_until = CLOCK.now + self.chance.between(f"{name}:freeze", *FREEZES)
@@ -501,6 +504,7 @@ def install() -> None:
     from integrations.services import dispatch, runner
     from integrations.services.connections import due
     from integrations.storage.aws import Aws, AwsCredentials
+    from integrations.workflows.expressions import parser
 
     threads = Threads(lambda: INSTALLED[-1].scheduler)
     runner.threading = threads  # type: ignore[assignment]
@@ -514,14 +518,11 @@ def install() -> None:
         made.__dict__ |= {"s3": S3(cloud), "scheduler": SchedulerClient(cloud)}
         return made
 
-    makers: dict[str, Callable[[], Any]] = {
-        name: made.__wrapped__
-        for name, made in vars(wiring).items()
-        if hasattr(made, "cache_clear") and hasattr(made, "__wrapped__")
-    }
-    makers |= {"aws": aws, "http": lambda: INSTALLED[-1].providers}
-    for name, make in makers.items():
-        setattr(wiring, name, _of_sandbox(name, make))
+    wiring.aws = remembering._once(aws)
+    wiring.http = remembering._once(lambda: INSTALLED[-1].providers)  # type: ignore[return-value]
+    remembering.lives_in(_present_memory)
+    # What a text means never changes: to read it once saves a tenth of a simulation.
+    parser._understood = {}
     os.environ |= {
         "POWERTOOLS_LOG_LEVEL": "WARNING",
         "POWERTOOLS_SERVICE_NAME": "simulation",
@@ -530,14 +531,12 @@ def install() -> None:
     _listen(Logger, logging)
 
 
-def _of_sandbox(name: str, make: Callable[[], Any]) -> Callable[[], Any]:
-    def made() -> Any:
-        held: dict[str, Any] = INSTALLED[-1].scheduler.process.sandbox.made
-        if name not in held:
-            held[name] = make()
-        return held[name]
-
-    return made
+def _present_memory() -> dict[Any, Any] | None:
+    world = INSTALLED[-1] if INSTALLED else None
+    if world is None or not world.scheduler.in_process:
+        return None
+    memory: dict[Any, Any] = world.scheduler.process.sandbox.made
+    return memory
 
 
 def enter(world: World) -> None:
@@ -545,9 +544,6 @@ def enter(world: World) -> None:
     import os
 
     from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
-
-    from integrations.entry import settings
-    from integrations.providers import google
 
     for name in [each for each in os.environ if each.startswith("AWS_")]:
         del os.environ[name]
@@ -557,8 +553,7 @@ def enter(world: World) -> None:
         "POWERTOOLS_LOG_LEVEL": "WARNING",
         "POWERTOOLS_SERVICE_NAME": "simulation",
     }
-    settings.forget()
-    google._tokens.clear()
+    remembering.forget_outside()
     base: Any = BaseRouter
 
     def switched() -> Callable[[], None]:
