@@ -4,7 +4,7 @@ import pytest
 
 from tests.backend import Answer, Backend
 from tests.fakes.telegram import TelegramServer, too_many
-from tests.integration.test_run_workflow import say, started, texts
+from tests.integration.flows import say, started, texts
 
 
 @pytest.fixture(autouse=True)

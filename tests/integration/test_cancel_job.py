@@ -5,7 +5,7 @@ import pytest
 from integrations.services import replay
 from tests.backend import Backend, LambdaContext
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_replay_events import begin, job, receive
+from tests.integration.logged import begin, job, receive
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 
 from integrations import memory
 from tests.backend import Answer, Backend
-from tests.integration.test_create_token import opened
+from tests.integration.tokens import opened
 
 HOME = "http://localhost:5173"
 

@@ -12,25 +12,9 @@ from tests.backend import Answer, Backend, body_of
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.telegram import TelegramServer, bad_gateway, refusal, too_many
 from tests.integration.checks import check, minute_later
+from tests.integration.flows import flow, step
 
 HOOK = {"url": "https://example.com/hooks/orders"}
-
-
-def step(**changes: Any) -> dict[str, Any]:
-    made = {
-        "id": "tell",
-        "action": "telegram.sendMessage",
-        "params": {"chatId": 42, "text": "Order {{ trigger.body.id }}"},
-    }
-    return made | changes
-
-
-def flow(**changes: Any) -> dict[str, Any]:
-    return {
-        "name": "Orders",
-        "trigger": {"type": "webhook", "webhookId": "orders"},
-        "steps": [step()],
-    } | changes
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from tests.backend import Answer, Backend
 from tests.fakes.telegram import TelegramServer, bad_gateway, too_many
-from tests.integration.test_every_function import flow
+from tests.integration.flows import manual_flow
 
 PATH = "/api/integrations/telegram/credentials"
 HOOK = {
@@ -60,7 +60,7 @@ def test_a_connection_that_workflows_use_stays_and_they_are_named(
     backend: Backend, telegram: TelegramServer
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token})
-    workflow = backend.create_workflow(flow() | {"name": "The important one"})
+    workflow = backend.create_workflow(manual_flow() | {"name": "The important one"})
     answer = delete(backend)
     assert (answer.status, answer.code) == (409, "connection_in_use")
     assert "The important one" in answer.json["detail"]
@@ -74,7 +74,7 @@ def test_a_switched_off_workflow_uses_its_connection_too(
     backend: Backend, telegram: TelegramServer
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token})
-    backend.create_workflow(flow() | {"enabled": False})
+    backend.create_workflow(manual_flow() | {"enabled": False})
     assert delete(backend).code == "connection_in_use"
 
 
@@ -83,7 +83,7 @@ def test_a_connection_that_only_a_trigger_uses_stays_too(
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token})
     backend.save("webhook", HOOK)
-    backend.create_workflow(flow() | {"trigger": {"type": "webhook", "webhookId": "orders"}})
+    backend.create_workflow(manual_flow() | {"trigger": {"type": "webhook", "webhookId": "orders"}})
     answer = backend.call("DELETE", "/api/integrations/webhook/credentials")
     assert (answer.status, answer.code) == (409, "connection_in_use")
     assert backend.deliver("orders", {}).status == 200
@@ -102,7 +102,7 @@ def test_a_provider_that_is_down_does_not_keep_anybody_from_leaving(
     backend: Backend, telegram: TelegramServer
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token})
-    workflow = backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    workflow = backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
     telegram.fail(*[bad_gateway()] * 3)
     backend.call("DELETE", f"/api/workflows/{workflow['workflowId']}")
     telegram.fail(*[bad_gateway()] * 3)
@@ -117,7 +117,7 @@ def test_a_provider_that_asks_for_a_moment_gets_it_and_its_webhook_goes(
     backend: Backend, telegram: TelegramServer
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token})
-    workflow = backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    workflow = backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
     telegram.fail(too_many(1), method="deleteWebhook")
     assert backend.call("DELETE", f"/api/workflows/{workflow['workflowId']}").status == 200
     assert telegram.webhooks[telegram.token]["url"]
@@ -133,7 +133,7 @@ def test_a_provider_that_asks_for_longer_does_not_keep_anybody_from_leaving(
     backend: Backend, telegram: TelegramServer
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token})
-    workflow = backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    workflow = backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
     telegram.fail(too_many(60), method="deleteWebhook")
     backend.call("DELETE", f"/api/workflows/{workflow['workflowId']}")
 

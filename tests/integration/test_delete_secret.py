@@ -5,7 +5,7 @@ import pytest
 from integrations.entry import wiring
 from integrations.errors import UnknownSecret
 from tests.backend import Backend
-from tests.integration.test_save_secret import save
+from tests.integration.named_secrets import save
 
 
 def test_a_removed_secret_opens_no_more(backend: Backend) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.backend import Backend
-from tests.integration.test_create_token import ADMIN, create, event
+from tests.backend import Backend, event
+from tests.integration.tokens import ADMIN, create
 
 
 def test_a_revoked_token_opens_nothing(backend: Backend) -> None:

@@ -6,7 +6,7 @@ from integrations.entry import wiring
 from tests.backend import Answer, Backend
 from tests.fakes.telegram import TelegramServer, bad_gateway, too_many
 from tests.integration.checks import check, minute_later
-from tests.integration.test_create_workflow import flow, step
+from tests.integration.flows import flow, step
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from tests.backend import Backend, LambdaContext, event
 from tests.fakes.facebook import FacebookStandIn, sign
 from tests.fakes.telegram import TelegramServer
 from tests.integration.conftest import FACEBOOK_SECRET
+from tests.integration.flows import flow, step
 from tests.integration.oauth import connect
-from tests.integration.test_create_workflow import flow, step
 from tools.template import ROOT
 
 SAMPLES = ROOT / "tests" / "fixtures" / "deliveries"

@@ -8,7 +8,7 @@ import pytest
 from integrations import strict_json
 from tests.backend import Answer, Backend
 from tests.fakes.receiver import Receiver, Reply
-from tests.integration.test_create_workflow import flow
+from tests.integration.flows import flow
 
 
 def nested(depth: int) -> Any:

@@ -11,7 +11,7 @@ from integrations.entry import wiring
 from integrations.storage.tokens import Token, token_hash
 from tests.backend import Backend, LambdaContext, noise
 from tests.fakes.telegram import TelegramServer, bad_gateway
-from tests.integration.test_create_workflow import flow, step
+from tests.integration.flows import flow, step
 
 TABLES = (
     "ConnectionsTable",

@@ -7,6 +7,7 @@ import pytest
 
 from integrations.entry.problem import MAX_BODY_BYTES
 from tests.backend import EVENTS, Backend, LambdaContext, event, first_event
+from tests.integration.flows import manual_flow
 from tools.template import Route, folder, resources, routes
 
 pytestmark = pytest.mark.usefixtures("built_console")
@@ -345,14 +346,14 @@ def good_call(backend: Backend, route: Route, context: LambdaContext | None = No
         "save_credentials": {
             "credentials": {"url": "https://example.com/h/orders", "verifySecret": False}
         },
-        "create_workflow": flow(),
-        "replace_workflow": flow(),
+        "create_workflow": manual_flow(),
+        "replace_workflow": manual_flow(),
         "create_token": {"name": "x", "scopes": ["read"]},
         "replay_events": {"filter": {}},
         "retry_executions": {"filter": {}},
         "create_connect_session": {"providers": ["telegram"]},
         "save_secret": {"value": "sixsix"},
-        "check_workflow": flow(),
+        "check_workflow": manual_flow(),
         "preview_workflow": {"workflowId": "wf_0123456789abcdef0123"},
     }
     provider = "webhook" if route.function == "save_credentials" else "telegram"
@@ -365,13 +366,3 @@ def good_call(backend: Backend, route: Route, context: LambdaContext | None = No
         scopes="read write admin",
         context=context,
     )
-
-
-def flow() -> dict[str, Any]:
-    return {
-        "name": "x",
-        "trigger": {"type": "manual"},
-        "steps": [
-            {"id": "a", "action": "telegram.sendMessage", "params": {"chatId": 1, "text": "x"}}
-        ],
-    }

@@ -14,7 +14,7 @@ from tests.backend import Backend, event
 from tests.fakes.receiver import Receiver, Reply
 from tests.fakes.smtp import MailServer
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_run_workflow import started
+from tests.integration.flows import started
 from tools.template import ROOT
 
 

@@ -9,7 +9,7 @@ from tests.fakes.google import FakeGoogle
 from tests.fakes.telegram import TelegramServer
 from tests.integration.oauth import Login, visit
 from tests.integration.test_create_connect_session import create
-from tests.integration.test_create_token import opened
+from tests.integration.tokens import opened
 
 
 class Session:

@@ -6,8 +6,8 @@ import pytest
 
 from tests.backend import Backend
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_create_workflow import flow
-from tests.integration.test_list_events import listed, post
+from tests.integration.flows import flow
+from tests.integration.logged import listed, post, shown
 
 
 @pytest.fixture(autouse=True)
@@ -15,12 +15,6 @@ def _ready(backend: Backend, telegram: TelegramServer) -> None:
     hook = {"url": "https://example.com/hooks/orders"}
     bot = {"botToken": telegram.token}
     backend.begin_with(("telegram", bot, "default"), ("webhook", hook, "default"))
-
-
-def shown(backend: Backend, event_id: str) -> Any:
-    answer = backend.call("GET", f"/api/events/{event_id}")
-    assert answer.status == 200, answer
-    return answer.json
 
 
 def test_an_event_is_shown_whole(backend: Backend) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.backend import Backend
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_run_workflow import say, started
+from tests.integration.flows import say, started
 
 
 @pytest.fixture(autouse=True)

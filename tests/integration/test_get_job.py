@@ -1,7 +1,7 @@
 """GET /api/jobs/{jobId}."""
 
 from tests.backend import Backend
-from tests.integration.test_replay_events import begin
+from tests.integration.logged import begin
 
 
 def test_a_job_is_shown_to_its_tenant_alone(backend: Backend) -> None:

@@ -10,7 +10,7 @@ from integrations.entry.problem import MAX_EVENT_BYTES
 from integrations.storage.paging import encode_token
 from tests.backend import Answer, Backend, noise
 from tests.fakes.receiver import Receiver, Reply
-from tests.integration.test_run_workflow import expire_leases, started
+from tests.integration.flows import expire_leases, started
 
 
 @pytest.fixture(autouse=True)

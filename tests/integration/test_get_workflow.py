@@ -2,12 +2,12 @@
 
 from tests.backend import Backend
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_every_function import flow
+from tests.integration.flows import manual_flow
 
 
 def test_a_workflow_is_shown_whole(backend: Backend, telegram: TelegramServer) -> None:
     backend.save("telegram", {"botToken": telegram.token})
-    made = backend.create_workflow(flow())
+    made = backend.create_workflow(manual_flow())
     answer = backend.call("GET", f"/api/workflows/{made['workflowId']}")
     assert (answer.status, answer.json) == (200, made)
     assert answer.json["trigger"] == {"type": "manual"}
@@ -16,7 +16,7 @@ def test_a_workflow_is_shown_whole(backend: Backend, telegram: TelegramServer) -
 
 def test_another_tenants_workflow_is_not_found(backend: Backend, telegram: TelegramServer) -> None:
     backend.save("telegram", {"botToken": telegram.token}, tenant="other")
-    made = backend.create_workflow(flow(), tenant="other")
+    made = backend.create_workflow(manual_flow(), tenant="other")
     answer = backend.call("GET", f"/api/workflows/{made['workflowId']}")
     assert (answer.status, answer.code) == (404, "unknown_workflow")
 

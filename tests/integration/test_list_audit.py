@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.backend import Backend
-from tests.integration.test_save_secret import VALUE, save
+from tests.integration.named_secrets import VALUE, save
 
 ADMIN = "admin read write"
 ACTOR = {"kind": "jwt", "id": "ann", "name": "ann"}

@@ -9,8 +9,9 @@ from tests.backend import Backend
 from tests.fakes.facebook import FacebookStandIn, sign
 from tests.fakes.telegram import TelegramServer
 from tests.integration.conftest import FACEBOOK_SECRET
+from tests.integration.flows import flow
+from tests.integration.logged import listed, post
 from tests.integration.oauth import connect
-from tests.integration.test_create_workflow import flow
 
 SECRET = "the secret that the shop signs with"
 
@@ -25,26 +26,6 @@ def _ready(backend: Backend, telegram: TelegramServer) -> None:
         ("webhook", guarded, "guarded"),
     )
     backend.secrets.add(SECRET)
-
-
-def listed(backend: Backend, **query: Any) -> list[Any]:
-    """The events on all pages."""
-    found: list[Any] = []
-    while True:
-        answer = backend.call("GET", "/api/events", query=query)
-        assert answer.status == 200, answer
-        found += answer.json["items"]
-        if not answer.json["nextToken"]:
-            return found
-        query["nextToken"] = answer.json["nextToken"]
-
-
-def post(backend: Backend, body: Any = None, webhook: str = "orders") -> str:
-    """Deliver and dispatch; returns the event's id."""
-    answer = backend.deliver(webhook, body if body is not None else {"id": 1})
-    assert answer.status == 200, answer
-    assert backend.dispatch() == []
-    return str(answer.json["eventId"])
 
 
 def test_a_delivery_that_nobody_waits_for_is_seen(backend: Backend) -> None:

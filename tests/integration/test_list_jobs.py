@@ -1,7 +1,7 @@
 """GET /api/jobs."""
 
 from tests.backend import Backend
-from tests.integration.test_replay_events import begin
+from tests.integration.logged import begin
 
 
 def test_the_newest_come_first_page_by_page(backend: Backend) -> None:

@@ -1,7 +1,7 @@
 """GET /api/secrets."""
 
 from tests.backend import Backend
-from tests.integration.test_save_secret import save
+from tests.integration.named_secrets import save
 
 
 def test_names_are_listed_in_order_and_values_never(backend: Backend) -> None:

@@ -6,12 +6,12 @@ import pytest
 
 from tests.backend import Backend
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_every_function import flow
+from tests.integration.flows import manual_flow
 
 
 def test_pages_hold_each_workflow_once(backend: Backend, telegram: TelegramServer) -> None:
     backend.save("telegram", {"botToken": telegram.token})
-    made = {backend.create_workflow(flow())["workflowId"] for _ in range(5)}
+    made = {backend.create_workflow(manual_flow())["workflowId"] for _ in range(5)}
     seen: list[str] = []
     query: dict[str, Any] = {"limit": 2}
     for _ in range(4):
@@ -27,7 +27,7 @@ def test_a_tenant_without_workflows_has_an_empty_page(
     backend: Backend, telegram: TelegramServer
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token}, tenant="other")
-    backend.create_workflow(flow(), tenant="other")
+    backend.create_workflow(manual_flow(), tenant="other")
     answer = backend.call("GET", "/api/workflows")
     assert (answer.status, answer.json) == (200, {"items": [], "nextToken": None})
 

@@ -13,7 +13,7 @@ from integrations.entry import metrics
 from tests.backend import Backend
 from tests.fakes.telegram import TelegramServer, too_many
 from tests.integration.checks import check, make_due
-from tests.integration.test_create_workflow import flow, step
+from tests.integration.flows import flow, step
 
 SECRET = "the-secret-of-the-orders"
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"

@@ -12,7 +12,7 @@ from integrations.storage.quotas import QuotaCounters
 from tests.backend import Backend
 from tests.fakes.receiver import Receiver
 from tests.fakes.smtp import MailServer
-from tests.integration.test_create_workflow import flow
+from tests.integration.flows import flow
 
 MOMENT = datetime(2026, 11, 26, 12, 0, 30, tzinfo=UTC)
 GENEROUS = Limits(

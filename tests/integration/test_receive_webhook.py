@@ -25,7 +25,7 @@ from tests.fakes.facebook import sign
 from tests.fakes.receiver import Receiver, Reply
 from tests.fakes.telegram import TelegramServer
 from tests.integration.conftest import FACEBOOK_SECRET
-from tests.integration.test_every_function import flow
+from tests.integration.flows import manual_flow
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 URL = "https://example.com/hooks/orders"
@@ -363,7 +363,7 @@ def test_telegrams_deliveries_carry_the_secret_that_we_gave_it(
     backend: Backend, telegram: TelegramServer
 ) -> None:
     saved = backend.save("telegram", {"botToken": telegram.token})
-    backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
     set_up = telegram.webhooks[telegram.token]
     backend.secrets.add(set_up["secret_token"])
     assert set_up["url"].partition("?")[0] == saved["webhook"]["url"]
@@ -628,7 +628,7 @@ def test_a_trigger_sees_by_which_method_and_path_a_delivery_came(
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token})
     hook(backend, methods=["POST", method])
-    backend.create_workflow(flow() | {"trigger": {"type": "webhook", "webhookId": "orders"}})
+    backend.create_workflow(manual_flow() | {"trigger": {"type": "webhook", "webhookId": "orders"}})
     taken(backend.call(method, "/api/webhooks/orders/a/b/", raw=BODY))
     taken(backend.call("POST", "/api/webhooks/orders/", raw=BODY))
     backend.dispatch()

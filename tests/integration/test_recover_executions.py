@@ -8,16 +8,8 @@ import pytest
 from integrations.models import now, rfc3339
 from integrations.storage.aws import item
 from tests.backend import Backend, LambdaContext, event
-from tests.fakes.telegram import TelegramServer
-from tests.integration.test_run_workflow import (
-    Killed,
-    heads,
-    kill_after_the_effect,
-    say,
-    started,
-    texts,
-    too_many,
-)
+from tests.fakes.telegram import TelegramServer, too_many
+from tests.integration.flows import Killed, heads, kill_after_the_effect, say, started, texts
 
 
 @pytest.fixture(autouse=True)

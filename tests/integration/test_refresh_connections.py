@@ -15,8 +15,8 @@ from tests.fakes.facebook import LONG, FacebookStandIn
 from tests.fakes.google import Book, Failure, FakeGoogle
 from tests.fakes.telegram import TelegramServer, bad_gateway
 from tests.integration.checks import check, make_due
+from tests.integration.flows import manual_flow
 from tests.integration.oauth import connect
-from tests.integration.test_every_function import flow
 
 DAY = 24 * 3600
 
@@ -120,7 +120,7 @@ def test_a_removed_webhook_of_the_provider_is_set_again(
     monkeypatch.setenv("PUBLIC_BASE_URL", "https://api.example.com")
     telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
     backend.save("telegram", {"botToken": telegram.token})
-    backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
     telegram.fail(bad_gateway(), method="setWebhook")
     backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
     assert "42:AAanother-token-of-another-bot-000" not in telegram.webhooks

@@ -6,7 +6,7 @@ import pytest
 
 from tests.backend import Answer, Backend
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_create_workflow import flow, step
+from tests.integration.flows import flow, step
 
 SCHEDULE = {"type": "schedule", "expression": "rate(5 minutes)"}
 

@@ -8,9 +8,8 @@ from integrations.entry import wiring
 from integrations.storage.aws import item
 from tests.backend import Backend
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_create_workflow import flow
-from tests.integration.test_get_event import shown
-from tests.integration.test_list_events import listed, post
+from tests.integration.flows import flow
+from tests.integration.logged import listed, post, shown
 from tests.integration.test_storage_events import incompressible
 
 

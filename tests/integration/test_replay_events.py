@@ -7,8 +7,8 @@ import pytest
 from integrations.services import replay
 from tests.backend import Backend, LambdaContext
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_create_workflow import flow
-from tests.integration.test_list_events import listed
+from tests.integration.flows import flow
+from tests.integration.logged import begin, job, listed, receive
 
 
 @pytest.fixture(autouse=True)
@@ -16,25 +16,6 @@ def _ready(backend: Backend, telegram: TelegramServer) -> None:
     hook = {"url": "https://example.com/hooks/orders"}
     bot = {"botToken": telegram.token}
     backend.begin_with(("telegram", bot, "default"), ("webhook", hook, "default"))
-
-
-def begin(backend: Backend, **body: Any) -> Any:
-    answer = backend.call("POST", "/api/events/replay", {"filter": {}} | body)
-    assert answer.status == 200, answer
-    return answer.json
-
-
-def job(backend: Backend, job_id: str) -> Any:
-    answer = backend.call("GET", f"/api/jobs/{job_id}")
-    assert answer.status == 200, answer
-    return answer.json
-
-
-def receive(backend: Backend, count: int) -> None:
-    for number in range(count):
-        assert backend.deliver("orders", {"id": number}).status == 200
-    while backend.aws.sent("EventsQueue"):
-        assert backend.dispatch() == []
 
 
 def test_all_that_a_filter_finds_is_replayed_once_each(backend: Backend) -> None:

@@ -4,8 +4,7 @@ import pytest
 
 from tests.backend import Answer, Backend
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_create_workflow import flow, step
-from tests.integration.test_run_workflow import heads, say, started, texts
+from tests.integration.flows import flow, heads, say, started, step, texts
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,8 @@ import pytest
 from integrations.services import replay
 from tests.backend import Backend
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_create_workflow import flow
-from tests.integration.test_replay_events import job
-from tests.integration.test_run_workflow import say, started
+from tests.integration.flows import flow, say, started
+from tests.integration.logged import job
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """The consumer of the jobs queue; what jobs do, their own tests say."""
 
 from tests.backend import Backend
-from tests.integration.test_replay_events import begin, job
+from tests.integration.logged import begin, job
 
 
 def test_a_message_before_its_row_comes_again_and_without_one_is_dropped(

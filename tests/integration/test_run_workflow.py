@@ -13,7 +13,16 @@ from tests.backend import Backend, LambdaContext, event
 from tests.fakes.receiver import Receiver, Reply
 from tests.fakes.smtp import MailServer
 from tests.fakes.telegram import HANG_UP, TelegramServer, too_many
-from tests.integration.test_create_workflow import flow, step
+from tests.integration.flows import (
+    Killed,
+    expire_leases,
+    heads,
+    kill_after_the_effect,
+    say,
+    started,
+    step,
+    texts,
+)
 
 QUICK = {"maxAttempts": 3, "backoffSeconds": 0.1, "maxBackoffSeconds": 1}
 
@@ -21,23 +30,6 @@ QUICK = {"maxAttempts": 3, "backoffSeconds": 0.1, "maxBackoffSeconds": 1}
 @pytest.fixture(autouse=True)
 def _ready(backend: Backend, telegram: TelegramServer) -> None:
     backend.begin_with(("telegram", {"botToken": telegram.token}, "default"))
-
-
-def say(text: str, **changes: Any) -> dict[str, Any]:
-    return step(params={"chatId": 42, "text": text}, **changes)
-
-
-def started(backend: Backend, *steps: dict[str, Any], given: Any = None, **more: Any) -> str:
-    """Create a workflow and run it by hand; returns the execution's id."""
-    made = backend.create_workflow(flow(trigger={"type": "manual"}, steps=list(steps), **more))
-    path = f"/api/workflows/{made['workflowId']}/run"
-    answer = backend.call("POST", path, {"input": given or {}})
-    assert answer.status == 200, answer
-    return str(answer.json["executionId"])
-
-
-def texts(telegram: TelegramServer) -> list[str]:
-    return [call.params["text"] for call in telegram.called("sendMessage")]
 
 
 def message(execution_id: str, tenant: str = "acme") -> dict[str, str]:
@@ -278,37 +270,6 @@ def test_a_runner_without_time_leaves_it_to_another(
 
 
 # -- Death in between ------------------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-def kill_after_the_effect(monkeypatch: pytest.MonkeyPatch, times: int = 1) -> None:
-    """Let the process die after a step's effect, before its checkpoint."""
-    executions = wiring.executions()
-    checkpoint = executions.checkpoint
-    left = [times]
-
-    def dying(stored: Any, until: Any) -> Any:
-        if left[0] and stored.revision:  # the first write is the lease
-            left[0] -= 1
-            raise Killed
-        return checkpoint(stored, until)
-
-    monkeypatch.setattr(executions, "checkpoint", dying)
-
-
-def heads(backend: Backend) -> list[dict[str, Any]]:
-    """The executions' rows without their parts."""
-    rows = backend.aws.rows("ExecutionsTable")
-    return [row for row in rows if "#" not in row["executionId"]]
-
-
-def expire_leases(backend: Backend) -> None:
-    for row in backend.aws.rows("ExecutionsTable"):
-        if "leaseUntil" in row:
-            backend.aws.put("ExecutionsTable", item(row | {"leaseUntil": time.time() - 1}))
 
 
 def test_a_step_that_may_have_been_done_is_not_done_again_blindly(

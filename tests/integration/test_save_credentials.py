@@ -20,7 +20,7 @@ from tests.fakes.telegram import (
     refusal,
     too_many,
 )
-from tests.integration.test_every_function import flow
+from tests.integration.flows import manual_flow
 
 HOOK = {
     "url": "https://example.com/hooks/orders",
@@ -465,7 +465,7 @@ def test_new_credentials_of_a_bot_with_workflows_are_subscribed_at_once(
 ) -> None:
     telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
     backend.save("telegram", {"botToken": telegram.token})
-    backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
     assert telegram.token in telegram.webhooks
     backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
     assert "42:AAanother-token-of-another-bot-000" in telegram.webhooks
@@ -476,7 +476,7 @@ def test_a_subscription_that_fails_does_not_lose_good_credentials(
 ) -> None:
     telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
     backend.save("telegram", {"botToken": telegram.token})
-    backend.create_workflow(flow() | {"trigger": {"type": "telegram.message"}})
+    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
     telegram.fail(refusal(400, "Bad Request: bad webhook: IP is reserved"), method="setWebhook")
     metadata = backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
     assert metadata["account"]["label"] == "@other_bot"

@@ -7,14 +7,8 @@ import pytest
 from integrations.entry import wiring
 from integrations.errors import UnknownSecret
 from integrations.services import secrets
-from tests.backend import Answer, Backend
-
-VALUE = "sk_live_a-value-that-nobody-sees-again"
-
-
-def save(backend: Backend, name: str = "SHOP_KEY", value: Any = VALUE, **more: Any) -> Answer:
-    backend.secrets.add(VALUE)
-    return backend.call("PUT", f"/api/secrets/{name}", {"value": value}, **more)
+from tests.backend import Backend
+from tests.integration.named_secrets import VALUE, save
 
 
 def test_a_secret_is_sealed_and_the_runner_opens_it(backend: Backend) -> None:

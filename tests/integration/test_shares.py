@@ -15,7 +15,7 @@ from integrations.services.runner import LOOKED_AT
 from integrations.storage.slots import Slots
 from tests.backend import Backend
 from tests.fakes.receiver import Receiver
-from tests.integration.test_create_workflow import flow
+from tests.integration.flows import flow
 
 LEASE = timedelta(minutes=2)
 RUNS = "runs"

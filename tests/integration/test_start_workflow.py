@@ -9,7 +9,7 @@ from integrations.services.lineage import MAX_HOPS
 from tests.backend import Answer, Backend, noise
 from tests.fakes.receiver import Receiver
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_create_workflow import flow, step
+from tests.integration.flows import flow, step
 
 
 @pytest.fixture(autouse=True)

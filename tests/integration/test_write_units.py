@@ -9,8 +9,7 @@ import pytest
 from tests.backend import Backend
 from tests.fakes.receiver import Receiver
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_create_workflow import flow
-from tests.integration.test_run_workflow import started
+from tests.integration.flows import flow, started
 
 BUDGET = 12
 """Of one delivery of 2 KB and its execution of one step, all tables and indexes together."""
