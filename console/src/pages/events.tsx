@@ -4,8 +4,9 @@ import { request } from "../api";
 import { useCatalogue } from "../catalogue";
 import { useLoad, useTitle } from "../hooks";
 import { JobLine } from "../jobs";
-import { go, to, usePlace } from "../router";
-import type { EventDetails, EventSummary, Job, Page } from "../types";
+import { useFilter, useList } from "../lists";
+import { go, to } from "../router";
+import type { EventDetails, EventSummary, Job } from "../types";
 import {
   Act,
   Badge,
@@ -31,33 +32,18 @@ const LIVE = 1_500;
 
 export function Events() {
   useTitle("Events");
-  const { query } = usePlace();
-  const filter = {
-    outcome: query.get("outcome") ?? "",
-    provider: query.get("provider") ?? "",
-    webhookId: query.get("webhookId") ?? "",
-    span: query.get("span") ?? "",
-  };
-  const set = (change: Partial<typeof filter>) => {
-    const next = new URLSearchParams();
-    for (const [name, value] of Object.entries({ ...filter, ...change }))
-      if (value) next.set(name, value);
-    go(`${to("events")}${next.size ? `?${next}` : ""}`, { replace: true });
-  };
+  const [filter, set] = useFilter("events", ["outcome", "provider", "webhookId", "span"]);
   const [live, setLive] = useState(true);
   const catalogue = useCatalogue();
-  const key = JSON.stringify(filter);
   const { span, ...rest } = filter;
-  const ask = (nextToken?: string | null) =>
-    request<Page<EventSummary>>("GET", "/api/events", undefined, {
-      query: { ...rest, since: since(span), limit: 50, nextToken },
-    });
-  const list = useLoad(() => ask(), key, live ? LIVE : 0);
-  const [more, setMore] = useState<{ key: string } & Page<EventSummary>>();
-  const extra = more?.key === key ? more : undefined;
-  const first = list.data?.items ?? [];
-  const seen = new Set(first.map((each) => each.eventId));
-  const items = [...first, ...(extra?.items ?? []).filter((each) => !seen.has(each.eventId))];
+  const list = useList<EventSummary>(
+    "/api/events",
+    filter,
+    (each) => each.eventId,
+    live ? LIVE : 0,
+    () => ({ ...rest, since: since(span) }),
+  );
+  const { items } = list;
   const [job, setJob] = useState<Job>();
   return (
     <>
@@ -181,13 +167,7 @@ export function Events() {
           </table>
         </div>
       )}
-      <More
-        token={extra ? extra.nextToken : list.data?.nextToken}
-        load={async () => {
-          const page = await ask(extra ? extra.nextToken : list.data?.nextToken);
-          setMore({ ...page, key, items: [...(extra?.items ?? []), ...page.items] });
-        }}
-      />
+      <More token={list.token} load={list.load} />
     </>
   );
 }

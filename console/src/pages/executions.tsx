@@ -3,7 +3,8 @@ import { useState } from "preact/hooks";
 import { request } from "../api";
 import { useLoad, useTitle } from "../hooks";
 import { JobLine } from "../jobs";
-import { go, to, usePlace } from "../router";
+import { useFilter, useList } from "../lists";
+import { go, to } from "../router";
 import type { Execution, ExecutionSummary, Job, Page, Step, StepOutput, Workflow } from "../types";
 import {
   Act,
@@ -65,40 +66,17 @@ export function SpanField({ value, set }: { value: string; set: (value: string) 
 
 export function Executions() {
   useTitle("Executions");
-  const { query } = usePlace();
-  const filter = {
-    status: query.get("status") ?? "",
-    workflowId: query.get("workflowId") ?? "",
-    span: query.get("span") ?? "",
-  };
-  const set = (change: Partial<typeof filter>) => {
-    const next = new URLSearchParams();
-    for (const [name, value] of Object.entries({ ...filter, ...change }))
-      if (value) next.set(name, value);
-    go(`${to("executions")}${next.size ? `?${next}` : ""}`, { replace: true });
-  };
-  const key = JSON.stringify(filter);
-  const ask = (nextToken?: string) =>
-    request<Page<ExecutionSummary>>("GET", "/api/executions", undefined, {
-      query: {
-        status: filter.status,
-        workflowId: filter.workflowId,
-        since: since(filter.span),
-        limit: 50,
-        nextToken,
-      },
-    });
-  const list = useLoad(() => ask(), key, 5_000);
-  const [more, setMore] = useState<{
-    key: string;
-    items: ExecutionSummary[];
-    next?: string | null;
-  }>();
+  const [filter, set] = useFilter("executions", ["status", "workflowId", "span"]);
+  const { span, ...rest } = filter;
+  const list = useList<ExecutionSummary>(
+    "/api/executions",
+    filter,
+    (each) => each.executionId,
+    5_000,
+    () => ({ ...rest, since: since(span) }),
+  );
+  const { items } = list;
   const workflows = useWorkflows();
-  const extra = more?.key === key ? more : undefined;
-  const first = list.data?.items ?? [];
-  const seen = new Set(first.map((each) => each.executionId));
-  const items = [...first, ...(extra?.items ?? []).filter((each) => !seen.has(each.executionId))];
   const [job, setJob] = useState<Job>();
   return (
     <>
@@ -166,18 +144,7 @@ export function Executions() {
         </Empty>
       )}
       {items.length > 0 && <ExecutionTable items={items} />}
-      <More
-        token={extra ? extra.next : list.data?.nextToken}
-        load={async () => {
-          const token = extra ? extra.next : list.data?.nextToken;
-          const page = await ask(token ?? undefined);
-          setMore({
-            key,
-            items: [...(extra?.items ?? []), ...page.items],
-            next: page.nextToken ?? null,
-          });
-        }}
-      />
+      <More token={list.token} load={list.load} />
     </>
   );
 }

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { request } from "../api";
 import { useAction, useLoad, useTitle } from "../hooks";
+import { useList } from "../lists";
 import { go, to } from "../router";
 import type { AuditEntry, Page, Token } from "../types";
 import {
@@ -366,12 +367,11 @@ function Origins() {
   );
 }
 
+const audited = (each: AuditEntry) => `${each.at} ${each.requestId} ${each.action}`;
+
 function Audit() {
-  const ask = (nextToken?: string | null) =>
-    request<Page<AuditEntry>>("GET", "/api/audit", undefined, { query: { limit: 50, nextToken } });
-  const list = useLoad(() => ask(), "audit");
-  const [more, setMore] = useState<Page<AuditEntry>>();
-  const items = [...(list.data?.items ?? []), ...(more?.items ?? [])];
+  const list = useList<AuditEntry>("/api/audit", {}, audited);
+  const { items } = list;
   return (
     <section class="stack" aria-label="Audit">
       <p class="soft">Who changed what, newest first.</p>
@@ -392,7 +392,7 @@ function Audit() {
             </thead>
             <tbody>
               {items.map((each) => (
-                <tr key={`${each.at} ${each.requestId} ${each.action}`}>
+                <tr key={audited(each)}>
                   <td>
                     <Time at={each.at} />
                   </td>
@@ -413,13 +413,7 @@ function Audit() {
           </table>
         </div>
       )}
-      <More
-        token={more ? more.nextToken : list.data?.nextToken}
-        load={async () => {
-          const page = await ask(more ? more.nextToken : list.data?.nextToken);
-          setMore({ ...page, items: [...(more?.items ?? []), ...page.items] });
-        }}
-      />
+      <More token={list.token} load={list.load} />
     </section>
   );
 }

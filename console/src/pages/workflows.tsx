@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { request } from "../api";
 import { useLoad, useTitle } from "../hooks";
+import { useList } from "../lists";
 import { to } from "../router";
 import type { Definition, ExecutionSummary, Page, Workflow } from "../types";
 import { Badge, Empty, Head, More, Problem, Time, toast, Waiting } from "../ui";
@@ -16,12 +17,8 @@ export const FLOWS = Object.entries(
 
 export function Workflows() {
   useTitle("Workflows");
-  const ask = (nextToken?: string | null) =>
-    request<Page<Workflow>>("GET", "/api/workflows", undefined, {
-      query: { limit: 50, nextToken },
-    });
-  const list = useLoad(() => ask(), "workflows", 15_000);
-  const [more, setMore] = useState<Page<Workflow>>();
+  const list = useList<Workflow>("/api/workflows", {}, (each) => each.workflowId, 15_000);
+  const { items } = list;
   const runs = useLoad(
     () =>
       request<Page<ExecutionSummary>>("GET", "/api/executions", undefined, {
@@ -30,9 +27,6 @@ export function Workflows() {
     "runs",
     15_000,
   );
-  const first = list.data?.items ?? [];
-  const seen = new Set(first.map((each) => each.workflowId));
-  const items = [...first, ...(more?.items ?? []).filter((each) => !seen.has(each.workflowId))];
   return (
     <>
       <Head title="Workflows" text="What is to happen when something happens.">
@@ -93,13 +87,7 @@ export function Workflows() {
           </table>
         </div>
       )}
-      <More
-        token={more ? more.nextToken : list.data?.nextToken}
-        load={async () => {
-          const page = await ask(more ? more.nextToken : list.data?.nextToken);
-          setMore({ ...page, items: [...(more?.items ?? []), ...page.items] });
-        }}
-      />
+      <More token={list.token} load={list.load} />
     </>
   );
 }
