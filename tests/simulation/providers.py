@@ -118,6 +118,7 @@ class Providers:
         except Unreachable:
             raise ProviderUnavailable(f"{host} could not be reached") from None
         except Cut:
+            self._give_up()
             raise ProviderTimeout(f"{host} did not answer in time", outcome_unknown=True) from None
 
     def tell(self, kind: str, place: str, text: str, key: str = "") -> None:
@@ -212,6 +213,12 @@ class Providers:
             side_by_side = sender != self.process() and self.alive(sender) and CLOCK.now - at < 60
             if token == used and side_by_side:
                 self.twice_refreshed.append(grant.tenant)
+
+    def _give_up(self) -> None:
+        """Whoever waits no longer for an answer lets another ask in its turn."""
+        for grant in self.grants.values():
+            if grant.sent_by[0] == self.process():
+                grant.sent_by = ("", 0.0)
 
     def _sheets(self, path: str, headers: Mapping[str, str]) -> tuple[int, Any, dict[str, str]]:
         token = headers.get("authorization", "").removeprefix("Bearer ")
