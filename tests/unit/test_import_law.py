@@ -221,6 +221,14 @@ def test_a_runner_pays_for_no_dispatcher() -> None:
     assert "integrations.services.dispatch" not in loaded
 
 
+def test_a_consumer_that_fails_at_nothing_pays_for_no_logger() -> None:
+    loaded = loaded_by(
+        "import integrations.entry.queue, integrations.services.dispatch\n"
+        "import integrations.services.runner"
+    )
+    assert "aws_lambda_powertools" not in loaded
+
+
 def test_no_module_makes_anything_at_import() -> None:
     everything = "\n".join(
         "import " + ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)

@@ -7,9 +7,6 @@ import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from integrations.entry import invocation, metrics, wiring, wiring_tenants
 from integrations.errors import UnknownJob
 from integrations.services.batches import Received
@@ -17,6 +14,9 @@ from integrations.storage.aws import AwsError
 from integrations.storage.queues import Queue
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
     from integrations.services.jobs import JobService
     from integrations.services.runner import Runner
 
@@ -31,7 +31,7 @@ LONGEST_BACKOFF = 300
 """Seconds until a message that failed often comes back."""
 
 
-def dispatch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def dispatch(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Dispatch a batch of the events queue."""
     invocation.begin(context)
     metrics.begin(requestId=context.aws_request_id)
@@ -50,15 +50,15 @@ def dispatch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     failed, reasons = dispatcher.dispatch(batch, invocation.seconds_left)
     for message_id, reason in zip(failed, reasons, strict=True):
         if isinstance(reason, NoTimeLeft):
-            Logger().info("put back", messageId=message_id)
+            _log().info("put back", messageId=message_id)
         else:
-            Logger().error("not dispatched", messageId=message_id, exc_info=reason)
+            _log().error("not dispatched", messageId=message_id, exc_info=reason)
             metrics.observe("message", queue="events", messageId=message_id)
     _back_off(wiring.events_queue(), event, failed)
     return _failures(failed)
 
 
-def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def run(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Run a batch of executions, one after the other."""
     invocation.begin(context)
     failed = []
@@ -68,26 +68,26 @@ def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         try:
             _run_one(wiring.runner(), record, left)
         except Exception:  # noqa: BLE001 - one message must not take others along
-            Logger().exception("not run", messageId=record["messageId"])
+            _log().exception("not run", messageId=record["messageId"])
             metrics.observe("message", queue="executions", messageId=record["messageId"])
             failed.append(record["messageId"])
     _back_off(wiring.executions_queue(), event, failed)
     return _failures(failed)
 
 
-def run_job(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def run_job(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Carry jobs on, one after the other."""
     return _carry_on(event, context, "jobs", wiring.jobs_queue(), wiring.job_service())
 
 
-def run_erasure(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def run_erasure(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Carry erasures of tenants on, one after the other."""
     queue, jobs = wiring_tenants.erasures_queue(), wiring_tenants.erasure_service()
     return _carry_on(event, context, "erasures", queue, jobs)
 
 
 def _carry_on(
-    event: dict[str, Any], context: LambdaContext, name: str, queue: Queue, jobs: "JobService"
+    event: dict[str, Any], context: "LambdaContext", name: str, queue: Queue, jobs: "JobService"
 ) -> dict[str, Any]:
     invocation.begin(context)
     metrics.begin(requestId=context.aws_request_id)
@@ -101,11 +101,18 @@ def _carry_on(
             if int(record["attributes"]["ApproximateReceiveCount"]) < RECEIVES_BEFORE_A_JOB_IS:
                 failed.append(record["messageId"])
         except Exception:  # noqa: BLE001 - one message must not take others along
-            Logger().exception("not carried on", messageId=record["messageId"])
+            _log().exception("not carried on", messageId=record["messageId"])
             metrics.observe("message", queue=name, messageId=record["messageId"])
             failed.append(record["messageId"])
     _back_off(queue, event, failed)
     return _failures(failed)
+
+
+def _log() -> "Logger":
+    """Powertools' logger, which costs a tenth of a cold start: for what fails alone."""
+    from aws_lambda_powertools import Logger
+
+    return Logger()
 
 
 def _run_one(runner: "Runner", record: dict[str, Any], left: timedelta) -> None:
