@@ -167,8 +167,8 @@ def deliveries(result: Mapping[str, Any]) -> Rows:
             f"{cost.total(by_size[size]):.2f} · {cost.total(busy[steps][size]):.2f}"
             for size in sizes
         ]
-        told = "" if target is None else "✓" if spent <= target else "missed"
-        rows.append([steps, *cells, "" if target is None else f"≤ {target:g}", told])
+        verdict = "" if target is None else "✓" if spent <= target else "missed"
+        rows.append([steps, *cells, "" if target is None else f"≤ {target:g}", verdict])
     return rows
 
 

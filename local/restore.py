@@ -110,8 +110,8 @@ class Restore:
         if self.name == "JobsTable":
             self._closed("jobs", self._open_jobs())
         counts = self._copied(keys)
-        told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
-        self.say(f"{'would be' if self.dry_run else 'are'} restored: {told or 'no rows'}")
+        summary = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+        self.say(f"{'would be' if self.dry_run else 'are'} restored: {summary or 'no rows'}")
         if not self.dry_run:
             self.say(f"When all is well: aws dynamodb delete-table --table-name {self.side}")
         return counts
@@ -266,19 +266,19 @@ def moment_of(text: str) -> datetime:
 
 def main() -> None:
     """Restore what the environment names."""
-    said = {name: os.environ.get(name, "") for name in ("TABLE", "AT", "TENANT", "STACK")}
+    settings = {name: os.environ.get(name, "") for name in ("TABLE", "AT", "TENANT", "STACK")}
     flags = {name: os.environ.get(name, "") not in {"", "0"} for name in ("OVERWRITE", "DRY_RUN")}
-    if not said["TABLE"] or not said["AT"]:
+    if not settings["TABLE"] or not settings["AT"]:
         sys.exit("what? make restore TABLE=WorkflowsTable AT=2026-11-26T05:00:00Z [TENANT=…]")
     try:
-        stack = stacks.of(said["STACK"], os.environ.get("AWS_ENDPOINT_URL"))
+        stack = stacks.of(settings["STACK"], os.environ.get("AWS_ENDPOINT_URL"))
         Restore(
             stack.aws,
-            said["TABLE"],
-            stack.table(said["TABLE"]),
+            settings["TABLE"],
+            stack.table(settings["TABLE"]),
             stack.table("AuditTable"),
-            moment_of(said["AT"]),
-            tenant=said["TENANT"],
+            moment_of(settings["AT"]),
+            tenant=settings["TENANT"],
             overwrite=flags["OVERWRITE"],
             dry_run=flags["DRY_RUN"],
         ).run()

@@ -10,7 +10,7 @@ from tests.e2e.conftest import Client, StandIns, eventually, problem
 from tests.fakes.receiver import Reply
 from tools.template import resources
 
-KEPT = {"AuditTable"}
+NOT_ERASED = {"AuditTable"}
 """The audit log stays for its year."""
 
 
@@ -53,7 +53,7 @@ def places(platform: Platform, tenant: str) -> set[str]:
         where
         for where, what in everything(platform).items()
         if any(name in what or name in where for name in names)
-        and where.partition(" ")[0] not in KEPT
+        and where.partition(" ")[0] not in NOT_ERASED
     }
 
 

@@ -258,18 +258,18 @@ def test_who_removes_the_app_and_wants_their_data_deleted_sees_that_it_was(
     user = str(facebook.login_user)
     base = f"{client.platform.url}/api/integrations/oauth"
 
-    def told(what: str, secret: str) -> requests.Response:
+    def notify(what: str, secret: str) -> requests.Response:
         form = {"signed_request": signed_request(user, secret)}
         return requests.post(f"{base}/{what}/facebook_oauth", data=form, timeout=60)
 
-    problem(told("deauthorize", "another app's secret"), 401, "signature_refused")
-    answer = told("deauthorize", facebook.app_secret)
+    problem(notify("deauthorize", "another app's secret"), 401, "signature_refused")
+    answer = notify("deauthorize", facebook.app_secret)
     assert (answer.status_code, answer.json()) == (200, {"connections": 1})
     state = client.get("/api/integrations/status").json()["facebook_oauth"]
     assert state["status"] == "needs_reauth"
     assert "log in again" in state["lastError"]["message"]
 
-    deleted = told("delete", facebook.app_secret)
+    deleted = notify("delete", facebook.app_secret)
     assert deleted.status_code == 200, deleted.text
     assert deleted.json().keys() == {"url", "confirmation_code"}
     assert client.get("/api/integrations/status").json()["facebook_oauth"]["status"] == (

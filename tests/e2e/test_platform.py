@@ -151,7 +151,7 @@ NAMED = {
 }  # fmt: skip
 
 
-def ends_told(platform: Platform, execution_id: str) -> list[dict[str, Any]]:
+def end_lines(platform: Platform, execution_id: str) -> list[dict[str, Any]]:
     """The log lines, which CloudWatch reads metrics from, of an execution's end."""
     group = f"/aws/lambda/{platform.stack}-run-workflow"
     found = platform.client("logs").filter_log_events(logGroupName=group)["events"]
@@ -190,9 +190,9 @@ def test_two_stacks_live_side_by_side_and_know_nothing_of_each_other(
             (execution,) = client.finished()
             assert execution["status"] == "succeeded"
             assert execution["workflowName"] == f"of stack {number}"
-            (told,) = eventually(partial(ends_told, client.platform, execution["executionId"]))
-            assert told["outcome"] == "succeeded"
-            assert told["stack"] == client.platform.stack
+            (line,) = eventually(partial(end_lines, client.platform, execution["executionId"]))
+            assert line["outcome"] == "succeeded"
+            assert line["stack"] == client.platform.stack
         # The token of one opens nothing at the other.
         here, there = clients
         status = f"{there.platform.url}/api/integrations/status"

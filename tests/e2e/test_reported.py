@@ -259,18 +259,18 @@ def test_a_command_to_another_bot_starts_nothing(
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "text"),
     [("café", "un cafe\u0301 noir"), ("indirim", "büyük İNDİRİM"), ("❤️", "I ❤ it")],
 )
 def test_words_are_found_however_a_keyboard_writes_them(
-    client: Client, stand_ins: StandIns, bot: str, word: str, said: str
+    client: Client, stand_ins: StandIns, bot: str, word: str, text: str
 ) -> None:
     workflow_id = on_message(client, stand_ins, text=word)
 
-    say(stand_ins.telegram, bot, said)
+    say(stand_ins.telegram, bot, text)
 
     (found,) = client.finished(workflowId=workflow_id)
-    assert found["trigger"]["data"]["text"] == said
+    assert found["trigger"]["data"]["text"] == text
 
 
 def test_one_chats_limit_stops_nothing_else(client: Client, stand_ins: StandIns, bot: str) -> None:
@@ -369,10 +369,10 @@ def test_all_that_is_wrong_with_a_workflow_is_told_at_once(client: Client) -> No
         ],
     }
     refused = problem(client.post("/api/workflows", definition), 422, "invalid_workflow")
-    told = {each["field"]: each["message"] for each in refused["errors"]}
-    assert {"trigger.webhookId", "steps[0].connection", "steps[1].action"} <= set(told)
-    assert "steps[0].params.sheet" in told or "steps[0].params.range" in told
-    assert "'telegram.sendMessage'" in told["steps[1].action"]
+    messages = {each["field"]: each["message"] for each in refused["errors"]}
+    assert {"trigger.webhookId", "steps[0].connection", "steps[1].action"} <= set(messages)
+    assert "steps[0].params.sheet" in messages or "steps[0].params.range" in messages
+    assert "'telegram.sendMessage'" in messages["steps[1].action"]
 
 
 # -- Webhooks from elsewhere -----------------------------------------------------------------
@@ -405,8 +405,8 @@ def test_svix_signs_under_its_own_names(client: Client, stand_ins: StandIns, pre
 
     event_id = webhook.deliver(body, headers)
 
-    kept = webhook.triggers(1)[event_id]["headers"]
-    assert f"{prefix}-signature" not in kept
+    logged = webhook.triggers(1)[event_id]["headers"]
+    assert f"{prefix}-signature" not in logged
 
 
 def test_an_execution_names_the_event_that_the_log_shows(
@@ -454,8 +454,8 @@ def test_a_mistake_is_at_its_place_in_what_was_sent(
     client: Client, stand_ins: StandIns, bot: str, action: str, params: Any, field: str
 ) -> None:
     refused = client.refused_action(action, params, 422, "invalid_params")
-    told = {each["field"]: each["message"] for each in refused["errors"]}
-    assert any(each.startswith(field) for each in told), told
+    messages = {each["field"]: each["message"] for each in refused["errors"]}
+    assert any(each.startswith(field) for each in messages), messages
     assert "Value error" not in json.dumps(refused)
 
 

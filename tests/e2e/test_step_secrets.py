@@ -45,8 +45,8 @@ def test_a_step_sends_secrets_and_nothing_keeps_them_in_whatever_form_they_come_
     save(client, "KEY", KEY)
     save(client, "PIN", PIN)
     with Receiver() as receiver:
-        said = {"key": KEY, "loud": KEY.upper(), "back": KEY[::-1], "pin": int(PIN), "id": 12}
-        receiver.default = Reply(body=json.dumps(said).encode())
+        echo = {"key": KEY, "loud": KEY.upper(), "back": KEY[::-1], "pin": int(PIN), "id": 12}
+        receiver.default = Reply(body=json.dumps(echo).encode())
         step = send(
             url=receiver.url("/"),
             headers={"Authorization": "Bearer {{ secrets.KEY }}"},
@@ -60,9 +60,9 @@ def test_a_step_sends_secrets_and_nothing_keeps_them_in_whatever_form_they_come_
     assert execution["status"] == "succeeded", execution["error"]
     shown = execution["steps"][0]["output"]["body"]
     assert shown == {"key": "…", "loud": "…", "back": "…", "pin": "…", "id": 12}
-    kept = json.dumps(execution) + "".join(lines(platform)) + json.dumps(items(platform))
+    visible = json.dumps(execution) + "".join(lines(platform)) + json.dumps(items(platform))
     for form in (KEY, KEY.upper(), KEY[::-1], PIN):
-        assert form not in kept, "a secret is where it must not be"
+        assert form not in visible, "a secret is where it must not be"
 
 
 def test_a_workflow_that_starts_itself_by_the_api_ends_where_all_can_see_it(

@@ -22,8 +22,8 @@ from tools.template import Route, folder, resources, template
 FASTER = 10
 GLOBAL = template()["Globals"]["Function"]["Timeout"]
 SECONDS = {
-    folder(held): held.get("Timeout", GLOBAL) / FASTER
-    for held in resources("AWS::Serverless::Function").values()
+    folder(resource): resource.get("Timeout", GLOBAL) / FASTER
+    for resource in resources("AWS::Serverless::Function").values()
 }
 SECRET = "secret-of-the-orders"
 HOOK = ("webhook", {"url": "https://example.com/hooks/orders", "secret": SECRET}, "default")
@@ -54,17 +54,17 @@ def swallow(
         def endpoint(service: str, *_: object, **__: object) -> str:
             return black_hole if service in services else aws.url
 
-        held = Aws(
+        clients = Aws(
             region=REGION,
             credentials=settings.credentials,
             endpoint_url=black_hole if "s3" in services else aws.url,
             time_left=invocation.seconds_left,
         )
-        _ = held.s3, held.scheduler  # which stay where they are
-        held._endpoint_url = ""
+        _ = clients.s3, clients.scheduler  # which stay where they are
+        clients._endpoint_url = ""
         monkeypatch.setattr(client, "endpoint", endpoint)
         memory.forget()
-        monkeypatch.setattr(wiring, "aws", lambda: held)
+        monkeypatch.setattr(wiring, "aws", lambda: clients)
 
     backend.secrets.add(SECRET)
     return made
@@ -73,9 +73,9 @@ def swallow(
 def in_time(backend: Backend, function: str) -> Callable[..., Any]:
     """Invokes with the function's own time, which must not run out."""
 
-    def invoke(held: Any) -> Any:
+    def invoke(request: Any) -> Any:
         context = LambdaContext(SECONDS[function])
-        result = backend.invoke(function, held, context)
+        result = backend.invoke(function, request, context)
         assert context.get_remaining_time_in_millis() > 0
         return result
 
@@ -86,16 +86,16 @@ def test_the_authorizer_says_that_it_cannot_say(
     backend: Backend, swallow: Callable[..., None]
 ) -> None:
     swallow("dynamodb")
-    held = first_event("authorize_request")
-    held["headers"] = {"authorization": "Bearer ib_0123456789"}
-    answer = in_time(backend, "authorize_request")(held)
+    request = first_event("authorize_request")
+    request["headers"] = {"authorization": "Bearer ib_0123456789"}
+    answer = in_time(backend, "authorize_request")(request)
     assert answer == {"isAuthorized": True, "context": {"problem": "unavailable"}}
 
 
 def test_whom_the_authorizer_could_not_look_up_is_asked_to_come_again(backend: Backend) -> None:
-    held = first_event("get_status")
-    held["requestContext"]["authorizer"] = {"lambda": {"problem": "unavailable"}}
-    answer = backend.send("get_status", held)
+    request = first_event("get_status")
+    request["requestContext"]["authorizer"] = {"lambda": {"problem": "unavailable"}}
+    answer = backend.send("get_status", request)
     assert (answer.status, answer.code) == (503, "unavailable")
     assert answer.headers["Retry-After"] == "5"
     assert not backend.aws.calls
@@ -121,11 +121,11 @@ def test_a_sender_is_asked_to_send_again(
 ) -> None:
     backend.begin_with((HOOK[0], {**HOOK[1], "verifySecret": True}, HOOK[2]))
     swallow(service)
-    held = event("receive_webhook", "order")
+    request = event("receive_webhook", "order")
     body = "x" * 200_000 if service == "s3" else "{}"
-    held |= {"body": json.dumps(body), "isBase64Encoded": False}
-    held["headers"] = {"x-webhook-secret": SECRET}
-    answer = in_time(backend, "receive_webhook")(held)
+    request |= {"body": json.dumps(body), "isBase64Encoded": False}
+    request["headers"] = {"x-webhook-secret": SECRET}
+    answer = in_time(backend, "receive_webhook")(request)
     assert answer["statusCode"] == 503
     assert answer["headers"]["Retry-After"]
     assert backend.aws.sent("EventsQueue") == []
@@ -138,8 +138,8 @@ def test_a_challenge_is_not_waited_for(
     backend: Backend, swallow: Callable[..., None], case: str, service: str
 ) -> None:
     swallow(service)
-    held = event("verify_webhook", case)
-    answer = in_time(backend, "verify_webhook")(held)
+    request = event("verify_webhook", case)
+    answer = in_time(backend, "verify_webhook")(request)
     assert answer["statusCode"] == 503
 
 

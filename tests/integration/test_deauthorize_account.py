@@ -32,9 +32,9 @@ def test_each_connection_of_the_account_needs_a_log_in_and_holds_no_page(
 
 
 def test_it_is_told_twice_and_done_once(backend: Backend, facebook: FacebookStandIn) -> None:
-    said = signed(facebook)
+    form = signed(facebook)
     for _ in range(2):
-        assert tell(backend, "deauthorize", said).status == 200
+        assert tell(backend, "deauthorize", form).status == 200
     assert set(states(backend).values()) == {"needs_reauth"}
 
 
@@ -77,8 +77,8 @@ def test_what_the_app_did_not_sign_is_refused(backend: Backend, forged: str) -> 
 def test_what_names_no_account_says_so(
     backend: Backend, facebook: FacebookStandIn, user_id: object
 ) -> None:
-    said = signed_request(user_id, facebook.app_secret)
-    answer = tell(backend, "deauthorize", said)
+    form = signed_request(user_id, facebook.app_secret)
+    answer = tell(backend, "deauthorize", form)
     assert (answer.status, answer.code) == (422, "invalid_input")
     assert "user_id" in answer.fields["signed_request"]
 

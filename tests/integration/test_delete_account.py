@@ -52,8 +52,8 @@ def test_it_comes_after_the_app_was_removed(backend: Backend, facebook: Facebook
 
 
 def test_told_twice_it_has_one_code(backend: Backend, facebook: FacebookStandIn) -> None:
-    said = signed(facebook)
-    first, second = tell(backend, "delete", said), tell(backend, "delete", said)
+    form = signed(facebook)
+    first, second = tell(backend, "delete", form), tell(backend, "delete", form)
     assert first.json == second.json
 
 

@@ -467,15 +467,15 @@ def test_a_tick_that_no_workflow_waits_for_removes_its_schedule_once_it_is_old(
     backend: Backend,
 ) -> None:
     wiring.schedules().put("acme", "wf_left", "rate(5 minutes)", "UTC")
-    kept = scheduled(backend)
+    wanted = scheduled(backend)
     inputs = [json.loads(each["Target"]["Input"]) for each in backend.aws.schedules()]
     (new,) = [each for each in inputs if each["schedule"]["workflowId"] == "wf_left"]
     assert backend.consume("dispatch_event", [new]) == []
     assert len(backend.aws.schedules()) == 2, "its workflow may be about to be written"
     old = {**new, "schedule": {**new["schedule"], "since": new["schedule"]["since"] - 301}}
-    assert backend.consume("dispatch_event", [old, old, tick(kept)]) == []
+    assert backend.consume("dispatch_event", [old, old, tick(wanted)]) == []
     (left,) = backend.aws.schedules()
-    assert kept in left["Name"]
+    assert wanted in left["Name"]
 
 
 # -- Whatever dies when ----------------------------------------------------------------------

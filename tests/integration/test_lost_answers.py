@@ -56,9 +56,9 @@ class Lossy:
 
 @pytest.fixture
 def lossy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lossy]:
-    held = Lossy(monkeypatch)
-    yield held
-    assert held.lost
+    wire = Lossy(monkeypatch)
+    yield wire
+    assert wire.lost
 
 
 def flow(**trigger: Any) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Restores:
         return dict(restore.run())
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return "\n".join(self.lines)
 
     def lose(self, name: str) -> None:
@@ -100,8 +100,8 @@ def test_credentials_that_were_lost_open_again(
     restore("ConnectionsTable", dry_run=True)
     restore.lose("ConnectionsTable")
     assert restore("ConnectionsTable") == {"missing": 1}
-    said = backend.call("POST", "/api/integrations/telegram/test", {}).json
-    assert said["success"] is True, said
+    tested = backend.call("POST", "/api/integrations/telegram/test", {}).json
+    assert tested["success"] is True, tested
 
 
 def test_what_is_newer_stays_unless_it_is_to_be_replaced(
@@ -130,7 +130,7 @@ def test_an_execution_that_was_unfinished_comes_back_closed_and_is_not_run_again
     backend.drain()
     waiting = backend.call("POST", path, {"input": {}}).json["executionId"]
     restore("ExecutionsTable", dry_run=True)  # the moment: one finished, one not begun
-    assert f"1 executions were unfinished and come back cancelled: {waiting}" in restore.said
+    assert f"1 executions were unfinished and come back cancelled: {waiting}" in restore.output
     backend.drain()  # and then it ran
     assert len(telegram.called("sendMessage")) == 2
     restore.lose("ExecutionsTable")

@@ -270,9 +270,9 @@ def test_a_busy_endpoint_is_asked_three_times(endpoint: Endpoint) -> None:
 )
 def test_what_is_no_credentials_is_told_without_its_words(endpoint: Endpoint, says: object) -> None:
     endpoint.says = says or [1]
-    with pytest.raises(NoCredentials, match="cannot be read") as told:
+    with pytest.raises(NoCredentials, match="cannot be read") as caught:
         endpoint.credentials()()
-    assert SECRET_KEY not in str(told.value)
+    assert SECRET_KEY not in str(caught.value)
 
 
 def test_a_chunked_answer_is_read(endpoint: Endpoint) -> None:
@@ -343,7 +343,7 @@ def test_without_credentials_a_call_is_one_that_may_go_well_soon(
     endpoint.statuses = [500] * 1000
     client = Aws(region=REGION, credentials=endpoint.credentials(), endpoint_url=aws.url)
     key = {"TableName": aws.names["TokensTable"], "Key": item({"tokenHash": "x"})}
-    with pytest.raises(AwsUnavailable, match="NoCredentials") as told:
+    with pytest.raises(AwsUnavailable, match="NoCredentials") as caught:
         client.dynamodb("GetItem", key)
-    assert isinstance(told.value, ServiceUnavailable)
+    assert isinstance(caught.value, ServiceUnavailable)
     assert not aws.calls

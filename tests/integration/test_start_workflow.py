@@ -35,8 +35,8 @@ def test_a_run_is_queued_and_shown_with_its_input(
     assert answer.json["status"] == "queued"
     assert answer.json["trigger"]["data"] == {"body": {"id": 42}}
     (message,) = backend.aws.sent("ExecutionsQueue")
-    told = message.json()
-    assert (told["tenant"], told["executionId"]) == ("acme", answer.json["executionId"])
+    body = message.json()
+    assert (body["tenant"], body["executionId"]) == ("acme", answer.json["executionId"])
     assert message.group == "acme"
     backend.drain()
     assert backend.execution(answer.json["executionId"])["status"] == "succeeded"

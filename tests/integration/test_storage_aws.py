@@ -203,9 +203,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    held = Clock()
-    monkeypatch.setattr(client.time, "sleep", held.sleep)
-    return held
+    fake = Clock()
+    monkeypatch.setattr(client.time, "sleep", fake.sleep)
+    return fake
 
 
 def test_the_pauses_are_anything_up_to_a_bound_that_doubles(aws: FakeAws, clock: Clock) -> None:

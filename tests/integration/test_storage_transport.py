@@ -335,11 +335,11 @@ def test_a_drop_now_and_then_is_no_answer_in_time() -> None:
 def test_the_system_looks_after_kept_connections(server: Server) -> None:
     transport = Transport()
     send(transport, server.url, b"x")
-    [[kept]] = transport._idle.values()
-    assert kept.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-    assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    [[connection]] = transport._idle.values()
+    assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000
 
 
 @pytest.mark.parametrize(

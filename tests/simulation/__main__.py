@@ -56,7 +56,7 @@ def played(commands: list[list[str]]) -> Iterator[dict[str, Any]]:
     Raises:
         RuntimeError: One of them failed.
     """
-    told: Queue[dict[str, Any] | None] = Queue()
+    lines: Queue[dict[str, Any] | None] = Queue()
     running = [
         subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
         for command in commands
@@ -65,15 +65,15 @@ def played(commands: list[list[str]]) -> Iterator[dict[str, Any]]:
     def listen(process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            told.put(json.loads(line))
+            lines.put(json.loads(line))
         process.wait()
-        told.put(None)
+        lines.put(None)
 
     for process in running:
         Thread(target=listen, args=[process], daemon=True).start()
     left = len(running)
     while left:
-        line = told.get()
+        line = lines.get()
         if line is None:
             left -= 1
         else:
@@ -127,13 +127,13 @@ def _faults(asked: Namespace) -> int:
         player("faults", str(asked.length), asked.faults, str(number), str(asked.workers))
         for number in range(asked.workers)
     ]
-    found = list(_told(played(commands)))
+    found = list(_printed(played(commands)))
     missed = sum(1 for each in found if not each["seed"])
     print(f"{len(found) - missed} of {len(found)} planted faults found")
     return int(bool(missed))
 
 
-def _told(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _printed(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for line in lines:
         how = f"found by seed {line['seed']}: {line['violation']}" if line["seed"] else "NOT FOUND"
         print(f"{line['fault']}: {how}", flush=True)

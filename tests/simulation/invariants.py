@@ -17,7 +17,7 @@ from integrations.storage.events import _inflate
 from integrations.storage.executions import Executions
 from tests.simulation.clock import CLOCK
 from tests.simulation.cloud import S3
-from tests.simulation.providers import MARK, Told
+from tests.simulation.providers import MARK, Effect
 from tests.simulation.queues import Message, Queue
 from tests.simulation.scheduler import Process
 from tests.simulation.tables import Write, texts, unpacked
@@ -72,7 +72,7 @@ class Invariants:
         self.writers: defaultdict[str, set[str]] = defaultdict(set)
         self.keys: dict[str, str] = {}
         self.of_source: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        self.times_told: Counter[str] = Counter()
+        self.effect_counts: Counter[str] = Counter()
         self.violation: Violated | None = None
         self.doubtful = False
         aws = Aws(region="us-east-1", credentials=lambda: AwsCredentials("AKIA", "x", None))
@@ -86,7 +86,7 @@ class Invariants:
         world.on_answer = self.answered
         world.on_log = self.logged
         world.cloud.stored = self.stored
-        world.providers.on_told = self.told
+        world.providers.on_effect = self.effect
         world.providers.on_request = self.requested
         world.scheduler.after_step = self.step
 
@@ -115,8 +115,8 @@ class Invariants:
         for other in self.tenants:
             if tenant and other != tenant and tenant in self.tenants and other in text:
                 at = text.index(other)
-                said = text[max(0, at - 60) : at + 40]
-                self.fail("no tenant sees another's", f"{where} of {tenant}: …{said}")
+                excerpt = text[max(0, at - 60) : at + 40]
+                self.fail("no tenant sees another's", f"{where} of {tenant}: …{excerpt}")
 
     def written(self, write: Write) -> None:
         """A row was written."""
@@ -211,20 +211,25 @@ class Invariants:
             detail = f"{execution_id} goes on {late:.0f} s after its time, and nothing went wrong"
             self.fail("every execution waits for a reason", detail)
 
-    def told(self, told: Told) -> None:
+    def effect(self, effect: Effect) -> None:
         """A provider did something."""
-        if not told.text:
+        if not effect.text:
             return
-        execution_id, step, number, tenant, source = told.text.split("|", 4)
-        if told.kind == "telegram" and told.place != tenant:
-            self.fail("no tenant sees another's", f"{told.place}'s bot says {told.text}")
-        self.times_told[told.text] += 1
-        if told.kind == "telegram" and self.times_told[told.text] > 1 + self.retries[execution_id]:
-            self.fail("nothing runs twice", f"told {self.times_told[told.text]} times: {told.text}")
-        if told.kind == "sink":
-            first = self.keys.setdefault(told.text, told.key)
-            if first != told.key:
-                self.fail("nothing runs twice", f"{told.text} under {first} and {told.key}")
+        execution_id, step, number, tenant, source = effect.text.split("|", 4)
+        if effect.kind == "telegram" and effect.place != tenant:
+            self.fail("no tenant sees another's", f"{effect.place}'s bot says {effect.text}")
+        self.effect_counts[effect.text] += 1
+        if (
+            effect.kind == "telegram"
+            and self.effect_counts[effect.text] > 1 + self.retries[execution_id]
+        ):
+            self.fail(
+                "nothing runs twice", f"done {self.effect_counts[effect.text]} times: {effect.text}"
+            )
+        if effect.kind == "sink":
+            first = self.keys.setdefault(effect.text, effect.key)
+            if first != effect.key:
+                self.fail("nothing runs twice", f"{effect.text} under {first} and {effect.key}")
         if source:
             place = self.of_source[f"{tenant}|{step}|{number}", source]
             place.add(execution_id)
@@ -233,10 +238,10 @@ class Invariants:
             several = source.startswith(("chained", "c")) and self.repeats[tenant]
             if len(place) > 1 + self.repeats[tenant] and not several:
                 self.fail("nothing runs twice", f"{sorted(place)} for {source} at {step}")
-        self._is_not_over(told, execution_id, step, int(number), tenant)
+        self._is_not_over(effect, execution_id, step, int(number), tenant)
 
     def _is_not_over(
-        self, told: Told, execution_id: str, step: str, number: int, tenant: str
+        self, effect: Effect, execution_id: str, step: str, number: int, tenant: str
     ) -> None:
         """What is recorded as finished is never run again by whoever began after that."""
         process = self.world.scheduler.process
@@ -255,7 +260,7 @@ class Invariants:
 
             began = process.context["began"]
             if datetime.fromisoformat(finished).timestamp() < began:
-                self.fail("nothing runs twice", f"{told.text} after it was recorded as done")
+                self.fail("nothing runs twice", f"{effect.text} after it was recorded as done")
 
     # -- nothing is lost ---------------------------------------------------------------------
 
@@ -276,10 +281,10 @@ class Invariants:
         row = self.world.cloud.tables.tables["EventsTable"].items.get((event_id,))
         if row is None or event_id in set(self._in_queues(EVENTS_QUEUES)):
             return
-        told = _inflate(unpacked(row["packed"]))[0]
+        record = _inflate(unpacked(row["packed"]))[0]
         tenant = row["tenant"]["S"]
         executions = self.world.cloud.tables.tables["ExecutionsTable"].items
-        for each in told["workflows"]:
+        for each in record["workflows"]:
             execution_id = each.get("executionId")
             if not execution_id:
                 continue
@@ -363,8 +368,8 @@ class Invariants:
             for number in range(done):
                 text = f"{execution_id}|{run['id']}|{number}|{tenant}|"
                 failed = run["rounds"] and run["rounds"]["failed"]
-                told = failed or any(each.startswith(text) for each in self.times_told)
-                if run["id"] in TELLING and not told:
+                happened = failed or any(each.startswith(text) for each in self.effect_counts)
+                if run["id"] in TELLING and not happened:
                     self.fail("nothing is lost", f"{text} counts as done and was never told")
         if not self.world.counts["trouble"] and state["status"] == "failed":
             detail = f"{execution_id} failed for no reason: {state['error']}"

@@ -76,11 +76,11 @@ def _one(seed: int, length: int) -> int:
         print(f"seed {seed} holds: {played.scheduler.steps:,} steps, digest {played.digest}")
         return 0
     print(f"seed {seed}: {violation}\nmaking it smaller …", flush=True)
-    print("\n".join(told(shrunk(seed, length, violation.invariant))))
+    print("\n".join(describe(shrunk(seed, length, violation.invariant))))
     return 1
 
 
-def told(case: Case) -> list[str]:
+def describe(case: Case) -> list[str]:
     """A failing case for people: what was done, what went wrong, what happened."""
     played, violation = case.play(traced=True)
     happened = played.chance.happened

@@ -28,13 +28,13 @@ TOKEN_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Effect:
     """Something that a provider did because it was told to.
 
     Attributes:
-        text: Which step of which execution told it: ``<execution>|<step>|<round>|<tenant>``.
+        text: Which step of which execution asked for it: ``<execution>|<step>|<round>|<tenant>``.
         key: The idempotency key that came along; ``""`` for none.
-        process: Who told it.
+        process: Who asked for it.
     """
 
     kind: str
@@ -76,8 +76,8 @@ class Providers:
     process: Callable[[], str]
     alive: Callable[[str], bool]
     deliver: Callable[[str, Mapping[str, str], bytes], None]
-    told: list[Told] = field(default_factory=list)
-    on_told: Callable[[Told], None] = lambda _: None
+    effects: list[Effect] = field(default_factory=list)
+    on_effect: Callable[[Effect], None] = lambda _: None
     on_request: Callable[[str, str], None] = lambda *_: None
     grants: dict[str, Grant] = field(default_factory=dict)
     twice_refreshed: list[str] = field(default_factory=list)
@@ -101,10 +101,10 @@ class Providers:
             status, answer, more = self._serve(method, host, parts.path, query, sent, body)
             text = jsonlib.dumps(answer).encode()
             kind = {"content-type": "application/json", "content-length": str(len(text))}
-            told = CaseInsensitiveDict(kind | more)
-            if sink and status < 300 and sink(told):  # type: ignore[operator]
+            answer_headers = CaseInsensitiveDict(kind | more)
+            if sink and status < 300 and sink(answer_headers):  # type: ignore[operator]
                 raise NotUnderstood("an answer that is a file")
-            return Answer(status, told, text, host)
+            return Answer(status, answer_headers, text, host)
 
         def refused(status: int, more: Mapping[str, str]) -> Answer:
             return Answer(status, CaseInsensitiveDict(more), b"", host)
@@ -123,9 +123,9 @@ class Providers:
 
     def tell(self, kind: str, place: str, text: str, key: str = "") -> None:
         """Write into the ledger."""
-        told = Told(kind, place, text, key, self.process(), CLOCK.now)
-        self.told.append(told)
-        self.on_told(told)
+        effect = Effect(kind, place, text, key, self.process(), CLOCK.now)
+        self.effects.append(effect)
+        self.on_effect(effect)
 
     def _serve(
         self,
@@ -153,10 +153,10 @@ class Providers:
     def _sink(
         self, host: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Any, dict[str, str]]:
-        said = jsonlib.loads(body) if body else {}
-        self.tell("sink", host, said.get("text", ""), headers.get("webhook-id", ""))
+        document = jsonlib.loads(body) if body else {}
+        self.tell("sink", host, document.get("text", ""), headers.get("webhook-id", ""))
         # A receiver may repeat what it was sent, the secret in a header included.
-        return 200, {"taken": said.get("text"), "with": headers.get("x-api-key", "")}, {}
+        return 200, {"taken": document.get("text"), "with": headers.get("x-api-key", "")}, {}
 
     def _telegram(self, path: str, body: bytes) -> tuple[int, Any, dict[str, str]]:
         _, token, method = path.split("/", 2)
@@ -173,7 +173,7 @@ class Providers:
             case "sendMessage":
                 self.tell("telegram", tenant, asked["text"])
                 chat = {"id": asked["chat_id"], "type": "private", "first_name": "A"}
-                result = {"message_id": len(self.told), "date": int(CLOCK.now), "chat": chat}
+                result = {"message_id": len(self.effects), "date": int(CLOCK.now), "chat": chat}
         return 200, {"ok": True, "result": result}, {}
 
     # -- Google ------------------------------------------------------------------------------

@@ -41,10 +41,10 @@ def _once[T](make: Callable[[], T]) -> Callable[[], T]:
     name = f"{make.__module__}.{make.__qualname__}"
 
     def made() -> T:
-        held = _memory()
-        if name not in held:
-            held[name] = make()
-        result: T = held[name]
+        memory = _memory()
+        if name not in memory:
+            memory[name] = make()
+        result: T = memory[name]
         return result
 
     return made

@@ -68,20 +68,20 @@ def shrunk(seed: int, length: int, invariant: str, budget: int = 400) -> Case:
 
 def _least[T](items: Sequence[T], fails: Callable[[Sequence[T]], bool]) -> list[T]:
     """Some of the items, of which none can be left out."""
-    kept = list(items)
+    needed = list(items)
     if fails([]):
         return []
-    size = max(1, len(kept) // 2)
+    size = max(1, len(needed) // 2)
     while True:
         removed = False
         at = 0
-        while at < len(kept):
-            without = kept[:at] + kept[at + size :]
-            if without != kept and fails(without):
-                kept = without
+        while at < len(needed):
+            without = needed[:at] + needed[at + size :]
+            if without != needed and fails(without):
+                needed = without
                 removed = True
             else:
                 at += size
         if size == 1 and not removed:
-            return kept
+            return needed
         size = max(1, size // 2)

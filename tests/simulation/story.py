@@ -88,8 +88,8 @@ def workflows(tenant: str) -> list[dict[str, Any]]:
 
     def say(step: str, *, source: str = "trigger.body.id", **more: Any) -> dict[str, Any]:
         number = "{{ index }}" if "forEach" in more else "0"
-        said = text(step, source, number).replace("TENANT", tenant)
-        params = {"chatId": 42, "text": said}
+        message = text(step, source, number).replace("TENANT", tenant)
+        params = {"chatId": 42, "text": message}
         return {"id": step, "action": "telegram.sendMessage", "params": params, **more}
 
     def post(step: str, source: str = "trigger.body.id") -> dict[str, Any]:

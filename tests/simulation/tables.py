@@ -57,8 +57,8 @@ class View:
             return None
         if self.names is None:
             return item
-        held = {*self.key, *self.table_key, *self.names}
-        return {name: typed for name, typed in item.items() if name in held}
+        projection = {*self.key, *self.table_key, *self.names}
+        return {name: typed for name, typed in item.items() if name in projection}
 
     def write(self, key: Key, item: Item | None, seen_at: float) -> None:
         """Let a change be seen from a moment on, after the earlier ones of the same item."""
@@ -244,8 +244,8 @@ class Tables:
         values = asked.get("ExpressionAttributeValues") or {}
         if not holds(item or {}, names, values):
             table.units += write_units(table, item, item)  # what fails is paid for, too
-            told = asked.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
-            raise ConditionFailed(item if told else None)
+            returns_item = asked.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+            raise ConditionFailed(item if returns_item else None)
 
     def _put(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         table = self._table(asked)

@@ -36,20 +36,20 @@ def tables(aws: FakeAws) -> Tables:
 
 def shape(answer: dict[str, Any]) -> dict[str, Any]:
     """What of an answer both must agree on: sets have no order, and the last page's end is free."""
-    told = {
+    parts = {
         name: answer[name] for name in ("Item", "Items", "Attributes", "Count") if name in answer
     }
     for name, responses in answer.get("Responses", {}).items():
-        told[name] = sorted(responses, key=repr)
-    return told
+        parts[name] = sorted(responses, key=repr)
+    return parts
 
 
 def in_moto(aws: FakeAws, operation: str, asked: dict[str, Any]) -> tuple[str, Any]:
     try:
-        told = shape(aws.client.dynamodb(operation, asked))
+        answer = shape(aws.client.dynamodb(operation, asked))
     except AwsError as refusal:
         return refusal.aws_code, getattr(refusal, "item", None)
-    return "", told
+    return "", answer
 
 
 def in_memory(tables: Tables, operation: str, asked: dict[str, Any]) -> tuple[str, Any]:
@@ -122,11 +122,11 @@ def change(chance: Random) -> tuple[str, dict[str, Any]]:
     sets = {name: each for name, each in row(chance).items() if name not in at}
     removed = chance.sample(["leaseUntil", "error", "endedKey"], 1)
     sets.pop(removed[0], None)
-    kept = {name: sets[name] for name in chance.sample(sorted(sets), 3)}
-    if any(f":{name}" in text for name in kept):
+    changed = {name: sets[name] for name in chance.sample(sorted(sets), 3)}
+    if any(f":{name}" in text for name in changed):
         text, values = "", {}
     more: dict[str, Attribute] = {"count": 2} if chance.random() < 0.5 else {}
-    asked = update(TABLE, at, kept, add=more, remove=removed, condition=text, values=values)
+    asked = update(TABLE, at, changed, add=more, remove=removed, condition=text, values=values)
     asked["ReturnValues"] = chance.choice(["NONE", "ALL_NEW"])
     return "UpdateItem", asked
 
@@ -215,30 +215,30 @@ def _for_moto(aws: FakeAws, asked: dict[str, Any]) -> dict[str, Any]:
     return {**asked, "TableName": aws.names[TABLE]}
 
 
-def _renamed(told: Any, name: str) -> Any:
-    if isinstance(told, dict) and name in told:
-        return {TABLE: told[name]}
-    return told
+def _renamed(answer: Any, name: str) -> Any:
+    if isinstance(answer, dict) and name in answer:
+        return {TABLE: answer[name]}
+    return answer
 
 
 def _sorted(answer: tuple[str, Any]) -> tuple[str, Any]:
-    code, told = answer
-    return code, {**told, "Items": sorted(told["Items"], key=repr)}
+    code, result = answer
+    return code, {**result, "Items": sorted(result["Items"], key=repr)}
 
 
-def _settled(told: Any) -> Any:
+def _settled(value: Any) -> Any:
     """Sets in one order, numbers as numbers, without the mark of the write, which is random."""
-    match told:
-        case {"SS": list(names)} if len(told) == 1:
+    match value:
+        case {"SS": list(names)} if len(value) == 1:
             return {"SS": sorted(names)}
-        case {"N": str(number)} if len(told) == 1:
+        case {"N": str(number)} if len(value) == 1:
             return {"N": float(number)}
         case dict():
-            return {name: _settled(each) for name, each in told.items() if name != MARK}
+            return {name: _settled(each) for name, each in value.items() if name != MARK}
         case list() | tuple():
-            return [_settled(each) for each in told]
+            return [_settled(each) for each in value]
         case _:
-            return told
+            return value
 
 
 @pytest.mark.parametrize(
@@ -284,5 +284,5 @@ def test_what_an_update_names_is_told_be_it_new_or_not(tables: Tables) -> None:
     at: dict[str, Attribute] = {"tenant": "a", "executionId": "x"}
     asked = update(TABLE, at, {"status": "queued"}, add={"count": 2}, remove=["error"])
     for count in ("2", "4"):
-        told = tables.call("UpdateItem", asked | {"ReturnValues": "UPDATED_NEW"})
-        assert told == {"Attributes": {"status": {"S": "queued"}, "count": {"N": count}}}
+        answer = tables.call("UpdateItem", asked | {"ReturnValues": "UPDATED_NEW"})
+        assert answer == {"Attributes": {"status": {"S": "queued"}, "count": {"N": count}}}

@@ -30,16 +30,16 @@ def run(*arguments: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("seeds", [range(1, 26), range(26, 51)], ids=["first", "second"])
 def test_worlds_hold(seeds: range) -> None:
-    told = run("seeds", str(LENGTH), *map(str, seeds))
-    assert [each["seed"] for each in told] == list(seeds)
-    assert [each["violation"] for each in told if each["violation"]] == []
-    assert sum(each["counts"].get("trouble", 0) for each in told) > 1000
+    results = run("seeds", str(LENGTH), *map(str, seeds))
+    assert [each["seed"] for each in results] == list(seeds)
+    assert [each["violation"] for each in results if each["violation"]] == []
+    assert sum(each["counts"].get("trouble", 0) for each in results) > 1000
 
 
 def test_every_planted_fault_is_found() -> None:
-    told = run("faults", str(LENGTH), "all", "0", "1")
-    assert {each["fault"] for each in told} == FAULTS
-    assert [each["fault"] for each in told if not each["seed"]] == []
+    results = run("faults", str(LENGTH), "all", "0", "1")
+    assert {each["fault"] for each in results} == FAULTS
+    assert [each["fault"] for each in results if not each["seed"]] == []
 
 
 def test_a_world_is_the_same_to_the_letter_whatever_was_before() -> None:

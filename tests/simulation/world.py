@@ -320,9 +320,9 @@ class World:
             stamp = CLOCK.now
             from datetime import UTC, datetime
 
-            told = datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            body = made.message.replace("<aws.scheduler.scheduled-time>", told)
-            for _ in range(1 + self.weather.happens("twice", f"schedule:{name[:8]}:{told}")):
+            time = datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            body = made.message.replace("<aws.scheduler.scheduled-time>", time)
+            for _ in range(1 + self.weather.happens("twice", f"schedule:{name[:8]}:{time}")):
                 self.cloud.queues.send(made.queue, {"MessageBody": body})
             if made.expression.startswith("at("):
                 self.cloud.schedules.pop(name, None)
@@ -558,10 +558,10 @@ def enter(world: World) -> None:
 
     def switched() -> Callable[[], None]:
         # Powertools remembers the present request for the whole process; each Lambda has one.
-        kept = base.__dict__.get("current_event"), base.__dict__.get("lambda_context")
+        before = base.__dict__.get("current_event"), base.__dict__.get("lambda_context")
 
         def back() -> None:
-            base.current_event, base.lambda_context = kept
+            base.current_event, base.lambda_context = before
 
         return back
 

@@ -42,8 +42,8 @@ def botocores(service: str, region: str, *, fips: bool, dual_stack: bool) -> str
     except EndpointVariantError:  # an older list that knows less makes no client here
         kind = next(
             name
-            for name, held in tools.KINDS.items()
-            if held == {"UseFIPS": fips, "UseDualStack": dual_stack}
+            for name, options in tools.KINDS.items()
+            if options == {"UseFIPS": fips, "UseDualStack": dual_stack}
         )
         return tools.resolved(service, region, kind)
     model = made.meta.service_model

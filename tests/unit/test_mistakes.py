@@ -181,16 +181,16 @@ def test_any_json_is_told_of_in_its_own_places(value: dict[str, Any]) -> None:
 
 def test_what_is_missing_in_pasted_json_is_named() -> None:
     model, _ = MODELS["sheets"]
-    told = {each.field: each.message for each in errors_of(model, {"serviceAccount": "{}"})}
-    assert told["params.serviceAccount.client_email"] == "is required"
+    messages = {each.field: each.message for each in errors_of(model, {"serviceAccount": "{}"})}
+    assert messages["params.serviceAccount.client_email"] == "is required"
 
 
 def test_each_wrong_header_of_a_mail_is_at_its_place() -> None:
     model, _ = MODELS["email.sendEmail"]
     headers = {"Subject": "x", "X-Line": "a\nb", "X-Long": "x" * 3000, "X-Good": "1", "a b": "x"}
     mail = {"to": "ann@example.com", "text": "x", "headers": headers}
-    told = {each.field for each in errors_of(model, mail)}
-    assert told == {
+    fields = {each.field for each in errors_of(model, mail)}
+    assert fields == {
         "params.headers",
         "params.headers.Subject",
         "params.headers.X-Line",

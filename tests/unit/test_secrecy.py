@@ -127,8 +127,8 @@ def test_no_error_says_a_secret(failure: ProviderError) -> None:
 @pytest.mark.parametrize("step", [1, 7, 64, 100_000])
 def test_a_secret_is_masked_wherever_a_piece_ends(step: int) -> None:
     masking = Masking([TOKEN, PAGE])
-    told = f"{TOKEN} ü {b64encode(PAGE.encode()).decode()} {PAGE} {json.dumps(PAGE)}".encode()
-    content = b"\x89PNG\xff" * 9000 + told * 3 + b"\x00" * 5000 + told
+    secrets = f"{TOKEN} ü {b64encode(PAGE.encode()).decode()} {PAGE} {json.dumps(PAGE)}".encode()
+    content = b"\x89PNG\xff" * 9000 + secrets * 3 + b"\x00" * 5000 + secrets
     cut = [content[at : at + step] for at in range(0, len(content), step)]
     masked_pieces = b"".join(masking.pieces(cut))
     assert masking.content(masked_pieces) == masked_pieces

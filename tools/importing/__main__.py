@@ -96,14 +96,18 @@ def api_of(url: str, token: str, tenant: str, port: str) -> Iterator[Api]:
 
 def main() -> None:
     """Import, and end with 1 where the import itself could not be done."""
-    said = {name: os.environ.get(name, "") for name in ("FILES", "TENANT", "URL", "TOKEN", "PORT")}
+    settings = {
+        name: os.environ.get(name, "") for name in ("FILES", "TENANT", "URL", "TOKEN", "PORT")
+    }
     dry = os.environ.get("DRY_RUN", "") not in {"", "0"}
-    if not said["FILES"].split():
+    if not settings["FILES"].split():
         sys.exit("which files? make import FILES=server/data/*.json [TENANT=…] [DRY_RUN=1]")
     try:
-        found = read(said["FILES"].split())
-        with api_of(said["URL"], said["TOKEN"], said["TENANT"], said["PORT"]) as api:
-            Importer(api, found, tenant=said["TENANT"], dry_run=dry).run()
+        found = read(settings["FILES"].split())
+        with api_of(
+            settings["URL"], settings["TOKEN"], settings["TENANT"], settings["PORT"]
+        ) as api:
+            Importer(api, found, tenant=settings["TENANT"], dry_run=dry).run()
     except (
         Unexpected,
         PlatformError,

@@ -186,8 +186,8 @@ def _found(document: Any, forms: Mapping[str, Form], tenant: str = "") -> Iterat
                     record=inner.record,
                 )
         else:
-            said = _named(each.value, forms)
-            yield _Found(place=each.place, provider=said, record=each.value, tenant=tenant)
+            provider = _named(each.value, forms)
+            yield _Found(place=each.place, provider=provider, record=each.value, tenant=tenant)
 
 
 def _of_provider(
@@ -218,8 +218,8 @@ def _named(record: Mapping[str, Any], forms: Mapping[str, Form]) -> str:
     """The provider that a record itself names."""
     fields = Fields(record)
     for name in ("provider", "providerId", "integration", "integrationId", "service", "platform"):
-        if said := provider_of(fields.take_text(name), forms):
-            return said
+        if provider := provider_of(fields.take_text(name), forms):
+            return provider
     return provider_of(fields.take_text("type", "kind"), forms)
 
 
@@ -234,14 +234,14 @@ def _credential(found: _Found, forms: Mapping[str, Form], *, alone: bool) -> Cre
     fields = Fields(record)
     tenant = fields.take_text("tenant", "tenantId") or found.tenant
     metadata = record.get("metadata")
-    said = fields.take_text("connection", "connectionName", "alias")
+    alias = fields.take_text("connection", "connectionName", "alias")
     titles = [fields.take_text(each) for each in ("name", "label", "title")]
     old_id = fields.take_text("id", "_id", "credentialId")
-    name = said or found.name or next((each for each in titles if each), "") or old_id
-    if fields.take("isDefault", "default") is True or (alone and not said and not found.name):
+    name = alias or found.name or next((each for each in titles if each), "") or old_id
+    if fields.take("isDefault", "default") is True or (alone and not alias and not found.name):
         name = DEFAULT_CONNECTION
     connection = _name(name)
-    known_as = {each for each in (said, found.name, old_id, *titles, connection) if each}
+    known_as = {each for each in (alias, found.name, old_id, *titles, connection) if each}
     try:
         values, refusal = _values(found.provider, fields, metadata, forms), ""
     except NotTaken as why:
@@ -263,9 +263,9 @@ def _refused(place: str, provider: str, why: str) -> Credential:
     return Credential(place=place, provider=provider, connection="", values={}, refusal=why)
 
 
-def _name(said: str) -> str:
+def _name(title: str) -> str:
     """A connection's name for what people called it: ``My shop!`` becomes ``My-shop``."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", said).strip("-._")[:64]
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", title).strip("-._")[:64]
     return name if NAME.fullmatch(name) else ""
 
 

@@ -86,10 +86,10 @@ class Importer:
         for document in self._files["executions"]:
             for what, why in lines_of(document):
                 self._say("left", f"executions: {what}", why)
-        kept = "would keep" if self._dry_run else "kept"
+        outcome = "would keep" if self._dry_run else "kept"
         counts = self._counts
         self._out(
-            f"{counts[kept]} {kept}, {counts['there']} there already, "
+            f"{counts[outcome]} {outcome}, {counts['there']} there already, "
             f"{counts['not taken']} not taken"
         )
         return counts
@@ -150,9 +150,9 @@ class Importer:
             short = urlsplit(url).path.rstrip("/").rpartition("/")[2]
             self._webhooks[short] = (stored.get("webhook") or {}).get("id", short)
 
-    def _connection(self, provider: str, said: str) -> str:
+    def _connection(self, provider: str, name: str) -> str:
         """What the connection is called here that a workflow calls so."""
-        return self._names.get((provider, said), said) or DEFAULT_CONNECTION
+        return self._names.get((provider, name), name) or DEFAULT_CONNECTION
 
     # -- workflows ---------------------------------------------------------------------------------
 

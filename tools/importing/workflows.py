@@ -101,12 +101,12 @@ def _check_nothing_left(fields: Fields, what: str) -> None:
 
 
 def _enabled(fields: Fields) -> bool:
-    said = fields.take("enabled", "isEnabled", "active", "isActive")
+    enabled = fields.take("enabled", "isEnabled", "active", "isActive")
     disabled = fields.take("disabled", "isDisabled", "paused", "archived")
     state = plain(fields.take_text("status", "state"))
     if state not in OFF | ON:
         raise NotTaken(f"has the status {state[:64]!r}, which says neither on nor off")
-    return said is not False and disabled is not True and state not in OFF
+    return enabled is not False and disabled is not True and state not in OFF
 
 
 def _only_trigger(fields: Fields) -> Any:
@@ -155,8 +155,8 @@ def _of_provider(
     connections: Connections,
 ) -> dict[str, Any]:
     made, filters = _provided(kind, event, provider, forms)
-    if said := fields.take_text(*CONNECTION):
-        made["connection"] = connections(provider or made["type"].partition(".")[0], said)
+    if connection := fields.take_text(*CONNECTION):
+        made["connection"] = connections(provider or made["type"].partition(".")[0], connection)
     for name in fields.left:
         if plain(name) in filters:
             made[filters[plain(name)]] = fields.take(name)
@@ -168,10 +168,10 @@ def _add_conditions(made: dict[str, Any], fields: Fields) -> None:
         ("filter", ("filter", "condition", "when", "if")),
         ("oncePer", ("oncePer", "dedupeKey", "dedupe")),
     ):
-        said = fields.take(*names)
-        if isinstance(said, str | bool) and said not in ("", True):
-            made[proper] = _expression(said, proper)
-        elif said not in (None, "", True):
+        value = fields.take(*names)
+        if isinstance(value, str | bool) and value not in ("", True):
+            made[proper] = _expression(value, proper)
+        elif value not in (None, "", True):
             raise NotTaken(f"its trigger's {proper} is no expression")
 
 
@@ -180,23 +180,23 @@ def _provided(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """A provider's trigger, and what its own fields are called."""
     triggers = {plain(each["type"]): each for form in forms.values() for each in form["triggers"]}
-    for said in (kind, event, f"{kind}{event}", f"{provider}{kind}", f"{provider}{event}"):
-        found = triggers.get(plain(said))
+    for candidate in (kind, event, f"{kind}{event}", f"{provider}{kind}", f"{provider}{event}"):
+        found = triggers.get(plain(candidate))
         if found:
             filters = found["filters"]["properties"]
             return {"type": found["type"]}, {plain(name): name for name in filters}
-    said = " ".join(each for each in (provider, kind, event) if each)
-    raise NotTaken(f"no trigger here is called {said[:100]!r}")
+    called = " ".join(each for each in (provider, kind, event) if each)
+    raise NotTaken(f"no trigger here is called {called[:100]!r}")
 
 
 def _schedule(fields: Fields) -> dict[str, Any]:
     zone = fields.take_text("timezone", "timeZone", "tz", "zone")
     made: dict[str, Any] = {"type": "schedule"}
-    said = fields.take("cron", "cronExpression", "expression", "schedule", "pattern", "rule")
+    cron = fields.take("cron", "cronExpression", "expression", "schedule", "pattern", "rule")
     every = fields.take("every", "interval", "intervalMinutes", "minutes", "everyMinutes")
     at = fields.take("at", "runAt", "date", "time", "once")
-    if isinstance(said, str) and said.strip():
-        text = said.strip()
+    if isinstance(cron, str) and cron.strip():
+        text = cron.strip()
         made["expression" if "(" in text else "cron"] = text
     elif every is not None and NUMBER.fullmatch(str(every)) and int(every) > 0:
         unit = "minute" if int(every) == 1 else "minutes"
@@ -212,8 +212,8 @@ def _schedule(fields: Fields) -> dict[str, Any]:
 
 
 def _webhook_id(fields: Fields) -> str:
-    said = fields.take_text("webhookId", "webhook", "path", "url", "endpoint", "hook", "slug")
-    webhook_id = urlsplit(said).path.rstrip("/").rpartition("/")[2]
+    address = fields.take_text("webhookId", "webhook", "path", "url", "endpoint", "hook", "slug")
+    webhook_id = urlsplit(address).path.rstrip("/").rpartition("/")[2]
     if not webhook_id:
         raise NotTaken("its trigger does not say which webhook")
     fields.take("method", "methods", "secret")
@@ -257,11 +257,13 @@ def _step(
     connection = connections(known, fields.take_text(*CONNECTION))
     if connection != DEFAULT_CONNECTION:
         step["connection"] = connection
-    said = fields.take("params", "parameters", "inputs", "input", "args", "arguments", *INNER)
-    said = fields.take("data", "payload") if said is None else said
-    if said is not None and not isinstance(said, dict):
+    parameters = fields.take("params", "parameters", "inputs", "input", "args", "arguments", *INNER)
+    parameters = fields.take("data", "payload") if parameters is None else parameters
+    if parameters is not None and not isinstance(parameters, dict):
         raise NotTaken("its parameters are no object")
-    step["params"] = {params.get(plain(key), key): value for key, value in (said or {}).items()}
+    step["params"] = {
+        params.get(plain(key), key): value for key, value in (parameters or {}).items()
+    }
     if fields.take("enabled", "active") is False or fields.take("disabled", "skip") is True:
         step["when"] = False
         fields.take("when", "condition", "if", "runIf")
@@ -303,8 +305,8 @@ def _action(
     return known, found["name"], {plain(name): name for name in names}
 
 
-def _step_id(index: int, said: str) -> str:
-    step_id = re.sub(r"[^A-Za-z0-9_]+", "_", said).strip("_")[:64]
+def _step_id(index: int, name: str) -> str:
+    step_id = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:64]
     if STEP_ID.fullmatch(step_id):
         return step_id
     return f"step_{step_id or index + 1}"[:64]
@@ -320,11 +322,11 @@ def _expression(value: Any, what: str) -> Any:
 
 
 def _retry(fields: Fields) -> dict[str, Any]:
-    said = fields.take("retry", "retryPolicy")
+    policy = fields.take("retry", "retryPolicy")
     repeats = fields.take("retries", "maxRetries")
     retry: dict[str, Any] = {}
-    if isinstance(said, dict):
-        inner = Fields(said)
+    if isinstance(policy, dict):
+        inner = Fields(policy)
         repeats = inner.take("retries", "maxRetries") if repeats is None else repeats
         if (attempts := inner.take("maxAttempts", "attempts", "max", "count", "times")) is not None:
             retry["maxAttempts"] = attempts
@@ -334,23 +336,23 @@ def _retry(fields: Fields) -> dict[str, Any]:
             retry["backoffSeconds"] = max(ms / 1000, 0.1)
         if left := inner.left:
             raise NotTaken(f"retry has {_names(left)}, which it has not here")
-    elif isinstance(said, int) and not isinstance(said, bool):
-        repeats = said
+    elif isinstance(policy, int) and not isinstance(policy, bool):
+        repeats = policy
     if isinstance(repeats, int) and not isinstance(repeats, bool) and "maxAttempts" not in retry:
         retry["maxAttempts"] = repeats + 1
     return retry
 
 
 def _goes_on(fields: Fields) -> bool:
-    said = fields.take("onError", "onFailure", "errorHandling")
+    policy = fields.take("onError", "onFailure", "errorHandling")
     goes_on = fields.take("continueOnError", "continueOnFail", "ignoreErrors")
-    if said is None:
+    if policy is None:
         return goes_on is True
-    if plain(str(said)) in {"continue", "ignore", "skip", "next"}:
+    if plain(str(policy)) in {"continue", "ignore", "skip", "next"}:
         return True
-    if plain(str(said)) in {"stop", "fail", "abort", "halt"}:
+    if plain(str(policy)) in {"stop", "fail", "abort", "halt"}:
         return False
-    raise NotTaken(f"has onError {str(said)[:64]!r}; here it is stop or continue")
+    raise NotTaken(f"has onError {str(policy)[:64]!r}; here it is stop or continue")
 
 
 def _with_new_names(value: Any, renamed: Mapping[str, str]) -> Any:

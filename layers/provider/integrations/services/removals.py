@@ -79,7 +79,7 @@ class Removals:
             ProviderNotConfigured: The stack has no app there.
             SignatureRefused, InvalidInput: It is not what the provider sends.
         """
-        provider, _, removal = self._told(provider_id, form)
+        provider, _, removal = self._verified(provider_id, form)
         tenants = []
         for _, connection in self._of(provider, removal):
             if connection is None:
@@ -96,7 +96,7 @@ class Removals:
 
         The answer comes when it is done. Raises as ``deauthorize`` does.
         """
-        provider, app, removal = self._told(provider_id, form)
+        provider, app, removal = self._verified(provider_id, form)
         tenants = []
         for holder, connection in self._of(provider, removal):
             # The record first: as long as it is there, the account can be found again.
@@ -130,7 +130,7 @@ class Removals:
             raise NotFound(f"{provider_id} does not tell of what is removed")
         return provider, provider.oauth
 
-    def _told(
+    def _verified(
         self, provider_id: str, form: Mapping[str, str]
     ) -> tuple[Provider, OAuthApp, Removal]:
         provider, oauth = self._teller(provider_id)

@@ -122,8 +122,8 @@ def parse_schedule(fields: Mapping[str, Json]) -> Schedule:
         raise InvalidInput("This is no schedule", errors)
     schedule = Schedule(expression, str(timezone))
     if schedule.is_skipped():
-        told = f"names a time that clocks in {timezone} skip"
-        raise InvalidInput("This is no schedule", [FieldError(given[0], told)])
+        message = f"names a time that clocks in {timezone} skip"
+        raise InvalidInput("This is no schedule", [FieldError(given[0], message)])
     return schedule
 
 

@@ -178,8 +178,8 @@ class SendEmail(Params):
         if self.html is None and any(attachment.cid for attachment in self.attachments):
             raise mistakes.at(("html", "is required where an attachment has a cid"))
         if sum(one.size for one in self.attachments) > MAX_ATTACHMENTS:
-            told = f"must not have more than {MAX_ATTACHMENTS} bytes together"
-            raise mistakes.at(("attachments", told))
+            message = f"must not have more than {MAX_ATTACHMENTS} bytes together"
+            raise mistakes.at(("attachments", message))
         if wrong := [*self._wrong_headers()]:
             raise mistakes.at(*wrong)
         return self

@@ -131,7 +131,7 @@ _HERE: Json = {"id": 987654321, "type": "private", "first_name": "Ann", "usernam
 _GROUP: Json = {"id": -1001234567890, "type": "supergroup", "title": "Orders"}
 _CHANNEL: Json = {"id": -1009876543210, "type": "channel", "title": "News", "username": "news"}
 _DATE = 1795348800
-_SAID: Json = {
+_MESSAGE: Json = {
     "message_id": 42,
     "date": _DATE,
     "chat": _HERE,
@@ -151,8 +151,8 @@ _BOOST: Json = {"source": "premium", "user": _ANN}
 
 # https://core.telegram.org/bots/api#update
 KINDS: Mapping[str, Kind] = {
-    "message": Kind("A message to the bot", MessageFilters, _SAID),
-    "edited_message": Kind("A message was edited", MessageFilters, _SAID),
+    "message": Kind("A message to the bot", MessageFilters, _MESSAGE),
+    "edited_message": Kind("A message was edited", MessageFilters, _MESSAGE),
     "channel_post": Kind("A post in a channel", MessageFilters, _NEWS),
     "edited_channel_post": Kind("A post in a channel was edited", MessageFilters, _NEWS),
     "business_connection": Kind(
@@ -160,16 +160,16 @@ KINDS: Mapping[str, Kind] = {
         FromFilters,
         {"id": "b1", "user": _ANN, "user_chat_id": 987654321, "date": _DATE, "is_enabled": True},
     ),
-    "business_message": Kind("A message to a business account", MessageFilters, _SAID),
+    "business_message": Kind("A message to a business account", MessageFilters, _MESSAGE),
     "edited_business_message": Kind(
-        "A message to a business account was edited", MessageFilters, _SAID
+        "A message to a business account was edited", MessageFilters, _MESSAGE
     ),
     "deleted_business_messages": Kind(
         "Messages to a business account were deleted",
         ChatFilters,
         {"business_connection_id": "b1", "chat": _HERE, "message_ids": [42]},
     ),
-    "guest_message": Kind("A message to the bot as a guest", MessageFilters, _SAID),
+    "guest_message": Kind("A message to the bot as a guest", MessageFilters, _MESSAGE),
     "message_reaction": Kind(
         "A user reacted to a message",
         ChatFilters,
@@ -200,7 +200,7 @@ KINDS: Mapping[str, Kind] = {
     "callback_query": Kind(
         "A button was pressed",
         CallbackFilters,
-        {"id": "q1", "from": _ANN, "message": _SAID, "chat_instance": "c1", "data": "order:42"},
+        {"id": "q1", "from": _ANN, "message": _MESSAGE, "chat_instance": "c1", "data": "order:42"},
     ),
     "shipping_query": Kind(
         "A buyer gave an address",

@@ -107,10 +107,10 @@ class Transport:
         origin = f"{parts.scheme}://{parts.netloc}"
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         message = _message(method, target, headers, body)
-        while (kept := self._kept(origin)) is not None:
+        while (idle := self._idle_connection(origin)) is not None:
             answer = _Answer()
             try:
-                return self._exchange(origin, kept, message, answer, until)
+                return self._exchange(origin, idle, message, answer, until)
             except OSError as failure:
                 if answer.began or _ran_out(failure):
                     raise
@@ -141,7 +141,7 @@ class Transport:
             connection.close()
         return answer.status, b"".join(answer.body)
 
-    def _kept(self, origin: str) -> socket.socket | None:
+    def _idle_connection(self, origin: str) -> socket.socket | None:
         """A connection that was used before, and that nobody has closed as far as one can see."""
         idle = self._idle.get(origin)
         while idle:

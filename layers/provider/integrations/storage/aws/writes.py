@@ -79,5 +79,5 @@ def done_before(
             return {"Attributes": dict(found)}
         case "UPDATED_NEW":
             names = set(sent["ExpressionAttributeNames"].values())
-            return {"Attributes": {name: held for name, held in found.items() if name in names}}
+            return {"Attributes": {name: value for name, value in found.items() if name in names}}
     return {}
