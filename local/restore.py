@@ -25,6 +25,7 @@ from integrations.models import now
 from integrations.services.executions import stored_from
 from integrations.storage.audit import Audit
 from integrations.storage.aws import Aws, AwsError, ConditionFailed, attributes, item
+from integrations.storage.aws.writes import MARK
 from integrations.storage.executions import FINISHED, Executions
 from integrations.storage.jobs import Jobs
 from integrations.workflows import lifecycle
@@ -213,7 +214,7 @@ class Restore:
         key = {name: row[name] for name in keys}
         read = {"TableName": self.table, "Key": key, "ConsistentRead": True}
         present = self.aws.dynamodb("GetItem", read).get("Item")
-        if present == row:
+        if present is not None and _unmarked(present) == _unmarked(row):
             return "the same"
         if present is not None and not self.overwrite:
             return "newer, and left"
@@ -245,6 +246,11 @@ class Restore:
             tenant, since=self.at, until=None, action="erase_tenant", limit=100, next_token=None
         )
         return any(each.outcome == "succeeded" for each in entries)
+
+
+def _unmarked(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row without the mark of its last write, which a restored one has of its own."""
+    return {name: value for name, value in row.items() if name != MARK}
 
 
 class _InUse(Exception):

@@ -1,7 +1,7 @@
 """DynamoDB in memory: conditional writes, indexes that lag behind, pages, limits, write units.
 
 It takes and gives the JSON of the protocol and knows what the storage uses; anything else it
-refuses loudly. ``test_cloud.py`` holds it against moto.
+refuses loudly. ``tests/integration/test_simulated_tables.py`` holds it against moto.
 """
 
 import base64

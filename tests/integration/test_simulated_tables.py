@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -18,12 +17,6 @@ from tools.template import Resolver, resources
 
 TABLE = "ExecutionsTable"
 CALLS = 600
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[FakeAws]:
-    with FakeAws() as running:
-        yield running
 
 
 @pytest.fixture
