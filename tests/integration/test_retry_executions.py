@@ -1,9 +1,11 @@
 """POST /api/executions/retry: many, as a job."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from integrations.entry import wiring
 from integrations.services import replay
 from tests.backend import Backend
 from tests.fakes.telegram import TelegramServer
@@ -63,6 +65,21 @@ def test_the_filter_is_kept(backend: Backend) -> None:
     begin(backend, until="2020-01-01T00:00:00Z")
     backend.run_jobs()
     assert backend.execution(other)["status"] == "failed"
+
+
+def test_a_step_that_is_done_once_more_retries_nothing_that_failed_since(backend: Backend) -> None:
+    bad = started(backend, say("{{ trigger.no.such }}"))
+    backend.drain()
+    begun = begin(backend)
+    row = backend.aws.rows("JobsTable")[0]
+    backend.run_jobs()
+    backend.drain()
+    assert backend.execution(bad)["retryCount"] == 1
+    with backend.aws.called_by("run_job"):
+        stored = replace(wiring.jobs().get(row["tenant"], begun["jobId"]), cursor={})
+        wiring.replay_service().retry_step(stored)
+    backend.drain()
+    assert (backend.execution(bad)["status"], backend.execution(bad)["retryCount"]) == ("failed", 1)
 
 
 def test_what_cannot_go_on_is_counted_and_told(backend: Backend) -> None:

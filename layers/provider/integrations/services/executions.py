@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from integrations.errors import (
+    Conflict,
     IdempotencyKeyReused,
     IntegrationError,
     InvalidInput,
@@ -395,19 +396,29 @@ class ExecutionService:
 
     # -- changing ----------------------------------------------------------------------------
 
-    def retry(self, tenant: str, execution_id: str) -> Execution:
+    def retry(
+        self, tenant: str, execution_id: str, *, ended_by: datetime | None = None
+    ) -> Execution:
         """Let a failed or cancelled execution go on from the step that stopped it.
 
         It goes on with the workflow as it is now, so a mistake in a step can be mended first.
 
+        Args:
+            tenant: Whose it is.
+            execution_id: Its id.
+            ended_by: It is retried if it ended at this moment or before.
+
         Raises:
             UnknownExecution: There is none with this id.
-            Conflict: It neither failed nor was cancelled.
+            Conflict: It neither failed nor was cancelled, or not by then.
             QuotaExceeded: The tenant, or the workflow, has started too many this minute.
         """
         stored = self._executions.get(tenant, execution_id)
         self._workflows.get(tenant, stored.workflow_id)
         state = cast("Execution", stored.state)
+        ended = state["finishedAt"]
+        if ended_by is not None and ended and datetime.fromisoformat(ended) > ended_by:
+            raise Conflict(f"It ended at {ended}, later than {rfc3339(ended_by)}")
         lifecycle.retry_from_failed(state)
         self._quotas.start(tenant, stored.workflow_id)
         due_at = self.clock() + PICKED_UP_WITHIN

@@ -214,7 +214,11 @@ class ReplayService:
         )
 
     def retry_step(self, job: Job) -> Progress:
-        """Retry a page of failed executions; see ``services/jobs.py``."""
+        """Retry a page of failed executions; see ``services/jobs.py``.
+
+        What failed after the job began is none of it: it may be what a step before, which is done
+        again because its process died, had retried.
+        """
         params = cast("Mapping[str, Any]", job.params)
         cursor = cast("Mapping[str, Any]", job.cursor)
         found, token = self._executions.page(
@@ -229,7 +233,7 @@ class ReplayService:
         done, failed, error = 0, 0, None
         for each in found:
             try:
-                self._executions.retry(job.tenant, each.execution_id)
+                self._executions.retry(job.tenant, each.execution_id, ended_by=job.created_at)
                 done += 1
             except AwsError:
                 raise
@@ -237,7 +241,7 @@ class ReplayService:
                 # The page once more, in a while: what was retried is in it no longer.
                 return Progress(cursor=cursor, done=done, failed=failed, wait=_wait(full))
             except Conflict:
-                done += 1  # it goes on already: this step was done before
+                done += 1  # it goes on already, or went on: this step was done before
             except IntegrationError as refusal:  # its workflow is gone, its payload is
                 failed += 1
                 error = f"{each.execution_id}: {refusal.detail}"
