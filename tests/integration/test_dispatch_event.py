@@ -71,6 +71,24 @@ def test_a_workflow_that_was_saved_long_ago_is_started(backend: Backend) -> None
     assert [each["status"] for each in backend.executions()] == ["queued"]
 
 
+@pytest.mark.parametrize("saved", ["now", "long ago"])
+@pytest.mark.parametrize("field", ["contentType", "content_type"])
+def test_a_trigger_s_own_fields_choose_events(backend: Backend, field: str, saved: str) -> None:
+    trigger = {"type": "webhook", "webhookId": "orders"}
+    made = [
+        backend.create_workflow(flow(trigger=trigger | {field: kind}))["workflowId"]
+        for kind in ("Application/JSON", "text/plain")
+    ]
+    for row in backend.aws.rows("WorkflowsTable"):
+        stored = json.loads(row["trigger"])
+        assert set(stored.pop("filters")) == {"contentType"}
+        if saved == "long ago":
+            backend.aws.put("WorkflowsTable", item(row | {"trigger": json.dumps(stored)}))
+    assert backend.consume("dispatch_event", [delivery()]) == []
+    assert [each["workflowId"] for each in backend.executions()] == made[:1]
+    backend.drain()
+
+
 def test_the_same_delivery_again_starts_nothing(backend: Backend) -> None:
     backend.create_workflow(flow())
     for _ in range(10):

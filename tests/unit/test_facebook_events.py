@@ -59,7 +59,7 @@ def feed(**changes: object) -> dict[str, Any]:
 
 def fires(kind: str, data: Mapping[str, Any], **filters: object) -> bool:
     trigger = TRIGGERS[kind]
-    return trigger.matches(data, trigger.filters.model_validate(filters))
+    return trigger.matches(data, trigger.completed(filters))
 
 
 # -- Events ----------------------------------------------------------------------------------

@@ -229,6 +229,16 @@ def test_a_consumer_that_fails_at_nothing_pays_for_no_logger() -> None:
     assert "aws_lambda_powertools" not in loaded
 
 
+def test_a_dispatcher_pays_for_no_framework_and_no_provider() -> None:
+    loaded = loaded_by(
+        "import integrations.entry.queue, integrations.services.dispatch\n"
+        "from integrations.providers import registry\n"
+        "registry.shared_webhooks(), [registry.events_of(each) for each in registry.PROVIDER_IDS]"
+    )
+    assert not HEAVY & loaded, HEAVY & loaded
+    assert "integrations.providers.base" not in loaded
+
+
 def test_no_module_makes_anything_at_import() -> None:
     everything = "\n".join(
         "import " + ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)

@@ -108,6 +108,15 @@ def test_what_the_registry_says_about_shared_webhooks_is_true(provider: Provider
 
 
 @providers
+def test_what_the_registry_says_about_events_is_true(provider: Provider) -> None:
+    reader = registry.events_of(provider.id)
+    assert (reader is None) == (provider.inbound is None)
+    if reader and provider.inbound:
+        assert provider.inbound.normalize == reader.normalize
+    assert all(reader and trigger.matches == reader.matches for trigger in provider.triggers)
+
+
+@providers
 def test_names_are_told_once(provider: Provider) -> None:
     names = [action.name for action in provider.actions]
     types = [trigger.type for trigger in provider.triggers]
@@ -246,8 +255,18 @@ def test_a_trigger_tells_what_happened(provider: Provider, trigger: Trigger) -> 
 
 @triggers
 def test_a_trigger_s_example_passes_its_filters(provider: Provider, trigger: Trigger) -> None:
-    assert trigger.matches(trigger.example, trigger.filters.model_validate({})) is True
+    assert trigger.matches(trigger.example, trigger.completed({})) is True
     assert all(CAMEL.fullmatch(name) for name in trigger.example)
+
+
+@triggers
+def test_a_trigger_matches_by_what_is_stored_of_its_filters(
+    provider: Provider, trigger: Trigger
+) -> None:
+    completed = trigger.completed({})
+    assert json.loads(json.dumps(completed)) == completed
+    fields = trigger.filters.model_fields.items()
+    assert set(completed) == {field.alias or name for name, field in fields}
 
 
 @triggers
@@ -255,7 +274,7 @@ def test_a_trigger_s_example_passes_its_filters(provider: Provider, trigger: Tri
 def test_filters_of_a_trigger_take_any_event(
     provider: Provider, trigger: Trigger, data: Mapping[str, Any]
 ) -> None:
-    assert trigger.matches(data, trigger.filters.model_validate({})) in {True, False}
+    assert trigger.matches(data, trigger.completed({})) in {True, False}
 
 
 @providers

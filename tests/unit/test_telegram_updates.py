@@ -13,8 +13,8 @@ from integrations.errors import CredentialsRejected, InvalidInput, RequestReject
 from integrations.models import Account, Delivery, Event, now
 from integrations.outbound.client import Outbound
 from integrations.providers.base import Addresses, Call, Inbound, Subscription
+from integrations.providers.telegram.kinds import KINDS
 from integrations.providers.telegram.provider import PROVIDER, TelegramCredentials
-from integrations.providers.telegram.triggers import KINDS
 from tests.fakes.receiver import Receiver
 from tests.fakes.telegram import TOKEN, TelegramServer
 
@@ -54,7 +54,7 @@ def event(name: str) -> Event:
 
 def passes(happened: Event, **filters: Any) -> bool:
     trigger = TRIGGERS[happened.type]
-    return trigger.matches(happened.data, trigger.filters.model_validate(filters))
+    return trigger.matches(happened.data, trigger.completed(filters))
 
 
 # -- Events ----------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_each_fixture_is_an_update_to_aiogram_and_an_event_to_us(path: Path) -> 
 def test_each_triggers_example_is_an_update_to_aiogram(trigger: Any) -> None:
     update = Update.model_validate(trigger.example["update"])
     assert trigger.type == f"telegram.{update.event_type}"
-    assert trigger.matches(trigger.example, trigger.filters())
+    assert trigger.matches(trigger.example, trigger.completed({}))
 
 
 def test_there_is_a_trigger_for_each_kind_of_update() -> None:
@@ -258,7 +258,7 @@ def test_hostile_updates_become_events_that_filters_survive(kind: str) -> None:
         wanted |= {"data": "x", "dataPrefix": "x"}
         aliases = {field.alias for field in trigger.filters.model_fields.values()}
         for name in aliases:
-            filters = trigger.filters.model_validate({name: wanted[str(name)]})
+            filters = trigger.completed({name: wanted[str(name)]})
             assert trigger.matches(happened.data, filters) in {True, False}
 
 

@@ -784,11 +784,12 @@ def test_whatever_comes_in_is_an_event_that_can_be_stored(body: bytes, content_t
 
 def test_a_filter_on_the_content_type_passes_what_fits() -> None:
     (event,) = events.normalize(delivery(b"{}", "application/json; charset=utf-8"))
-    fits = events.WebhookFilters.model_validate({"contentType": "Application/JSON"})
-    other = events.WebhookFilters.model_validate({"contentType": "text/plain"})
-    assert events.matches(event.data, fits)
-    assert not events.matches(event.data, other)
-    assert events.matches(event.data, events.WebhookFilters())
+    (trigger,) = PROVIDER.triggers
+    fits = trigger.completed({"contentType": "Application/JSON"})
+    other = trigger.completed({"contentType": "text/plain"})
+    assert trigger.matches(event.data, fits)
+    assert not trigger.matches(event.data, other)
+    assert trigger.matches(event.data, trigger.completed({}))
 
 
 # -- The whole -------------------------------------------------------------------------------
@@ -800,7 +801,7 @@ def test_the_provider_is_complete_and_its_examples_fit() -> None:
     action.params.model_validate(dict(action.example))
     assert action.idempotent
     (trigger,) = PROVIDER.triggers
-    assert trigger.matches(trigger.example, trigger.filters())
+    assert trigger.matches(trigger.example, trigger.completed({}))
     assert guard.tls_context().check_hostname
 
 

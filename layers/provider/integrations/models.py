@@ -8,6 +8,12 @@ from typing import Literal
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 """A JSON value."""
 
+
+def as_object(value: Json) -> dict[str, Json]:
+    """``value`` if it is an object, else an empty one: nothing is taken for granted in answers."""
+    return value if isinstance(value, dict) else {}
+
+
 type ConnectionStatus = Literal["connected", "disconnected", "expired", "needs_reauth", "error"]
 
 DEFAULT_CONNECTION = "default"

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from integrations.errors import UnknownProvider
 
 if TYPE_CHECKING:
+    from integrations.models import Delivery, Event, Json
     from integrations.providers.base import Provider
     from integrations.providers.shared_webhook import SharedWebhook
 
@@ -29,6 +30,8 @@ class Entry:
             a family (``facebook`` and ``facebook_oauth``) tell of the same things.
         shared_webhook: The module, in this package, of its ``SHARED_WEBHOOK``; empty where each
             connection has a webhook of its own.
+        events: The module, in this package, of its ``normalize`` and ``matches``; empty where no
+            webhook of it comes in. Standard library only: what dispatches imports nothing else.
         addresses: The fields of ``base.Addresses`` that say where it lives, each with the setting
             (an environment variable) that names another place.
     """
@@ -36,11 +39,26 @@ class Entry:
     module: str
     family: str = ""
     shared_webhook: str = ""
+    events: str = ""
     addresses: Mapping[str, str] = field(default_factory=dict)
 
 
+class EventReader(Protocol):
+    """A provider's module of events; see ``base.Inbound`` and ``base.Trigger``."""
+
+    def normalize(self, delivery: "Delivery") -> "list[Event]":
+        """A delivery → its events."""
+
+    def matches(self, data: "Mapping[str, Json]", filters: "Mapping[str, Any]") -> bool:
+        """Whether an event's data passes a trigger's completed filters."""
+
+
 ENTRIES: Mapping[str, Entry] = {
-    "telegram": Entry("telegram.provider", addresses={"telegram_api": "TELEGRAM_API_BASE"}),
+    "telegram": Entry(
+        "telegram.provider",
+        events="telegram.events",
+        addresses={"telegram_api": "TELEGRAM_API_BASE"},
+    ),
     "sheets": Entry(
         "sheets.provider",
         addresses={"sheets_api": "SHEETS_API_BASE", "google_token": "GOOGLE_TOKEN_URL"},
@@ -52,16 +70,18 @@ ENTRIES: Mapping[str, Entry] = {
     ),
     "facebook": Entry(
         "facebook.provider",
+        events="facebook.events",
         addresses={"facebook_graph": "FACEBOOK_GRAPH_BASE", "graph_version": "GRAPH_API_VERSION"},
     ),
     "facebook_oauth": Entry(
         "facebook.login",
         "facebook",
         shared_webhook="facebook.app_webhook",
+        events="facebook.events",
         addresses={"facebook_dialog": "FACEBOOK_DIALOG_BASE"},
     ),
     "email": Entry("email.provider"),
-    "webhook": Entry("webhook.provider"),
+    "webhook": Entry("webhook.provider", events="webhook.events"),
 }
 """Provider id → what is known of it. A new provider is a module, or a package of modules, and one
 line here."""
@@ -113,6 +133,20 @@ def shared_webhook_of(provider_id: str) -> "SharedWebhook | None":
         return None
     shared: SharedWebhook = _module(name).SHARED_WEBHOOK
     return shared
+
+
+@cache
+def events_of(provider_id: str) -> EventReader | None:
+    """What reads this provider's deliveries; ``None`` where it has no webhooks.
+
+    Raises:
+        UnknownProvider: There is no such provider.
+    """
+    name = _entry(provider_id).events
+    if not name:
+        return None
+    reader: Any = _module(name)
+    return reader  # type: ignore[no-any-return]
 
 
 def addresses() -> Mapping[str, str]:

@@ -40,7 +40,7 @@ from integrations.services.executions import ExecutionService, Launch
 from integrations.services.lineage import CycleDetected
 from integrations.services.quotas import AT_ONCE, Quotas, Start
 from integrations.services.sampling import Sampler
-from integrations.services.triggers import SCHEDULE_KEY, filters_of, trigger_key
+from integrations.services.triggers import SCHEDULE_KEY, passes, trigger_key
 from integrations.storage.aws import AwsError
 from integrations.storage.events import LoggedEvent, Payload, WorkflowOutcome
 from integrations.storage.pages import Pages
@@ -304,8 +304,8 @@ class Dispatcher:
         )
 
     def _delivered(self, queued: QueuedDelivery, work: Batch) -> None:
-        inbound = registry.get(queued.provider).inbound
-        if inbound is None:
+        reader = registry.events_of(queued.provider)
+        if reader is None:
             raise UnknownProvider(f"{queued.provider} has no webhooks")
         window = timedelta(seconds=signatures.REPLAY_WINDOWS.get(queued.verification, 0))
         if queued.earlier_id and self._log.was_received_since(
@@ -333,7 +333,7 @@ class Dispatcher:
             shared=queued.shared,
         )
         try:
-            events = inbound.normalize(queued.delivery)
+            events = reader.normalize(queued.delivery)
         except InvalidInput as unreadable:
             if not queued.shared:
                 self._webhooks.record_failure(queued.webhook_id, unreadable.detail)
@@ -456,8 +456,7 @@ class Dispatcher:
             return None  # it was named: any event may start it
         if kind != event.type:
             return f"Its trigger is {kind}, the event {event.type}"
-        matches, filters = filters_of(workflow.trigger)
-        if not matches(event.data, filters):
+        if not passes(workflow.trigger, workflow.filters, event.data):
             return "It is not what the trigger's own fields ask for"
         definition = cast("TriggerDefinition", workflow.trigger)
         if lifecycle.passes_filter(

@@ -299,8 +299,8 @@ def read_again(logged: LoggedEvent, event_id: str, received_at: datetime) -> lis
         return []
     if payload.events is not None:
         return [_event(each) for each in payload.events]
-    inbound = registry.get(logged.provider).inbound
-    if inbound is None:
+    reader = registry.events_of(logged.provider)
+    if reader is None:
         return []
     delivery = Delivery(
         webhook_id=logged.webhook_id,
@@ -313,7 +313,7 @@ def read_again(logged: LoggedEvent, event_id: str, received_at: datetime) -> lis
         path=payload.path,
     )
     try:
-        return inbound.normalize(delivery)
+        return reader.normalize(delivery)
     except InvalidInput:
         return []  # a later version of ours may read it otherwise than the one that took it
 

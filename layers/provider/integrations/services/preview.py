@@ -26,7 +26,7 @@ from integrations.services.events import EventLog, events_of
 from integrations.services.execution_values import ExecutionValues, logged_event
 from integrations.services.files import StepFiles
 from integrations.services.forms import params_of, with_lists
-from integrations.services.triggers import filters_of, providers_of, trigger_of
+from integrations.services.triggers import passes, providers_of, trigger_of
 from integrations.storage.executions import Executions, StoredExecution
 from integrations.storage.files import Files
 from integrations.storage.objects import Objects
@@ -218,8 +218,7 @@ def example_of(action: str) -> Json:
 def _fits(trigger: Mapping[str, Json], data: Json) -> bool:
     if not providers_of(str(trigger["type"])):
         return True  # manual, schedule
-    matches, filters = filters_of(trigger)
-    return isinstance(data, dict) and matches(data, filters)
+    return isinstance(data, dict) and passes(trigger, None, data)
 
 
 def _example_event(kind: str) -> Json:

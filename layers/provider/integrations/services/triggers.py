@@ -1,18 +1,19 @@
 """Triggers: the key that ties an event to the workflows it starts, and their own filters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from integrations.models import Json
 from integrations.providers import registry
-from integrations.providers.base import Params, Trigger
+
+if TYPE_CHECKING:
+    from integrations.providers.base import Trigger
 
 GENERIC = frozenset({"type", "connection", "provider", "webhookId", "filter", "oncePer"})
 """The fields of a trigger that are not its type's own filters."""
 
 SCHEDULE_KEY = "schedule"
 """The trigger key of scheduled workflows; no event has it."""
-
-type Matches = Callable[[Mapping[str, Json], Params], bool]
 
 
 def trigger_key(webhook_id: str, event_type: str, target: str) -> str:
@@ -44,21 +45,44 @@ def target_of(provider_id: str) -> tuple[str, str]:
     return "", ""
 
 
-def trigger_of(provider_id: str, trigger_type: str) -> Trigger | None:
+def trigger_of(provider_id: str, trigger_type: str) -> "Trigger | None":
     """A provider's trigger of this type; ``None`` where it has none."""
     triggers = registry.get(provider_id).triggers
     return next((each for each in triggers if each.type == trigger_type), None)
 
 
-def filters_of(given: Mapping[str, Json]) -> tuple[Matches, Params]:
-    """What decides, beside the filter expression, whether an event fits a saved trigger.
+def completed(given: Mapping[str, Json]) -> dict[str, Json] | None:
+    """A trigger's own fields, completed for ``passes``; ``None`` where no provider has its type.
+
+    Raises:
+        pydantic.ValidationError: They do not fit the type.
+    """
+    kind = str(given["type"])
+    for name in providers_of(kind):
+        trigger = trigger_of(name, kind)
+        if trigger:
+            own = {field: value for field, value in given.items() if field not in GENERIC}
+            return trigger.completed(own)
+    return None
+
+
+def passes(
+    given: Mapping[str, Json], filters: Mapping[str, Json] | None, data: Mapping[str, Json]
+) -> bool:
+    """Whether an event's data passes a trigger's own fields.
+
+    Args:
+        given: The trigger.
+        filters: Its own fields, completed when it was saved, so that no model of the provider is
+            imported here; ``None`` for a trigger that is not saved, or was before that was done.
+        data: The event's data.
 
     Raises:
         LookupError: No provider has the trigger's type (any more).
     """
-    for name in providers_of(str(given["type"])):
-        trigger = trigger_of(name, str(given["type"]))
-        if trigger:
-            own = {field: value for field, value in given.items() if field not in GENERIC}
-            return trigger.matches, trigger.filters.model_validate(own)
-    raise LookupError(f"no provider has {given['type']}")
+    own = completed(given) if filters is None else filters
+    family = registry.of_family(str(given["type"]).partition(".")[0])
+    reader = next((found for name in family if (found := registry.events_of(name))), None)
+    if own is None or reader is None:
+        raise LookupError(f"no provider has {given['type']}")
+    return reader.matches(data, own)

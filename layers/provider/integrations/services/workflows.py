@@ -20,7 +20,7 @@ from integrations.services.answers import WorkflowAnswer, WorkflowDeleted, Workf
 from integrations.services.checking import Bound, Checker, unbound, without_ours
 from integrations.services.quotas import Quotas
 from integrations.services.subscriptions import Subscriptions
-from integrations.services.triggers import SCHEDULE_KEY
+from integrations.services.triggers import SCHEDULE_KEY, completed
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.schedules import Schedules
 from integrations.storage.workflows import StoredWorkflow, Workflows
@@ -165,6 +165,7 @@ class WorkflowService:
                 version=earlier.version + 1 if earlier else 1,
                 created_at=earlier.created_at if earlier else moment,
                 updated_at=moment,
+                filters=completed(trigger),
                 trigger_key=bound.key,
                 uses=frozenset(uses),
                 trigger_connection=bound.connection.key if bound.connection else None,

@@ -19,6 +19,9 @@ from integrations.storage.aws import (
 )
 from integrations.storage.paging import decode_token, encode_token
 
+FILTERS = "filters"
+"""Where the index has a trigger's completed fields, beside the fields as they were written."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredWorkflow:
@@ -27,6 +30,8 @@ class StoredWorkflow:
     Attributes:
         definition: What the tenant wrote, checked.
         version: Counts the replacements (optimistic locking).
+        filters: The trigger's own fields, completed for whoever matches events; ``None`` where its
+            type has none.
         trigger_key: What an event must match to start it; ``None`` where no event does.
         uses: The connections (``provider#name``) that its trigger and steps use.
         trigger_connection: The one that its events come by.
@@ -40,6 +45,7 @@ class StoredWorkflow:
     version: int
     created_at: datetime
     updated_at: datetime
+    filters: Mapping[str, Json] | None = None
     trigger_key: str | None = None
     uses: frozenset[str] = frozenset()
     trigger_connection: str | None = None
@@ -51,6 +57,7 @@ class WaitingWorkflow:
 
     Attributes:
         trigger: The trigger of its definition.
+        filters: Its own fields, completed; ``None`` where it was saved without them.
         trigger_connection: The connection (``provider#name``) that its events come by.
     """
 
@@ -58,6 +65,7 @@ class WaitingWorkflow:
     workflow_id: str
     name: str
     trigger: Mapping[str, Json]
+    filters: Mapping[str, Json] | None = None
     trigger_connection: str | None = None
 
 
@@ -164,11 +172,14 @@ class Workflows:
 
     def _waiting(self, row: Mapping[str, Any]) -> WaitingWorkflow:
         if "trigger" in row:
+            trigger = json.loads(row["trigger"])
+            filters = trigger.pop(FILTERS, None)
             return WaitingWorkflow(
                 tenant=row["tenant"],
                 workflow_id=row["workflowId"],
                 name=row["name"],
-                trigger=json.loads(row["trigger"]),
+                trigger=trigger,
+                filters=filters,
                 trigger_connection=row.get("triggerConnection"),
             )
         # It was saved before the index had the trigger, and has it when it is saved again.
@@ -187,6 +198,9 @@ class Workflows:
         Raises:
             VersionConflict: Somebody else wrote in between, or deleted it.
         """
+        trigger = dict(cast("Mapping[str, Json]", workflow.definition["trigger"]))
+        if workflow.filters is not None:
+            trigger[FILTERS] = dict(workflow.filters)
         record: dict[str, Attribute] = {
             "tenant": workflow.tenant,
             "workflowId": workflow.workflow_id,
@@ -198,7 +212,7 @@ class Workflows:
             "updatedAt": workflow.updated_at.timestamp(),
             "triggerKey": workflow.trigger_key if workflow.enabled else None,
             "uses": set(workflow.uses) or None,
-            "trigger": _text(cast("Mapping[str, Json]", workflow.definition["trigger"])),
+            "trigger": _text(trigger),
             "triggerConnection": workflow.trigger_connection,
         }
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(tenant)"}
@@ -242,6 +256,7 @@ def _workflow(record: Mapping[str, Any]) -> StoredWorkflow:
         version=record["version"],
         created_at=from_epoch(record["createdAt"]),
         updated_at=from_epoch(record["updatedAt"]),
+        filters=json.loads(record.get("trigger", "{}")).get(FILTERS),
         trigger_key=record.get("triggerKey"),
         uses=frozenset(record.get("uses") or ()),
         trigger_connection=record.get("triggerConnection") or _trigger_connection(record),

@@ -15,7 +15,6 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -29,7 +28,7 @@ from integrations.errors import (
     RateLimited,
     RequestRejected,
 )
-from integrations.models import Json, from_epoch
+from integrations.models import Json
 from integrations.outbound.content import Content
 from integrations.outbound.http import Http, Response
 from integrations.outbound.retry_after import retry_after
@@ -39,11 +38,10 @@ from integrations.providers.facebook.faults import (
     fault,
     without_tokens,
 )
+from integrations.providers.facebook.values import text
 
 type Fields = Mapping[str, Any]
 """A request's parameters: JSON values and ``SecretStr``; ``None`` leaves one out."""
-
-_MILLISECONDS_FROM = 10**11
 
 # Names that are data, an id or a date, stay as they are.
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
@@ -334,28 +332,3 @@ def _read(
         # A proxy's 503 means that nobody took the request; any other page may hide a done deed.
         outcome_unknown=writes and response.status != HTTPStatus.SERVICE_UNAVAILABLE,
     )
-
-
-# -- Values of Facebook's --------------------------------------------------------------------
-
-
-def text(value: object) -> str | None:
-    """Text, or a number as text: ids come as either."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else None
-
-
-def texts(value: object) -> list[str]:
-    """The texts of a list."""
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def moment(value: object) -> datetime | None:
-    """A Unix time, in seconds or milliseconds; Facebook's 0 means never."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-        return None
-    try:
-        return from_epoch(value / 1000 if value >= _MILLISECONDS_FROM else value)
-    except (OverflowError, ValueError, OSError):
-        return None

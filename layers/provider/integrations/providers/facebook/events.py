@@ -2,19 +2,28 @@
 
 https://developers.facebook.com/docs/graph-api/webhooks/reference/page
 https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
+
+Standard library only: the dispatcher imports it, and none of the provider's models.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal, get_args
 
-from integrations import strict_json
+from integrations import comparison, strict_json
 from integrations.errors import InvalidInput
 from integrations.models import Delivery, Event, Json, rfc3339
-from integrations.providers.facebook.api import moment, text
-from integrations.providers.facebook.triggers import VERBS
+from integrations.providers.facebook.values import moment, text
+
+type Verb = Literal[
+    "add", "block", "delete", "edit", "edited", "follow", "hide", "mute", "remove", "unblock",
+    "unhide", "update",
+]  # fmt: skip
+
+VERBS = frozenset(get_args(Verb.__value__))
+"""Every way in which the feed changes."""
 
 # -- From batches to events -------------------------------------------------------------------
 
@@ -271,3 +280,42 @@ def _time(value: object) -> str | None:
             return None
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return None if when is None else rfc3339(when)
+
+
+# -- Filters ---------------------------------------------------------------------------------
+
+
+def matches(data: Mapping[str, Json], filters: Mapping[str, Any]) -> bool:
+    """Whether an event's data passes all of the filters that are set, of what the trigger has."""
+    words = [*(filters.get("keywords") or ()), filters.get("keyword"), filters.get("text")]
+    written = data.get("text" if "text" in filters else "message")
+    return all(
+        _FILTERS[name](data, wanted)
+        for name, wanted in filters.items()
+        if wanted is not None and name not in _WORDS
+    ) and _contains(written, [each for each in words if each])
+
+
+def _contains(written: Json, words: list[str]) -> bool:
+    """Whether one of the words is in the text; none asked for is in every text."""
+    return not words or (isinstance(written, str) and comparison.contains(written, words))
+
+
+def _on_post(data: Mapping[str, Json], wanted: str) -> bool:
+    post_id = data.get("postId")
+    return isinstance(post_id, str) and wanted in {post_id, post_id.partition("_")[2]}
+
+
+_WORDS = frozenset({"keyword", "keywords", "text"})
+"""The filters that are asked together: one of the words must be there."""
+
+_FILTERS: Mapping[str, Callable[[Mapping[str, Json], Any], bool]] = {
+    "pageId": lambda data, wanted: data.get("pageId") == wanted,
+    "includeOwn": lambda data, wanted: wanted or data.get("isOwn") is not True,
+    "postId": _on_post,
+    "verbs": lambda data, wanted: data.get("verb") in wanted,
+    "includeUnpublished": lambda data, wanted: wanted or data.get("isPublished") is not False,
+    "topLevelOnly": lambda data, wanted: not wanted or data.get("isTopLevel") is True,
+    "reactions": lambda data, wanted: not wanted or data.get("reactionType") in wanted,
+    "payload": lambda data, wanted: data.get("payload") == wanted,
+}

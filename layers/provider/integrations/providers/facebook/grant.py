@@ -23,16 +23,9 @@ from integrations.errors import (
 )
 from integrations.models import Account, Json, now, rfc3339
 from integrations.providers.base import Call, Credentials, OAuthApp, Verified
-from integrations.providers.facebook.api import (
-    Graph,
-    harmless,
-    identified,
-    moment,
-    nonsense,
-    text,
-    texts,
-)
+from integrations.providers.facebook.api import Graph, harmless, identified, nonsense
 from integrations.providers.facebook.faults import AppRefused
+from integrations.providers.facebook.values import moment, text, texts
 
 MAX_PAGES = 500
 """The most pages that one connection keeps tokens of; its record has a bounded size."""

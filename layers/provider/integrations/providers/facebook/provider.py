@@ -30,7 +30,7 @@ from integrations.providers.base import (
     Verified,
 )
 from integrations.providers.facebook.actions import ACTIONS
-from integrations.providers.facebook.api import Graph, identified, listing, text, texts
+from integrations.providers.facebook.api import Graph, identified, listing
 from integrations.providers.facebook.events import normalize
 from integrations.providers.facebook.grant import (
     Grant,
@@ -45,6 +45,7 @@ from integrations.providers.facebook.grant import (
     verified,
 )
 from integrations.providers.facebook.triggers import TRIGGERS
+from integrations.providers.facebook.values import text, texts
 
 # -- Credentials -----------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from integrations.errors import (
     RateLimited,
     RequestRejected,
 )
-from integrations.models import Json
+from integrations.models import Json, as_object
 from integrations.outbound import retry_after
 from integrations.outbound.content import Content, Sink
 from integrations.outbound.http import Http, Response
@@ -196,11 +196,6 @@ def too_large(limit: int, size: int | None = None) -> str:
     """What to say about a file that is over ``limit`` bytes."""
     actual = "" if size is None else f" of {size / 2**20:.1f} MB"
     return f"The file{actual} is larger than the {limit // 2**20} MB that can be handed on"
-
-
-def as_object(value: Json) -> dict[str, Json]:
-    """``value`` if it is an object, else an empty one: nothing is taken for granted in answers."""
-    return value if isinstance(value, dict) else {}
 
 
 def _request(bot: Bot, method: str, params: Mapping[str, Json], files: Mapping[str, Part]) -> Json:

@@ -1,17 +1,18 @@
 """What Telegram tells a bot, as events that workflows can wait for.
 
 https://core.telegram.org/bots/api#update
+
+Standard library only: the dispatcher imports it, and none of the provider's models.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from integrations import strict_json
+from integrations import comparison, strict_json
 from integrations.errors import InvalidInput
-from integrations.models import Delivery, Event, Json, from_epoch, rfc3339
-from integrations.providers.telegram.api import as_object
-from integrations.providers.telegram.triggers import KINDS
+from integrations.models import Delivery, Event, Json, as_object, from_epoch, rfc3339
+from integrations.providers.telegram.kinds import KINDS
 
 _COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?:\s+(.*))?", re.DOTALL)
 _MEDIA = ("document", "video", "animation", "audio", "voice", "video_note", "sticker")
@@ -185,3 +186,44 @@ def normalize(delivery: Delivery) -> list[Event]:
     event_id = f"{bot_id}:{update_id}" if bot_id else str(update_id)
     data = describe(kind, update, delivery.query.get(OWN_NAME, ""))
     return [Event(f"telegram.{kind}", event_id, target, data)]
+
+
+# -- Filters ---------------------------------------------------------------------------------
+
+
+def _one_of(data: Json, wanted: Json) -> bool:
+    return data in wanted if isinstance(wanted, list) else data == wanted
+
+
+def _in_chat(data: Mapping[str, Json], wanted: Json) -> bool:
+    """By id, which may be written as text, or by public name."""
+    names = {str(data.get("chatId"))}
+    if username := data.get("chatUsername"):
+        names.add(f"@{username}".casefold())
+    chats = wanted if isinstance(wanted, list) else [wanted]
+    return any(str(chat).casefold() in names for chat in chats)
+
+
+def _is_command(data: Mapping[str, Json], wanted: Json) -> bool:
+    name, _, bot = str(wanted).removeprefix("/").casefold().partition("@")
+    addressee = str(data.get("commandBot") or bot).casefold()
+    same = str(data.get("command")).casefold() == f"/{name}"
+    return same and (not bot or addressee == bot)
+
+
+_FILTERS: Mapping[str, Callable[[Mapping[str, Json], Json], bool]] = {
+    "fromId": lambda data, wanted: _one_of(as_object(data.get("from")).get("id"), wanted),
+    "chatId": _in_chat,
+    "chatType": lambda data, wanted: _one_of(data.get("chatType"), wanted),
+    "text": lambda data, wanted: comparison.contains(str(data.get("text") or ""), [str(wanted)]),
+    "command": _is_command,
+    "data": lambda data, wanted: data.get("data") == wanted,
+    "dataPrefix": lambda data, wanted: str(data.get("data") or "").startswith(str(wanted)),
+}
+
+
+def matches(data: Mapping[str, Json], filters: Mapping[str, Json]) -> bool:
+    """Whether an event's data passes all of the filters that are set."""
+    return all(
+        _FILTERS[name](data, wanted) for name, wanted in filters.items() if wanted is not None
+    )

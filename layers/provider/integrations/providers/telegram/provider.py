@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 
 from integrations.errors import ProviderUnavailable
-from integrations.models import Account, Json
+from integrations.models import Account, Json, as_object
 from integrations.providers.base import (
     Call,
     Credentials,
@@ -26,8 +26,9 @@ from integrations.providers.base import (
 )
 from integrations.providers.telegram import api
 from integrations.providers.telegram.actions import ACTIONS
-from integrations.providers.telegram.events import OWN_ID, OWN_NAME, describe, normalize
-from integrations.providers.telegram.triggers import KINDS, matches
+from integrations.providers.telegram.events import OWN_ID, OWN_NAME, describe, matches, normalize
+from integrations.providers.telegram.kinds import KINDS
+from integrations.providers.telegram.triggers import FILTERS
 
 # -- Credentials -----------------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ TRIGGERS = tuple(
     Trigger(
         type=f"telegram.{name}",
         title=kind.title,
-        filters=kind.filters,
+        filters=FILTERS[kind.filters],
         matches=matches,
         example=describe(name, {"update_id": 700000001, name: kind.example}),
     )
@@ -143,7 +144,7 @@ def unsubscribe(call: Call[TelegramCredentials], subscription: Subscription) -> 
         ProviderError: As for every call.
     """
     bot = api.Bot.of(call)
-    present = api.as_object(api.invoke(bot, "getWebhookInfo", {}).result).get("url")
+    present = as_object(api.invoke(bot, "getWebhookInfo", {}).result).get("url")
     if str(present).partition("?")[0] == subscription.url:
         api.invoke(bot, "deleteWebhook", {})
 

@@ -1,32 +1,18 @@
-"""What a delivery to a webhook means: one event, whatever its body is."""
+"""What a delivery to a webhook means: one event, whatever its body is.
+
+Standard library only: the dispatcher imports it, and none of the provider's models.
+"""
 
 from collections.abc import Mapping
-from typing import Annotated
-
-from pydantic import (
-    Field,
-)
 
 from integrations.models import Delivery, Event, Json, rfc3339
-from integrations.providers.base import (
-    Params,
-)
 from integrations.providers.webhook.bodies import media_type, read_body, unpacked
 
 
-class WebhookFilters(Params):
-    """Which deliveries start a workflow."""
-
-    content_type: Annotated[
-        str | None,
-        Field(description="Only bodies of this media type, e.g. application/json."),
-    ] = None
-
-
-def matches(data: Mapping[str, Json], filters: WebhookFilters) -> bool:
+def matches(data: Mapping[str, Json], filters: Mapping[str, Json]) -> bool:
     """Whether a delivery passes the filters."""
-    wanted = filters.content_type
-    return not wanted or media_type(str(data.get("contentType") or "")) == wanted.strip().lower()
+    wanted = str(filters.get("contentType") or "").strip().lower()
+    return not wanted or media_type(str(data.get("contentType") or "")) == wanted
 
 
 def normalize(delivery: Delivery) -> list[Event]:

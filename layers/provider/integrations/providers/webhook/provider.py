@@ -7,7 +7,10 @@ The credentials are in ``credentials``, the request and its answer in ``api``, t
 """
 
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
+
+from pydantic import Field
 
 from integrations.models import Account, Json
 from integrations.providers.base import (
@@ -15,6 +18,7 @@ from integrations.providers.base import (
     Call,
     Endpoint,
     Inbound,
+    Params,
     Provider,
     Trigger,
     Verified,
@@ -22,7 +26,16 @@ from integrations.providers.base import (
 )
 from integrations.providers.webhook.actions import Send, send
 from integrations.providers.webhook.credentials import WebhookCredentials
-from integrations.providers.webhook.events import WebhookFilters, matches, normalize
+from integrations.providers.webhook.events import matches, normalize
+
+
+class WebhookFilters(Params):
+    """Which deliveries start a workflow."""
+
+    content_type: Annotated[
+        str | None,
+        Field(description="Only bodies of this media type, e.g. application/json."),
+    ] = None
 
 
 def verify(call: Call[WebhookCredentials]) -> Verified[WebhookCredentials]:

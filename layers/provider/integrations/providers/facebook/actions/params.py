@@ -12,14 +12,7 @@ from pydantic import Field
 
 from integrations.models import Json
 from integrations.providers.base import Call, Params
-from integrations.providers.facebook.api import (
-    camel,
-    harmless,
-    identified,
-    listing,
-    nonsense,
-    text,
-)
+from integrations.providers.facebook.api import camel, harmless, identified, listing, nonsense
 from integrations.providers.facebook.grant import (
     Grant,
     PageGrant,
@@ -27,6 +20,7 @@ from integrations.providers.facebook.grant import (
     graph_of,
     page_of,
 )
+from integrations.providers.facebook.values import text
 
 type GraphField = Annotated[str, Field(pattern=r"^[a-z][0-9A-Za-z_.(){},]*$", max_length=500)]
 """One of the fields to read, e.g. ``message`` or ``reactions.limit(5){type}``."""

@@ -6,7 +6,7 @@ https://core.telegram.org/bots/api#making-requests
 from collections.abc import Mapping
 from typing import Any
 
-from integrations.models import Json
+from integrations.models import Json, as_object
 from integrations.providers.base import (
     Action,
     Call,
@@ -27,18 +27,16 @@ def _output(noun: str, answer: api.Answer) -> Json:
         return {"ok": result, **answer.notes}
     ids: dict[str, Json] = {}
     if noun == "message":
-        message = api.as_object(result)
+        message = as_object(result)
         ids = {
             "messageId": message.get("message_id"),
-            "chatId": api.as_object(message.get("chat")).get("id"),
+            "chatId": as_object(message.get("chat")).get("id"),
         }
     elif noun == "messages":
-        messages = (
-            [api.as_object(message) for message in result] if isinstance(result, list) else []
-        )
+        messages = [as_object(message) for message in result] if isinstance(result, list) else []
         ids = {
             "messageIds": [message.get("message_id") for message in messages],
-            "chatId": api.as_object(messages[0].get("chat")).get("id") if messages else None,
+            "chatId": as_object(messages[0].get("chat")).get("id") if messages else None,
         }
     return {**ids, noun: result, **answer.notes}
 
@@ -75,7 +73,7 @@ def parts_of(call: Call[Any], files: Mapping[str, Part]) -> dict[str, api.Part]:
 
 
 def _is_message(result: Json) -> bool:
-    return isinstance(api.as_object(result).get("message_id"), int)
+    return isinstance(as_object(result).get("message_id"), int)
 
 
 def method_action(
