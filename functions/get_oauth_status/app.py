@@ -1,4 +1,4 @@
-"""GET /api/integrations/oauth/status/{handshakeId}: how far a login is."""
+"""GET /api/integrations/oauth/status/{handshakeId}: how far a log-in is."""
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, HandshakeId
@@ -9,7 +9,7 @@ app = Api(connect=True, refuses=(UnknownHandshake,))
 
 
 @app.get(
-    "/api/integrations/oauth/status/<handshakeId>", summary="The state of a login", tags=["OAuth"]
+    "/api/integrations/oauth/status/<handshakeId>", summary="The state of a log-in", tags=["OAuth"]
 )
 def get_oauth_status(handshake_id: HandshakeId) -> HandshakeAnswer:
     """`pending`, `completed` with the metadata, `failed` with the reason, or `expired`."""

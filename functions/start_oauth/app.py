@@ -1,4 +1,4 @@
-"""POST /api/integrations/oauth/start/{providerId}: begin a login at the provider."""
+"""POST /api/integrations/oauth/start/{providerId}: begin a log-in at the provider."""
 
 from typing import Annotated
 
@@ -13,13 +13,13 @@ app = Api(connect=True, refuses=(InvalidRedirect, ProviderNotConfigured, Unknown
 
 
 class StartRequest(Request):
-    """Where the browser goes in the end, and the name of the connection that the login makes."""
+    """Where the browser goes in the end, and the name of the connection that the log-in makes."""
 
     redirect_uri: str | None = Field(None, max_length=2048)
     connection: str = Field(DEFAULT, pattern=NAME_PATTERN)
 
 
-@app.post("/api/integrations/oauth/start/<providerId>", summary="Begin a login", tags=["OAuth"])
+@app.post("/api/integrations/oauth/start/<providerId>", summary="Begin a log-in", tags=["OAuth"])
 def start_oauth(
     provider_id: ProviderId, body: Annotated[StartRequest | None, Body()] = None
 ) -> StartedAnswer:

@@ -247,12 +247,12 @@ def test_a_refusal_is_told_to_everybody_who_waits(
     started = start(client, "sheets_oauth")
     visit = browser.open(started["authUrl"])
     assert visit.title == "Not connected"
-    assert visit.text.startswith("The login was refused (access_denied)")
+    assert visit.text.startswith("The log-in was refused (access_denied)")
     assert visit.outcome["message"]["status"] == "failed"
     assert handshake(client, started["handshakeId"]) == {
         "status": "failed",
         "credentials": None,
-        "error": {"code": "access_denied", "message": "The login was refused (access_denied)"},
+        "error": {"code": "access_denied", "message": "The log-in was refused (access_denied)"},
     }
     there = start(client, "sheets_oauth", redirectUri="/done")
     visit = browser.open(there["authUrl"])
@@ -379,7 +379,7 @@ def test_a_state_that_is_missing_unknown_or_foreign_is_refused(
     assert callback(client, "nothing", code="c", state=state).page.status_code == 404
     assert len(google.seen("token")) == before
 
-    # All of which has not spoiled the login.
+    # All of which has not spoiled the log-in.
     assert handshake(client, started["handshakeId"])["status"] == "pending"
     browser.open(started["authUrl"])
     assert handshake(client, started["handshakeId"])["status"] == "completed"
@@ -482,7 +482,7 @@ def test_an_issuer_must_be_googles_where_one_is_named(
         assert len(google.seen("token")) == before
 
 
-# -- Where a login may lead ------------------------------------------------------------------
+# -- Where a log-in may lead ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

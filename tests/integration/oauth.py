@@ -1,4 +1,4 @@
-"""A login as a browser goes through it: our start, the provider's page, our callback."""
+"""A log-in as a browser goes through it: our start, the provider's page, our callback."""
 
 import urllib.error
 import urllib.request
@@ -22,7 +22,7 @@ _BROWSER = urllib.request.build_opener(_Stay)
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A login that was begun.
+    """A log-in that was begun.
 
     Attributes:
         provider: At which provider.
@@ -41,7 +41,7 @@ class Login:
 
 
 def start(backend: Backend, provider: str, body: Any = None, **more: Any) -> Login:
-    """Begin a login that must be good."""
+    """Begin a log-in that must be good."""
     answer = backend.call("POST", f"/api/integrations/oauth/start/{provider}", body, **more)
     assert answer.status == 200, answer
     return Login(provider, answer.json["handshakeId"], answer.json["authUrl"])
@@ -63,7 +63,7 @@ def come_back(backend: Backend, provider: str, query: Any) -> Answer:
 
 
 def status(backend: Backend, login: Login, **more: Any) -> Any:
-    """How far the login is."""
+    """How far the log-in is."""
     answer = backend.call("GET", f"/api/integrations/oauth/status/{login.handshake_id}", **more)
     assert answer.status == 200, answer
     return answer.json

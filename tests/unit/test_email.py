@@ -305,7 +305,7 @@ def test_a_reply_that_repeats_the_secret_does_not_give_it_away(server: MailServe
 
 
 def test_a_server_that_offers_no_login_says_so(plain: MailServer) -> None:
-    with MailServer("none") as anonymous, pytest.raises(RequestRejected, match="no login"):
+    with MailServer("none") as anonymous, pytest.raises(RequestRejected, match="no log-in"):
         provider.verify(call(anonymous, secure="none"))
     with pytest.raises(RequestRejected, match="XOAUTH2 is needed"):
         provider.verify(call(plain, secure="none", accessToken=TOKEN))
@@ -475,7 +475,7 @@ def test_a_server_that_does_not_exist_is_unavailable() -> None:
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", ProviderUnavailable, "as a mail server"),
         (b"\xff\xfe\r\n", ProviderUnavailable, "as a mail server"),
         (b"220-" + b"x" * 9000 + b"\r\n", ProviderError, ""),
-        (b"", ProviderUnavailable, "broke the connection off"),
+        (b"", ProviderUnavailable, "closed the connection"),
     ],
 )
 def test_a_strange_greeting_is_understood_as_what_it_is(
@@ -491,7 +491,7 @@ def test_a_strange_greeting_is_understood_as_what_it_is(
 def test_an_endless_reply_ends_at_the_budget() -> None:
     with (
         ScriptedServer(b"220-more\r\n" * 60_000) as endless,
-        pytest.raises(ProviderUnavailable, match="larger"),
+        pytest.raises(ProviderUnavailable, match="too large"),
     ):
         provider.verify(open_call(endless))
 
@@ -711,9 +711,9 @@ def test_joiners_belong_to_names(name: str) -> None:
         ({"to": "Ann <>"}, "not an e-mail address"),
         ({"to": "a b@example.com"}, "not an e-mail address"),
         ({"to": "a@-example.com"}, "not an e-mail address"),
-        ({"to": "\ufeffann@example.com"}, "nobody sees"),
-        ({"to": "an\u200bn@example.com"}, "nobody sees"),
-        ({"to": "\u202eAnn <ann@example.com>"}, "nobody sees"),
+        ({"to": "\ufeffann@example.com"}, "invisible character"),
+        ({"to": "an\u200bn@example.com"}, "invisible character"),
+        ({"to": "\u202eAnn <ann@example.com>"}, "invisible character"),
         ({"to": "ann@exam\u00adple.com"}, "not an e-mail address"),
         ({"to": "ann@\uff45xample.com"}, "not an e-mail address"),
         ({"to": "ann@example\u3002com"}, "not an e-mail address"),

@@ -300,7 +300,7 @@ def test_later_by_the_clock_of_a_zone(given_: str, arguments: str, later: str) -
              "../UTC", "zone.tab", "Mars/Olympus", ""],
 )  # fmt: skip
 def test_what_is_no_zone_of_a_place_is_refused(name: str) -> None:
-    with pytest.raises(ExpressionError, match="there is no time zone"):
+    with pytest.raises(ExpressionError, match="there is not a time zone"):
         ours("trigger|date('%H', tz)", "2026-01-01T00:00:00Z", tz=name)
 
 

@@ -555,7 +555,7 @@ def test_an_answer_that_breaks_off_or_is_no_http_is_unavailable_with_unknown_out
 )
 def test_no_more_is_read_than_allowed(reply: Reply, receiver: Receiver, local: Http) -> None:
     receiver.reply(reply)
-    with pytest.raises(ProviderUnavailable, match="larger") as failure:
+    with pytest.raises(ProviderUnavailable, match="too large") as failure:
         local.request("GET", receiver.url(), max_bytes=1000)
     assert failure.value.outcome_unknown
 
@@ -567,7 +567,7 @@ def test_a_redirect_that_is_not_followed_is_bounded_too(
     packed = gzip.compress(b"x" * 2_000_000)
     headers = {"content-encoding": "gzip", "location": "/next"}
     receiver.reply(Reply(status=302, body=packed, headers=headers))
-    with pytest.raises(ProviderUnavailable, match="larger"):
+    with pytest.raises(ProviderUnavailable, match="too large"):
         local.request("GET", receiver.url(), max_bytes=1000)
 
 
@@ -787,7 +787,7 @@ def test_what_a_sink_is_given_is_bounded(
     def sink(pieces: Iterable[bytes]) -> StoredFile:
         return StoredFile("file_1", sum(map(len, pieces)))
 
-    with pytest.raises(ProviderUnavailable, match="larger than is read"):
+    with pytest.raises(ProviderUnavailable, match="too large to be read"):
         local.request("GET", receiver.url(), sink=lambda _: sink)
 
 

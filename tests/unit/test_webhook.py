@@ -483,7 +483,7 @@ def test_an_address_inside_is_refused(make_call: MakeCall, receiver: Receiver) -
         (Reply(status=408), ProviderUnavailable, "408"),
         (Reply(status=500, body=b"x" * 100_000), ProviderUnavailable, "500"),
         (Reply(status=503), ProviderUnavailable, "503"),
-        (Reply(hang_up=True), ProviderUnavailable, "broke"),
+        (Reply(hang_up=True), ProviderUnavailable, "closed"),
         (Reply(delay=3), ProviderTimeout, "in time"),
     ],
 )

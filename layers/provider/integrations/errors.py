@@ -290,8 +290,8 @@ class CredentialsRejected(ProviderError):
     """The provider refuses the credentials: wrong, revoked, expired. Never retried as they are."""
 
     code = "credentials_rejected"
-    login_mends: ClassVar[bool] = True
-    """Whether a log-in or other credentials would mend it; not where the app itself is refused."""
+    login_helps: ClassVar[bool] = True
+    """Whether a log-in or other credentials would help; not where the app itself is refused."""
 
 
 class CredentialsUnreadable(CredentialsRejected):
@@ -319,7 +319,7 @@ class AddressRefused(ProviderError):
 
 
 class RateLimited(ProviderError):
-    """The provider asks for patience: ``retry_after`` seconds, ``None`` where it does not say.
+    """The provider asks us to wait, for ``retry_after`` seconds where it says how long.
 
     ``scope`` is what the provider limits (a chat, a page, an origin, reads or writes), in words of
     the provider's module that hold no secret; empty for all that the credentials do.
@@ -382,7 +382,7 @@ class ProviderTimeout(ProviderUnavailable):
 
 
 class NeedsReauthentication(CredentialsRejected):
-    """Only a person can mend this: the grant is gone and somebody must log in again."""
+    """Only a person can fix this: the grant is gone and somebody must log in again."""
 
     code = "needs_reauth"
 

@@ -265,7 +265,9 @@ def _verify_basic(claim: _Claim) -> None:
     try:
         given = base64.b64decode(encoded.strip(), validate=True)
     except ValueError:
-        raise SignatureRefused("The header Authorization is no valid Basic") from None
+        raise SignatureRefused(
+            "The header Authorization is not valid Basic authentication"
+        ) from None
     expected = _bytes(f"{_string(claim.rule, 'username', '')}:{claim.secret}")
     if not hmac.compare_digest(given, expected):
         raise SignatureRefused("The user or the password in the header Authorization is wrong")

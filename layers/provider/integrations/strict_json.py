@@ -10,7 +10,7 @@ a name twice in one object  refused: two programs would read two different thing
 nesting over ``MAX_DEPTH``  refused: whoever walks the value later would fall
 half a surrogate pair       replaced by U+FFFD, as a browser does: senders cut texts in the middle
                             of an emoji, and the rest of the message is still meant. With
-                            ``whole_characters`` refused: whoever can mend it is asked to
+                            ``whole_characters`` refused: whoever can fix it is asked to
 a byte order mark, UTF-16   read where bytes are given: RFC 8259 allows it
 ==========================  ====================================================================
 

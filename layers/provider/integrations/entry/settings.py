@@ -72,7 +72,7 @@ def frontend_url() -> str:
 
 
 def redirect_uris() -> tuple[str, ...]:
-    """Where a login may lead in the end."""
+    """Where a log-in may lead in the end."""
     listed = _env("ALLOWED_REDIRECT_URIS", _env("FRONTEND_URL")).split(",")
     return tuple(uri.strip() for uri in listed if uri.strip())
 

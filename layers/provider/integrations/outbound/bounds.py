@@ -100,7 +100,7 @@ class BoundedReader(io.RawIOBase):
 
 def too_large(host: str, status: int | None = None) -> ProviderUnavailable:
     """The error for an answer that is over its budget."""
-    detail = f"The answer of {host} is larger than is read of one"
+    detail = f"The answer of {host} is too large to be read"
     return ProviderUnavailable(
         detail, status=status, outcome_unknown=True, provider_code="answer_too_large"
     )

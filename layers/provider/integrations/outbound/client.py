@@ -346,7 +346,7 @@ def _failure(failure: Exception, host: str, *, sent: bool) -> ProviderUnavailabl
         detail = f"A secure connection to {host} failed: {why}"
         return ProviderUnavailable(detail, outcome_unknown=sent, provider_code="tls_failed")
     if sent:
-        detail = f"{host} broke the connection off before its answer was whole"
+        detail = f"{host} closed the connection before its answer was complete"
         return ProviderUnavailable(detail, outcome_unknown=sent)
     return ProviderUnavailable(f"{host} could not be reached")
 

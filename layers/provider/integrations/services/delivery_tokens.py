@@ -114,9 +114,13 @@ class DeliveryTokens:
             )
             found = answer.json()
         except ProviderError as failure:
-            raise ServiceUnavailable(f"The issuer's keys cannot be had: {failure.detail}") from None
+            raise ServiceUnavailable(
+                f"The issuer's keys could not be fetched: {failure.detail}"
+            ) from None
         if not isinstance(found, dict):
-            raise SignatureRefused("What the issuer has at jwksUrl are no keys", kind="token")
+            raise SignatureRefused(
+                "What the issuer has at jwksUrl is not a set of keys", kind="token"
+            )
         keys = {each.key_id or "": each for each in jwt.PyJWKSet.from_dict(found).keys}
         self._sets[url] = (self._monotonic(), keys)
         return keys

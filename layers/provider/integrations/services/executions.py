@@ -401,7 +401,7 @@ class ExecutionService:
     ) -> Execution:
         """Let a failed or cancelled execution go on from the step that stopped it.
 
-        It goes on with the workflow as it is now, so a mistake in a step can be mended first.
+        It goes on with the workflow as it is now, so a mistake in a step can be fixed first.
 
         Args:
             tenant: Whose it is.

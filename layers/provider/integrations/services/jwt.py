@@ -55,7 +55,7 @@ class JwtExpired(JwtRefused):
 
 
 class IssuerUnavailable(IntegrationError):
-    """The issuer's keys cannot be had now, which says nothing about the token.
+    """The issuer's keys could not be fetched now, which says nothing about the token.
 
     To refuse it would be remembered with it for minutes; a failure is not.
     """
@@ -112,7 +112,7 @@ class JwtVerifier:
             JwtExpired: Its time is over.
             JwtRefused: It is malformed, of another issuer or audience, not signed by one of the
                 issuer's keys, or names no tenant.
-            IssuerUnavailable: The keys cannot be had.
+            IssuerUnavailable: The keys could not be fetched.
         """
         try:
             key = self._client().get_signing_key_from_jwt(token)
@@ -126,14 +126,14 @@ class JwtVerifier:
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
         except jwt.PyJWKClientConnectionError:
-            raise IssuerUnavailable("The issuer's keys cannot be had") from None
+            raise IssuerUnavailable("The issuer's keys could not be fetched") from None
         except jwt.ExpiredSignatureError:
             raise JwtExpired("The token has expired") from None
         except (jwt.PyJWTError, ValueError) as refusal:
             raise JwtRefused(f"The token is refused: {type(refusal).__name__}") from None
         subject = claims[SUBJECT]
         if not isinstance(subject, str) or not subject.isprintable():
-            raise JwtRefused("The token's subject is no printable text")
+            raise JwtRefused("The token's subject is not printable text")
         return Holder(self._tenant(claims), subject, self._scopes(claims))
 
     def _tenant(self, claims: Mapping[str, Any]) -> str:
@@ -169,7 +169,7 @@ class JwtVerifier:
                 configuration = _document(url)
                 issuer, keys_url = configuration["issuer"], str(configuration["jwks_uri"])
             except (OSError, HTTPException, ValueError, LookupError, TypeError):
-                raise IssuerUnavailable("The issuer's configuration cannot be had") from None
+                raise IssuerUnavailable("The issuer's configuration could not be fetched") from None
             if issuer != self._settings.issuer:  # OpenID Connect Discovery 1.0, section 4.3
                 raise IssuerUnavailable("The issuer's configuration is another issuer's")
             keys_url = self._checked(keys_url)
@@ -215,7 +215,7 @@ def _document(url: str) -> dict[str, Any]:
     """A JSON object of the issuer's.
 
     Raises:
-        OSError, HTTPException: It cannot be had.
+        OSError, HTTPException: It could not be fetched.
         ValueError: It is too large, or not strict JSON.
         TypeError: It is no object.
     """
@@ -225,5 +225,5 @@ def _document(url: str) -> dict[str, Any]:
         raise ValueError("the document is too large")
     found = strict_json.read(text)
     if not isinstance(found, dict):
-        raise TypeError("the document is no object")
+        raise TypeError("the document is not an object")
     return cast("dict[str, Any]", found)

@@ -73,7 +73,7 @@ class OAuthService:
         saver: Stores it.
         vault: The stack's OAuth clients and the way out.
         public_url: Where this backend answers; the callback's address derives from it alone.
-        redirects: Where a login may lead in the end.
+        redirects: Where a log-in may lead in the end.
         clock: The present moment.
     """
 
@@ -181,12 +181,12 @@ class OAuthService:
                 taken = handshake.taken_at or handshake.deadline
                 if taken + BROKEN_OFF_AFTER > self._clock():
                     return HandshakeAnswer(status="pending")
-                message = "The login broke off here after the provider's answer; start again"
+                message = "The log-in stopped here after the provider's answer; start again"
                 return HandshakeAnswer(
                     status="failed", error=HandshakeError(code="internal_error", message=message)
                 )
         if handshake.deadline <= self._clock():
-            message = "Nobody finished the login in time; start again"
+            message = "Nobody finished the log-in in time; start again"
             return HandshakeAnswer(
                 status="expired", error=HandshakeError(code="handshake_expired", message=message)
             )
@@ -267,7 +267,7 @@ class OAuthService:
                 )
                 break
             except VersionConflict:
-                # A refresh of what this login replaces; the person should not have to repeat it.
+                # A refresh of what this log-in replaces; the person should not have to repeat it.
                 if not attempts_left:
                     raise
         return verified.message
@@ -297,7 +297,7 @@ class OAuthService:
 
 
 class LoginFailed(ProviderError):
-    """The provider ended the login with an error."""
+    """The provider ended the log-in with an error."""
 
     code = "login_failed"
 
@@ -312,7 +312,7 @@ def _reason(failure: Exception) -> tuple[str, str]:
     """A failure's code and reason; one of our own making is logged and described in general."""
     if isinstance(failure, IntegrationError) and not isinstance(failure, AwsError | EnvelopeBroken):
         return failure.code, failure.detail
-    _log.error("a login failed in an unforeseen way", exc_info=failure)
+    _log.error("a log-in failed in an unforeseen way", exc_info=failure)
     return "internal_error", "Something went wrong here; start again"
 
 
@@ -322,7 +322,7 @@ def _login_error(given: Mapping[str, str]) -> LoginFailed:
     words = str(given.get("error_description") or given.get("error_message") or "")[:300]
     kind = LoginFailed
     if error == "access_denied":
-        kind, words = LoginRefused, words or "The login was refused"
+        kind, words = LoginRefused, words or "The log-in was refused"
     detail = f"{words} ({error})" if words else f"The provider answered {error}"
     return kind(detail, provider_code=error)
 

@@ -45,7 +45,7 @@ class Redirects:
         if parts.scheme not in ("http", "https") or "@" in parts.netloc:
             raise _refused("redirectUri must be a plain http or https URL")
         if _leads_up(parts.path):
-            raise _refused("redirectUri must not climb with '..'")
+            raise _refused("redirectUri must not contain '..'")
         if taken := RESERVED.intersection(name for name, _ in query):
             names = ", ".join(sorted(taken))
             raise _refused(f"redirectUri must not hold {names}: this backend adds it")

@@ -64,7 +64,7 @@ class Removals:
         self._public_url = public_url
 
     def deauthorize(self, provider_id: str, form: Mapping[str, str]) -> tuple[str, ...]:
-        """Somebody has removed the app at the provider: its tokens are dead, a log-in mends it.
+        """Somebody has removed the app at the provider: its tokens are dead, a log-in repairs it.
 
         Args:
             provider_id: Who tells.
@@ -127,7 +127,7 @@ class Removals:
     def _teller(provider_id: str) -> tuple[Provider, OAuth]:
         provider = registry.get(provider_id)
         if provider.oauth is None or provider.oauth.removal is None:
-            raise NotFound(f"{provider_id} does not tell of what is removed")
+            raise NotFound(f"{provider_id} does not report what is removed")
         return provider, provider.oauth
 
     def _verified(

@@ -26,7 +26,7 @@ class Happening(Enum):
 
     Attributes:
         WORKED: Credentials were saved, refreshed, tested or used, and the provider took them.
-        GRANT_LOST: The provider says that the grant is gone, so that only a person can mend it.
+        GRANT_LOST: The provider says that the grant is gone, so that only a person can repair it.
         REFUSED: The provider refuses the credentials: revoked, changed, wrong.
         APP_REFUSED: It refuses the app that asks, or what it has itself just given.
         UNREADABLE: The stored credentials do not decrypt, or are of another form.
@@ -101,8 +101,8 @@ def happening_of(
         case NeedsReauthentication():
             return Happening.GRANT_LOST
         case CredentialsRejected():
-            mends = failure.login_mends and not just_refreshed
-            return Happening.REFUSED if mends else Happening.APP_REFUSED
+            helps = failure.login_helps and not just_refreshed
+            return Happening.REFUSED if helps else Happening.APP_REFUSED
         case PermissionMissing() if testing:
             return Happening.NOT_PERMITTED
         case _:

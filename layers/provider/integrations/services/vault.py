@@ -226,7 +226,7 @@ class Vault:
 
         Raises:
             UnknownConnection: The tenant has none of this name, nor has the stack a default.
-            NeedsReauthentication: Only a new login can help; the provider is not asked again.
+            NeedsReauthentication: Only a new log-in can help; the provider is not asked again.
             ConnectionPaused: The provider asked for patience that is not over yet.
             ProviderError: As the provider's function raised it.
         """
@@ -333,7 +333,7 @@ class Vault:
 
         Raises:
             UnknownConnection: The tenant has none of this name, nor has the stack a default.
-            NeedsReauthentication: Only a new login can help.
+            NeedsReauthentication: Only a new log-in can help.
             ProviderUnavailable: They have expired and the provider cannot refresh them now.
         """
         return self._refreshed(self._found(tenant, provider_id, name))

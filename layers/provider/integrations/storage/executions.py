@@ -173,7 +173,7 @@ class Executions:
         """
         moment = self._clock()
         if execution.lease_until and execution.lease_until > moment:
-            raise LeaseLost(f"Execution {execution.execution_id} is in other hands")
+            raise LeaseLost(f"Execution {execution.execution_id} is run by another process")
         return self.checkpoint(execution, until)
 
     def checkpoint(self, execution: StoredExecution, until: datetime) -> StoredExecution:
@@ -213,7 +213,9 @@ class Executions:
                 ),
             )
         except ConditionFailed:
-            raise LeaseLost(f"Execution {execution.execution_id} is in other hands now") from None
+            raise LeaseLost(
+                f"Execution {execution.execution_id} is run by another process now"
+            ) from None
 
     def release(self, execution: StoredExecution, due_at: datetime) -> StoredExecution:
         """Write an unfinished execution and give the lease back; it is due again at ``due_at``.
@@ -260,7 +262,9 @@ class Executions:
                 ),
             )
         except ConditionFailed:
-            raise LeaseLost(f"Execution {execution.execution_id} is in other hands now") from None
+            raise LeaseLost(
+                f"Execution {execution.execution_id} is run by another process now"
+            ) from None
         return replace(execution, revision=revision, lease_until=None, journal=written)
 
     def _journal(self, execution: StoredExecution) -> Journal:

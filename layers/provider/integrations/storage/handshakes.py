@@ -17,10 +17,10 @@ LIFETIME = timedelta(minutes=10)
 STORED_AFTER = timedelta(hours=1)
 """How long the outcome stays readable after the handshake itself is over."""
 
-UNKNOWN = "This login is not known here; start again"
+UNKNOWN = "This log-in is not known here; start again"
 """What is said of a state that is not one of ours."""
 
-_DAMAGED = "This login is damaged; start again"
+_DAMAGED = "This log-in is damaged; start again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,13 +212,13 @@ class Handshakes:
         )
         record = attributes(answer["Item"]) if "Item" in answer else {}
         if record.get("status") in ("exchanging", "completed", "failed"):
-            return "This login was already used; start again"
+            return "This log-in was already used; start again"
         foreign = record.get("provider") != provider
         if foreign or not hmac.compare_digest(record.get("stateHash") or "", _hash(state)):
             return UNKNOWN
         if "browserHash" in record and record["browserHash"] != _hash(browser):
-            return "This login was begun in another browser; go on there, or start again here"
-        return "This login has expired; start again"
+            return "This log-in was begun in another browser; go on there, or start again here"
+        return "This log-in has expired; start again"
 
 
 def _handshake(record: Mapping[str, Any]) -> Handshake:

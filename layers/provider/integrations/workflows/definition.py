@@ -345,7 +345,7 @@ def _built_in_errors(
         others = {name: value for name, value in others.items() if name == "connection"}
         yield from _filter_errors(filters, spec)
     for name in sorted(others):
-        yield FieldError(f"trigger.{name[:100]}", f"is no field of the trigger {type_!r}")
+        yield FieldError(f"trigger.{name[:100]}", f"is not a field of the trigger {type_!r}")
 
 
 def _filter_errors(filters: dict[str, Json], spec: TriggerSpec) -> Iterator[FieldError]:
@@ -410,7 +410,7 @@ class _StepCheck:
             return
         proper = {name: spec.names[name] for name in params if name in spec.names}
         for name in sorted(params.keys() - proper.keys()):
-            message = f"is no parameter of {action}"
+            message = f"is not a parameter of {action}"
             place = f"{self.place}.params.{name[:100]}"
             yield mistakes.unknown(place, message, name, set(spec.names.values()))
         missing = spec.required - set(proper.values())

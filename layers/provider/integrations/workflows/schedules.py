@@ -107,7 +107,9 @@ def parse_schedule(fields: Mapping[str, Json]) -> Schedule:
         hint = (
             f"; did you mean {' or '.join(map(repr, near))}?" if near else ", e.g. 'Europe/Berlin'"
         )
-        errors.append(FieldError("timezone", f"is no IANA time zone{hint}", "unknown", tuple(near)))
+        errors.append(
+            FieldError("timezone", f"is not an IANA time zone{hint}", "unknown", tuple(near))
+        )
     given = [name for name in ("cron", "expression") if fields.get(name) is not None]
     expression = ""
     if len(given) != 1:
@@ -119,11 +121,11 @@ def parse_schedule(fields: Mapping[str, Json]) -> Schedule:
         except ValueError as error:
             errors.append(FieldError(given[0], str(error)))
     if errors:
-        raise InvalidInput("This is no schedule", errors)
+        raise InvalidInput("This is not a schedule", errors)
     schedule = Schedule(expression, str(timezone))
     if schedule.is_skipped():
         message = f"names a time that clocks in {timezone} skip"
-        raise InvalidInput("This is no schedule", [FieldError(given[0], message)])
+        raise InvalidInput("This is not a schedule", [FieldError(given[0], message)])
     return schedule
 
 

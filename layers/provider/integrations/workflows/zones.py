@@ -16,11 +16,11 @@ def zone(name: str) -> tzinfo:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     if name.startswith(NOT_PLACES) or not name.isascii():
-        raise ValueError("is no time zone")
+        raise ValueError("is not a time zone")
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("is no time zone") from None
+        raise ValueError("is not a time zone") from None
 
 
 def nearest_zones(name: str) -> list[str]:

@@ -29,7 +29,7 @@ def send_email(call: Call[EmailCredentials], params: SendEmail) -> Json:
 
     Raises:
         InvalidParams: The sender may not be chosen on the stack's own mail server.
-        CredentialsRejected: The server refuses the login.
+        CredentialsRejected: The server refuses the log-in.
         RequestRejected: It refuses the sender, every recipient or the message for good.
         ProviderUnavailable: It asks to come back later, or broke off; ``outcome_unknown`` where
             that was after the message was handed over.

@@ -38,7 +38,7 @@ def mailboxes(given: str | list[str] | None) -> list[Address]:
         for name, spec in boxes:
             local, _, domain = spec.rpartition("@")
             if _hides(name.translate(dict.fromkeys(map(ord, _JOINERS)))) or _hides(local):
-                raise ValueError(f"holds a character that nobody sees: {text[:100]!a}")
+                raise ValueError(f"holds an invisible character: {text[:100]!a}")
             try:
                 domain = domains.to_ascii(domain)
             except ValueError:

@@ -42,7 +42,7 @@ _MAX_REPLIES = 256 * 1024
 _SIZE_DIGITS = 20
 """As https://www.rfc-editor.org/rfc/rfc1870#section-3 has it."""
 LAST_WORDS_SECONDS = 2.0
-"""For the reply that a server may have sent before it broke the connection off."""
+"""For the reply that a server may have sent before it closed the connection."""
 
 # https://www.rfc-editor.org/rfc/rfc5321#section-4.2
 _DONE = 200
@@ -110,7 +110,7 @@ class _Smtp(smtplib.SMTP):
             raise self._last_words() or broken from None
 
     def _last_words(self) -> smtplib.SMTPResponseException | None:
-        """What a server said before it broke the connection off, while we were still sending."""
+        """What a server said before it closed the connection, while we were still sending."""
         self.flight.deadline = min(self.flight.deadline, time.monotonic() + LAST_WORDS_SECONDS)
         with suppress(smtplib.SMTPException, OSError, ProviderError):
             code, reply = self.getreply()
@@ -205,7 +205,7 @@ def _log_in(smtp: _Smtp, credentials: EmailCredentials, progress: _Progress) -> 
     secret = proof.get_secret_value() if proof else ""
     mechanism = next((name for name in wanted if name in offered), None)
     if mechanism is None:
-        what = f"only {', '.join(offered)}" if offered else "no login"
+        what = f"only {', '.join(offered)}" if offered else "no log-in"
         raise RequestRejected(
             f"{credentials.host} offers {what} on port {credentials.port}; "
             f"{' or '.join(wanted)} is needed",
@@ -275,7 +275,7 @@ def _lost(
         if progress.stage == "connect" and credentials.security != "tls":
             detail += f" on port {credentials.port}; if it expects TLS from the start: secure: tls"
         return ProviderTimeout(detail, outcome_unknown=unknown)
-    detail = f"{host} broke the connection off"
+    detail = f"{host} closed the connection"
     if unknown:
         detail += " after the message was handed over; it may have been accepted"
     return ProviderUnavailable(detail, outcome_unknown=unknown)
@@ -295,7 +295,7 @@ def _refusal(host: str, code: int, reply: bytes | str, progress: _Progress) -> P
         return ProviderUnavailable(
             detail, status=code, provider_code=provider_code, retry_after=wait
         )
-    # 530: it wants a login first. 534, 535, 538: it does not want this one.
+    # 530: it wants a log-in first. 534, 535, 538: it does not want this one.
     if progress.stage == "login" or code in {530, 534, 535, 538}:
         return CredentialsRejected(detail, status=code, provider_code=provider_code)
     return RequestRejected(detail, status=code, provider_code=provider_code)

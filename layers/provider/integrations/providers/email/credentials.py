@@ -173,7 +173,7 @@ class EmailCredentials(Credentials):
     ] = None
     auth: Annotated[
         Literal["login", "xoauth2"] | None,
-        Field(title="Login", description="Empty: xoauth2 where there is a token."),
+        Field(title="Log-in", description="Empty: xoauth2 where there is a token."),
     ] = None
     from_: Annotated[
         str | None,
@@ -247,7 +247,7 @@ class EmailCredentials(Credentials):
             raise mistakes.at((missing, "is required with a refreshToken"))
         if self.mechanism == "login" and bool(self.user) != bool(self.password):
             missing = "pass" if self.user else "user"
-            message = "user and pass go together; leave both out where no login is needed"
+            message = "user and pass go together; leave both out where no log-in is needed"
             raise mistakes.at((missing, message))
         if not self.from_:
             try:

@@ -1,4 +1,4 @@
-"""E-mail: sends by any SMTP server, with TLS, a login or an OAuth token, and a stable Message-ID.
+"""E-mail: sends by any SMTP server, with TLS, a log-in or an OAuth token, and a stable Message-ID.
 
 - https://www.rfc-editor.org/rfc/rfc5321 (SMTP), rfc4954 (AUTH), rfc3207 (STARTTLS), rfc8314 (TLS)
 - https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
@@ -25,8 +25,8 @@ def verify(call: Call[EmailCredentials]) -> Verified[EmailCredentials]:
 
     Raises:
         AddressRefused: The guard refuses the host or the port.
-        CredentialsRejected: The server refuses the login.
-        RequestRejected: It cannot be used as the credentials say (no TLS, no login, certificate).
+        CredentialsRejected: The server refuses the log-in.
+        RequestRejected: It cannot be used as the credentials say (no TLS, no log-in, certificate).
         ProviderUnavailable: It cannot be reached, or asks to come back later.
     """
     renewed = None
@@ -48,7 +48,7 @@ def verify(call: Call[EmailCredentials]) -> Verified[EmailCredentials]:
         label=sender.addr_spec,
         details=details,
     )
-    who = f" as {credentials.user}" if credentials.user else " without a login"
+    who = f" as {credentials.user}" if credentials.user else " without a log-in"
     message = f"Connected to {credentials.host}{who}, sending from {sender.addr_spec}"
     return Verified(account=account, message=message, credentials=renewed)
 

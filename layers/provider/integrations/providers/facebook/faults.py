@@ -57,9 +57,9 @@ _TOKEN_PARAMETER = re.compile(r"\b(access_token|appsecret_proof|client_secret)=[
 
 
 class AppRefused(CredentialsRejected):
-    """Facebook refuses the app itself, its id or its secret: no person's log-in would mend it."""
+    """Facebook refuses the app itself, its id or its secret: no person's log-in would repair it."""
 
-    login_mends = False
+    login_helps = False
 
 
 def without_tokens(text: str) -> str:
@@ -150,7 +150,7 @@ def fault(
         error: What stands under ``error`` in the answer.
         status: The HTTP status.
         headers: The answer's headers, for the usage counters.
-        as_app: Whether the call was the app's own: then no person's log-in would mend it.
+        as_app: Whether the call was the app's own: then no person's log-in would repair it.
         scope: Whose limit the call counts against; see ``RateLimited``.
         secrets: What must not stand in the detail, whatever Facebook says.
 

@@ -282,7 +282,7 @@ def verified[G: Grant](grant: G, app: OAuthApp) -> Verified[G]:
 
 
 def expires_at(grant: Grant) -> datetime | None:
-    """When the token, or Facebook's leave to read its user's data, ends; the earlier of the two.
+    """When the token, or Facebook's permission to read the data, ends; the earlier of the two.
 
     A page's own token reads the page's data, which no user's leave covers: only its end counts.
 
@@ -332,7 +332,9 @@ def refresh[G: Grant](call: Call[G]) -> G:
     fresh = old.model_copy(update=fields)
     ends = fresh.data_access_expires_at
     if ends is not None and ends <= now():
-        detail = "Facebook's leave to read the account's data ended; its owner must log in again"
+        detail = (
+            "Facebook's permission to read the account's data ended; its owner must log in again"
+        )
         raise NeedsReauthentication(detail)
     return fresh
 

@@ -36,7 +36,7 @@ _LONGEST_DESCRIPTION = 500
 _SHORTEST_SECRET = 8
 
 _UNPARSED = "can't parse entities"
-# What a person did, and what no administrator's grant would mend.
+# What a person did, and what no administrator's grant would repair.
 _PERSONAL_REFUSALS = (
     "blocked by the user",
     "user is deactivated",
@@ -120,7 +120,7 @@ def invoke(
     *,
     parse_fallback: bool = False,
 ) -> Answer:
-    """Call a Bot API method, and mend at most once each what can be mended without a person.
+    """Call a Bot API method, and repair at most once each what can be repaired without a person.
 
     A group that became a supergroup is written to under its new id. With ``parse_fallback`` a text
     whose markup does not parse is sent again as plain text. An edit that changes nothing, or the

@@ -104,7 +104,7 @@ def _float(evaluation: Evaluation, value: Value, default: Value = _NOT_GIVEN) ->
 def _numeral(text: str) -> str:
     """A number's text as Python reads it, without the underscores of Python's own source."""
     if len(text) > LONGEST_NUMBER or "_" in text:
-        raise ValueError("is no number")
+        raise ValueError("is not a number")
     return text.strip()
 
 

@@ -31,7 +31,7 @@ def _zone(name: str) -> tzinfo:
     except ValueError:
         near = nearest_zones(name)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ExpressionError(f"there is no time zone {shown(name)}{hint}") from None
+        raise ExpressionError(f"there is not a time zone {shown(name)}{hint}") from None
 
 
 def _time(value: Value) -> datetime:

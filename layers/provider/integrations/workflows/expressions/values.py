@@ -91,7 +91,7 @@ def checked_number(value: Value) -> int | float:
     if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
         raise ExpressionError(f"gives a whole number of more than {MAX_INTEGER_BITS} bits")
     if not isinstance(value, int | float):  # a root of a negative number is complex
-        raise ExpressionError("gives something that is no number")
+        raise ExpressionError("gives something that is not a number")
     return value
 
 
