@@ -19,7 +19,7 @@ E2E = -n 4 --dist worksteal
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: $(if $(STANDINS),$(VENVS),$(RUNTIME))  ## run the whole stack on this machine, at http://localhost:3000 [PORT=…] [STANDINS=1]
+run: $(if $(STANDINS),$(VENVS),$(RUNTIME))  ## run the whole stack on this machine, at http://localhost:3000 [PORT=…] [STANDINS=1|any]
 	@$(BIN)/python -m local
 
 sam-local: $(RUNTIME)  ## the functions in Lambda's containers, beside `make run` [FUNCTION=… EVENT=all] [ARGS=…]

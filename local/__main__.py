@@ -96,7 +96,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     try:
-        with stand_ins.beside(wanted=os.environ.get("STANDINS", "0") not in {"", "0"}) as others:
+        with stand_ins.beside(os.environ.get("STANDINS", "")) as others:
             serve(report, others)
     except PlatformError as error:
         sys.exit(f"make run: {error}")

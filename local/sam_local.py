@@ -311,7 +311,8 @@ def invoke(request: Request, env: Mapping[str, str], report: Report) -> int:
         result = result_of(asked.stdout)
         bad = asked.returncode != 0 or failure_of(result) is not None
         failed += bad
-        report.say(f"{example.name}: {shown(result)}" + (f"  (FAILED: {failure_of(result)})" * bad))
+        failure = f"  (FAILED: {failure_of(result)})" * bad
+        report.say(f"{example.name}: {shown(result)}{failure}{surprise(example, result)}")
         if bad or request.function != "all":
             report.say(asked.stderr.strip() if bad else asked.stdout.strip())
         known |= examples.ids_in(examples.body_of(result))
@@ -353,6 +354,13 @@ def shown(result: Any) -> str:
         refused = result["statusCode"] >= HTTPStatus.BAD_REQUEST
         return f"{result['statusCode']} {code if refused else ''}".strip()
     return json.dumps(result)[:100]
+
+
+def surprise(example: examples.Example, result: Any) -> str:
+    """Return what README.md says instead, in brackets; nothing where the answer is as written."""
+    if examples.answer_of(result) in example.answers:
+        return ""
+    return f"  (events/README.md: {' or '.join(example.answers)})"
 
 
 def serve(request: Request, env: Mapping[str, str], report: Report) -> int:

@@ -32,17 +32,24 @@ class StandIns:
 
 
 @contextmanager
-def beside(*, wanted: bool) -> Iterator[StandIns | None]:
+def beside(wanted: str) -> Iterator[StandIns | None]:
     """Run them, or nobody.
+
+    Args:
+        wanted: What make was given as STANDINS: nothing or 0 for nobody, `any` for ports that are
+            free, else their own ports.
 
     Raises:
         PlatformError: They do not start; what they said is shown.
     """
-    if not wanted:
+    if wanted in {"", "0"}:
         yield None
         return
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.stand_ins", "--for-run"],
+        [
+            *(sys.executable, "-m", "tests.stand_ins", "--for-run"),
+            *(["--any-port"] if wanted == "any" else []),
+        ],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,8 +1,9 @@
 """The providers' stand-ins for whoever tries the stack by hand, and one page to play their people.
 
-``make run STANDINS=1`` starts them and sets the addresses; ``make stand-ins`` starts them alone,
-and prints what belongs into `.env`. The page is at http://localhost:8090/: write to the bot, press
-Google's or Facebook's consent or refuse it, comment on the page, read the mail that was sent.
+``make run STANDINS=1`` starts them and sets the addresses; with ``STANDINS=any`` they take whatever
+ports are free. ``make stand-ins`` starts them alone, and prints what belongs into `.env`. The page
+is at http://localhost:8090/: write to the bot, press Google's or Facebook's consent or refuse it,
+comment on the page, read the mail that was sent.
 """
 
 import html
@@ -32,7 +33,7 @@ PORTS = {"page": 8090, "telegram": 8081, "google": 8082, "facebook": 8083, "mail
 RECEIVER = 8089
 ANYWHERE = dict.fromkeys((*PORTS, "receiver"), 0)
 MAIL_USER, MAIL_PASSWORD = "stack@example.com", "password-of-the-stand-in"
-VERIFY_TOKEN = "verify-token-of-the-stand-in"
+VERIFY_TOKEN = "verify-token-of-the-stack"  # as in events/verify_webhook/meta.json
 GOOGLE, FACEBOOK = "/consent/google", "/consent/facebook"
 SHOWN = 20
 """How many messages and mails the page shows, newest first."""
@@ -381,18 +382,24 @@ def free(ports: Mapping[str, int]) -> None:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
-                sys.exit(f"port {port}, which the stand-in of {name} needs, is taken")
+                sys.exit(
+                    f"port {port}, which the stand-in of {name} needs, is taken;"
+                    " make run STANDINS=any takes free ones"
+                )
 
 
 def main() -> None:
     """Serve until Ctrl-C, or with ``--for-run`` until standard input ends.
 
-    The first line that is printed is the settings as JSON then.
+    The first line that is printed is the settings as JSON then. ``--any-port`` takes free ports.
     """
     for_run = "--for-run" in sys.argv
     folder = Path(".local/stand-ins")
-    ports = {**PORTS, "receiver": RECEIVER}
-    free(ports)
+    if "--any-port" in sys.argv:
+        ports = ANYWHERE
+    else:
+        ports = {**PORTS, "receiver": RECEIVER}
+        free(ports)
     with running(folder, ports) as (page, stand_ins, found):
         bundle = str(trusted(folder).resolve())
         bot = stand_ins.telegram.token

@@ -26,14 +26,15 @@ def test_every_input_is_in_the_order() -> None:
     )
 
 
-@pytest.mark.usefixtures("telegram")
+@pytest.mark.usefixtures("telegram", "facebook")
 def test_in_its_order_every_input_answers_as_it_is_written(backend: Backend) -> None:
     known: dict[str, str] = {}
     written, found = {}, {}
     for example in examples.in_order():
         result = backend.invoke(example.function, example.event(known))
-        answered = str(result["statusCode"]) if "statusCode" in (result or {}) else "-"
-        written[example.name], found[example.name] = example.answer, answered
+        # No consumer is faster here than the next input.
+        written[example.name] = example.answers[0]
+        found[example.name] = examples.answer_of(result)
         if example.function in {"dispatch_event", "run_workflow", "run_job", "run_erasure"}:
             assert result == {"batchItemFailures": []}, example.name
         known |= examples.ids_in(examples.body_of(result))

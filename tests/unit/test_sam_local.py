@@ -188,6 +188,23 @@ def test_a_failure_is_the_functions_own(output: str, failure: str | None) -> Non
     assert sam_local.failure_of(sam_local.result_of(output)) == failure
 
 
+@pytest.mark.parametrize(
+    ("answers", "result", "said"),
+    [
+        (("200",), {"statusCode": 200}, ""),
+        (("200", "409"), {"statusCode": 409}, ""),
+        (("200", "409"), {"statusCode": 422}, "  (events/README.md: 200 or 409)"),
+        (("-",), {"isAuthorized": True}, ""),
+        (("-",), {"batchItemFailures": []}, ""),
+        (("401",), None, "  (events/README.md: 401)"),
+    ],
+)
+def test_an_answer_that_is_not_as_written_is_said(
+    answers: tuple[str, ...], result: object, said: str
+) -> None:
+    assert sam_local.surprise(examples.Example("f", "c", answers), result) == said
+
+
 def test_a_function_has_its_events_in_their_order() -> None:
     assert [each.case for each in examples.chosen("complete-oauth", "all")] == ["denied", "granted"]
     assert len(examples.chosen("all", "all")) == len(examples.in_order())

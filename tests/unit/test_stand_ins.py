@@ -1,13 +1,20 @@
 """The stand-ins' page: what its people do reaches the stack as the provider would send it."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 
+from local import examples
 from local import settings as env
+from local.paths import ROOT
 from tests import stand_ins
 from tests.fakes.receiver import Receiver
 
@@ -33,6 +40,12 @@ def test_its_settings_are_ones_that_make_run_takes(
     found = env.load(tmp_path / ".env", over=settings)
     assert found.parameters["TelegramApiBase"] == settings["TELEGRAM_API_BASE"]
     assert len(found.parameters) >= len(settings)
+
+
+def test_facebooks_handshake_among_the_events_is_that_of_their_app(played: Played) -> None:
+    _, _, settings = played
+    handshake = examples.Example("verify_webhook", "meta").event({})["queryStringParameters"]
+    assert handshake["hub.verify_token"] == settings["FACEBOOK_VERIFY_TOKEN"]
 
 
 def test_what_is_written_to_the_bot_comes_to_its_webhook(played: Played) -> None:
@@ -115,3 +128,27 @@ def test_another_pages_form_does_nothing(played: Played) -> None:
         f"{page.url}/telegram", headers={"Origin": "https://evil.example"}, timeout=10
     )
     assert answer.status_code == 403
+
+
+def test_at_free_ports_several_run_beside_each_other(tmp_path: Path) -> None:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "provider")])
+    found = []
+    with ExitStack() as stack:
+        for name in ("one", "other"):
+            (tmp_path / name).mkdir()
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.stand_ins", "--for-run", "--any-port"],
+                    cwd=tmp_path / name,
+                    env={**os.environ, "PYTHONPATH": path},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            assert process.stdout
+            found.append(json.loads(process.stdout.readline()))
+        assert [requests.get(each["page"], timeout=10).status_code for each in found] == [200, 200]
+    # Each ended with its standard input.
+    first, second = (each["settings"]["TELEGRAM_API_BASE"] for each in found)
+    assert first != second
