@@ -173,6 +173,24 @@ def test_a_name_of_a_file_that_no_step_was_given_opens_nothing(
     assert receiver.received == []
 
 
+@pytest.mark.parametrize("name", ["stored:-5:file_x", f"stored:{'9' * 30}:file_x", "stored:1_0:x"])
+@pytest.mark.parametrize(
+    ("action", "params", "place"),
+    [
+        ("telegram/actions/sendDocument", {"chatId": 42}, "document"),
+        ("webhook/actions/send", {}, "file"),
+        ("email/actions/sendEmail", {"to": "a@example.com", "subject": "x"}, "attachments"),
+    ],
+)
+def test_a_name_of_a_file_that_is_none_is_the_senders_mistake(
+    backend: Backend, action: str, params: dict[str, Any], place: str, name: str
+) -> None:
+    file: Any = {"fileName": "x", "contentBase64": name}
+    sent = {**params, place: [file] if place == "attachments" else file}
+    answer = backend.call("POST", f"/api/integrations/{action}", {"params": sent})
+    assert (answer.status, answer.code) == (422, "invalid_params")
+
+
 GET = {"id": "dl", "action": "webhook.send", "params": {"method": "GET"}}
 
 PROCESS = """

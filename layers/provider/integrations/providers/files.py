@@ -4,9 +4,10 @@ A file of another step stands apart, and its bytes are read when they are sent. 
 place of its base64 until then is a name that no base64 is: see ``reference``.
 """
 
+import re
 from base64 import b64decode
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -14,7 +15,8 @@ from integrations.errors import FieldError, InvalidParams
 from integrations.outbound.content import Content
 from integrations.providers.base import Call, Params
 
-_MARK = "stored:"
+_REFERENCE: Final = re.compile(r"stored:([0-9]{1,9}):([0-9a-z_]+)")
+"""Anybody may write one among parameters: no more than it says is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class StoredBytes:
 
 def reference(file_id: str, size: int) -> str:
     """What stands for a file's bytes among parameters, in the place of their base64."""
-    return f"{_MARK}{size}:{file_id}"
+    return f"stored:{size}:{file_id}"
 
 
 def decoded(text: str) -> bytes | StoredBytes:
@@ -39,9 +41,8 @@ def decoded(text: str) -> bytes | StoredBytes:
     Raises:
         ValueError: It is neither.
     """
-    if text.startswith(_MARK):
-        size, _, file_id = text.removeprefix(_MARK).partition(":")
-        return StoredBytes(file_id, int(size))
+    if stored := _REFERENCE.fullmatch(text):
+        return StoredBytes(stored[2], int(stored[1]))
     return b64decode(text, validate=True)
 
 
@@ -49,15 +50,17 @@ def opened(call: Call[Any], content: bytes | StoredBytes) -> bytes | Content:
     """What is sent of a file.
 
     Raises:
-        InvalidParams: It is given by a reference where no step has given one.
+        InvalidParams: It is given by a reference where no step has given one, or by one that lies
+            about its size, by which the limits were checked.
         UnknownFile: The step was given none with this id.
     """
     if isinstance(content, bytes):
         return content
-    if call.files is None:
+    stored = call.files.content(content.file_id) if call.files else None
+    if stored is None or len(stored) != len(content):
         detail = "is not base64"
         raise InvalidParams("A file cannot be read", [FieldError("contentBase64", detail)])
-    return call.files.content(content.file_id)
+    return stored
 
 
 class FileContent(Params):
