@@ -189,6 +189,7 @@ def test_a_name_of_a_file_that_is_none_is_the_senders_mistake(
     sent = {**params, place: [file] if place == "attachments" else file}
     answer = backend.call("POST", f"/api/integrations/{action}", {"params": sent})
     assert (answer.status, answer.code) == (422, "invalid_params")
+    assert "base64" in answer.body
 
 
 GET = {"id": "dl", "action": "webhook.send", "params": {"method": "GET"}}

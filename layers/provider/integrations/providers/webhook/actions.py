@@ -191,6 +191,10 @@ def _bounded_content(call: Call[Any], params: Send) -> tuple[bytes | Content | N
     try:
         body, content_type = params.content()
     except ValueError:
+        if params.file is not None:
+            detail = "is not base64"
+            place = FieldError("file.contentBase64", detail)
+            raise InvalidParams("A file cannot be read", [place]) from None
         detail = (
             "The body holds half a Unicode character or a number that JSON does not have, or is "
             f"nested deeper than {strict_json.MAX_DEPTH} levels"
