@@ -6,7 +6,6 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from html import escape
 from typing import Final
 from urllib.parse import quote
 
@@ -201,6 +200,8 @@ def _holds_escapes(text: str) -> bool:
 
 
 def _character(character: str) -> str:
+    from html import escape  # with a large table, for who has a secret to hide
+
     forms = {character, f"\\{character}", escape(character), f"&#{ord(character)};"}
     units = character.encode("utf-16-be", "surrogatepass").hex()
     in_json = "".join(rf"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

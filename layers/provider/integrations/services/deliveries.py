@@ -4,7 +4,7 @@ Nothing heavy may be imported here: the receiver uses it.
 """
 
 import base64
-import uuid
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -104,7 +104,7 @@ class QueuedDelivery:
         return Message(
             body=body,
             group=self.only or (SHARED_GROUP if self.shared else self.tenant),
-            key=f"events/{self.webhook_id}/{self.event_id}/{uuid.uuid4().hex}",
+            key=f"events/{self.webhook_id}/{self.event_id}/{secrets.token_hex(16)}",
         )
 
     @classmethod

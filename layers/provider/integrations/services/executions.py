@@ -1,6 +1,6 @@
 """Executions: started, looked at, retried, run again, cancelled. ``runner`` runs them."""
 
-import uuid
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -168,7 +168,7 @@ class ExecutionService:
         """
         workflow = self._workflows.get(tenant, workflow_id)
         start = self._quotas.start(tenant, workflow_id)
-        event_id = f"manual:{idempotency_key or uuid.uuid4().hex}"
+        event_id = f"manual:{idempotency_key or secrets.token_hex(16)}"
         launch = Launch(workflow, event_id, given, hops=hops, start=start)
         if self._events:
             # First: where this dies in between, the log tells of a start that can be repeated.
@@ -209,7 +209,7 @@ class ExecutionService:
         state = cast("Execution", stored.state)
         launch = Launch(
             self._workflows.get(tenant, stored.workflow_id),
-            f"rerun:{execution_id}:{idempotency_key or uuid.uuid4().hex}",
+            f"rerun:{execution_id}:{idempotency_key or secrets.token_hex(16)}",
             self._trigger_data(stored),
             hops=state["hops"],
             logged=self._logged(state),

@@ -4,7 +4,7 @@ A step is given how far the job has come and does a little more. It may be done 
 process died before the checkpoint: whatever a step does must be the same when it is done twice.
 """
 
-import uuid
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -83,7 +83,7 @@ class JobService:
         moment = self._clock()
         job = Job(
             tenant=tenant,
-            job_id=f"job_{uuid.uuid4().hex}",
+            job_id=f"job_{secrets.token_hex(16)}",
             kind=kind,
             status="queued",
             params=params,

@@ -4,7 +4,7 @@ A replay's event has an id of its own, made of the earlier event's and the repla
 is sent twice is one event, and nothing is taken for what was there before.
 """
 
-import uuid
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import ceil
@@ -100,7 +100,7 @@ class ReplayService:
             raise Conflict("A delivery that was refused cannot be replayed")
         self._check_workflows(tenant, workflow_ids)
         to = ",".join(sorted(set(workflow_ids or ())))
-        key = f"{idempotency_key}:{to}" if idempotency_key else uuid.uuid4().hex
+        key = f"{idempotency_key}:{to}" if idempotency_key else secrets.token_hex(16)
         made = replay_id(event_id, key)
         self._events.send(self._message(tenant, event_id, made, workflow_ids, self._clock()))
         return made

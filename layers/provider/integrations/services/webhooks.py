@@ -7,10 +7,10 @@ import hashlib
 import hmac
 import logging
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from integrations import signatures
@@ -312,7 +312,7 @@ class Receiver:
 
         shown_headers, shown_query = _without_secrets(webhook, request.headers, request.query)
         event = LoggedEvent(
-            event_id=f"evt_{uuid.uuid4().hex}",
+            event_id=f"evt_{token_hex(16)}",
             tenant=webhook.tenant or self._platform_tenant,
             webhook_id=webhook.webhook_id,
             provider=webhook.provider,
@@ -401,6 +401,6 @@ def _event_ids(
 def _event_id(webhook_id: str, delivery_id: str | None) -> str:
     """Our id of a delivery: the same for a redelivery where the sender says what it is."""
     if delivery_id is None:
-        return f"evt_{uuid.uuid4().hex}"
+        return f"evt_{token_hex(16)}"
     identity = f"{webhook_id}\n{delivery_id}".encode("utf-8", "surrogateescape")
     return f"evt_{hashlib.sha256(identity).hexdigest()[:32]}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import token_bytes
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from integrations.errors import UnknownWebhook, WebhookIdTaken
 from integrations.models import Json, from_epoch, now
@@ -19,8 +19,10 @@ from integrations.storage.aws import (
     item,
     update,
 )
-from integrations.storage.connections import Connection
 from integrations.storage.envelope import Envelope, EnvelopeBroken, Sealed
+
+if TYPE_CHECKING:
+    from integrations.storage.connections import Connection
 
 CACHE_SECONDS = 60
 CACHE_SIZE = 1024
@@ -339,7 +341,7 @@ class Webhooks:
         except ConditionFailed:
             return
 
-    def release_of(self, connection: Connection) -> None:
+    def release_of(self, connection: "Connection") -> None:
         """Let the webhook of a connection go, where it has one of its own."""
         if connection.webhook_id:
             self.release(

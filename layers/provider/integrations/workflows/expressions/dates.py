@@ -1,6 +1,5 @@
 """Filters for moments: RFC 3339 text or epoch numbers in, texts in a time zone out."""
 
-import calendar
 import math
 from collections.abc import Callable, Mapping
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, tzinfo
@@ -162,7 +161,9 @@ def _months_later(local: datetime, months: int) -> datetime:
     year, month = divmod(local.year * _MONTHS_A_YEAR + local.month - 1 + months, _MONTHS_A_YEAR)
     if not MINYEAR <= year <= MAXYEAR:
         raise OverflowError
-    last = calendar.monthrange(year, month + 1)[1]
+    from calendar import monthrange  # which brings the locale's names of days along
+
+    last = monthrange(year, month + 1)[1]
     return local.replace(year=year, month=month + 1, day=min(local.day, last), fold=0)
 
 
