@@ -189,7 +189,7 @@ def test_a_failure_is_the_functions_own(output: str, failure: str | None) -> Non
 
 
 @pytest.mark.parametrize(
-    ("answers", "result", "said"),
+    ("answers", "result", "message"),
     [
         (("200",), {"statusCode": 200}, ""),
         (("200", "409"), {"statusCode": 409}, ""),
@@ -200,9 +200,9 @@ def test_a_failure_is_the_functions_own(output: str, failure: str | None) -> Non
     ],
 )
 def test_an_answer_that_is_not_as_written_is_said(
-    answers: tuple[str, ...], result: object, said: str
+    answers: tuple[str, ...], result: object, message: str
 ) -> None:
-    assert sam_local.surprise(examples.Example("f", "c", answers), result) == said
+    assert sam_local.surprise(examples.Example("f", "c", answers), result) == message
 
 
 def test_a_function_has_its_events_in_their_order() -> None:
