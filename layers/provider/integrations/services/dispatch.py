@@ -8,6 +8,7 @@ received is either in the queue or in the log, and what it starts is started onc
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -512,8 +513,6 @@ class Dispatcher:
 
         if len(launches) < 2:  # noqa: PLR2004 - a thread costs more than it saves
             return [one(each) for each in launches]
-        from concurrent.futures import ThreadPoolExecutor
-
         with ThreadPoolExecutor(WRITERS) as pool:
             return list(pool.map(one, launches))
 
