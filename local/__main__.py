@@ -10,7 +10,7 @@ from types import FrameType
 from local import settings, stand_ins, watch
 from local.errors import PlatformError
 from local.paths import ROOT
-from local.platform import TENANT, Platform
+from local.platform import Platform
 from local.report import Report
 
 READY = """
@@ -76,7 +76,7 @@ def serve(report: Report, others: stand_ins.StandIns | None) -> None:
             READY.format(
                 url=platform.url,
                 token=platform.token,
-                tenant=TENANT,
+                tenant=settings.TENANT,
                 endpoint=platform.endpoint_url,
                 log=platform.log.relative_to(ROOT),
             )

@@ -16,10 +16,10 @@ from local import build, digest, ministack, programs, proxy, redeploy, routes, s
 from local.errors import PlatformError
 from local.paths import STATE, TEMPLATE
 from local.report import Report
+from local.settings import TENANT
 from local.tokens import ALL_SCOPES, Tokens
 from tools.template import functions, template
 
-TENANT = "dev"
 BUCKET = "deployments"
 PORTS = range(20_000, 30_000)
 # Every platform on this machine deploys the same build.

@@ -12,6 +12,11 @@ from local.errors import PlatformError
 from local.paths import ROOT
 from tools.template import template
 
+TENANT = "dev"
+"""Whose the development token is."""
+OURS = {"PlatformTenant": TENANT}
+"""Parameters that a laptop has where its settings say nothing else: who is here runs the stack."""
+
 # Settings of the platform itself; every other name in .env.example is a template parameter.
 PUBLIC = "PUBLIC_BASE_URL"
 FRONTEND = "FRONTEND_URL"
@@ -31,7 +36,7 @@ class Settings:
 
     port: int = 3000
     ministack_port: int | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=lambda: OURS)
     frontend_urls: tuple[str, ...] = ()
 
 
@@ -60,7 +65,8 @@ def load(env_file: Path = ROOT / ".env", *, over: Mapping[str, str] | None = Non
     return Settings(
         port=port(given, "PORT") or Settings.port,
         ministack_port=port(given, "MINISTACK_PORT"),
-        parameters={parameter(name): value for name, value in given.items() if name not in OWN},
+        parameters=OURS
+        | {parameter(name): value for name, value in given.items() if name not in OWN},
         frontend_urls=frontends,
     )
 

@@ -1,7 +1,7 @@
 /** The form of a provider's credentials: test and save, with each refusal at its field. */
 import { useMemo, useState } from "preact/hooks";
 import { request } from "./api";
-import { pathsOf, SchemaForm, type Values } from "./form";
+import { messageAt, pathsOf, placeOf, SchemaForm, type Values } from "./form";
 import { useAction } from "./hooks";
 import type { Account, Connection, Provider } from "./types";
 import { Field, Note, Problem } from "./ui";
@@ -50,7 +50,7 @@ export function CredentialsForm({
   });
   const error = save.error ?? test.error;
   const all = [...(error?.errors ?? []), ...(tested?.errors ?? [])];
-  const errorAt = (at: string) => all.find((each) => each.field === at)?.message;
+  const errorAt = (at: string) => messageAt(at, all, known);
   return (
     <form
       class="stack"
@@ -88,7 +88,10 @@ export function CredentialsForm({
       />
       <Problem
         error={error}
-        shown={(field) => known.has(field) || (field === "connection" && connection === undefined)}
+        shown={(field) =>
+          placeOf(field, known) !== undefined ||
+          (field === "connection" && connection === undefined)
+        }
       />
       {tested && (
         <Note tone={tested.success ? "good" : "bad"}>

@@ -61,6 +61,29 @@ export function pathsOf(schema: Schema, path: string): Set<string> {
   return found;
 }
 
+/**
+ * What is wrong at a field: also what is wrong within it, such as `serviceAccount.client_email` at the
+ * field into which the whole key file is pasted.
+ */
+export function messageAt(
+  at: string,
+  mistakes: readonly { field: string; message: string }[],
+  known: Set<string>,
+): string | undefined {
+  const found = mistakes.find(({ field }) => field === at || placeOf(field, known) === at);
+  const within = found?.field.slice(at.length).replace(/^\./, "");
+  return within ? `${within}: ${found?.message}` : found?.message;
+}
+
+/** The field of a form where a mistake is shown; undefined where none is near. */
+export function placeOf(field: string, known: Set<string>): string | undefined {
+  let at = field;
+  while (at && !known.has(at)) {
+    at = at.slice(0, Math.max(at.lastIndexOf("."), at.lastIndexOf("["), 0));
+  }
+  return at || undefined;
+}
+
 const FEW = 6;
 
 function Group({

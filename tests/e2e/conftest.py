@@ -23,6 +23,7 @@ from tests.fakes.telegram import TelegramServer
 
 FACEBOOK_VERIFY_TOKEN = "stack-verify-token"
 JWT_AUDIENCE = "integrations"
+PLATFORM_TENANT = "platform"
 MAIL_USER = "stack@example.com"
 MAIL_PASSWORD = "5ecret-of-the-stack"
 
@@ -227,6 +228,7 @@ def platform(stand_ins: StandIns, tmp_path_factory: pytest.TempPathFactory) -> I
         "JwtAudience": JWT_AUDIENCE,
         "ConsoleClientId": "console",
         "FrontendUrl": "http://localhost:5173",
+        "PlatformTenant": PLATFORM_TENANT,
     }
     state = tmp_path_factory.mktemp("platform")
     with Platform(state, parameters=parameters) as platform:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Client, StandIns
+from tests.e2e.conftest import PLATFORM_TENANT, Client, StandIns
 from tests.fakes.telegram import TOKEN
 from tools.template import ROOT
 
@@ -43,7 +43,7 @@ def answer(text: str) -> Any:
 
 @dataclass
 class Tour:
-    """A walk through the tour, at the platform's address and as a tenant of its own."""
+    """A walk through the tour, at the platform's address, as the tenant that runs the stack."""
 
     client: Client
     home: Path
@@ -86,6 +86,12 @@ class Tour:
             assert TIME.fullmatch(real), f"{place}: {real}"
         elif place.rpartition(".")[2] not in VARYING:
             assert real == promised, f"{place}: {real!r} instead of {promised!r}"
+
+
+@pytest.fixture
+def tenant() -> str:
+    """Who runs the stack, as the reader does: short webhook ids are theirs."""
+    return PLATFORM_TENANT
 
 
 def test_the_tour_goes_as_the_readme_says(

@@ -40,7 +40,7 @@ class TestSettings:
         text = 'PORT=3001\nGOOGLE_CLIENT_ID=abc\nSMTP_PASS="a b=c"\nGRAPH_API_VERSION=\n'
         found = self.load(tmp_path, text)
         assert found.port == 3001
-        assert found.parameters == {"GoogleClientId": "abc", "SmtpPass": "a b=c"}
+        assert found.parameters == settings.OURS | {"GoogleClientId": "abc", "SmtpPass": "a b=c"}
 
     def test_environment_wins(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PORT", "4000")
@@ -77,7 +77,7 @@ class TestSettings:
         )
         found = self.load(tmp_path, text)
         assert found.frontend_urls == ("http://a.example", "https://b.example")
-        assert found.parameters == {
+        assert found.parameters == settings.OURS | {
             "FrontendUrl": "http://a.example,https://b.example",
             "AllowedRedirectUris": "http://a.example,https://b.example",
             "PublicBaseUrl": "https://c.example",

@@ -19,7 +19,7 @@ import botocore.exceptions
 from integrations import strict_json
 from local import tokens
 from local.errors import PlatformError
-from local.platform import TENANT
+from local.settings import TENANT
 from tools.api import Api, Unexpected
 from tools.importing.importer import KINDS, Importer, kind_of
 

@@ -2,7 +2,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { request } from "../api";
 import { useCatalogue } from "../catalogue";
-import { pathsOf, SchemaForm, type Values } from "../form";
+import { messageAt, pathsOf, placeOf, SchemaForm, type Values } from "../form";
 import { useAction, useLoad, useTitle } from "../hooks";
 import { go, to, usePlace } from "../router";
 import { useConnections } from "../statuses";
@@ -164,9 +164,9 @@ function Call({
             fold
             value={params}
             change={setParams}
-            errorAt={(at) => run.error?.messageFor(at)}
+            errorAt={(at) => messageAt(at, run.error?.errors ?? [], known)}
           />
-          <Problem error={run.error} shown={(field) => known.has(field)} />
+          <Problem error={run.error} shown={(field) => placeOf(field, known) !== undefined} />
           <div class="row">
             <button type="submit" class="primary" disabled={run.busy}>
               {run.busy ? "Running…" : "Run"}
