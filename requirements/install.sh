@@ -15,11 +15,11 @@ install() {
     uv=.venv/bin/uv
     if [ ! -x $uv ]; then
         sed -n '/^uv==/,/[^\\]$/p' requirements/run.txt >"$venv.uv.txt"
-        .venv/bin/pip install -q --no-deps --require-hashes --requirement "$venv.uv.txt" || true
+        .venv/bin/pip install -q --retries 1 --no-deps --require-hashes --requirement "$venv.uv.txt" || true
         rm "$venv.uv.txt"
     fi
     UV_HTTP_RETRIES=1 $uv pip install --quiet --python "$venv" --no-deps --require-hashes --requirement "$locked" ||
-        "$venv/bin/pip" install -q --no-deps --require-hashes --requirement "$locked"
+        "$venv/bin/pip" install -q --retries 1 --no-deps --require-hashes --requirement "$locked"
 }
 if ! install >"$log" 2>&1; then
     echo "The packages of $locked could not be installed: is there a network, and are its files those that were pinned? ($log says more)" >&2
