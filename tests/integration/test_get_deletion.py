@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from integrations import memory
 from tests.backend import Backend
 from tests.fakes.facebook import FacebookStandIn
 from tests.integration.removals import signed, tell
@@ -31,6 +32,20 @@ def test_a_code_that_was_never_given_is_unknown(
     assert page.status == 404
     assert "No such deletion" in page.body
     assert "<script>" not in page.body
+
+
+def test_what_cannot_be_looked_up_now_may_be_asked_again(
+    backend: Backend, facebook: FacebookStandIn
+) -> None:
+    facebook.login_user = facebook.add_user("Ann")
+    deleted = tell(backend, "delete", signed(facebook)).json
+    memory.forget()
+    backend.aws.fail("GetSecretValue", "ThrottlingException", status=400)
+    page = backend.call("GET", urlsplit(deleted["url"]).path)
+    backend.aws.recover()
+    assert page.status == 503
+    assert int(page.headers["Retry-After"]) > 0
+    assert "No such deletion" not in page.body
 
 
 def test_a_code_is_one_providers(backend: Backend, facebook: FacebookStandIn) -> None:

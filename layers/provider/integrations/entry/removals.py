@@ -5,6 +5,7 @@ import binascii
 import html
 import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -78,7 +79,7 @@ def show(event: dict[str, Any], context: Context) -> dict[str, Any]:
         context: Says how much time is left.
 
     Returns:
-        A page: ``200``, or ``404`` where there is no such deletion.
+        A page: ``200``; ``404`` where there is no such deletion, ``503`` where nobody can say now.
     """
     invocation.begin(context)
     settings.learn_address(event)
@@ -88,7 +89,10 @@ def show(event: dict[str, Any], context: Context) -> dict[str, Any]:
         provider, asked = wiring_tenants.removals().deletion(str(parameters["providerId"]), code)
     except IntegrationError as failure:
         problem = problem_of(failure)
-        return _page(int(problem.status), "No such deletion", [problem.detail])
+        known = problem.status == HTTPStatus.NOT_FOUND
+        title = "No such deletion" if known else "This cannot be shown now"
+        answer = problem.response()
+        return _page(int(problem.status), title, [problem.detail], answer["headers"])
     days = settings.retention().days
     gone = (
         f"What {settings.application_name()} had of your account at {provider.title} is deleted: "
@@ -131,9 +135,12 @@ def _tell(event: Mapping[str, Any], action: str, tenants: tuple[str, ...]) -> No
         trail.record(event, tenant, actor, action, "succeeded")
 
 
-def _page(status: int, title: str, paragraphs: list[str]) -> dict[str, Any]:
+def _page(
+    status: int, title: str, paragraphs: list[str], more: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     written = "".join(f"<p>{html.escape(each)}</p>" for each in paragraphs)
     headers = {
+        **(more or {}),
         "Content-Type": "text/html; charset=utf-8",
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
         **HEADERS,
