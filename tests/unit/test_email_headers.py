@@ -82,6 +82,7 @@ def test_thousands_of_ordinary_subjects_are_read_as_they_were_given() -> None:
 
 @given(st.lists(line.map(str.strip), min_size=1, max_size=4))
 @example(list(map(str.strip, HOSTILE)))
+@example(["00" + "\xa0" * 12 + "¡"])  # with the header's name, too long for one line
 @writes
 def test_every_name_is_read_as_it_was_given(names: list[str]) -> None:
     quoted = [re.sub(r'(["\\])', r"\\\1", name) for name in names]

@@ -22,6 +22,8 @@ _LONGEST_LINE: Final = 998
 _ENCODED_LINE: Final = 76
 _ENCODED_WORD: Final = 75
 _FRAME: Final = len("=?utf-8?b??=")
+_LONGEST_NAME: Final = len("Reply-To: ")
+"""The longest that stands before a list of mailboxes."""
 _SEGMENT: Final = 60
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+( [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9_.+-]+([ ][A-Za-z0-9_.+-]+)*")
@@ -142,8 +144,10 @@ def _mailbox(box: Address) -> list[str]:
         quoted = re.sub(r'(["\\])', r"\\\1", name)
         return [f'"{quoted}" <{address}>']
     # A name of its own line: the header's name is not before it, whatever it is.
-    words = [word.strip() for word in _encoded(name, before=len("Reply-To: "))]
-    if len(words[-1]) + len(address) + 4 > _ENCODED_LINE:
+    words = [word.strip() for word in _encoded(name, before=_LONGEST_NAME)]
+    # The header's name, or the space of a folded line, stands before it, and a comma may follow.
+    before = _LONGEST_NAME if len(words) == 1 else 1
+    if before + len(words[-1]) + len(f" <{address}>,") > _ENCODED_LINE:
         return [*words, f"<{address}>"]
     return [*words[:-1], f"{words[-1]} <{address}>"]
 
