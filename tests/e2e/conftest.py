@@ -130,7 +130,7 @@ class Client:
                 return found
 
     def finished(
-        self, count: int = 1, *, seconds: float = 60, **filters: str
+        self, count: int = 1, *, seconds: float = 150, **filters: str
     ) -> list[dict[str, Any]]:
         """Wait until so many executions are there and all are finished, and return them whole."""
 
