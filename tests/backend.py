@@ -7,21 +7,19 @@ the test says so.
 import base64
 import copy
 import gzip
-import importlib.util
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from random import Random
-from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from tests.fakes.aws import FakeAws, Sent
 from tools import openapi
+from tools.functions import module
 from tools.template import ROOT, route_of, routes
 
 EVENTS = ROOT / "events"
@@ -371,19 +369,6 @@ def documented() -> Mapping[str, set[tuple[int, str]]]:
             listed = (shared[name] if name else response).get("x-codes", ())
             codes |= {(int(status), code) for code in listed}
     return found
-
-
-@cache
-def module(function: str) -> ModuleType:
-    """A function's code, imported once as in a warm Lambda."""
-    name = f"functions.{function}.app"
-    spec = importlib.util.spec_from_file_location(name, ROOT / "functions" / function / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[name] = made
-    spec.loader.exec_module(made)
-    return made
 
 
 def _query(query: Mapping[str, Any] | Sequence[tuple[str, str]] | str) -> dict[str, Any]:

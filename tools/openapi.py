@@ -5,14 +5,12 @@ are and who may call them; ``tools/refusals.py`` says what each may be refused w
 without a resolver are written down in ``tools/unresolved.py``.
 """
 
-import importlib.util
 import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from http import HTTPStatus
-from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -21,6 +19,7 @@ from integrations.services import answers, catalogue
 from integrations.services import schemas as shapes
 from integrations.services.checking import SET_HERE
 from integrations.workflows import definition
+from tools.functions import module
 from tools.refusals import AROUND, description, every_code, refusals
 from tools.template import ROOT, Route, routes
 from tools.unresolved import MODELS, WITHOUT_RESOLVER
@@ -299,7 +298,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     operation = dict(WITHOUT_RESOLVER.get((route.method, route.path)) or _resolved(route, schemas))
     operation["operationId"] = _operation_id(operation["operationId"])
     resolved = (route.method, route.path) not in WITHOUT_RESOLVER
-    codes = refusals(route, operation, _module(route.function).app.refuses if resolved else None)
+    codes = refusals(route, operation, module(route.function).app.refuses if resolved else None)
     operation["responses"] = {
         **operation["responses"],
         **{
@@ -319,15 +318,15 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def _resolved(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     """What the route's resolver says, in the words of this API."""
-    module = _module(route.function)
-    described = json.loads(module.app.get_openapi_json_schema(title="-", version="-"))
+    code = module(route.function)
+    described = json.loads(code.app.get_openapi_json_schema(title="-", version="-"))
     operation: dict[str, Any] = described["paths"][route.path][route.method.lower()]
     sent = _models_of(operation.get("requestBody", {}), described["components"]["schemas"])
     for name, schema in described["components"]["schemas"].items():
         if name not in BY_POWERTOOLS:
             schemas[name] = _plain(_request(schema) if name in sent else schema)
     operation["operationId"] = route.function
-    operation["description"] = getattr(module, route.function).__doc__
+    operation["description"] = getattr(code, route.function).__doc__
     answer = operation["responses"]["200"]
     model = answer["content"]["application/json"]["schema"].get("$ref", "").rpartition("/")[2]
     described = schemas.get(model, {}).get("description", operation["summary"] + ".")
@@ -389,14 +388,3 @@ def _examples(function: str) -> dict[str, Any]:
         if body:
             examples[file.stem] = {"value": json.loads(body)}
     return examples
-
-
-def _module(function: str) -> ModuleType:
-    """A function's code, which is no package: each is the root of its own Lambda."""
-    file = ROOT / "functions" / function / "app.py"
-    spec = importlib.util.spec_from_file_location(f"functions.{function}.app", file)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -117,17 +117,21 @@ class Client:
         created: dict[str, Any] = answer.json()
         return created
 
-    def executions(self, **filters: str) -> list[dict[str, Any]]:
-        """Every execution that fits, newest first, over all pages."""
+    def listed(self, path: str, **filters: str) -> list[dict[str, Any]]:
+        """All items of a list that fit, over all its pages."""
         found: list[dict[str, Any]] = []
         token = None
         while True:
-            params = {**filters, "limit": "100"} | ({"nextToken": token} if token else {})
-            page = self.get("/api/executions", params=params).json()
+            params = filters | ({"nextToken": token} if token else {})
+            page = self.get(path, params=params).json()
             found += page["items"]
             token = page.get("nextToken")
             if not token:
                 return found
+
+    def executions(self, **filters: str) -> list[dict[str, Any]]:
+        """Every execution that fits, newest first."""
+        return self.listed("/api/executions", **filters, limit="100")
 
     def finished(
         self, count: int = 1, *, seconds: float = 150, **filters: str

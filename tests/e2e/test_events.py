@@ -42,18 +42,6 @@ def pass_on(client: Client, webhook_id: str) -> dict[str, Any]:
     )
 
 
-def events(client: Client, **filters: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    token = None
-    while True:
-        query = {**filters, "limit": "100"} | ({"nextToken": token} if token else {})
-        page = client.get("/api/events", params=query).json()
-        found += page["items"]
-        token = page["nextToken"]
-        if not token:
-            return found
-
-
 def test_a_delivery_that_nobody_waits_for_is_listed_and_replayed_into_a_new_workflow_once(
     client: Client, stand_ins: StandIns
 ) -> None:
@@ -61,7 +49,7 @@ def test_a_delivery_that_nobody_waits_for_is_listed_and_replayed_into_a_new_work
     hook = webhook(client, stand_ins.receiver.url(path))
     answer = requests.post(hook["url"], json={"number": 7}, timeout=30)
     assert answer.json()["received"] is True
-    (event,) = eventually(lambda: events(client, webhookId=hook["id"]))
+    (event,) = eventually(lambda: client.listed("/api/events", webhookId=hook["id"]))
     assert (event["outcome"], event["reason"]) == (
         "unmatched",
         "No enabled workflow waits for it",
@@ -96,7 +84,8 @@ class Receiving:
                 assert answer.status_code == 200, answer.text
 
     def logged(self) -> bool:
-        return len(events(self.client, webhookId=self.hook["id"])) == len(self.numbers)
+        logged = self.client.listed("/api/events", webhookId=self.hook["id"], limit="100")
+        return len(logged) == len(self.numbers)
 
     def replay(self) -> str:
         pass_on(self.client, self.hook["id"])

@@ -4,7 +4,6 @@ The handlers are the real ones. What a Lambda remembers between two invocations 
 here: ``remembering`` has ``integrations.memory`` keep it there.
 """
 
-import importlib.util
 import io
 import json
 import logging
@@ -15,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,6 +33,7 @@ from tests.simulation.queues import Message, Queue, Queues
 from tests.simulation.scheduler import Process, Scheduler, Threads
 from tests.simulation.tables import Tables, Write
 from tests.simulation.weather import Weather
+from tools.functions import module
 from tools.template import ROOT, functions, resources, route_of, template
 
 EVENTS = ROOT / "events"
@@ -599,19 +598,6 @@ class _Tee(io.TextIOBase):
 
     def flush(self) -> None:
         self._terminal.flush()
-
-
-@cache
-def module(function: str) -> ModuleType:
-    """A function's code."""
-    name = f"functions.{function}.app"
-    spec = importlib.util.spec_from_file_location(name, ROOT / "functions" / function / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[name] = made
-    spec.loader.exec_module(made)
-    return made
 
 
 def _event(function: str, beginning: str) -> dict[str, Any]:

@@ -76,6 +76,11 @@ class Problem:
     retry_after: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def waiting(self) -> dict[str, str]:
+        """The header that says when it may be tried again, where that is known."""
+        return {} if self.retry_after is None else {"Retry-After": str(ceil(self.retry_after))}
+
     def response(self, request_id: str = "") -> dict[str, Any]:
         """The answer, as payload format 2.0 has it."""
         body: dict[str, object] = {
@@ -93,11 +98,9 @@ class Problem:
                 for each in self.fields[:MAX_FIELDS]
             ]
         headers = {"Content-Type": "application/problem+json", **NEVER_STORED, **self.headers}
-        if self.retry_after is not None:
-            headers["Retry-After"] = str(ceil(self.retry_after))
         return {
             "statusCode": int(self.status),
-            "headers": headers,
+            "headers": headers | self.waiting,
             "body": json.dumps(body),
             "isBase64Encoded": False,
         }

@@ -91,8 +91,7 @@ def show(event: dict[str, Any], context: Context) -> dict[str, Any]:
         problem = problem_of(failure)
         known = problem.status == HTTPStatus.NOT_FOUND
         title = "No such deletion" if known else "This cannot be shown now"
-        answer = problem.response()
-        return _page(int(problem.status), title, [problem.detail], answer["headers"])
+        return _page(int(problem.status), title, [problem.detail], problem.waiting)
     days = settings.retention().days
     gone = (
         f"What {settings.application_name()} had of your account at {provider.title} is deleted: "
@@ -136,14 +135,14 @@ def _tell(event: Mapping[str, Any], action: str, tenants: tuple[str, ...]) -> No
 
 
 def _page(
-    status: int, title: str, paragraphs: list[str], more: Mapping[str, str] | None = None
+    status: int, title: str, paragraphs: list[str], waiting: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     written = "".join(f"<p>{html.escape(each)}</p>" for each in paragraphs)
     headers = {
-        **(more or {}),
         "Content-Type": "text/html; charset=utf-8",
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
         **HEADERS,
+        **(waiting or {}),
     }
     body = _PAGE.format(title=html.escape(title), paragraphs=written)
     return {"statusCode": status, "headers": headers, "body": body}
