@@ -9,6 +9,7 @@ class Server(ThreadingHTTPServer):
     """Serves in a thread while the context is open; its clients may go away as they like."""
 
     daemon_threads = True
+    request_queue_size = 128  # the library's five make the sixth wait for a second
 
     def __init__(
         self, handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, override
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -26,6 +26,7 @@ from tests.fakes.certificates import Authority
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.google import FakeGoogle
 from tests.fakes.receiver import Receiver
+from tests.fakes.serving import Server
 from tests.fakes.smtp import MailServer
 from tests.fakes.telegram import TelegramServer
 
@@ -66,8 +67,7 @@ class Page:
             pass
 
         Handler.page = page
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", port), Handler)
         self.url = f"http://localhost:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

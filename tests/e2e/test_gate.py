@@ -5,7 +5,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, override
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ import requests
 
 from local.platform import Platform
 from tests.e2e.conftest import Client
+from tests.fakes.serving import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -51,7 +52,7 @@ class Blank(BaseHTTPRequestHandler):
 @pytest.fixture
 def foreign() -> Iterator[str]:
     """A page of somebody else's, on another port of this machine."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Blank) as server:
+    with Server(("127.0.0.1", 0), Blank) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://localhost:{server.server_port}/"
         server.shutdown()

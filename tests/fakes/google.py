@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self, override
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -30,6 +30,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import crypt, jwt
 from google.auth.exceptions import GoogleAuthError
+
+from tests.fakes.serving import Server
 
 SPREADSHEETS = "https://www.googleapis.com/auth/spreadsheets"
 EMAIL_SCOPES = {"email": "https://www.googleapis.com/auth/userinfo.email"}
@@ -288,8 +290,7 @@ class FakeGoogle:
         class Handler(_Handler):
             google = fake
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )

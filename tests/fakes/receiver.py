@@ -11,11 +11,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
 from types import TracebackType
 from typing import Any, Self, override
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.fakes.serving import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,7 @@ class Receiver:
         self.stop()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
+class _Server(Server):
     def __init__(
         self,
         receiver: Receiver,

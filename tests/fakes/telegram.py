@@ -20,10 +20,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes
 from email.policy import HTTP
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self, override
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from tests.fakes.serving import Server
 
 TOKEN = "123456789:AAFakeTokenOfTheStandInServer_0123456"
 """The token of the bot that every server has from the start."""
@@ -596,9 +598,7 @@ def _parse_markdown(text: str) -> None:
         )
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(Server):
     telegram: TelegramServer
 
     @override

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,13 @@ from integrations.storage.aws import credentials as module
 from integrations.storage.aws.credentials import ContainerCredentials, NoCredentials
 from tests.backend import Backend, event
 from tests.fakes.aws import ACCESS_KEY, REGION, SECRET_KEY, FakeAws
+from tests.fakes.serving import Server
 from tools.template import ROOT
 
 START = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
-class Endpoint(ThreadingHTTPServer):
+class Endpoint(Server):
     """The endpoint of an instance: each credentials' token tells how many were given before.
 
     Attributes:
@@ -34,8 +35,6 @@ class Endpoint(ThreadingHTTPServer):
         statuses: What the next requests are answered with instead.
         says: What is answered in place of credentials.
     """
-
-    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

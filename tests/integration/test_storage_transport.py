@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ import pytest
 from integrations.storage.aws import transport as module
 from integrations.storage.aws.transport import BadAnswer, Transport
 from tests.fakes.certificates import Authority
+from tests.fakes.serving import Server
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
+class Echo(Server):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.connections = 0
@@ -43,7 +42,7 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Server
+    server: Echo
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -59,8 +58,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as running:
+def server() -> Iterator[Echo]:
+    with Echo() as running:
         threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
         yield running
         running.shutdown()
@@ -70,14 +69,14 @@ def send(transport: Transport, url: str, body: bytes, seconds: float = 5.0) -> t
     return transport.send(url, {"host": url.partition("//")[2]}, body, seconds=seconds)
 
 
-def test_a_connection_is_kept(server: Server) -> None:
+def test_a_connection_is_kept(server: Echo) -> None:
     transport = Transport()
     for number in range(5):
         assert send(transport, server.url, b"%d" % number) == (200, b"%d" % number)
     assert server.connections == 1
 
 
-def test_a_connection_that_was_closed_meanwhile_is_not_used_again(server: Server) -> None:
+def test_a_connection_that_was_closed_meanwhile_is_not_used_again(server: Echo) -> None:
     server.hang_up = True
     transport = Transport()
     for _ in range(3):
@@ -86,7 +85,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used_again(server: Server
     assert server.connections == 3
 
 
-def test_threads_do_not_get_in_each_others_way(server: Server) -> None:
+def test_threads_do_not_get_in_each_others_way(server: Echo) -> None:
     transport = Transport()
     bodies = [b"%d" % number for number in range(200)]
     with ThreadPoolExecutor(16) as pool:
@@ -99,7 +98,7 @@ def test_nobody_there_is_a_failure() -> None:
         Transport().send("http://127.0.0.1:9", {}, b"", seconds=5)
 
 
-def test_only_the_given_roots_are_believed(server: Server, tmp_path: Path) -> None:
+def test_only_the_given_roots_are_believed(server: Echo, tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("ours", "other")]
     for folder in folders:
         folder.mkdir()
@@ -332,7 +331,7 @@ def test_a_drop_now_and_then_is_no_answer_in_time() -> None:
             send(Transport(), f"http://127.0.0.1:{listening.getsockname()[1]}", b"", seconds=0.3)
 
 
-def test_the_system_looks_after_kept_connections(server: Server) -> None:
+def test_the_system_looks_after_kept_connections(server: Echo) -> None:
     transport = Transport()
     send(transport, server.url, b"x")
     [[connection]] = transport._idle.values()

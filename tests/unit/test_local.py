@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,6 +15,7 @@ from multidict import CIMultiDict
 from local import gate, programs, proxy, sam, settings, state
 from local.errors import PlatformError
 from local.report import Report
+from tests.fakes.serving import Server
 from tools.template import Resolver
 
 # -- settings --
@@ -280,7 +281,7 @@ class Upstream(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def served() -> Iterator[str]:
-    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    upstream = Server(("127.0.0.1", 0), Upstream)
     Thread(target=upstream.serve_forever, daemon=True).start()
     listener = proxy.listen(0)
     endpoint = f"http://127.0.0.1:{upstream.server_port}"

@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from tests.fakes.serving import Server
 from tools import smoke
 from tools.api import Api
 from tools.smoke import Smoke
@@ -35,7 +36,7 @@ class Broken(BaseHTTPRequestHandler):
 def broken(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[str]]]:
     status, content = request.param
     handler = type("Handler", (Broken,), {"status": status, "content": content, "requests": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}", handler.requests
         server.shutdown()
