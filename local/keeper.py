@@ -45,6 +45,10 @@ QUIET = 0.003
 BODY = 6
 """Where a request's body is among what MiniStack invokes a function with."""
 
+# What is replaced below, as MiniStack has it.
+role_credentials = lambda_runtime.execution_credentials
+register_session = sts.register_session
+
 
 class UnpackedOnce(zipfile.ZipFile):
     """An archive whose content is unpacked once, and from then on linked to.
@@ -119,18 +123,40 @@ def pending(worker: Any) -> bool:
     return count != b"\0" * 4
 
 
+def secrets_of(key: str) -> dict[str, str]:
+    """Return the secret and the token that go with the access key of a function's role."""
+    root = os.environ["AWS_SECRET_ACCESS_KEY"].encode()
+    return {
+        name: hmac.digest(root, f"{name} of {key}".encode(), "sha256").hex()
+        for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    }
+
+
 def unguessable(config: dict[str, Any]) -> dict[str, str]:
     """Return the credentials of a function's role; MiniStack makes their secrets of its name."""
     made: dict[str, str] = role_credentials(config)
-    key = made["AWS_ACCESS_KEY_ID"]
-    root = os.environ["AWS_SECRET_ACCESS_KEY"].encode()
-    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        made[name] = hmac.digest(root, f"{name} of {key}".encode(), "sha256").hex()
-    session = dict(sts._sessions[key])
-    session["SecretAccessKey"] = made["AWS_SECRET_ACCESS_KEY"]
-    session["SessionToken"] = made["AWS_SESSION_TOKEN"]
-    sts.register_session(key, session)
-    return made
+    return made | secrets_of(made["AWS_ACCESS_KEY_ID"])
+
+
+def keep_session(key: str, session: dict[str, Any]) -> None:
+    """Keep a session; one of a function with the secrets that the function was given.
+
+    Each new process of a function keeps the session of its role again, while others use it: there
+    must be no moment with other secrets in it. Only functions' sessions have no end.
+    """
+    if "Expiration" not in session:
+        ours = secrets_of(key)
+        session = session | {
+            "SecretAccessKey": ours["AWS_SECRET_ACCESS_KEY"],
+            "SessionToken": ours["AWS_SESSION_TOKEN"],
+        }
+    register_session(key, session)
+
+
+def replace_credentials() -> None:
+    """From now on the functions have credentials that nobody can compute from their names."""
+    lambda_runtime.execution_credentials = lambda_svc.execution_credentials = unguessable
+    sts.register_session = keep_session
 
 
 def secret_of(access_key: str, token: str) -> str | None:
@@ -209,8 +235,7 @@ if __name__ == "__main__":
     threading.Thread(target=stop_with_parent, daemon=True).start()
     lambda_runtime.zipfile = _Zipfile
     lambda_runtime.Worker._drain_stderr_bounded = drain_log
-    role_credentials = lambda_runtime.execution_credentials
-    lambda_runtime.execution_credentials = lambda_svc.execution_credentials = unguessable
+    replace_credentials()
     is_text_by_type = apigateway._v2_request_body_is_text
     apigateway._v2_request_body_is_text = is_text
     invoke_lambda_proxy = apigateway._invoke_lambda_proxy

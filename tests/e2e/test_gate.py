@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ import botocore.exceptions
 import pytest
 import requests
 
+from local.paths import interpreter
 from local.platform import Platform
 from tests.e2e.conftest import Client
 from tests.fakes.serving import Server
+from tools.template import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -186,6 +189,40 @@ def test_a_function_s_keys_cannot_be_computed_from_its_name(platform: Platform) 
     )
     with pytest.raises(botocore.exceptions.ClientError, match="UnrecognizedClient"):
         stranger.list_tables()
+
+
+STARTING_TWICE = """
+import os
+os.environ |= {"AUTH": "1", "AWS_SECRET_ACCESS_KEY": "root"}
+from local import keeper
+from ministack import app
+app.AUTH = True
+
+class Sessions(dict):
+    def __setitem__(self, key, session):
+        assert keeper.secrets_of(key)["AWS_SESSION_TOKEN"] == session["SessionToken"]
+        super().__setitem__(key, session)
+
+keeper.sts._sessions = Sessions()
+keeper.replace_credentials()
+role = "arn:aws:iam::000000000000:role/of-a-function"
+arn = "arn:aws:lambda:us-east-1:000000000000:function:it"
+config = {"FunctionName": "it", "FunctionArn": arn, "Role": role}
+first, second = (keeper.lambda_runtime.execution_credentials(config) for _ in range(2))
+assert first == second
+assert keeper.secret_of(first["AWS_ACCESS_KEY_ID"], first["AWS_SESSION_TOKEN"])
+print(len(keeper.sts._sessions))
+"""
+
+
+def test_a_function_s_new_process_does_not_lock_the_others_out() -> None:
+    """Its keys are kept again with each new process: never for a moment with other secrets."""
+    python = interpreter(".venv-ministack")
+    done = subprocess.run(
+        [python, "-c", STARTING_TWICE], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "1"
 
 
 def test_the_api_is_reached_by_the_proxy_alone(platform: Platform) -> None:
