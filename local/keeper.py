@@ -10,6 +10,7 @@ import hmac
 import logging
 import os
 import queue
+import select
 import signal
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import termios
 import threading
 import time
 import zipfile
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -38,10 +40,6 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from local.gate import App, Gate, Message, Receive, Scope, Send
 
-LONGEST_DRAIN = 0.25
-"""Seconds that an answer waits for its log at most, as in MiniStack."""
-QUIET = 0.003
-"""Seconds without a line after which a log is complete."""
 BODY = 6
 """Where a request's body is among what MiniStack invokes a function with."""
 
@@ -89,38 +87,56 @@ class _Zipfile:
     LargeFileError = zipfile.LargeZipFile
 
 
-def drain_log(worker: Any) -> str:
-    """Return what a function has just logged, without MiniStack's 50 ms wait where it is silent.
+class Log:
+    """What one process of a function writes to its standard error, in whole lines.
 
-    A function writes its log before its answer, so when the answer is here the log is in the pipe
-    or past it: when the pipe is empty and nothing more has come for 3 ms, that was all. A line that
-    is later all the same is shown with the next invocation.
+    A thread takes it as it comes, so that the process never waits for us. A function writes its log
+    before its answer: when the answer is here, one more look takes what is left, and waits for
+    nothing.
     """
-    lines: list[str] = []
-    now = time.monotonic()
-    end, quiet_since = now + LONGEST_DRAIN, now
-    while now < end and now - quiet_since < QUIET:
-        try:
-            lines.append(worker._stderr_queue.get_nowait())
-            quiet_since = now
-        except queue.Empty:
-            if pending(worker):
-                quiet_since = now
-            time.sleep(0.001)
-        now = time.monotonic()
-    return "\n".join(lines)
+
+    def __init__(self, process: Any, lines: queue.Queue[str]) -> None:
+        self.process = process
+        self._lines = lines
+        self._begun = b""
+        self._taking = threading.Lock()
+
+    def take(self) -> bool:
+        """Take what is in the pipe; tell whether there was anything."""
+        with self._taking:
+            pipe = self.process.stderr.fileno()
+            count = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
+            waiting = int.from_bytes(count, sys.byteorder)
+            came = os.read(pipe, waiting) if waiting else b""
+            *whole, self._begun = (self._begun + came).split(b"\n")
+            for line in whole:
+                self._lines.put(line.decode(errors="replace"))
+            return bool(came)
+
+    def follow(self) -> None:
+        """Take everything until the process has ended."""
+        poll = select.poll()
+        with suppress(OSError, ValueError):  # its pipe has been closed
+            poll.register(self.process.stderr, select.POLLIN)
+            while True:
+                ((_, events),) = poll.poll()
+                if not self.take() and not events & select.POLLIN:
+                    return
 
 
-def pending(worker: Any) -> bool:
-    """Tell whether a function's log is in the pipe still."""
-    process = worker._proc
-    if process is None:
-        return False
-    try:
-        count = fcntl.ioctl(process.stderr, termios.FIONREAD, b"\0" * 4)
-    except (OSError, ValueError):  # it has ended, and its pipe with it
-        return False
-    return count != b"\0" * 4
+def follow_log(worker: Any) -> None:
+    """Follow the log of a function's process; in the place of MiniStack's own thread."""
+    worker.log = Log(worker._proc, worker._stderr_queue)
+    worker.log.follow()
+
+
+def drain_log(worker: Any) -> str:
+    """Return what a function has logged when its answer is here; MiniStack waits 50 ms for it."""
+    log = getattr(worker, "log", None)
+    with suppress(OSError, ValueError):  # it has ended
+        if log and log.process is worker._proc:
+            log.take()
+    return str(worker._drain_stderr())
 
 
 def secrets_of(key: str) -> dict[str, str]:
@@ -234,6 +250,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=stop_with_parent, daemon=True).start()
     lambda_runtime.zipfile = _Zipfile
+    lambda_runtime.Worker._read_stderr = follow_log
     lambda_runtime.Worker._drain_stderr_bounded = drain_log
     replace_credentials()
     is_text_by_type = apigateway._v2_request_body_is_text
