@@ -195,7 +195,7 @@ def test_a_name_of_a_file_that_is_none_is_the_senders_mistake(
 GET = {"id": "dl", "action": "webhook.send", "params": {"method": "GET"}}
 
 PROCESS = """
-import importlib.util, json, sys, tracemalloc
+import importlib.util, json, sys
 from types import SimpleNamespace
 
 spec = importlib.util.spec_from_file_location("app", "functions/run_workflow/app.py")
@@ -208,9 +208,9 @@ context = SimpleNamespace(
     aws_request_id="",
     get_remaining_time_in_millis=lambda: 120_000,
 )
-tracemalloc.start()
 print(app.handler(json.load(sys.stdin), context), file=sys.stderr)
-print(tracemalloc.get_traced_memory()[1] / 2**20)
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(int(status["VmHWM"].split()[0]) / 2**10)
 """
 
 
