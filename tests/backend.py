@@ -315,7 +315,7 @@ def noise(length: int) -> str:
     return Random(1).randbytes(length).hex()
 
 
-def eventually[T](look: Callable[[], T], seconds: float = 5.0) -> T:
+def eventually[T](look: Callable[[], T], seconds: float = 60.0) -> T:
     """What ``look`` gives, as soon as it is true."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

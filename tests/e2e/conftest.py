@@ -161,7 +161,7 @@ def problem(answer: requests.Response, status: int, code: str) -> dict[str, Any]
     return body
 
 
-def eventually[T](look: Callable[[], T | None], *, seconds: float = 30, every: float = 0.25) -> T:
+def eventually[T](look: Callable[[], T | None], *, seconds: float = 150, every: float = 0.25) -> T:
     """What ``look`` finds, as soon as it finds something; a failure where it takes too long."""
     end = time.monotonic() + seconds
     while True:

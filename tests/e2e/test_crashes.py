@@ -220,7 +220,7 @@ def test_a_workflow_that_triggers_itself_ends_where_all_can_see_it(client: Clien
         found = client.executions(workflowId=workflow["workflowId"])
         return found if any(each["status"] == "failed" for each in found) else None
 
-    eventually(ended, seconds=60)
+    eventually(ended)
     time.sleep(3)  # for another round, if there were one
     found = client.executions(workflowId=workflow["workflowId"], since=started.isoformat())
     assert [each["status"] for each in found] == ["failed"] + ["succeeded"] * (len(found) - 1)

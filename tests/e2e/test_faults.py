@@ -120,7 +120,7 @@ def test_a_bot_that_must_wait_holds_up_nobody_else(client: Client, stand_ins: St
 
     quiet = client.finished(3, workflowId=workflows["quiet"])
     still = [each["status"] for each in client.executions(workflowId=workflows["eager"])]
-    eager = client.finished(4, seconds=90, workflowId=workflows["eager"])
+    eager = client.finished(4, workflowId=workflows["eager"])
 
     assert [each["status"] for each in quiet] == ["succeeded"] * 3
     assert "succeeded" not in still

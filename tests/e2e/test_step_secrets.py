@@ -84,7 +84,7 @@ def test_a_workflow_that_starts_itself_by_the_api_ends_where_all_can_see_it(
         found = client.executions(workflowId=made["workflowId"])
         return found if any(each["status"] == "failed" for each in found) else None
 
-    eventually(ended, seconds=60)
+    eventually(ended)
     time.sleep(3)  # for another round, if there were one
     found = client.executions(workflowId=made["workflowId"])
     assert [each["status"] for each in found] == ["failed"] + ["succeeded"] * (len(found) - 1)

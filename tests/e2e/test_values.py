@@ -88,7 +88,7 @@ def test_each_row_of_a_sheet_becomes_a_mail(client: Client, stand_ins: StandIns)
     )
     started = time.monotonic()
     client.post(f"/api/workflows/{workflow['workflowId']}/run", {"input": {}})
-    (execution,) = client.finished(seconds=60 + ROWS)
+    (execution,) = client.finished(seconds=150 + ROWS)
     assert execution["status"] == "succeeded", execution["error"]
     assert execution["steps"][1]["rounds"] == {
         "total": ROWS,

@@ -172,7 +172,6 @@ def test_two_secrets_are_good_while_one_is_rotated(client: Client, receiver: str
     # A warm receiver knows the webhook for a minute as it was.
     eventually(
         lambda: hook.deliver(b'{"n": 0}', {"X-Webhook-Secret": later}).status_code == 200,
-        seconds=90,
         every=2,
     )
     for secret, status in ((later, 200), (SECRET, 200), ("neither-of-the-two", 401)):

@@ -499,7 +499,7 @@ def test_a_schedule_that_repeats_follows_its_workflow(client: Client, hook: str)
     assert schedule["ScheduleExpression"] == "rate(1 minute)"
     assert json.loads(schedule["Target"]["Input"])["schedule"]["workflowId"] == workflow_id
 
-    (execution, *_) = client.finished(workflowId=workflow_id, seconds=100)
+    (execution, *_) = client.finished(workflowId=workflow_id, seconds=240)
     assert execution["status"] == "succeeded"
 
     trigger = {"type": "schedule", "cron": "30 8 * * 1-5", "timezone": "Europe/Berlin"}
