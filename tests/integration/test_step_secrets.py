@@ -152,6 +152,65 @@ def test_which_of_two_a_secret_chooses_is_no_secret(backend: Backend, receiver: 
     assert execution["steps"][0]["output"]["body"] == {"you": "production"}
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param("{{ secrets.SHOP_KEY[::-1] }}", id="from its end"),
+        pytest.param("{{ secrets.SHOP_KEY|list }}", id="character by character"),
+        pytest.param("{{ secrets.SHOP_KEY|truncate(5) }}", id="its beginning"),
+        pytest.param("{{ secrets.SHOP_KEY|length }}", id="its length"),
+        pytest.param("{{ 'x' if secrets.SHOP_KEY[0] == 's' else 'y' }}", id="a guess"),
+        pytest.param(
+            "{% for each in secrets.SHOP_KEY|list %}{{ each }}.{% endfor %}", id="in a loop"
+        ),
+        pytest.param("{% set key = secrets.SHOP_KEY %}{{ key|upper }}", id="by a name of its own"),
+    ],
+)
+def test_what_a_step_makes_of_a_secret_is_recorded_as_it_is_written(
+    backend: Backend, template: str
+) -> None:
+    execution = run(
+        backend, send(json={"key": template, "id": "{{ trigger.id }}"}), given={"id": 7}
+    )
+    assert execution["status"] == "succeeded", execution["error"]
+    assert execution["steps"][0]["input"] == {"json": {"key": template, "id": 7}}
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("{{ 'Bearer ' ~ secrets.SHOP_KEY }} {{ trigger.id }}", "Bearer {{ secrets.SHOP_KEY }} 7"),
+        ("{{ secrets.SHOP_KEY if trigger.id else '' }}", "{{ secrets.SHOP_KEY }}"),
+        ("{{ [{'a': secrets['SHOP_KEY']}] }}", [{"a": "{{ secrets.SHOP_KEY }}"}]),
+        ("{% set key = secrets.SHOP_KEY %}key={{ key }}", "key={{ secrets.SHOP_KEY }}"),
+    ],
+)
+def test_where_a_step_puts_a_secret_its_name_is_recorded(
+    backend: Backend, template: str, shown: Any
+) -> None:
+    execution = run(backend, send(json={"key": template}), given={"id": 7})
+    assert execution["steps"][0]["input"] == {"json": {"key": shown}}
+
+
+def test_more_than_can_be_looked_for_in_an_answer_is_not_made_of_a_secret(
+    backend: Backend, receiver: Receiver
+) -> None:
+    many = "{% for n in range(150) %}{% set x = secrets.SHOP_KEY[3:5] ~ (1000 + n) %}{% endfor %}"
+    receiver.default = Reply(200, json.dumps({"you": KEY[::-1]}).encode())
+    execution = run(backend, send(json={"key": many + "{{ secrets.SHOP_KEY[::-1] }}"}))
+    assert execution["error"]["code"] == "expression_error"
+    assert "more than 100 values" in execution["error"]["message"]
+    assert receiver.received == []
+
+
+def test_a_field_s_name_that_a_secret_holds_is_in_no_error(backend: Backend) -> None:
+    secret = '{"whose-name-is-secret-9": 1}'
+    assert backend.call("PUT", "/api/secrets/FILE", {"value": secret}).status == 200
+    execution = run(backend, send(file="{{ secrets.FILE|fromjson }}"))
+    assert execution["error"]["code"] == "invalid_params"
+    assert "whose-name" not in json.dumps(execution)
+
+
 def test_a_file_that_holds_the_secret_is_stored_without_it(
     backend: Backend, receiver: Receiver
 ) -> None:

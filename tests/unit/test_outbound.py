@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -524,6 +525,9 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer(
         Reply(raw=b"SMTP is what I speak\r\n"),
         Reply(raw=b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
         Reply(raw=b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc"),
+        Reply(body=gzip.compress(b"x" * 9000)[:-12], headers={"content-encoding": "gzip"}),
+        Reply(body=gzip.compress(b'{"a": 1}')[:-5], headers={"content-encoding": "x-gzip"}),
+        Reply(body=gzip.compress(b"x")[:5], headers={"content-encoding": "gzip"}),
         Reply(raw=b"HTTP/1.1 200 OK\r\n" + b"x" * 70000),
         Reply(raw=b""),
     ],
@@ -571,10 +575,32 @@ def test_a_redirect_that_is_not_followed_is_bounded_too(
         local.request("GET", receiver.url(), max_bytes=1000)
 
 
-def test_a_packed_answer_is_unpacked(receiver: Receiver, local: Http) -> None:
-    packed = gzip.compress(b'{"a": 1}')
-    receiver.reply(Reply(body=packed, headers={"content-encoding": "gzip"}))
+BARE = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+
+
+@pytest.mark.parametrize(
+    ("packed", "encoding"),
+    [
+        (gzip.compress(b'{"a": 1}'), "gzip"),
+        (gzip.compress(b'{"a"') + gzip.compress(b": 1}"), "x-gzip"),
+        (gzip.compress(b'{"a": 1}') + bytes(64), "GZIP"),
+        (zlib.compress(b'{"a": 1}'), "deflate"),
+        (BARE.compress(b'{"a": 1}') + BARE.flush(), "deflate"),
+        (gzip.compress(gzip.compress(b'{"a": 1}')), "gzip, gzip"),
+        (b'{"a": 1}', "identity"),
+    ],
+    ids=["gzip", "in two parts", "filled up", "zlib", "bare deflate", "twice", "not"],
+)
+def test_a_packed_answer_is_unpacked(
+    packed: bytes, encoding: str, receiver: Receiver, local: Http
+) -> None:
+    receiver.reply(Reply(body=packed, headers={"content-encoding": encoding}))
     assert local.request("GET", receiver.url()).json() == {"a": 1}
+
+
+def test_an_answer_without_a_body_may_be_called_packed(receiver: Receiver, local: Http) -> None:
+    receiver.reply(Reply(body=b"", headers={"content-encoding": "gzip"}))
+    assert local.request("HEAD", receiver.url()).content == b""
 
 
 # -- Connections -----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode, urlsafe_b64encode
 from typing import Any, cast
+from urllib.parse import quote
 
 import pytest
 from pydantic import SecretStr
@@ -65,7 +66,11 @@ def test_every_secret_of_a_call_is_known_however_deep_it_is() -> None:
         b64encode(TOKEN.encode()).decode(),
         "".join(f"\\u{ord(each):04x}" for each in TOKEN),
         "".join(f"%{ord(each):02X}" for each in TOKEN),
+        "".join(f"%25{ord(each):02x}" for each in TOKEN),
+        quote(quote(quote(PAGE, safe=""), safe="")),
         "".join(f"&#{ord(each)};" for each in TOKEN),
+        "".join(f"&#0{ord(each)};" for each in TOKEN),
+        "".join(f"&#x{ord(each):X};" for each in TOKEN),
         CLIENT,
         TOKEN.upper(),
         TOKEN.encode().hex(),
@@ -109,7 +114,7 @@ def test_a_number_that_is_a_secret_is_hidden_and_others_stay() -> None:
         RequestRejected(TOKEN),
         RateLimited(f"slow down, {TOKEN}", retry_after=3),
         ProviderUnavailable(f"https://x/{TOKEN} is down", outcome_unknown=True),
-        InvalidParams(f"not {TOKEN}", [FieldError("params.x", f"{TOKEN} is refused")]),
+        InvalidParams(f"not {TOKEN}", [FieldError(f"params.{PAGE}", f"{TOKEN} is refused")]),
     ],
     ids=lambda each: type(each).__name__,
 )

@@ -14,9 +14,11 @@ import re
 import socket
 import time
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
@@ -26,7 +28,7 @@ from urllib.parse import urljoin
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
+from urllib3.exceptions import DecodeError, HTTPError, MaxRetryError, SSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeout
 from urllib3.fields import RequestField
 from urllib3.filepost import choose_boundary
@@ -66,6 +68,7 @@ _REDIRECTS = _MOVED | {
     HTTPStatus.PERMANENT_REDIRECT,
 }
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_GZIP: Final = b"\x1f"
 _NOT_IN_HEADERS = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 # Some lines that urllib3 logs hold the URL, and with it Telegram's token.
@@ -311,12 +314,39 @@ class Outbound:
 
 def _pieces(response: urllib3.BaseHTTPResponse, max_bytes: int, host: str) -> Iterator[bytes]:
     """Read the body piece by piece, so that a small archive of a huge body does not unpack."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    is_gzip = encoding in {"gzip", "x-gzip"}
+    read = partial(response.read, PIECE, decode_content=not is_gzip)
     size = 0
-    while piece := response.read(PIECE, decode_content=True):
+    for piece in _unpacked(iter(read, b"")) if is_gzip else iter(read, b""):
         size += len(piece)
         if size > max_bytes:
             raise too_large(host, response.status)
         yield piece
+
+
+def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """What was packed by gzip, to its end; urllib3 takes what breaks off for the whole.
+
+    Raises:
+        DecodeError: It is no gzip, or its end is missing.
+    """
+    unpacker: Any = None
+    try:
+        for piece in pieces:
+            packed = piece
+            while packed:
+                if unpacker is None or unpacker.eof:
+                    if unpacker and not packed.startswith(_GZIP):
+                        return  # what fills the rest up, as gzip itself lets pass
+                    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+                if plain := unpacker.decompress(packed, PIECE):
+                    yield plain
+                packed = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+    except zlib.error as failure:
+        raise DecodeError(str(failure)) from None
+    if unpacker and not unpacker.eof:
+        raise DecodeError("the packed body breaks off")
 
 
 def _cause(failure: Exception) -> Exception:

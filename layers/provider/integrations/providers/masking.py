@@ -9,12 +9,13 @@ from functools import cached_property
 from typing import Final
 from urllib.parse import quote
 
+from integrations.errors import ExpressionError
 from integrations.models import Json
 from integrations.secret_headers import MASK
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9]+")
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
-_ESCAPED: Final = re.compile(r"%(?:3\d|[46][1-9A-Fa-f]|[57][\dAa])|\\u00|&#")
+_ESCAPED: Final = re.compile(r"%(?:25){0,2}(?:3\d|[46][1-9A-Fa-f]|[57][\dAa])|\\u00|&#")
 
 _ESCAPED_LENGTH: Final = 12
 """How many bytes at most one byte of a secret takes, in whatever form: ``\\ud83d\\ude00``."""
@@ -26,7 +27,7 @@ SHORTEST_NUMBER: Final = 4
 """Digits. A number of JSON that is a secret is hidden where it is that very number."""
 
 MOST_DERIVED: Final = 100
-"""How many values that were made of secrets are looked for in an answer."""
+"""How many values are looked for in an answer: secrets, and what was made of them."""
 
 _SCHEMES: Final = frozenset({"apikey", "basic", "bearer", "digest", "key", "token"})
 
@@ -120,18 +121,22 @@ def with_derived(secrets: Iterable[str], derived: Iterable[Json]) -> list[str]:
     Args:
         secrets: The secrets.
         derived: Values that were made of them: texts, numbers, lists of them.
+
+    Raises:
+        ExpressionError: They are too many for an answer to be searched for each.
     """
     known = list(secrets)
     found = {text for value in derived for text in _texts(value)}
     for text in sorted(found, key=len):
-        if len(known) >= MOST_DERIVED:
-            break
         lower = text.lower()
         if len(text) < SHORTEST and not _is_number(text):
             continue
         # Where a known one stands in it as it is, the known one is found.
         if not any(len(each) >= SHORTEST and each.lower() in lower for each in known):
             known.append(text)
+        if len(known) > MOST_DERIVED:
+            detail = f"params: more than {MOST_DERIVED} values are secrets or made of them"
+            raise ExpressionError(detail)
     return known
 
 
@@ -202,10 +207,12 @@ def _holds_escapes(text: str) -> bool:
 def _character(character: str) -> str:
     from html import escape  # with a large table, for who has a secret to hide
 
-    forms = {character, f"\\{character}", escape(character), f"&#{ord(character)};"}
+    forms = {character, f"\\{character}", escape(character)}
     units = character.encode("utf-16-be", "surrogatepass").hex()
     in_json = "".join(rf"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
-    in_url = "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "replace"))
-    loose = "|".join(f"(?i:{form})" for form in (in_json, in_url))
+    # A URL within a URL escapes its percent signs once more.
+    in_url = "".join(f"%(?:25){{0,2}}{byte:02x}" for byte in character.encode("utf-8", "replace"))
+    in_html = f"&#0{{0,4}}{ord(character)};|&#x0{{0,4}}{ord(character):x};"
+    loose = "|".join(f"(?i:{form})" for form in (in_json, in_url, in_html))
     plus = r"|\+" if quote(character, safe="") == "%20" else ""
     return f"(?:{'|'.join(map(re.escape, sorted(forms)))}|{loose}{plus})"

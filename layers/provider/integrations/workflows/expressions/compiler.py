@@ -64,12 +64,14 @@ class Template:
         names: The names that it needs from outside (``trigger``, ``steps``, ``item`` …).
         steps: The steps that it names, each with the field it wants of them, where it says.
         secrets: The secrets that it names.
+        alters_secrets: Whether it makes something of one, and does not only put it somewhere.
         run: Evaluates it.
     """
 
     names: frozenset[str]
     steps: frozenset[tuple[str, str | None]]
     secrets: frozenset[str]
+    alters_secrets: bool
     run: Evaluate = field(repr=False)
 
 
@@ -83,6 +85,7 @@ class Compiler:
         self._steps: set[tuple[str, str | None]] = set()
         self._secrets: set[str] = set()
         self._of_secrets = 0
+        self._alters_secrets = False
         self._secret_names: set[str] = set()
 
     def finish(self, node: "nodes.Expr") -> Template:
@@ -103,7 +106,8 @@ class Compiler:
 
     def _template(self, run: Evaluate) -> Template:
         names = frozenset(self._names - self._own)
-        return Template(names, frozenset(self._steps), frozenset(self._secrets), run)
+        steps, secrets = frozenset(self._steps), frozenset(self._secrets)
+        return Template(names, steps, secrets, self._alters_secrets, run)
 
     @contextmanager
     def _deeper(self) -> Iterator[None]:
@@ -257,7 +261,11 @@ class Compiler:
                 frame.evaluation.derived.append(value)
             return value
 
-        return evaluate if self._of_secrets == before else derive
+        if self._of_secrets == before:
+            return evaluate
+        is_secret = _keys(node)[:-1] == ["secrets"]
+        self._alters_secrets |= kind not in _LEAVES_WHOLE and not is_secret
+        return derive
 
     def _several(self, found: "Sequence[nodes.Node]") -> list[Evaluate]:
         return [self._expression(node) for node in found]
@@ -299,9 +307,8 @@ class Compiler:
         return lambda frame: look_up(container(frame), present(index(frame)), path)
 
     def _look_up(self, node: "nodes.Expr", key: Value) -> Evaluate:
-        match _keys(node):
-            case ["secrets"] if isinstance(key, str):
-                return self._secret(key)
+        if isinstance(key, str) and _keys(node) == ["secrets"]:
+            return self._secret(key)
         path = _path(node)
         container = self._expression(node)
         return lambda frame: look_up(container(frame), key, path)
@@ -511,6 +518,11 @@ class Compiler:
         **dict.fromkeys(BINARY, _binary),
     }
 
+
+_LEAVES_WHOLE: Final = frozenset({
+    "Name", "Concat", "List", "Tuple", "Dict", "CondExpr", "And", "Or"
+})  # fmt: skip
+"""What gives a secret on as it is, or asks no more of it than whether it is there."""
 
 _RESERVED: Final = frozenset({"trigger", "steps", "execution", "workflow", "loop", "secrets"})
 

@@ -34,8 +34,8 @@ def render(
         place: Where the value stands, for the errors' sake, e.g. ``params``.
         budget: What it may spend; one of its own by default.
         secrets_by_name: To record or show it: ``{{ secrets.NAME }}`` stands in the place of each
-            secret. A template that does not evaluate so, because it makes something of the secret,
-            stays as it is.
+            secret. A template that makes something of a secret stays as it is: of the name it
+            would make something else.
         derived: Takes every value that was made of a secret on the way.
 
     Returns:
@@ -159,13 +159,10 @@ class _Rendering:
         understood = template(source, self.frame.budget)
         if not (self.named and understood.secrets):
             return _run(understood, self.frame)
-        names = {name: f"{{{{ secrets.{name} }}}}" for name in understood.secrets}
-        try:
-            return _run(
-                understood, replace(self.frame, names={**self.frame.names, "secrets": names})
-            )
-        except ExpressionError:
+        if understood.alters_secrets:
             return source
+        names = {name: f"{{{{ secrets.{name} }}}}" for name in understood.secrets}
+        return understood.run(replace(self.frame, names={**self.frame.names, "secrets": names}))
 
 
 def _run(understood: Template, frame: Frame) -> Value:
