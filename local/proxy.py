@@ -133,7 +133,8 @@ class Proxy:
     async def _forward(
         self, session: aiohttp.ClientSession, request: web.BaseRequest
     ) -> web.StreamResponse:
-        if not SERVED.fullmatch(request.path):
+        # A target may be a whole URL of anybody's, and only its path is what is asked for here.
+        if not (SERVED.fullmatch(request.path) and request.raw_path.startswith("/")):
             return web.Response(status=404, text="There is the API under /api/, and the console.")
         target = self._target
         if target is None:
@@ -189,7 +190,8 @@ def may_use_token(
 
     Programs on this machine may, the pages that the proxy serves, and the frontends'. A page from
     anywhere else may not, though the developer's browser has it open and it is on this machine; nor
-    what comes through a tunnel, nor what a workflow sends.
+    what comes through a tunnel, nor what this backend sends for a tenant: steps, actions and
+    log-ins (`Via`, see `outbound/client.py`).
 
     Args:
         headers: The request's.

@@ -159,6 +159,19 @@ def test_what_comes_through_a_tunnel_needs_a_token_of_its_own(platform: Platform
         assert answer.status_code in {401, 403}, headers
 
 
+def test_what_another_tenant_has_the_stack_send_is_not_the_developer_s(platform: Platform) -> None:
+    name = f"stranger-{uuid.uuid4().hex[:8]}"
+    stranger = Client(platform, platform.tokens.create(tenant=name, name="e2e"), name)
+    stranger.save("webhook", {"url": "https://example.com/hooks/orders"})
+    for method, path in (("GET", "/api/integrations/status"), ("POST", "/api/workflows")):
+        for headers in ({}, {"Via": "", "User-Agent": "curl/8"}):
+            params = {"url": platform.url + path, "method": method, "headers": headers}
+            answer = stranger.post(
+                "/api/integrations/webhook/actions/send", {"params": params}
+            ).json()
+            assert answer["detail"].startswith("The receiver answered 401"), answer
+
+
 def test_ministack_takes_no_key_that_everybody_knows(platform: Platform) -> None:
     for key in ("test", "000000000000", platform.aws["AWS_ACCESS_KEY_ID"]):
         stranger = boto3.client(

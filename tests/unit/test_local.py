@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -245,7 +246,8 @@ def test_this_machine_and_the_frontends_use_the_token(headers: dict[str, str]) -
         OWN | {"X-Original-Host": "abc.ngrok.app"},
         OWN | {"CF-Connecting-IP": "203.0.113.7"},
         OWN | {"Via": "1.1 tunnel"},
-        # A workflow's step.
+        # What a tenant has the stack send: an action, a workflow's step.
+        OWN | {"Via": "1.1 integrations-backend"},
         OWN | {"Integrations-Hops": "1"},
     ],
 )
@@ -324,6 +326,14 @@ def test_proxy_passes_everything_on(served: str) -> None:
     assert answer.status_code == 302
     assert answer.headers["Location"] == "https://elsewhere.example/?a=%20b"
     assert answer.raw.headers.getlist("Set-Cookie") == ["a=1", "b=2"]
+
+
+@pytest.mark.parametrize("target", ["http://x/api/x", "x://u@127.0.0.1:9/api/x"])
+def test_proxy_serves_no_url_of_another_host(served: str, target: str) -> None:
+    address = urlsplit(served)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+        assert connection.recv(1024).startswith(b"HTTP/1.1 404 ")
 
 
 def test_proxy_adds_the_token(served: str) -> None:

@@ -404,6 +404,16 @@ def test_no_secret_goes_along_to_another_origin(
     assert other.last.headers["accept"] == "a/b"
 
 
+@pytest.mark.parametrize("headers", [{}, {"Via": ""}, {"via": "none", "User-Agent": "curl/8"}])
+def test_what_comes_from_the_local_platform_says_so_wherever_it_is_sent_on(
+    headers: dict[str, str], receiver: Receiver, other: Receiver, local: Http
+) -> None:
+    receiver.reply(Reply(status=302, headers={"location": other.url("/there")}))
+    local.request("GET", receiver.url(), headers=headers, max_redirects=1)
+    assert "via" in receiver.last.headers
+    assert "via" in other.last.headers
+
+
 def test_secrets_stay_with_a_redirect_within_the_origin(
     receiver: Receiver,
     local: Http,
