@@ -14,7 +14,7 @@ const TONES: Record<string, string> = {
   dispatched: "good",
   completed: "good",
   enabled: "good",
-  verified: "good",
+  valid: "good",
   needs_reauth: "bad",
   failed: "bad",
   error: "bad",

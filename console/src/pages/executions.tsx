@@ -368,29 +368,29 @@ function StepOf({ step, execution }: { step: Step; execution: Execution }) {
             ],
           ]}
         />
-        {ran && (
-          <>
-            <details>
-              <summary>Input</summary>
-              <Json value={step.input} label={`Input of ${step.id}`} />
-            </details>
-            <details open={step.status === "succeeded" && execution.steps.length < 4}>
-              <summary>Output</summary>
-              <div class="stack">
-                <Json value={whole ?? step.output} label={`Output of ${step.id}`} />
-                {step.outputUrl && whole === undefined && (
-                  <div>
-                    <Act
-                      class="plain"
-                      run={async () => setWhole(await wholeOutput(execution.executionId, step.id))}
-                    >
-                      Load the whole output
-                    </Act>
-                  </div>
-                )}
-              </div>
-            </details>
-          </>
+        {ran && step.input != null && (
+          <details>
+            <summary>Input</summary>
+            <Json value={step.input} label={`Input of ${step.id}`} />
+          </details>
+        )}
+        {ran && (step.output != null || step.outputUrl) && (
+          <details open={step.status === "succeeded" && execution.steps.length < 4}>
+            <summary>Output</summary>
+            <div class="stack">
+              <Json value={whole ?? step.output} label={`Output of ${step.id}`} />
+              {step.outputUrl && whole === undefined && (
+                <div>
+                  <Act
+                    class="plain"
+                    run={async () => setWhole(await wholeOutput(execution.executionId, step.id))}
+                  >
+                    Load the whole output
+                  </Act>
+                </div>
+              )}
+            </div>
+          </details>
         )}
       </div>
     </li>

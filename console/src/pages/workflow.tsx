@@ -189,11 +189,10 @@ function Workbench({
             {broken ? (
               <Badge state="not JSON" />
             ) : check.data ? (
-              <Badge state={check.data.valid ? "verified" : "error"} />
+              <Badge state={check.data.valid ? "valid" : "error"} />
             ) : (
               <span class="soft small">{check.error ? "" : "Checking…"}</span>
             )}
-            {check.data?.valid && !broken && <span class="soft small">nothing is wrong</span>}
           </div>
           <div class="row">
             {changed && workflow && (
