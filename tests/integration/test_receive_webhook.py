@@ -339,16 +339,23 @@ def test_a_body_that_was_changed_is_refused(backend: Backend, kind: str) -> None
     assert backend.deliver("orders", BODY + b" ", prove()).status == 401
 
 
+def test_a_parameter_that_repeats_keeps_all_its_values(backend: Backend) -> None:
+    hook(backend, {"type": "none"})
+    taken(backend.deliver("orders", BODY, {}, "tag=new&tag=paid&tag=&page=2"))
+    assert queued(backend)["query"] == {"tag": ["new", "paid", ""], "page": "2"}
+
+
+def test_a_secret_that_comes_twice_is_none(backend: Backend) -> None:
+    hook(backend, {"type": "secret", "query": "key"})
+    answer = backend.deliver("orders", BODY, {}, f"key={SECRET}&key={SECRET}")
+    assert (answer.status, answer.code) == (401, "signature_refused")
+
+
 def test_a_secret_in_the_query_is_taken_and_goes_no_further(backend: Backend) -> None:
     hook(backend, {"type": "secret", "query": "key"})
     assert backend.deliver("orders", BODY, {}, {"key": "wrong"}).status == 401
     taken(backend.deliver("orders", BODY, {}, {"key": SECRET, "a": "1"}))
     assert queued(backend)["query"] == {"a": "1"}
-
-
-def test_of_a_doubled_parameter_the_last_counts(backend: Backend) -> None:
-    hook(backend, {"type": "secret", "query": "key"})
-    assert backend.deliver("orders", BODY, {}, f"key={SECRET}&key=wrong").status == 401
 
 
 def test_an_old_signature_is_refused(backend: Backend) -> None:

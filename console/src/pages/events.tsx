@@ -321,7 +321,11 @@ export function EventOf({ id }: { id: string }) {
 export function curlOf(event: EventDetails): string {
   const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const own = new Set(["host", "content-length", "connection", "accept-encoding"]);
-  const query = new URLSearchParams(event.query ?? {});
+  const query = new URLSearchParams(
+    Object.entries(event.query ?? {}).flatMap(([name, given]) =>
+      [given].flat().map((value) => [name, value]),
+    ),
+  );
   const url = `${location.origin}/api/webhooks/${encodeURIComponent(event.webhookId ?? "")}${query.size ? `?${query}` : ""}`;
   const headers = Object.entries(event.headers ?? {})
     .filter(

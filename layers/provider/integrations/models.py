@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
+type Query = Mapping[str, str | list[Json]]
+"""The parameters of a URL's query; a list of texts where a name repeats."""
 """A JSON value."""
 
 
@@ -57,6 +59,12 @@ class Account:
     details: Mapping[str, Json] = field(default_factory=dict)
 
 
+def text_of(query: Query, name: str) -> str:
+    """The value of a parameter that is there once; empty where it is missing or repeats."""
+    value = query.get(name)
+    return value if isinstance(value, str) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One HTTP request that a provider sent to a webhook, verified.
@@ -66,7 +74,7 @@ class Delivery:
         event_id: Our id of it, the same for each redelivery of the same delivery.
         received_at: When it came.
         headers: Lower-case names; those that carry secrets or signatures are already left out.
-        query: The query's parameters, the last of each name.
+        query: The query's parameters; a list where a name repeats.
         body: The raw bytes.
         method: ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
         path: What followed the webhook's URL, without slashes around it; mostly empty.
@@ -76,7 +84,7 @@ class Delivery:
     event_id: str
     received_at: datetime
     headers: Mapping[str, str]
-    query: Mapping[str, str]
+    query: Query
     body: bytes
     method: str = "POST"
     path: str = ""

@@ -43,7 +43,7 @@ from dataclasses import dataclass, replace
 
 from integrations import strict_json
 from integrations.errors import FieldError, SignatureRefused
-from integrations.models import Json
+from integrations.models import Json, Query, text_of
 
 TOLERANCE = 300
 """Seconds that a signed timestamp may be off, where the verification does not say."""
@@ -136,7 +136,7 @@ class _Claim:
     headers: Headers
     body: bytes
     now: float
-    query: Mapping[str, str]
+    query: Query
     source_ip: str = ""
 
 
@@ -146,7 +146,7 @@ def verify(
     headers: Headers,
     body: bytes,
     now: float,
-    query: Mapping[str, str] | None = None,
+    query: Query | None = None,
     source_ip: str = "",
 ) -> None:
     """Check that a delivery comes from whoever holds the secret.
@@ -180,7 +180,7 @@ def _verify_nothing(_claim: _Claim) -> None:
 def _verify_secret(claim: _Claim) -> None:
     parameter = _string(claim.rule, "query", "")
     if parameter:
-        given = claim.query.get(parameter, "")
+        given = text_of(claim.query, parameter)
         place = f"query parameter {parameter}"
     else:
         place = _string(claim.rule, "header", "X-Webhook-Secret")

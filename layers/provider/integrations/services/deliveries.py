@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, cast
 
-from integrations.models import Delivery, Json, rfc3339
+from integrations.models import Delivery, Json, Query, rfc3339
 from integrations.storage.queues import Message
 
 SHARED_GROUP = "shared"
@@ -49,7 +49,7 @@ class QueuedDelivery:
     event_id: str
     received_at: datetime
     headers: Mapping[str, str]
-    query: Mapping[str, str]
+    query: Query
     body: bytes
     tenant: str = ""
     connection_name: str = ""

@@ -3,7 +3,7 @@
 import base64
 import json
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field
 
@@ -70,7 +70,7 @@ class EventAnswer(EventSummary):
     method: str = Field(description="How it came.")
     path: str = Field(description="What followed the webhook's URL; mostly nothing.")
     headers: dict[str, str]
-    query: dict[str, str]
+    query: dict[str, str | list[str]]
     body: Any = Field(None, description="JSON or text; other bytes as `{base64}`. A preview.")
     body_truncated: bool = False
     events: list[EventPartAnswer]
@@ -128,7 +128,7 @@ def event_answer(event: LoggedEvent) -> EventAnswer:
         method=payload.method,
         path=payload.path,
         headers=dict(payload.headers),
-        query=dict(payload.query),
+        query=cast("dict[str, str | list[str]]", dict(payload.query)),
         body=body,
         body_truncated=truncated or payload.body_truncated,
         events=_parts(event),

@@ -20,7 +20,7 @@ from integrations.errors import (
     SignatureRefused,
     UnknownWebhook,
 )
-from integrations.models import now
+from integrations.models import Query, now, text_of
 from integrations.providers import registry
 from integrations.services.deliveries import QueuedDelivery
 from integrations.services.lineage import HEADER, Lineage
@@ -81,7 +81,7 @@ class Request:
     """
 
     headers: Mapping[str, str]
-    query: Mapping[str, str]
+    query: Query
     body: bytes
     method: str = "POST"
     path: str = ""
@@ -256,7 +256,7 @@ class Receiver:
         )
         return Receipt(event_id)
 
-    def challenge(self, webhook_id: str, query: Mapping[str, str]) -> str:
+    def challenge(self, webhook_id: str, query: Query) -> str:
         """The challenge to repeat, where mode and token are right.
 
         Args:
@@ -271,7 +271,8 @@ class Receiver:
         began = self._monotonic()
         nothing = Request(headers={}, query={}, body=b"")
         given = {
-            name: query.get(hub, query.get(name, "")) for name, hub in _CHALLENGE_NAMES.items()
+            name: text_of(query, hub) or text_of(query, name)
+            for name, hub in _CHALLENGE_NAMES.items()
         }
         try:
             webhook, secrets = self._find(webhook_id, nothing)
@@ -367,8 +368,8 @@ class Receiver:
 
 
 def _without_secrets(
-    webhook: Webhook, headers: Mapping[str, str], query: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str]]:
+    webhook: Webhook, headers: Mapping[str, str], query: Query
+) -> tuple[dict[str, str], Query]:
     """What may be stored of a delivery's headers and query."""
     secret_headers = signatures.secret_headers(webhook.verification)
     secret_parameters = signatures.secret_parameters(webhook.verification)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Self, cast
 
 from integrations.errors import UnknownEvent
-from integrations.models import Json, from_epoch, now, rfc3339
+from integrations.models import Json, Query, from_epoch, now, rfc3339
 from integrations.storage.aws import Attribute, Aws, AwsError, ConditionFailed, attributes, item
 from integrations.storage.dictionaries import dictionary
 from integrations.storage.objects import GONE
@@ -108,7 +108,7 @@ class Payload:
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Query = field(default_factory=dict)
     body: bytes | None = None
     body_truncated: bool = False
     events: tuple[Mapping[str, Json], ...] | None = None

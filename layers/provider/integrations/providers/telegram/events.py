@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from integrations import comparison, strict_json
 from integrations.errors import InvalidInput
-from integrations.models import Delivery, Event, Json, as_object, from_epoch, rfc3339
+from integrations.models import Delivery, Event, Json, as_object, from_epoch, rfc3339, text_of
 from integrations.providers.telegram.kinds import KINDS
 
 _COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?:\s+(.*))?", re.DOTALL)
@@ -182,9 +182,9 @@ def normalize(delivery: Delivery) -> list[Event]:
     # A connection is one bot, so the webhook tells the bots apart.
     target = delivery.webhook_id
     # Two bots may count alike, and a connection may change its bot.
-    bot_id = delivery.query.get(OWN_ID)
+    bot_id = text_of(delivery.query, OWN_ID)
     event_id = f"{bot_id}:{update_id}" if bot_id else str(update_id)
-    data = describe(kind, update, delivery.query.get(OWN_NAME, ""))
+    data = describe(kind, update, text_of(delivery.query, OWN_NAME))
     return [Event(f"telegram.{kind}", event_id, target, data)]
 
 

@@ -20,7 +20,8 @@ def normalize(delivery: Delivery) -> list[Event]:
 
     JSON becomes its value, a form an object of its fields (a list where a name repeats, a file as
     ``{fileName, contentType, contentBase64}``), text a string, and everything else
-    ``{"base64": …}``. A body that is not what its content type says is not lost for it.
+    ``{"base64": …}``. A body that is not what its content type says is not lost for it. A parameter
+    of the query is a list, too, where it repeats.
 
     Raises:
         InvalidInput: The body is packed, and unpacks to more than is taken.
