@@ -95,7 +95,9 @@ class MailServer:
         """The port it listens on."""
         return int(self._socket.getsockname()[1])
 
-    def reply(self, command: Literal["NOOP", "AUTH", "MAIL", "DATA"], *replies: str) -> None:
+    def reply(
+        self, command: Literal["NOOP", "RSET", "AUTH", "MAIL", "DATA"], *replies: str
+    ) -> None:
         """Answer the next commands of this kind so; ``drop`` breaks the connection off.
 
         ``DATA`` is answered after the final dot.
@@ -122,6 +124,11 @@ class MailServer:
         self, server: SMTP, session: Session, envelope: Envelope, arg: str
     ) -> str:
         return self._scripted(server, "NOOP") or "250 OK"
+
+    async def handle_RSET(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        return self._scripted(server, "RSET") or "250 OK"
 
     async def handle_AUTH(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, args: list[str]

@@ -522,6 +522,28 @@ def test_what_a_template_puts_in_is_one_mailbox(
             assert server.mails == []
 
 
+def test_the_mails_of_a_loop_go_by_one_conversation(backend: Backend) -> None:
+    users = {"shop@example.com": "pass-of-the-shop"}
+    with MailServer(users=users) as server:
+        backend.aws.set_secret(
+            smtpHost="127.0.0.1",
+            smtpPort=str(server.port),
+            smtpFrom="shop@example.com",
+            smtpUser="shop@example.com",
+            smtpPass="pass-of-the-shop",
+            smtpSecure="none",
+        )
+        mail = {"id": "mail", "action": "email.sendEmail", "forEach": "trigger.people"}
+        mail |= {"params": {"to": "{{ item }}@example.com", "text": "Hello"}}
+        execution_id = started(backend, mail, given={"people": ["ann", "ben", "cleo"]})
+        backend.drain()
+        assert backend.execution(execution_id)["status"] == "succeeded"
+        assert [each.recipients for each in server.mails] == [
+            [f"{name}@example.com"] for name in ("ann", "ben", "cleo")
+        ]
+        assert len(server.attempts) == 1
+
+
 # -- Secrets ---------------------------------------------------------------------------------
 
 KEY = "sk_live_51H8xQ2eZvKYlo2C"

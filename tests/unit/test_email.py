@@ -3,6 +3,7 @@
 import base64
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import idna
@@ -24,6 +25,7 @@ from integrations.errors import (
 )
 from integrations.outbound.client import Outbound
 from integrations.outbound.content import Content
+from integrations.outbound.conversations import Conversations
 from integrations.providers.base import Addresses, Call
 from integrations.providers.email import actions, api, provider
 from integrations.providers.email.credentials import EmailCredentials, from_settings
@@ -110,6 +112,10 @@ def sent(server: MailServer, caller: Call[EmailCredentials], **params: Any) -> M
 def open_call(server: MailServer | ScriptedServer, **more: Any) -> Call[EmailCredentials]:
     given = {"user": None, "pass": None, "from": USER, "secure": "none"}
     return call(server, given | more)
+
+
+def logins(server: MailServer) -> int:
+    return len(server.attempts)
 
 
 # -- Credentials -----------------------------------------------------------------------------
@@ -904,6 +910,74 @@ def test_a_failing_good_bye_does_not_spoil_a_message_that_was_taken() -> None:
     answers = (EHLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")
     with ScriptedServer(b"220 x\r\n", *answers, b"250 taken\r\n") as dying:
         assert send(open_call(dying))["response"] == "taken"
+
+
+# -- One conversation for many mails ---------------------------------------------------------
+
+
+def test_the_mails_of_one_run_share_a_conversation(server: MailServer) -> None:
+    with Conversations() as conversations:
+        caller = replace(call(server), conversations=conversations)
+        for number in range(3):
+            send(caller, subject=f"Letter {number}")
+    assert [mail.message["Subject"] for mail in server.mails] == [
+        "Letter 0",
+        "Letter 1",
+        "Letter 2",
+    ]
+    assert logins(server) == 1
+    send(call(server))
+    assert logins(server) == 2, "a call of its own has a conversation of its own"
+
+
+@pytest.mark.parametrize("reply", ["drop", "421 4.7.0 Too many messages, try again"])
+def test_a_server_that_hung_up_between_two_mails_gets_the_next_one_anew(
+    server: MailServer, reply: str
+) -> None:
+    with Conversations() as conversations:
+        caller = replace(call(server), conversations=conversations)
+        send(caller)
+        server.reply("RSET", reply)
+        send(caller)
+    assert (len(server.mails), logins(server)) == (2, 2)
+
+
+def test_a_mail_that_fails_leaves_no_conversation_behind(server: MailServer) -> None:
+    with Conversations() as conversations:
+        caller = replace(call(server), conversations=conversations)
+        send(caller)
+        server.reply("DATA", "550 5.7.1 Spam")
+        with pytest.raises(RequestRejected, match="Spam"):
+            send(caller)
+        send(caller)
+    assert (len(server.mails), logins(server)) == (2, 2)
+
+
+def test_other_credentials_are_another_conversation(authority: Authority) -> None:
+    users = {USER: PASSWORD, "other@example.com": "0ther-pass"}
+    with (
+        MailServer("starttls", authority.server_context(HOST), users=users) as server,
+        Conversations() as conversations,
+    ):
+        for user, password in users.items():
+            caller = call(server, {"user": user, "pass": password})
+            send(replace(caller, conversations=conversations))
+        assert [mail.user for mail in server.mails] == list(users)
+
+
+def test_a_conversation_ends_after_so_many_mails_and_after_so_long(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "MAX_MAILS", 2)
+    with Conversations() as some:
+        for _ in range(3):
+            send(replace(call(server), conversations=some))
+    assert logins(server) == 2
+    monkeypatch.setattr("integrations.outbound.conversations.IDLE_TIMEOUT", 0.0)
+    with Conversations() as late:
+        for _ in range(2):
+            send(replace(call(server), conversations=late))
+    assert logins(server) == 4
 
 
 def test_a_message_over_the_servers_limit_is_not_even_begun() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from pydantic import ConfigDict, SecretStr
 
@@ -23,6 +23,9 @@ from integrations.outbound.content import Content, StoredFile
 from integrations.outbound.http import Http
 from integrations.providers.shared_webhook import SharedWebhook
 from integrations.strict_model import StrictModel
+
+if TYPE_CHECKING:
+    from integrations.outbound.conversations import Conversations
 
 
 class Credentials(StrictModel):
@@ -113,6 +116,8 @@ class Call[C: Credentials]:
         files: Where a workflow's files are, apart and as large as they may be; ``None`` where an
             action is run by itself and hands its file on in its answer.
         hidden: The secrets that a step sends, and what was made of them: no result may show one.
+        conversations: What stays open for the next call of the same run; ``None`` where this call
+            is the only one.
         check_pause: Asked before a request, with the scope of the limit that the request counts
             against (see ``RateLimited``): raises ``ConnectionPaused`` where the provider asked for
             patience there. What rests as a whole is not called at all.
@@ -128,6 +133,7 @@ class Call[C: Credentials]:
     allow_loopback: bool = False
     files: FileStore | None = None
     hidden: tuple[str, ...] = field(default=(), repr=False)
+    conversations: "Conversations | None" = field(default=None, repr=False)
     check_pause: Callable[[str], None] = _goes_on
 
 

@@ -37,6 +37,7 @@ from integrations.workflows.outcomes import OutOfTime, RetryAfter, StepCall
 from integrations.workflows.records import DONE, Execution, WorkflowDefinition
 
 if TYPE_CHECKING:
+    from integrations.outbound.conversations import Conversations
     from integrations.services.secrets import SecretService
     from integrations.services.vault import Vault
 
@@ -167,6 +168,7 @@ class Runner:
             self._executions.replace(stored_from(tenant, state, stored), due_at=None)
             self._service.tell_end(tenant, state)
             return None
+        from integrations.outbound.conversations import Conversations
         from integrations.services.forms import with_lists
 
         definition = with_lists(cast("WorkflowDefinition", workflow.definition))
@@ -198,19 +200,20 @@ class Runner:
 
         def perform(call: StepCall) -> Json:
             with self._signs_of_life(written):
-                return self._perform(tenant, call)
+                return self._perform(tenant, call, conversations)
 
-        outcome = engine.advance(
-            state,
-            definition,
-            perform=perform,
-            save=save,
-            values=values,
-            is_idempotent=is_idempotent,
-            # A process that has little time from the start must get somewhere all the same.
-            deadline=self._clock() + time_left - min(STEP_RESERVE, time_left * 0.75),
-            clock=self._clock,
-        )
+        with Conversations() as conversations:
+            outcome = engine.advance(
+                state,
+                definition,
+                perform=perform,
+                save=save,
+                values=values,
+                is_idempotent=is_idempotent,
+                # A process that has little time from the start must get somewhere all the same.
+                deadline=self._clock() + time_left - min(STEP_RESERVE, time_left * 0.75),
+                clock=self._clock,
+            )
         match outcome:
             case RetryAfter(seconds):
                 return seconds
@@ -271,7 +274,7 @@ class Runner:
         finally:
             over.set()
 
-    def _perform(self, tenant: str, call: StepCall) -> Json:
+    def _perform(self, tenant: str, call: StepCall, conversations: "Conversations") -> Json:
         """Carry out a step; no secret that it was given is in what it gives, raises or logs."""
         from integrations.services.secrecy import mask
 
@@ -281,7 +284,7 @@ class Runner:
             raise _unanswered(failure) from failure
         masking = Masking(secrets)
         try:
-            return self._carry_out(tenant, call, sent, secrets)
+            return self._carry_out(tenant, call, sent, secrets, conversations)
         except IntegrationError as failure:
             mask(failure, masking)
             raise
@@ -302,7 +305,12 @@ class Runner:
         return sent.params, with_derived(values.values(), sent.derived)
 
     def _carry_out(
-        self, tenant: str, call: StepCall, sent: dict[str, Json], secrets: list[str]
+        self,
+        tenant: str,
+        call: StepCall,
+        sent: dict[str, Json],
+        secrets: list[str],
+        conversations: "Conversations",
     ) -> Json:
         from integrations.providers import registry
         from integrations.services.forms import params_of
@@ -322,6 +330,7 @@ class Runner:
                 hops=call.hops,
                 files=files,
                 secrets=secrets,
+                conversations=conversations,
             )
         except AwsError as failure:
             # Only what surrounds a call touches AWS, and never after one that went well.

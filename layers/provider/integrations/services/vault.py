@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr, ValidationError
 
@@ -45,6 +45,9 @@ from integrations.services.secrecy import masked, secrets_of
 from integrations.storage.app_secret import AppSecret
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.envelope import EnvelopeBroken
+
+if TYPE_CHECKING:
+    from integrations.outbound.conversations import Conversations
 
 REFRESH_BEFORE = timedelta(minutes=5)
 """A token that lives no longer than this is refreshed before it is used."""
@@ -257,6 +260,7 @@ class Vault:
         hops: int = 0,
         files: FileStore | None = None,
         secrets: Sequence[str] = (),
+        conversations: "Conversations | None" = None,
     ) -> Json:
         """Carry out an action with a connection's credentials.
 
@@ -270,6 +274,7 @@ class Vault:
             hops: How many executions led to it.
             files: Where the files of a workflow's steps are.
             secrets: What else must not be seen in the result, beside the connection's own.
+            conversations: What is open with servers, for this call and the next.
 
         Returns:
             The result, without the secrets that it was asked for with.
@@ -284,7 +289,7 @@ class Vault:
                 self._quotas.send_mails(tenant, action.recipients(params))
 
         def run(call: Call[Any]) -> Json:
-            call = replace(call, files=files, hidden=tuple(secrets))
+            call = replace(call, files=files, hidden=tuple(secrets), conversations=conversations)
             with masked(call):
                 result = action.run(call, params)
             return Masking(secrets_of(call)).json(result)

@@ -41,6 +41,10 @@ REPLY_SECONDS = 20.0
 _MAX_REPLIES = 256 * 1024
 _SIZE_DIGITS = 20
 """As https://www.rfc-editor.org/rfc/rfc1870#section-3 has it."""
+RESUME_SECONDS = 5.0
+"""For a server to say that it still listens."""
+MAX_MAILS = 100
+"""In one conversation: servers have limits of their own, and few say which."""
 LAST_WORDS_SECONDS = 2.0
 """For the reply that a server may have sent before it closed the connection."""
 
@@ -77,7 +81,13 @@ class _Progress:
 
 
 class _Smtp(smtplib.SMTP):
-    """A conversation over a socket that the guard has opened, bounded in time and size."""
+    """A conversation over a socket that the guard has opened, bounded in time and size.
+
+    Attributes:
+        flight: What bounds the exchange under way.
+        masked: The secrets that the server was sent.
+        mails: How many exchanges it has had after the log-in.
+    """
 
     def __init__(self, host: str, sock: socket.socket, helo_name: str) -> None:
         super().__init__(local_hostname=helo_name)
@@ -90,6 +100,20 @@ class _Smtp(smtplib.SMTP):
             wire_budget=_MAX_REPLIES,
             host=host,
         )
+        self.masked: list[str] = []
+        self.mails = 0
+
+    def refill(self, seconds: float) -> None:
+        """Bound what is said next as a conversation of its own."""
+        self.flight.deadline = time.monotonic() + seconds
+        self.flight.wire_budget = _MAX_REPLIES
+
+    def end(self) -> None:
+        """Say good-bye and hang up; nothing that goes wrong with it matters any more."""
+        with suppress(smtplib.SMTPException, OSError, ProviderError):
+            self.flight.deadline = min(self.flight.deadline, time.monotonic() + 2)
+            self.quit()
+        self.close()
 
     @override
     def getreply(self) -> tuple[int, bytes]:
@@ -147,12 +171,32 @@ class _Smtp(smtplib.SMTP):
 
 @contextmanager
 def conversation(call: Call[EmailCredentials]) -> Iterator[tuple[_Smtp, _Progress]]:
-    """Connect, secure the connection, log in; at the end say good-bye."""
+    """Connect, secure the connection, log in; at the end say good-bye.
+
+    Where the call has ``conversations``, one that is open goes on, and this one stays open.
+    """
     credentials = call.credentials
     if credentials.port not in PORTS and not call.allow_loopback:
         ports = ", ".join(map(str, sorted(PORTS)))
         raise AddressRefused(f"Port {credentials.port} is not for mail; there are: {ports}")
     progress = _Progress()
+    smtp = _resumed(call, progress) or _opened(call, progress)
+    try:
+        with _translated(credentials, progress):
+            yield smtp, progress
+    except BaseException:
+        smtp.close()
+        raise
+    smtp.mails += 1
+    if call.conversations and smtp.mails < MAX_MAILS:
+        call.conversations.give_back(credentials, smtp, smtp.end)
+    else:
+        smtp.end()
+
+
+def _opened(call: Call[EmailCredentials], progress: _Progress) -> _Smtp:
+    """A new conversation, ready for a mail."""
+    credentials = call.credentials
     host = to_ascii(credentials.host)
     sock = guard.connect(host, credentials.port, allow_loopback=call.allow_loopback)
     try:
@@ -164,15 +208,34 @@ def conversation(call: Call[EmailCredentials]) -> Iterator[tuple[_Smtp, _Progres
                 _greet(smtp, credentials)
                 progress.stage = "login"
                 _log_in(smtp, credentials, progress)
-                progress.stage = "mail"
-                yield smtp, progress
-                with suppress(smtplib.SMTPException, OSError, ProviderError):
-                    smtp.flight.deadline = min(smtp.flight.deadline, time.monotonic() + 2)
-                    smtp.quit()
-            finally:
+            except BaseException:
                 smtp.close()
-    finally:
+                raise
+    except BaseException:
         sock.close()
+        raise
+    progress.stage = "mail"
+    smtp.masked = progress.masked
+    return smtp
+
+
+def _resumed(call: Call[EmailCredentials], progress: _Progress) -> _Smtp | None:
+    """A conversation that an earlier call of this run left open, where the server still listens."""
+    if call.conversations is None:
+        return None
+    smtp: _Smtp | None = call.conversations.take(call.credentials)
+    if smtp is None:
+        return None
+    progress.masked = smtp.masked
+    try:
+        smtp.refill(RESUME_SECONDS)
+        smtp.command("RSET")
+    except (smtplib.SMTPException, OSError, ProviderError):
+        smtp.close()  # nothing of this mail was said: a new conversation can say it all
+        return None
+    smtp.refill(TOTAL_SECONDS)
+    progress.stage = "mail"
+    return smtp
 
 
 def _greet(smtp: _Smtp, credentials: EmailCredentials) -> None:
