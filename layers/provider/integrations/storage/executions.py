@@ -44,8 +44,19 @@ RETENTION = timedelta(days=30)
 HEAD_BYTES: Final = 600
 """How much of its journal a head holds: with the rest of it, a head takes one write unit."""
 
-MOST_PAGES: Final = 48
+FOLD: Final = 8
+"""So many pages of one size become one that is so much longer: a name takes room in the head, and
+who reads an execution pays for each page. An entry is folded twice at most."""
+
+FOLD_BYTES: Final = (4 * 1024, 8 * 1024)
+"""How long a page may be to be folded, once and twice; a longer one stays as it is."""
+
+MOST_PAGES: Final = 24
 """How many pages a head names before their names get a page of their own."""
+
+_FOLDED, _NAMES = "*", "+"
+"""What the name of a page begins with that is folded (twice, where it stands there twice), and of
+one that holds names."""
 
 STATUS_PAGE = 100
 STATUS_PAGES = 10
@@ -272,10 +283,28 @@ class Executions:
         written = journal.followed_by(execution.journal, execution.state)
         if len(written.packed()) <= HEAD_BYTES:
             return written
-        names = (*written.pages, self.put_part(execution, journal.pack(list(written.tail))))
+        names = [*written.pages, self._put_page(execution, journal.pack(list(written.tail)), 0)]
+        for level in range(len(FOLD_BYTES)):
+            self._fold(execution, names, level)
         if len(names) > MOST_PAGES:
-            names = ("+" + self.put_part(execution, journal.pack(list(names))),)
-        return replace(written, pages=names, tail=())
+            names = [_NAMES + self.put_part(execution, journal.pack(list(names)))]
+        return replace(written, pages=tuple(names), tail=())
+
+    def _put_page(self, execution: StoredExecution, content: bytes, level: int) -> str:
+        """Write a page that was folded ``level`` times; tells its name."""
+        while level < len(FOLD_BYTES) and len(content) > FOLD_BYTES[level]:
+            level += 1
+        return _FOLDED * level + self.put_part(execution, content)
+
+    def _fold(self, execution: StoredExecution, names: list[str], level: int) -> None:
+        """Make one of the newest pages of a level where they are many; ``names`` has it then."""
+        begin = len(names)
+        while begin and _level(names[begin - 1]) == level:
+            begin -= 1
+        if len(names) - begin < FOLD:
+            return
+        entries = self._pages(execution.tenant, execution.execution_id, names[begin:])
+        names[begin:] = [self._put_page(execution, journal.pack(entries), level + 1)]
 
     def put_part(self, execution: StoredExecution, content: bytes) -> str:
         """Write a part beside an execution; tells its name. It counts once a head names it."""
@@ -320,11 +349,11 @@ class Executions:
 
     def _pages(self, tenant: str, execution_id: str, names: Sequence[str]) -> list[Json]:
         """The entries of pages, in order."""
-        contents = self.parts(tenant, execution_id, [name.removeprefix("+") for name in names])
+        contents = self.parts(tenant, execution_id, [_part_of(name) for name in names])
         entries: list[Json] = []
         for name in names:
-            content = journal.unpack(contents[name.removeprefix("+")])
-            further = self._pages(tenant, execution_id, content) if name[0] == "+" else content
+            content = journal.unpack(contents[_part_of(name)])
+            further = self._pages(tenant, execution_id, content) if name[0] == _NAMES else content
             entries += further
         return entries
 
@@ -518,6 +547,15 @@ class Executions:
 def _key(execution: StoredExecution, part: str = "") -> dict[str, Attribute]:
     name = f"{execution.execution_id}#{part}" if part else execution.execution_id
     return {"tenant": execution.tenant, "executionId": name}
+
+
+def _part_of(page: str) -> str:
+    return page.lstrip(_FOLDED + _NAMES)
+
+
+def _level(page: str) -> int:
+    """How often a page was folded; -1 where it holds names."""
+    return -1 if page[0] == _NAMES else page.count(_FOLDED)
 
 
 def _created_key(execution: StoredExecution) -> str:
