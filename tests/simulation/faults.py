@@ -159,9 +159,9 @@ def _log() -> Undo:
     """What is sent is logged, for whoever looks for a mistake."""
     carry_out = Runner._carry_out
 
-    def talkative(self: Runner, tenant: str, call: Any, sent: Any, secrets: Any) -> Any:
+    def talkative(self: Runner, tenant: str, call: Any, sent: Any, *more: Any) -> Any:
         runner_module._log.warning("sending %s", sent)
-        return carry_out(self, tenant, call, sent, secrets)
+        return carry_out(self, tenant, call, sent, *more)
 
     return _put(Runner, "_carry_out", talkative)
 
