@@ -310,6 +310,25 @@ def test_an_answer_that_is_a_file_goes_on_as_one(
     assert uploaded.content_type == "image/png"
 
 
+@pytest.mark.parametrize("megabytes", [0.01, 1, 9])
+def test_a_text_that_does_not_say_how_long_it_is_becomes_a_file_where_it_is_long(
+    backend: Backend,
+    telegram: TelegramServer,
+    receiver: Receiver,
+    megabytes: float,
+) -> None:
+    is_file = megabytes >= 1
+    rows = (b"ann,42\n" * round(megabytes * 2**20))[: round(megabytes * 2**20)]
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\nconnection: close\r\n\r\n"
+    receiver.reply(Reply(raw=head + rows))
+    execution = run(backend, GET, *([upload()] if is_file else []))
+    assert execution["status"] == "succeeded", execution["error"]
+    if is_file:
+        assert telegram.last.files["document"].content == rows
+    else:
+        assert execution["steps"][0]["output"]["body"] == rows.decode()
+
+
 def test_a_long_answer_of_json_is_seen_whole(backend: Backend, receiver: Receiver) -> None:
     rows = [{"id": number, "name": f"row {number}"} for number in range(20_000)]
     receiver.reply(Reply(200, json.dumps(rows).encode(), {"content-type": "application/json"}))

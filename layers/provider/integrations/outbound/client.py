@@ -306,7 +306,11 @@ class Outbound:
                 take = sink(response.headers) if sink and response.ok else None
                 if take:
                     flight.wire_budget += MAX_STORED
-                    stored = take(_pieces(response.raw, MAX_STORED, host))
+                    taken = take(_pieces(response.raw, MAX_STORED, host))
+                    if isinstance(taken, bytes):
+                        content = taken
+                    else:
+                        stored = taken
                 else:
                     content = b"".join(_pieces(response.raw, max_bytes, host))
             except BaseException:

@@ -60,5 +60,6 @@ class StoredFile:
     size: int
 
 
-type Sink = Callable[[Iterable[bytes]], StoredFile]
-"""Takes the pieces of a body. What it raises ends the request."""
+type Sink = Callable[[Iterable[bytes]], StoredFile | bytes]
+"""Takes the pieces of a body: puts them somewhere, or gives the whole body back. What it raises
+ends the request."""

@@ -8,9 +8,10 @@ import re
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from itertools import chain
 from urllib.parse import unquote, urlsplit
 
 from pydantic import (
@@ -24,7 +25,7 @@ from integrations.errors import (
     RequestRejected,
 )
 from integrations.models import Json
-from integrations.outbound.content import Content, Sink
+from integrations.outbound.content import Content, Sink, StoredFile
 from integrations.outbound.http import Response
 from integrations.providers.base import FileStore
 from integrations.providers.masking import Masking
@@ -162,14 +163,27 @@ def raise_for(answer: Response, scope: str, masking: Masking) -> None:
 
 def sink_for(files: FileStore, masking: Masking, headers: Mapping[str, str]) -> Sink | None:
     """What takes the body of an answer that is a file, without secrets; ``None`` for any other."""
+
+    def store(pieces: Iterable[bytes]) -> StoredFile:
+        return files.store(masking.pieces(pieces))
+
+    def store_if_long(pieces: Iterable[bytes]) -> StoredFile | bytes:
+        begun = bytearray()
+        coming = iter(pieces)
+        for piece in coming:
+            begun += piece
+            if len(begun) > MAX_WHOLE_BODY:
+                return store(chain([bytes(begun)], coming))
+        return bytes(begun)
+
     length = headers.get("content-length", "")
     size = int(length) if length.isdecimal() else None
     if size is not None and size <= MAX_BODY:
         return None
     is_file = media_type(headers.get("content-type", "")).startswith(_FILES)
     if is_file or (size is not None and size > MAX_WHOLE_BODY):
-        return lambda pieces: files.store(masking.pieces(pieces))
-    return None
+        return store
+    return store_if_long
 
 
 def answered_file(answer: Response, masking: Masking, url: str) -> Json:
