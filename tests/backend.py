@@ -310,9 +310,14 @@ class Backend:
         return answer.json
 
 
+def incompressible(size: int) -> bytes:
+    """Bytes that no packing makes fewer, the same each time."""
+    return Random(1).randbytes(size)
+
+
 def noise(length: int) -> str:
     """Twice as many hexadecimal digits, the same each time, that pack to half at best."""
-    return Random(1).randbytes(length).hex()
+    return incompressible(length).hex()
 
 
 def eventually[T](look: Callable[[], T], seconds: float = 60.0) -> T:

@@ -7,32 +7,27 @@ import hashlib
 import hmac
 import json
 import os
-import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from random import SystemRandom
-from typing import Any
 
 import pytest
 import requests
 
 from local.platform import Platform
 from tests.e2e.conftest import Client, StandIns, eventually
-from tests.e2e.lambdas import impatient, kill_one, workers
+from tests.e2e.killing import depth, finished, killing
+from tests.e2e.lambdas import impatient
 
 pytestmark = pytest.mark.e2e
 
 WEBHOOKS = int(os.environ.get("CHAOS_WEBHOOKS", "320"))
-SECONDS_BETWEEN_KILLS = 2.0
 SENDERS = 16
 TWICE = 0.2
 SECRET = "the-secret-of-every-sender"
 RANDOM = SystemRandom()
-VICTIMS = ("ReceiveWebhookFunction", "DispatchEventFunction", "RunWorkflowFunction")
 
 
 class Sender:
@@ -100,29 +95,6 @@ class Sender:
         raise AssertionError(f"{delivery} was never accepted")
 
 
-@contextmanager
-def killing(platform: Platform, victims: Sequence[str] = VICTIMS) -> Iterator[Counter[str]]:
-    """Kill processes of the functions at random, all the time; counts them by function."""
-    killed: Counter[str] = Counter()
-    stop = threading.Event()
-
-    def work() -> None:
-        while not stop.wait(RANDOM.uniform(0.5, 1.5) * SECONDS_BETWEEN_KILLS):
-            function = RANDOM.choice(victims)
-            pids = workers(platform, function)
-            if pids:
-                kill_one(RANDOM.choice(pids))
-                killed[function] += 1
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        yield killed
-    finally:
-        stop.set()
-        thread.join()
-
-
 def test_every_accepted_webhook_is_executed_exactly_once(
     platform: Platform, stand_ins: StandIns
 ) -> None:
@@ -172,23 +144,3 @@ def test_every_accepted_webhook_is_executed_exactly_once(
     for queue in ("EventsDeadLetterQueue", "ExecutionsDeadLetterQueue"):
         assert depth(platform, queue) == 0, queue
     assert killed.total() > 0
-
-
-def finished(client: Client, count: int) -> list[dict[str, Any]]:
-    """All executions of a tenant, when they are finished."""
-
-    def look() -> list[dict[str, Any]] | None:
-        found = client.executions()
-        return found if all(each["finishedAt"] for each in found) else None
-
-    found: list[dict[str, Any]] = eventually(look, seconds=300, every=2)
-    assert len(found) == count
-    return found
-
-
-def depth(platform: Platform, queue: str) -> int:
-    """How many messages are in a queue."""
-    attributes = platform.client("sqs").get_queue_attributes(
-        QueueUrl=platform.name(queue), AttributeNames=["ApproximateNumberOfMessages"]
-    )["Attributes"]
-    return int(attributes["ApproximateNumberOfMessages"])

@@ -12,8 +12,8 @@ import requests
 
 from local.platform import Platform
 from tests.e2e.conftest import Client, StandIns, eventually
+from tests.e2e.killing import depth, finished, killing
 from tests.e2e.lambdas import impatient
-from tests.e2e.test_chaos import depth, finished, killing
 
 pytestmark = pytest.mark.e2e
 

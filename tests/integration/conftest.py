@@ -15,6 +15,7 @@ from integrations.storage.aws import Aws
 from local import console
 from local.report import Report
 from tests.backend import Backend
+from tests.clock import Clock
 from tests.fakes import aws as amazon
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.google import FakeGoogle
@@ -71,6 +72,12 @@ def aws(_aws: amazon.FakeAws) -> amazon.FakeAws:
     """AWS, empty."""
     _aws.reset()
     return _aws
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time of day, for tables that ask it."""
+    return Clock()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from integrations.services import dispatch, jobs, runner
 from integrations.storage.aws import Aws, boto, client, transport
 from tests.backend import Backend, LambdaContext, event, first_event
 from tests.fakes.aws import REGION, FakeAws
-from tests.integration.test_every_function import GUARDED, good_call, named
+from tests.integration.guarded_routes import GUARDED, good_call, named
 from tools.template import Route, folder, resources, template
 
 FASTER = 10

@@ -6,17 +6,9 @@ from typing import Any
 import pytest
 
 from integrations import memory
-from tests.backend import Answer, Backend
+from tests.backend import Backend
+from tests.integration.connect_sessions import HOME, create
 from tests.integration.tokens import opened
-
-HOME = "http://localhost:5173"
-
-
-def create(
-    backend: Backend, tenant: str = "acme", scopes: str = "read write", **body: Any
-) -> Answer:
-    given = {"providers": ["telegram", "sheets_oauth"], **body}
-    return backend.call("POST", "/api/connect/sessions", given, scopes=scopes, tenant=tenant)
 
 
 def test_a_session_is_a_token_for_its_providers_and_a_page(backend: Backend) -> None:

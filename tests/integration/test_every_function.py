@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 
 from integrations.entry.problem import MAX_BODY_BYTES
-from tests.backend import EVENTS, Backend, LambdaContext, event, first_event
-from tests.integration.flows import manual_flow
-from tools.template import Route, folder, resources, routes
+from tests.backend import EVENTS, Backend, event, first_event
+from tests.integration.guarded_routes import GUARDED, good_call, named, path_of
+from tools.template import Route, folder, resources
 
 pytestmark = pytest.mark.usefixtures("built_console")
 
 FUNCTIONS = sorted(map(folder, resources("AWS::Serverless::Function").values()))
-GUARDED = [route for route in routes() if not route.public and route.function != "get_openapi"]
 WITH_BODY = [
     route
     for route in GUARDED
@@ -34,26 +33,6 @@ WITH_BODY = [
     }
 ]
 CASES = [(path.parent.name, path.stem) for path in sorted(EVENTS.glob("*/*.json"))]
-
-
-def named(route: Route) -> str:
-    return route.function
-
-
-def path_of(route: Route, **parameters: str) -> str:
-    known = {
-        "providerId": "telegram",
-        "action": "sendMessage",
-        "workflowId": "wf_0123456789abcdef0123",
-        "executionId": "exe_9f86d081884c7d659a2feaa0c55ad015",
-        "stepId": "rows",
-        "eventId": "evt_0a4d55a8d778e5022fab701977c5d840",
-        "jobId": "job_3f2c1d0e9b8a47c6a5b4c3d2e1f0a9b8",
-        "handshakeId": "b3Nq0Y4mVxkq2w7J5c8zGQ",
-        "tokenId": "tok_0123456789abcdef01234567",
-        "name": "SHOP_KEY",
-    }
-    return route.path.replace("{path+}", "a/b").format(**{**known, **parameters})
 
 
 @pytest.mark.parametrize(("function", "case"), CASES)
@@ -337,32 +316,3 @@ def test_a_table_that_is_busy_asks_for_another_try(
     assert (answer.status, answer.code) == (503, "unavailable")
     assert answer.headers["Retry-After"] == "5"
     assert code not in answer.body
-
-
-def good_call(backend: Backend, route: Route, context: LambdaContext | None = None) -> Any:
-    """Call a route with what it takes."""
-    bodies: dict[str, Any] = {
-        "run_action": {"params": {"chatId": 1, "text": "x"}},
-        "save_credentials": {
-            "credentials": {"url": "https://example.com/h/orders", "verifySecret": False}
-        },
-        "create_workflow": manual_flow(),
-        "replace_workflow": manual_flow(),
-        "create_token": {"name": "x", "scopes": ["read"]},
-        "replay_events": {"filter": {}},
-        "retry_executions": {"filter": {}},
-        "create_connect_session": {"providers": ["telegram"]},
-        "save_secret": {"value": "sixsix"},
-        "check_workflow": manual_flow(),
-        "preview_workflow": {"workflowId": "wf_0123456789abcdef0123"},
-    }
-    provider = "webhook" if route.function == "save_credentials" else "telegram"
-    if route.function == "start_oauth":
-        provider = "sheets_oauth"
-    return backend.call(
-        route.method,
-        path_of(route, providerId=provider),
-        bodies.get(route.function),
-        scopes="read write admin",
-        context=context,
-    )

@@ -8,7 +8,7 @@ import pytest
 from integrations.entry.problem import MAX_EVENT_BYTES
 from tests.backend import Backend, noise
 from tests.fakes.telegram import TelegramServer
-from tests.integration.test_erase_tenant import fill
+from tests.integration.tenants import fill
 
 
 def export(backend: Backend, tenant: str = "acme") -> list[Any]:

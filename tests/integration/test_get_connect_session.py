@@ -7,8 +7,8 @@ import pytest
 from tests.backend import Answer, Backend
 from tests.fakes.google import FakeGoogle
 from tests.fakes.telegram import TelegramServer
+from tests.integration.connect_sessions import create
 from tests.integration.oauth import Login, visit
-from tests.integration.test_create_connect_session import create
 from tests.integration.tokens import opened
 
 

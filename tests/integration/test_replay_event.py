@@ -6,11 +6,10 @@ import pytest
 
 from integrations.entry import wiring
 from integrations.storage.aws import item
-from tests.backend import Backend
+from tests.backend import Backend, incompressible
 from tests.fakes.telegram import TelegramServer
 from tests.integration.flows import flow
 from tests.integration.logged import listed, post, shown
-from tests.integration.test_storage_events import incompressible
 
 
 @pytest.fixture(autouse=True)

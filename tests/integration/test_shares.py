@@ -1,7 +1,7 @@
 """Fair shares: one tenant's slow executions take no more than its share of the runners."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,19 +14,12 @@ from integrations.services.dispatch import Dispatcher
 from integrations.services.runner import LOOKED_AT
 from integrations.storage.slots import Slots
 from tests.backend import Backend
+from tests.clock import Clock
 from tests.fakes.receiver import Receiver
 from tests.integration.flows import flow
 
 LEASE = timedelta(minutes=2)
 RUNS = "runs"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.moment = datetime(2026, 11, 26, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.moment
 
 
 def slots(backend: Backend, clock: Clock | None = None) -> Slots:

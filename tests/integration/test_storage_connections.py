@@ -3,7 +3,7 @@
 import json
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,24 +13,11 @@ from integrations.models import Account
 from integrations.storage.aws import AwsError, item
 from integrations.storage.connections import DUE_SHARDS, MAX_PAUSES, Connection, Connections
 from integrations.storage.envelope import Envelope, EnvelopeBroken
+from tests.clock import NOW, Clock
 from tests.fakes.aws import FakeAws
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TOMORROW = NOW + timedelta(days=1)
 SECRET = "7350119642:AAFakeTokenOfTheStandInServer_7350119"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.moment = NOW
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """The Events table: written once, read whole, listed newest first, small."""
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from math import ceil
 from typing import Any
 
@@ -22,24 +21,12 @@ from integrations.storage.events import (
     WorkflowOutcome,
 )
 from integrations.storage.queues import Queue
+from tests.backend import incompressible
+from tests.clock import NOW, Clock
 from tests.fakes.aws import FakeAws
 from tools.template import resources
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HEADERS = {"content-type": "application/json", "user-agent": "curl/8"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.moment = NOW
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -69,11 +56,6 @@ def logged(number: int = 1, **changes: Any) -> LoggedEvent:
         payload=Payload(headers=HEADERS, query={"a": "1"}, body=b'{"id": 1}'),
     )
     return replace(made, **changes)
-
-
-def incompressible(size: int) -> bytes:
-    blocks = (hashlib.sha256(str(number).encode()).digest() for number in range(size // 32 + 1))
-    return b"".join(blocks)[:size]
 
 
 # -- One record ------------------------------------------------------------------------------

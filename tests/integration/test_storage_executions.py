@@ -4,7 +4,7 @@ import base64
 import json
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,24 +20,11 @@ from integrations.storage.executions import (
 )
 from integrations.storage.paging import encode_token
 from tests.backend import noise
+from tests.clock import NOW, Clock
 from tests.fakes.aws import FakeAws
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=10)
 LATER = NOW + timedelta(minutes=2)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.moment = NOW
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,24 +10,11 @@ import pytest
 from integrations.errors import HandshakeRefused, UnknownHandshake
 from integrations.storage.envelope import Envelope
 from integrations.storage.handshakes import LIFETIME, STORED_AFTER, Handshake, Handshakes
+from tests.clock import NOW, Clock
 from tests.fakes.aws import FakeAws
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 STATE = "id.random-part-of-the-state"
 VERIFIER = "the-pkce-verifier-of-this-handshake"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.moment = NOW
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import hmac
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,45 +32,10 @@ from integrations.providers.facebook.faults import AppRefused, Usage, fault, usa
 from integrations.providers.facebook.provider import PROVIDER, FacebookCredentials
 from tests.contracts import facebook as contract
 from tests.fakes.facebook import DATA_ACCESS, LONG, FacebookStandIn, Recorded, sign
-
-BAKERY = "110000000000001"
-POST = f"{BAKERY}_122100000000000001"
-COMMENT = "122100000000000001_987654321"
-ANN = "7000000000000001"
+from tests.unit.connected import ANN, BAKERY, COMMENT, POST, World
 
 SECRETS = ("EAA", "0123456789abcdef0123456789abcdef")
 """What every token and the app's secret begin with, or are."""
-
-
-@dataclass
-class World:
-    """One bakery, its page, a post with a comment, and somebody who writes to it."""
-
-    facebook: FacebookStandIn
-    user: str
-    page: str
-    person: str
-
-    def call(self, token: str | None = None, **more: Any) -> Call[FacebookCredentials]:
-        given = {"appId": self.facebook.app_id, "appSecret": self.facebook.app_secret}
-        credentials = FacebookCredentials.model_validate(given | {"accessToken": token} | more)
-        return self.holding(credentials)
-
-    def holding(self, credentials: FacebookCredentials) -> Call[FacebookCredentials]:
-        return Call(
-            credentials=credentials,
-            http=Outbound(allow_loopback=True, total_timeout=2),
-            addresses=Addresses(
-                facebook_graph=self.facebook.url, facebook_dialog=self.facebook.url
-            ),
-        )
-
-    def connected(self) -> Call[FacebookCredentials]:
-        """A connection as it is after it was saved."""
-        verified = PROVIDER.verify(self.call(self.facebook.user_token(self.user)))
-        self.facebook.requests.clear()
-        assert verified.credentials is not None
-        return self.holding(verified.credentials)
 
 
 @pytest.fixture

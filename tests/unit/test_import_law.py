@@ -79,7 +79,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield from ((node.lineno, each.name) for each in names)
             case ast.ImportFrom(module=str(module), names=names, level=0):
                 yield node.lineno, module
-                if module == "integrations":
+                if module in {"integrations", "tests.unit", "tests.integration", "tests.e2e"}:
                     yield from ((node.lineno, f"{module}.{each.name}") for each in names)
             case ast.ImportFrom(level=level) if level:
                 raise AssertionError(f"{path}:{node.lineno} imports relatively")
@@ -140,6 +140,13 @@ def test_a_function_is_short_and_of_one_order(path: Path) -> None:
     (target,) = last.targets
     assert isinstance(target, ast.Name)
     assert target.id == "handler"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=named)
+def test_no_test_lends_to_another(path: Path) -> None:
+    """What two modules of tests need has a room of its own, beside them."""
+    for line, module in imports(path):
+        assert ".test_" not in module, f"{named(path)}:{line} imports {module}"
 
 
 # -- What an import costs --------------------------------------------------------------------

@@ -24,7 +24,7 @@ from integrations.providers.sheets.actions.params import SAMPLE
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.google import FakeGoogle
 from tests.fakes.telegram import TelegramServer
-from tests.unit import test_facebook, test_sheets, test_telegram
+from tests.unit.connected import ANN, BAKERY, COMMENT, POST, World, sheets_call, telegram_call
 
 OTHERS: list[Json] = [None, True, 5, -1.5, "x", "", [], [5], [None], {}, {"x": 5}]
 NO_ANSWERS = [
@@ -90,19 +90,19 @@ class Replayer:
 @pytest.fixture
 def calls() -> Iterator[dict[str, Callable[[], Call[Any]]]]:
     with TelegramServer() as telegram, FakeGoogle() as google, FacebookStandIn() as facebook:
-        page = facebook.add_page("Bakery", id_=test_facebook.BAKERY)
+        page = facebook.add_page("Bakery", id_=BAKERY)
         user = facebook.add_user("Ann Owner", pages=[page])
-        person = facebook.add_person("Zoë", "Müller", id_=test_facebook.ANN)
-        facebook.add_post(page, "Fresh cake", id_=test_facebook.POST)
+        person = facebook.add_person("Zoë", "Müller", id_=ANN)
+        facebook.add_post(page, "Fresh cake", id_=POST)
         author = {"id": person, "name": "Zoë Müller"}
-        facebook.add_comment(test_facebook.POST, "How much?", author, id_=test_facebook.COMMENT)
+        facebook.add_comment(POST, "How much?", author, id_=COMMENT)
         orders = [["Id", "Status", "Total"], ["1001", "open", "5"], ["1002", "paid", "7"]]
         tabs = {"Orders": orders, "Price list": orders, "Old": []}
         google.add_book(tabs, title="Orders", book_id=SAMPLE)
-        world = test_facebook.World(facebook, user, page, person)
+        world = World(facebook, user, page, person)
         yield {
-            "telegram": lambda: test_telegram.calling(telegram.url),
-            "sheets": lambda: test_sheets.calling(google),
+            "telegram": lambda: telegram_call(telegram.url),
+            "sheets": lambda: sheets_call(google),
             "facebook": world.connected,
         }
 

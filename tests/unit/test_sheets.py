@@ -35,6 +35,7 @@ from integrations.providers.base import Addresses, Call
 from integrations.providers.sheets.provider import PROVIDER, SheetsCredentials
 from tests.contracts import sheets as contract
 from tests.fakes.google import Failure, FakeGoogle, api_error, key_pair
+from tests.unit.connected import sheets_call
 
 # Well formed, and of no use here: only RSA keys sign for a service account.
 ELLIPTIC = """-----BEGIN PRIVATE KEY-----
@@ -53,17 +54,6 @@ def google() -> Iterator[FakeGoogle]:
         yield running
     for seen in running.sheets_requests:
         assert contract.violations(seen.method, seen.target, seen.body) == []
-
-
-def calling(google: FakeGoogle, **credentials: Any) -> Call[SheetsCredentials]:
-    given = dict(credentials)
-    if "serviceAccount" not in given:
-        given["serviceAccount"] = google.add_service_account()
-    return Call(
-        credentials=SheetsCredentials.model_validate(given),
-        http=Outbound(allow_loopback=True, total_timeout=10),
-        addresses=Addresses(**google.addresses),
-    )
 
 
 def act(call: Call[Any], name: str, /, **params: Any) -> Any:
@@ -96,7 +86,7 @@ def test_the_key_file_is_taken_as_text_and_as_an_object(google: FakeGoogle) -> N
 
 
 def test_credentials_survive_being_stored_and_read_again(google: FakeGoogle) -> None:
-    first = calling(google, spreadsheetId="abc").credentials
+    first = sheets_call(google, spreadsheetId="abc").credentials
     stored = first.model_dump(by_alias=True)
     stored["serviceAccount"]["private_key"] = first.service_account.private_key.get_secret_value()
     again = SheetsCredentials.model_validate(json.loads(json.dumps(stored)))
@@ -104,7 +94,7 @@ def test_credentials_survive_being_stored_and_read_again(google: FakeGoogle) -> 
 
 
 def test_secrets_are_masked_wherever_credentials_are_shown(google: FakeGoogle) -> None:
-    credentials = calling(google).credentials
+    credentials = sheets_call(google).credentials
     shown = f"{credentials!r}{credentials}{credentials.model_dump_json()}"
     assert "PRIVATE KEY" not in shown
     assert "MIIE" not in shown
@@ -149,7 +139,7 @@ def test_a_private_key_that_is_none_is_refused(google: FakeGoogle, key: str, say
 def test_a_private_key_with_escaped_line_ends_is_mended(google: FakeGoogle) -> None:
     key = google.add_service_account()
     escaped = key | {"private_key": key["private_key"].replace("\n", "\\n")}
-    PROVIDER.verify(calling(google, serviceAccount=escaped))
+    PROVIDER.verify(sheets_call(google, serviceAccount=escaped))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +156,7 @@ def test_a_private_key_that_cannot_be_read_is_a_rejection(
 ) -> None:
     broken = google.add_service_account() | {"private_key": private_key}
     with pytest.raises(CredentialsRejected, match="private_key") as caught:
-        PROVIDER.verify(calling(google, serviceAccount=broken))
+        PROVIDER.verify(sheets_call(google, serviceAccount=broken))
     assert "AAAA" not in str(caught.value)
     assert google.requests == []
 
@@ -182,11 +172,11 @@ def test_a_private_key_that_cannot_be_read_is_a_rejection(
     ],
 )
 def test_a_spreadsheet_is_named_by_its_id_or_its_address(google: FakeGoogle, given: str) -> None:
-    assert calling(google, spreadsheetId=given).credentials.spreadsheet_id == "1AbC-_9"
+    assert sheets_call(google, spreadsheetId=given).credentials.spreadsheet_id == "1AbC-_9"
 
 
 def test_an_empty_spreadsheet_is_none(google: FakeGoogle) -> None:
-    assert calling(google, spreadsheetId="").credentials.spreadsheet_id is None
+    assert sheets_call(google, spreadsheetId="").credentials.spreadsheet_id is None
 
 
 @pytest.mark.parametrize(
@@ -209,7 +199,7 @@ def test_what_is_no_spreadsheet_is_refused(google: FakeGoogle, given: str) -> No
 
 
 def test_the_assertion_is_what_google_documents(google: FakeGoogle) -> None:
-    PROVIDER.verify(calling(google))
+    PROVIDER.verify(sheets_call(google))
     (asked,) = google.seen("token")
     assert asked.form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
     assertion = asked.form["assertion"]
@@ -239,15 +229,15 @@ def test_a_hostile_token_uri_is_never_asked(google: FakeGoogle) -> None:
             "auth_uri": f"{hostile.url}/auth",
             "universe_domain": "evil.example",
         }
-        PROVIDER.verify(calling(google, serviceAccount=key))
+        PROVIDER.verify(sheets_call(google, serviceAccount=key))
         assert hostile.requests == []
     assert len(google.seen("token")) == 1
 
 
 def test_a_token_is_kept_for_its_key(google: FakeGoogle) -> None:
     google.add_book(book_id="book")
-    one = calling(google, spreadsheetId="book")
-    other = calling(
+    one = sheets_call(google, spreadsheetId="book")
+    other = sheets_call(
         google, serviceAccount=google.add_service_account("b@x.y"), spreadsheetId="book"
     )
     for call in (one, one, other, one, other):
@@ -258,7 +248,7 @@ def test_a_token_is_kept_for_its_key(google: FakeGoogle) -> None:
 def test_a_token_is_renewed_some_minutes_before_its_end(google: FakeGoogle) -> None:
     google.add_book(book_id="book")
     google.token_lifetime = 290
-    call = calling(google, spreadsheetId="book")
+    call = sheets_call(google, spreadsheetId="book")
     for _ in range(3):
         act(call, "listSheets")
     assert len(google.seen("token")) == 3
@@ -269,14 +259,16 @@ def test_no_more_tokens_are_kept_than_the_limit(
 ) -> None:
     monkeypatch.setattr(endpoints, "_MOST_TOKENS", 2)
     for number in range(5):
-        PROVIDER.verify(calling(google, serviceAccount=google.add_service_account(f"{number}@x.y")))
+        PROVIDER.verify(
+            sheets_call(google, serviceAccount=google.add_service_account(f"{number}@x.y"))
+        )
     assert len(endpoints._tokens) <= 2
     assert not any("PRIVATE" in name for name in endpoints._tokens)
 
 
 def test_a_kept_token_that_is_refused_is_renewed_once(google: FakeGoogle) -> None:
     google.add_book(book_id="book")
-    call = calling(google, spreadsheetId="book")
+    call = sheets_call(google, spreadsheetId="book")
     act(call, "listSheets")
     google.end_access_tokens()
     act(call, "listSheets")
@@ -287,7 +279,7 @@ def test_a_kept_token_that_is_refused_is_renewed_once(google: FakeGoogle) -> Non
 
 
 def test_a_deleted_account_is_a_rejection_in_googles_words(google: FakeGoogle) -> None:
-    call = calling(google)
+    call = sheets_call(google)
     PROVIDER.verify(call)
     google.remove_service_account(ROBOT)
     with pytest.raises(CredentialsRejected, match="account not found") as caught:
@@ -299,7 +291,7 @@ def test_a_key_that_was_replaced_is_a_rejection(google: FakeGoogle) -> None:
     old = google.add_service_account()
     google.add_service_account(key="two")
     with pytest.raises(CredentialsRejected, match="Invalid JWT Signature"):
-        PROVIDER.verify(calling(google, serviceAccount=old))
+        PROVIDER.verify(sheets_call(google, serviceAccount=old))
 
 
 @pytest.mark.parametrize(
@@ -323,14 +315,14 @@ def test_a_token_service_that_stumbles_is_worth_another_try(
 ) -> None:
     google.fail("token", failure)
     with pytest.raises(ProviderUnavailable) as caught:
-        PROVIDER.verify(calling(google))
+        PROVIDER.verify(sheets_call(google))
     assert not caught.value.outcome_unknown
 
 
 def test_the_token_services_wish_for_patience_is_kept(google: FakeGoogle) -> None:
     google.fail("token", Failure(503, {}, {"Retry-After": "17"}))
     with pytest.raises(ProviderUnavailable) as caught:
-        PROVIDER.verify(calling(google))
+        PROVIDER.verify(sheets_call(google))
     assert caught.value.retry_after == 17
 
 
@@ -339,7 +331,7 @@ def test_the_token_services_wish_for_patience_is_kept(google: FakeGoogle) -> Non
 
 def test_verify_names_the_account_and_the_spreadsheet(google: FakeGoogle) -> None:
     google.add_book(book_id="book", title="Orders", shared={ROBOT: "reader"})
-    found = PROVIDER.verify(calling(google, spreadsheetId="book"))
+    found = PROVIDER.verify(sheets_call(google, spreadsheetId="book"))
     assert found.account.label == ROBOT
     assert found.account.details == {
         "projectId": "project",
@@ -352,12 +344,12 @@ def test_verify_names_the_account_and_the_spreadsheet(google: FakeGoogle) -> Non
 def test_verify_says_with_whom_to_share(google: FakeGoogle) -> None:
     google.add_book(book_id="book", shared={"ann@example.com": "writer"})
     with pytest.raises(PermissionMissing, match=f"share the sheet with {ROBOT}"):
-        PROVIDER.verify(calling(google, spreadsheetId="book"))
+        PROVIDER.verify(sheets_call(google, spreadsheetId="book"))
 
 
 def test_verify_says_that_there_is_no_such_spreadsheet(google: FakeGoogle) -> None:
     with pytest.raises(RequestRejected, match="not found") as caught:
-        PROVIDER.verify(calling(google, spreadsheetId="nowhere"))
+        PROVIDER.verify(sheets_call(google, spreadsheetId="nowhere"))
     assert caught.value.status == 404
     assert caught.value.provider_code == "NOT_FOUND"
 
@@ -367,7 +359,7 @@ def test_verify_says_that_there_is_no_such_spreadsheet(google: FakeGoogle) -> No
 
 def test_who_may_only_read_is_told_to_get_it_shared(google: FakeGoogle) -> None:
     google.add_book(book_id="book", shared={ROBOT: "reader"})
-    call = calling(google, spreadsheetId="book")
+    call = sheets_call(google, spreadsheetId="book")
     act(call, "readRange", range="A1")
     with pytest.raises(PermissionMissing, match=f"does not have permission: share .* {ROBOT}"):
         append(call)
@@ -378,7 +370,7 @@ def test_an_api_that_is_not_enabled_is_no_matter_of_sharing(google: FakeGoogle) 
     details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED"}]
     google.fail("values", Failure(403, api_error(403, message, details=details)))
     with pytest.raises(PermissionMissing, match="has not been used") as caught:
-        append(calling(google, spreadsheetId="book"))
+        append(sheets_call(google, spreadsheetId="book"))
     assert "share" not in caught.value.detail
 
 
@@ -406,13 +398,13 @@ def test_an_api_that_is_not_enabled_is_no_matter_of_sharing(google: FakeGoogle) 
 def test_every_face_of_the_quota_is_rate_limiting(google: FakeGoogle, failure: Failure) -> None:
     google.fail("values", failure)
     with pytest.raises(RateLimited) as caught:
-        append(calling(google, spreadsheetId="book"))
+        append(sheets_call(google, spreadsheetId="book"))
     assert caught.value.retry_after == 30
 
 
 def test_reads_and_writes_have_limits_of_their_own(google: FakeGoogle) -> None:
     asked: list[str] = []
-    call = replace(calling(google, spreadsheetId="book"), check_pause=asked.append)
+    call = replace(sheets_call(google, spreadsheetId="book"), check_pause=asked.append)
     google.fail("values", Failure(429))
     with pytest.raises(RateLimited) as caught:
         PROVIDER.action("readRange").run(
@@ -428,7 +420,7 @@ def test_reads_and_writes_have_limits_of_their_own(google: FakeGoogle) -> None:
 
 
 def test_retry_after_may_be_a_date_or_missing(google: FakeGoogle) -> None:
-    call = calling(google, spreadsheetId="book")
+    call = sheets_call(google, spreadsheetId="book")
     date = format_datetime(now() + timedelta(seconds=60), usegmt=True)
     google.fail("values", Failure(429, headers={"Retry-After": date}))
     with pytest.raises(RateLimited) as caught:
@@ -458,13 +450,13 @@ def test_a_sheets_service_that_stumbles_is_worth_another_try(
 ) -> None:
     google.fail("values", failure)
     with pytest.raises(ProviderUnavailable) as caught:
-        append(calling(google, spreadsheetId="book"))
+        append(sheets_call(google, spreadsheetId="book"))
     assert caught.value.outcome_unknown is unknown
 
 
 def test_an_append_that_times_out_may_have_happened_and_says_so(google: FakeGoogle) -> None:
     book = google.add_book(book_id="book")
-    call = calling(google, spreadsheetId="book")
+    call = sheets_call(google, spreadsheetId="book")
     act(call, "listSheets")
     google.fail("values.append", Failure(200, {}, delay=1, done=True))
     impatient = replace(call, http=Outbound(allow_loopback=True, total_timeout=0.3))
@@ -476,7 +468,7 @@ def test_an_append_that_times_out_may_have_happened_and_says_so(google: FakeGoog
 
 
 def test_google_that_cannot_be_reached_is_unavailable(google: FakeGoogle) -> None:
-    call = calling(google, spreadsheetId="book")
+    call = sheets_call(google, spreadsheetId="book")
     nobody = replace(call.addresses, google_token="http://127.0.0.1:9/token")
     with pytest.raises(ProviderError):
         append(replace(call, addresses=nobody))
@@ -484,7 +476,7 @@ def test_google_that_cannot_be_reached_is_unavailable(google: FakeGoogle) -> Non
 
 def test_what_google_finds_wrong_in_a_body_is_told_by_field(google: FakeGoogle) -> None:
     google.add_book(book_id="book")
-    call = calling(google, spreadsheetId="book")
+    call = sheets_call(google, spreadsheetId="book")
     action = PROVIDER.action("request")
     params = action.params.model_validate({"requests": [{"addChart": {}}]})
     with FakeGoogle() as lenient:  # the contract would refuse this request as Google does
@@ -500,11 +492,11 @@ def test_what_google_finds_wrong_in_a_body_is_told_by_field(google: FakeGoogle) 
 def test_any_other_refusal_is_in_googles_words(google: FakeGoogle) -> None:
     google.add_book(book_id="book")
     with pytest.raises(RequestRejected, match="already exists"):
-        act(calling(google, spreadsheetId="book"), "addSheet", title="sheet1")
+        act(sheets_call(google, spreadsheetId="book"), "addSheet", title="sheet1")
 
 
 def test_an_error_that_is_no_error_object_is_borne(google: FakeGoogle) -> None:
-    call = calling(google, spreadsheetId="book")
+    call = sheets_call(google, spreadsheetId="book")
     for body in ({"error": "text"}, {"error": {"details": "x", "errors": [1]}}, {}, "<p>no</p>"):
         google.fail("values", Failure(400, body))
         with pytest.raises(RequestRejected, match="400"):
@@ -512,7 +504,7 @@ def test_an_error_that_is_no_error_object_is_borne(google: FakeGoogle) -> None:
 
 
 def test_no_error_holds_a_token_or_a_key(google: FakeGoogle) -> None:
-    call = calling(google, spreadsheetId="nowhere")
+    call = sheets_call(google, spreadsheetId="nowhere")
     with pytest.raises(RequestRejected) as caught:
         act(call, "listSheets")
     shown = f"{caught.value!r} {caught.value.detail} {caught.value.data}"

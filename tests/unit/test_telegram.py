@@ -40,6 +40,7 @@ from tests.fakes.telegram import (
     slow,
     too_many,
 )
+from tests.unit.connected import telegram_call
 
 NO_BOT_METHOD = {"downloadFile", "call", "escape"}
 METHODS = [action for action in PROVIDER.actions if action.name not in NO_BOT_METHOD]
@@ -55,15 +56,7 @@ def server() -> Iterator[TelegramServer]:
 
 @pytest.fixture
 def call(server: TelegramServer) -> Call[TelegramCredentials]:
-    return calling(server.url)
-
-
-def calling(url: str, token: str = TOKEN, **credentials: str) -> Call[TelegramCredentials]:
-    return Call(
-        credentials=TelegramCredentials.model_validate({"botToken": token, **credentials}),
-        http=Outbound(allow_loopback=True, total_timeout=2),
-        addresses=Addresses(telegram_api=url),
-    )
+    return telegram_call(server.url)
 
 
 def act(call: Call[TelegramCredentials], name: str, /, **params: Any) -> Any:
@@ -360,14 +353,14 @@ def test_the_test_of_a_token_names_the_bot(call: Call[TelegramCredentials]) -> N
 
 
 def test_a_self_hosted_server_takes_the_place_of_telegrams(server: TelegramServer) -> None:
-    call = calling("http://127.0.0.1:9", apiBase=f"{server.url}/")
+    call = telegram_call("http://127.0.0.1:9", apiBase=f"{server.url}/")
     assert PROVIDER.verify(call).account.label == "@stand_in_bot"
 
 
 def test_a_server_that_is_no_bot_api_server_is_unavailable(server: TelegramServer) -> None:
     server.fail(bad_gateway(200))
     with pytest.raises(ProviderUnavailable):
-        PROVIDER.verify(calling(server.url))
+        PROVIDER.verify(telegram_call(server.url))
 
 
 def test_the_guard_refuses_a_self_hosted_server_inside(server: TelegramServer) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -26,18 +26,12 @@ from integrations.providers.base import Addresses, Call, Credentials, Provider, 
 from integrations.services import vault as module
 from integrations.services.vault import CHECK_AHEAD, LEASE, REFRESH_BEFORE, WAIT_SECONDS, Vault
 from integrations.storage.connections import Connection, LastError, pause_name
+from tests.clock import NOW, Clock
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.moment = NOW
-
-    def __call__(self) -> datetime:
-        return self.moment
-
+class SleepingClock(Clock):
     def sleep(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
         time.sleep(0.001)  # another thread's turn
@@ -52,7 +46,7 @@ class Tokens(Credentials):
 class FakeProvider:
     """A provider whose refresh tokens rotate: an old one ends the whole grant."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: SleepingClock) -> None:
         self.clock = clock
         self.lifetime = HOUR
         self.good = "access-0"
@@ -107,7 +101,7 @@ class FakeProvider:
 class Table:
     """The Connections table in memory, with its conditions."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: SleepingClock) -> None:
         self.clock = clock
         self.lock = threading.RLock()
         self.row: tuple[Connection, dict[str, Any]] | None = None
@@ -184,7 +178,7 @@ class World:
     """A vault over both."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = SleepingClock()
         self.fake = FakeProvider(self.clock)
         self.table = Table(self.clock)
         self.vault = Vault(
