@@ -21,7 +21,10 @@ from tools import generated, openapi, postman, tables
 from tools.template import ROOT, routes
 from tools.unresolved import REFUSALS
 
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+BESIDE = ("events/README.md", "examples/web/README.md", "clients/typescript/README.md")
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / page for page in BESIDE)]
+)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 METHODS = {"get", "post", "put", "patch", "delete", "head"}
@@ -306,3 +309,60 @@ def anchors(page: Path) -> set[str]:
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+# -- Names -----------------------------------------------------------------------------------
+
+SPAN = re.compile(r"`([^`\n]+)`")
+FOLDERS = "benchmarks|clients|console|docs|events|examples|functions|layers|local|tests|tools"
+MADE = {"functions/get_console/site"}
+"""What is not in the repository before it is built."""
+
+FOREIGN = {
+    *("TargetErrorCount", "TargetErrorThrottledCount", "BatchWriteItem"),  # AWS's own names
+    *("ERROR_CODE", "ERROR_MESSAGE", "TARGET_ARN"),  # attributes that the scheduler gives
+}
+
+
+def spans(page: Path) -> set[str]:
+    """What a page sets in code, but for the provider that a page makes up."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return {span for span in SPAN.findall(text) if "ntfy" not in span.lower()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    for span in spans(page):
+        path = span.rstrip("/")
+        if re.fullmatch(rf"({FOLDERS})(/[\w.-]+)+", path) and path not in MADE:
+            assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_target_that_a_page_names_is_make_s(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    code = "\n".join([*SPAN.findall(text), *(match[2] for match in FENCE.finditer(text))])
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert phony
+    named = set(re.findall(r"\bmake (?:-s )?([a-z][a-z-]+)", code))
+    assert named <= set(phony[1].split())
+
+
+@pytest.fixture(scope="module")
+def sources() -> str:
+    """All code, and the template."""
+    folders = ("layers/provider", "functions", "local", "tools", "benchmarks", "tests")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    files += [ROOT / "template.yaml", ROOT / "Makefile", *(ROOT / ".github").rglob("*.yml")]
+    files.remove(Path(__file__).resolve())
+    return "\n".join(path.read_text(encoding="utf-8") for path in files)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_variable_and_parameter_that_a_page_names_is_somewhere(
+    page: Path, sources: str
+) -> None:
+    for span in spans(page):
+        name = span.partition("=")[0]
+        if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|([A-Z][a-z0-9]+){2,}", name):
+            assert name in FOREIGN or name in sources, name
