@@ -9,6 +9,12 @@ QUIET_SECONDS = 10.0
 """How long a step may be silent before a line says that it goes on."""
 
 
+def one_line(text: str) -> str:
+    """What others wrote, as it may stand in a terminal: on one line, and nothing that steers it."""
+    joined = " ".join(text.splitlines())
+    return "".join(each if each.isprintable() else "\ufffd" for each in joined)
+
+
 class Report:
     """Prints each step when it begins and when it has ended; a quiet one prints nothing.
 

@@ -20,6 +20,7 @@ import botocore.exceptions
 from integrations.models import SUBJECT_PREFIX, is_tenant
 from local import stacks
 from local.errors import PlatformError
+from local.report import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -133,7 +134,7 @@ def line(item: Mapping[str, Any]) -> str:
 
     until = f"until {day('expiresAt')}" if "expiresAt" in item else "no end"
     scopes = ",".join(item["scopes"]["SS"])
-    return f"{item['name']['S']:24} {scopes:12} since {day('createdAt')}, {until}"
+    return f"{one_line(item['name']['S']):24} {scopes:12} since {day('createdAt')}, {until}"
 
 
 def main() -> None:

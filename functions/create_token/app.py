@@ -1,8 +1,9 @@
 """POST /api/tokens: make an API token."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Body, Request
@@ -11,10 +12,20 @@ from integrations.services.answers import CreatedTokenAnswer
 app = Api(scope="admin")
 
 
+_STEERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def _is_line(value: str) -> str:
+    if _STEERS.search(value):
+        raise ValueError("must not hold line breaks, or other characters that nobody sees")
+    return value
+
+
 class TokenRequest(Request):
     """What the token is for, what it may do, and how long."""
 
-    name: str = Field(min_length=1, max_length=100)
+    # It stands in the audit log and in lists, where nothing may steer what is shown beside it.
+    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_is_line)]
     scopes: list[Literal["read", "write", "admin"]] = Field(min_length=1, max_length=3)
     expires_in_days: int | None = Field(None, ge=1, le=3650)
     tenant: str | None = Field(None, max_length=128)

@@ -257,6 +257,13 @@ def test_a_workflow_that_cannot_be_taken_is_listed(
     assert why in imports.output
 
 
+def test_nothing_in_a_file_steers_the_terminal_that_shows_the_report(imports: Imports) -> None:
+    flow = {"name": "a\x1b[2Jb\nkept        forged", "trigger": {"type": "manual"}, "steps": []}
+    imports([{"provider": "nobody\x07"}], [flow], [{"status": "\x1b[31mrunning"}], dry_run=True)
+    assert len(imports.lines) == 4
+    assert all(line.isprintable() for line in imports.lines)
+
+
 @pytest.mark.parametrize(
     ("trigger", "made"),
     [

@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from local.errors import PlatformError
-from local.tokens import Tokens, hash_of
+from local.tokens import Tokens, hash_of, line
 from tests.fakes import aws as amazon
 
 
@@ -20,6 +20,11 @@ def tokens(aws: amazon.FakeAws) -> Tokens:
         aws_secret_access_key=amazon.SECRET_KEY,
     )
     return Tokens(dynamodb, aws.names["TokensTable"])
+
+
+def test_a_token_s_name_does_not_steer_the_terminal_that_lists_it() -> None:
+    row = {"name": {"S": "\x1b]0;a\x07\nb\u202e"}, "scopes": {"SS": ["read"]}}
+    assert line(row | {"createdAt": {"N": "0"}}).isprintable()
 
 
 def test_a_token_is_stored_as_its_hash_only(tokens: Tokens) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from integrations.models import DEFAULT_CONNECTION
+from local.report import one_line
 from tools.importing.credentials import Credential, credentials_in, secrets_in
 from tools.importing.executions import lines_of
 from tools.importing.shapes import plain
@@ -260,7 +261,7 @@ class Importer:
         for secret in reversed(self._secrets):  # the longest first
             if secret in why:
                 line = line.replace(secret, "•••")
-        self._out(" ".join(line.splitlines()))
+        self._out(one_line(line))
 
 
 def _reason(answer: Answer) -> str:
