@@ -32,7 +32,6 @@ from tests.fakes.telegram import TelegramServer
 
 PORTS = {"page": 8090, "telegram": 8081, "google": 8082, "facebook": 8083, "mail": 8025}
 RECEIVER = 8089
-ANYWHERE = dict.fromkeys((*PORTS, "receiver"), 0)
 MAIL_USER, MAIL_PASSWORD = "stack@example.com", "password-of-the-stand-in"
 VERIFY_TOKEN = "verify-token-of-the-stack"  # as in events/verify_webhook/meta.json
 GOOGLE, FACEBOOK = "/consent/google", "/consent/facebook"
@@ -374,18 +373,43 @@ def trusted(folder: Path) -> Path:
     return bundle
 
 
-def free(ports: Mapping[str, int]) -> None:
+def check_free(ports: Mapping[str, int]) -> None:
     """Say which port is taken, and end."""
     for name, port in ports.items():
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                sys.exit(
-                    f"port {port}, which the stand-in of {name} needs, is taken;"
-                    " make run STANDINS=any takes free ones"
-                )
+            if not is_taken(probe, port):
+                continue
+        sys.exit(
+            f"port {port}, which the stand-in of {name} needs, is taken;"
+            " make run STANDINS=any takes free ones"
+        )
+
+
+def is_taken(probe: socket.socket, port: int) -> bool:
+    """Try to take a port of this machine with a socket."""
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        return True
+    return False
+
+
+def free_ports(folder: Path) -> dict[str, int]:
+    """Free ports; those of the last time where they are, so that no address has to be deployed."""
+    kept = folder / "ports.json"
+    last = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    ports = {}
+    with ExitStack() as probes:
+        for name in (*PORTS, "receiver"):
+            probe = probes.enter_context(socket.socket())
+            if is_taken(probe, last.get(name, 0)):
+                probe = probes.enter_context(socket.socket())
+                probe.bind(("127.0.0.1", 0))
+            ports[name] = int(probe.getsockname()[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(ports), encoding="utf-8")
+    return ports
 
 
 def main() -> None:
@@ -396,10 +420,10 @@ def main() -> None:
     for_run = "--for-run" in sys.argv
     folder = Path(".local/stand-ins")
     if "--any-port" in sys.argv:
-        ports = ANYWHERE
+        ports = free_ports(folder)
     else:
         ports = {**PORTS, "receiver": RECEIVER}
-        free(ports)
+        check_free(ports)
     with running(folder, ports) as (page, stand_ins, found):
         bundle = str(trusted(folder).resolve())
         bot = stand_ins.telegram.token

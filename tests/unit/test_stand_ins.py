@@ -2,11 +2,13 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -21,7 +23,7 @@ from tests.fakes.receiver import Receiver
 
 @pytest.fixture
 def played(tmp_path: Path) -> Iterator[tuple[stand_ins.Page, stand_ins.StandIns, dict[str, str]]]:
-    with stand_ins.running(tmp_path, stand_ins.ANYWHERE) as running:
+    with stand_ins.running(tmp_path, stand_ins.free_ports(tmp_path)) as running:
         yield running
 
 
@@ -130,25 +132,38 @@ def test_another_pages_form_does_nothing(played: Played) -> None:
     assert answer.status_code == 403
 
 
-def test_at_free_ports_several_run_beside_each_other(tmp_path: Path) -> None:
+@contextmanager
+def anywhere(folder: Path) -> Iterator[dict[str, Any]]:
+    """Stand-ins at free ports, in a process of their own; what they say of themselves."""
+    folder.mkdir(exist_ok=True)
     path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "provider")])
-    found = []
-    with ExitStack() as stack:
-        for name in ("one", "other"):
-            (tmp_path / name).mkdir()
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-m", "tests.stand_ins", "--for-run", "--any-port"],
-                    cwd=tmp_path / name,
-                    env={**os.environ, "PYTHONPATH": path},
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            assert process.stdout
-            found.append(json.loads(process.stdout.readline()))
-        assert [requests.get(each["page"], timeout=10).status_code for each in found] == [200, 200]
-    # Each ended with its standard input.
-    first, second = (each["settings"]["TELEGRAM_API_BASE"] for each in found)
-    assert first != second
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.stand_ins", "--for-run", "--any-port"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        yield json.loads(process.stdout.readline())
+
+
+def test_at_free_ports_several_run_beside_each_other(tmp_path: Path) -> None:
+    with anywhere(tmp_path / "one") as first, anywhere(tmp_path / "other") as second:
+        for each in (first, second):
+            assert requests.get(each["page"], timeout=10).status_code == 200
+        address, other = (each["settings"]["TELEGRAM_API_BASE"] for each in (first, second))
+        assert address != other
+
+
+def test_free_ports_are_those_of_the_last_time_unless_somebody_has_one(tmp_path: Path) -> None:
+    with anywhere(tmp_path / "it") as first:
+        pass
+    with anywhere(tmp_path / "it") as again:
+        assert again["settings"] == first["settings"]
+    page = urlsplit(first["page"]).port
+    with socket.create_server(("127.0.0.1", page)), anywhere(tmp_path / "it") as elsewhere:
+        assert elsewhere["page"] != first["page"]
+        bots = [each["settings"]["TELEGRAM_API_BASE"] for each in (first, elsewhere)]
+        assert bots[0] == bots[1]

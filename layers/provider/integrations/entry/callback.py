@@ -80,7 +80,7 @@ def complete(event: dict[str, Any], context: Context) -> dict[str, Any]:
         if isinstance(failure, ServiceUnavailable):
             detail = "Something is not available here now. Start again in a moment."
             page = _page(503, "Not connected", detail, {"status": "failed"})
-            page["headers"]["Retry-After"] = str(round(failure.retry_after))
+            page["headers"] |= problem_of(failure).waiting
             return page
         detail = "Something went wrong here. Start again."
         return _page(500, "Not connected", detail, {"status": "failed"})
