@@ -177,10 +177,12 @@ export function ExecutionTable({ items }: { items: ExecutionSummary[] }) {
               <td>
                 <code>{each.triggerType}</code>
               </td>
-              <td>
+              <td data-label="Started">
                 <Time at={each.createdAt} />
               </td>
-              <td class="nowrap">{between(each.createdAt, each.finishedAt)}</td>
+              <td class="nowrap" data-label="Took">
+                {between(each.createdAt, each.finishedAt)}
+              </td>
             </tr>
           ))}
         </tbody>

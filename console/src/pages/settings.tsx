@@ -112,13 +112,15 @@ function Tokens() {
                     <strong>{each.name}</strong>
                   </td>
                   <td>{each.scopes.join(", ")}</td>
-                  <td>
+                  <td data-label="Made">
                     <Time at={each.createdAt} />
                   </td>
-                  <td>
+                  <td data-label="Last used">
                     <Time at={each.lastUsedAt} />
                   </td>
-                  <td>{each.expiresAt ? <Time at={each.expiresAt} /> : "never"}</td>
+                  <td data-label="Expires">
+                    {each.expiresAt ? <Time at={each.expiresAt} /> : "never"}
+                  </td>
                   <td class="actions">
                     <Confirm
                       class="plain"
@@ -312,7 +314,7 @@ function Secrets() {
                   <td>
                     <code>{each.name}</code>
                   </td>
-                  <td>
+                  <td data-label="Changed">
                     <Time at={each.updatedAt} />
                   </td>
                   <td class="actions">

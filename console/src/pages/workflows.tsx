@@ -75,7 +75,7 @@ export function Workflows() {
                       )}
                     />
                   </td>
-                  <td>
+                  <td data-label="Changed">
                     <Time at={each.updatedAt} />
                   </td>
                   <td>
