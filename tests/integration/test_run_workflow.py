@@ -3,11 +3,13 @@
 import json
 import threading
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from integrations.entry import wiring
+from integrations.services.runner import LEASE
 from integrations.storage.aws import item
 from tests.backend import Backend, LambdaContext, event
 from tests.fakes.receiver import Receiver, Reply
@@ -318,7 +320,7 @@ def test_while_the_dead_runners_lease_lasts_nobody_takes_over(
     assert backend.consume("run_workflow", sent, receives=2) == []
     assert backend.execution(execution_id)["status"] == "running"
     (later,) = backend.aws.sent("ExecutionsQueue")
-    assert 50 < later.delay <= 62
+    assert LEASE / 2 < timedelta(seconds=later.delay) <= LEASE + timedelta(seconds=2)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_no_finished_step(

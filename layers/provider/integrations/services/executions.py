@@ -45,8 +45,8 @@ PART_CHARACTERS = 1_000_000
 """An output over this is answered in parts of its text: Lambda answers with 6 MiB at most, as JSON
 in JSON, where one character of a part may take four bytes."""
 
-FOUND_WITHIN = timedelta(minutes=1)
-"""A new execution is looked after so soon: its runner may have died."""
+FOUND_WITHIN = timedelta(seconds=35)
+"""A new execution is looked after so soon, when a runner that died at once has lost its lease."""
 
 PICKED_UP_WITHIN = timedelta(minutes=10)
 """An execution whose message nobody took up for so long is sent again."""

@@ -46,10 +46,11 @@ _log = logging.getLogger(__name__)
 MAX_DELAY = 900
 """The longest that SQS delays a message, in seconds; who waits longer is sent by the recovery."""
 
-LEASE = timedelta(seconds=60)
-"""How long a runner holds an execution without a sign of life: what its death costs."""
+LEASE = timedelta(seconds=30)
+"""How long a runner holds an execution without a sign of life. Its death costs that, and the wait
+for the recovery, which comes each minute: a minute on average."""
 
-SIGN_OF_LIFE = 20.0
+SIGN_OF_LIFE = 10.0
 """Seconds between two signs of life during one step."""
 
 SLOT_MARGIN = timedelta(seconds=5)
