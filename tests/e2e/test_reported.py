@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jwt
 import pytest
 import requests
 
 from tests.e2e.conftest import Client, StandIns, eventually, problem
-from tests.fakes.receiver import Reply
+from tests.fakes.receiver import Receiver, Reply
 from tests.fakes.smtp import MailServer, ScriptedServer
 from tests.fakes.telegram import Failure, TelegramServer, refusal, too_many
 
@@ -292,12 +293,87 @@ def test_nonsense_is_no_success(client: Client, stand_ins: StandIns, bot: str, a
     client.refused_action("telegram.sendMessage", message, 502, "provider_unavailable")
 
 
+def test_workflows_in_a_row_share_a_bot_whose_registration_has_to_wait(
+    client: Client, stand_ins: StandIns, bot: str
+) -> None:
+    """Each is saved at once; the bot is registered, and given up, after the fact."""
+    telegram = stand_ins.telegram
+    telegram.fail(too_many(1), method="setWebhook")
+    made = [on_message(client, stand_ins, text=word) for word in ("one", "two", "three")]
+    eventually(lambda: bot in telegram.webhooks)
+    say(telegram, bot, "two")
+    client.finished(workflowId=made[1])
+
+    telegram.fail(too_many(1), method="deleteWebhook")
+    for workflow_id in made:
+        assert client.delete(f"/api/workflows/{workflow_id}").json()["deleted"] is True
+    eventually(lambda: bot not in telegram.webhooks)
+
+
+def test_one_origin_s_limit_stops_no_other_of_a_webhook(
+    client: Client, stand_ins: StandIns
+) -> None:
+    client.save("webhook", {"outboundUrl": stand_ins.receiver.url("/calm")})
+    with Receiver() as busy:
+        busy.default = Reply(429, b"", {"Retry-After": "3600"})
+        to_busy = {"url": busy.url("/"), "json": 1}
+        client.refused_action("webhook.send", to_busy, 429, "rate_limited")
+        client.refused_action("webhook.send", to_busy, 429, "connection_paused")
+        assert len(busy.received) == 1
+    client.act("webhook", "send", {"json": 1})
+
+
 def test_an_underscore_in_a_name_does_not_stop_a_message(client: Client, bot: str) -> None:
     message = {"chatId": 42, "text": "Hello first_name", "parseMode": "Markdown"}
     assert client.act("telegram", "sendMessage", message)["message"]["text"] == message["text"]
 
 
 # -- Workflows -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ('{{ "it\'s ready"|title }}', "It's Ready"),
+        ("{{ 2.5|number(0) }}", "3"),
+        ("{{ -0.001|number(2) }}", "0.00"),
+        ("@media print{#h{color:red}}", "@media print{#h{color:red}}"),
+        ("{% raw %}{{ as it is }}{% endraw %}", "{{ as it is }}"),
+    ],
+)
+def test_a_preview_shows_what_people_expect_of_a_template(
+    client: Client, bot: str, template: str, shown: str
+) -> None:
+    params = {"chatId": 42, "text": template}
+    workflow = {
+        "name": "shown",
+        "trigger": {"type": "manual"},
+        "steps": [{"id": "say", "action": "telegram.sendMessage", "params": params}],
+    }
+    answer = client.post("/api/workflows/preview", {"definition": workflow}).json()
+    assert answer["steps"][0]["params"]["text"] == shown, answer
+
+
+def test_true_is_a_text_where_a_text_is_wanted(client: Client, bot: str) -> None:
+    step = {"id": "say", "action": "telegram.sendMessage",
+            "params": {"chatId": 42, "text": "{{ true }}"}}  # fmt: skip
+    made = client.create_workflow({"name": "true", "trigger": {"type": "manual"}, "steps": [step]})
+    client.post(f"/api/workflows/{made['workflowId']}/run", {})
+    (found,) = client.finished(workflowId=made["workflowId"])
+    assert found["steps"][0]["output"]["message"]["text"] == "true"
+
+
+@pytest.mark.parametrize("template", ["{{ '1.234,50'|float }}", "{{ '12a'|int }}"])
+def test_what_is_no_number_is_a_mistake_and_not_a_zero(
+    client: Client, bot: str, template: str
+) -> None:
+    step = {"id": "say", "action": "telegram.sendMessage",
+            "params": {"chatId": 42, "text": template}}  # fmt: skip
+    workflow = {"name": "wrong", "trigger": {"type": "manual"}, "steps": [step]}
+    made = client.create_workflow(workflow)
+    client.post(f"/api/workflows/{made['workflowId']}/run", {})
+    (found,) = client.finished(workflowId=made["workflowId"])
+    assert (found["status"], found["error"]["code"]) == ("failed", "expression_error")
 
 
 def test_a_key_that_comes_again_with_another_order_is_refused(
@@ -407,6 +483,51 @@ def test_svix_signs_under_its_own_names(client: Client, stand_ins: StandIns, pre
 
     logged = webhook.triggers(1)[event_id]["headers"]
     assert f"{prefix}-signature" not in logged
+
+
+def test_a_webhook_is_verified_by_a_name_and_a_password_a_token_or_an_address(
+    client: Client, stand_ins: StandIns
+) -> None:
+    secret = "a-secret-of-the-shops-own-and-32-long"
+    password = base64.b64encode(f"shop:{secret}".encode()).decode()
+    ours, old = (
+        jwt.encode({"exp": int(time.time()) + seconds}, secret, "HS256") for seconds in (600, -600)
+    )
+    kinds: list[tuple[dict[str, Any], dict[str, str], dict[str, str]]] = [
+        ({"type": "basic", "username": "shop"},
+         {"Authorization": f"Basic {password}"}, {"Authorization": f"Basic {password[:-4]}AAA="}),
+        ({"type": "jwt"}, {"Authorization": f"Bearer {ours}"}, {"Authorization": f"Bearer {old}"}),
+    ]  # fmt: skip
+    for verification, good, bad in kinds:
+        webhook = hook(client, stand_ins, secret=secret, verification=verification)
+        assert requests.post(webhook.url, json={}, headers=bad, timeout=60).status_code == 401
+        assert requests.post(webhook.url, json={}, timeout=60).status_code == 401
+        webhook.deliver(b"{}", good)
+        (found,) = client.finished(workflowId=webhook.workflow_id)
+        assert found["status"] == "succeeded"
+
+    closed = hook(client, stand_ins, verification={"type": "ip", "ranges": ["203.0.113.0/24"]})
+    assert requests.post(closed.url, json={}, timeout=60).status_code == 401
+    here = hook(client, stand_ins, verification={"type": "ip", "ranges": ["127.0.0.0/8"]})
+    here.deliver(b"{}", {})
+
+
+def test_the_status_shows_how_a_webhook_is_verified_and_what_it_refused(
+    client: Client, stand_ins: StandIns
+) -> None:
+    webhook = hook(client, stand_ins, secret="a-secret-of-24-characters",
+                   verification={"type": "secret"})  # fmt: skip
+    assert requests.post(webhook.url, json={}, timeout=60).status_code == 401
+
+    def shown() -> dict[str, Any] | None:
+        kinds = client.get("/api/integrations/status").json()["webhook"]["connections"]
+        (found,) = [
+            each["webhook"] for each in kinds if each["webhook"]["id"] == webhook.webhook_id
+        ]
+        return found if found["rejected"] else None
+
+    found = eventually(shown)
+    assert (found["verification"], found["rejected"]) == ({"type": "secret"}, 1)
 
 
 def test_an_execution_names_the_event_that_the_log_shows(
