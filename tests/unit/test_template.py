@@ -434,6 +434,38 @@ def test_each_queue_waits_six_times_its_consumers_time() -> None:
         assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
+def sent_to(function: dict[str, Any]) -> set[str]:
+    """The queues that a function may send messages to."""
+    statements = [each for policy in function["Policies"] for each in policy["Statement"]]
+    return {
+        each["Resource"]["Fn::GetAtt"][0]
+        for each in statements
+        if "sqs:SendMessage" in json.dumps(each["Action"])
+    }
+
+
+def test_who_sends_to_the_queue_that_it_reads_is_not_taken_for_an_endless_loop() -> None:
+    """Lambda drops a message after some 16 in a chain; ours wait, go on and are put back so often.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html; what guards us is the
+    count of hops, for loops through HTTP as well.
+    """
+    for name, function, source in consumers():
+        own = source["EventSourceArn"]["Fn::GetAtt"][0]
+        allowed = function.get("RecursiveLoop", "Terminate") == "Allow"
+        assert allowed == (own in sent_to(function)), name
+
+
+def test_the_receivers_rollout_lasts_longer_than_its_alarms_take() -> None:
+    settings = (ROOT / "samconfig.toml").read_text(encoding="utf-8")
+    (minutes,) = re.findall(r"ReceiverRollout=Canary10Percent(\d+)Minutes", settings)
+    alarms = resources("AWS::CloudWatch::Alarm")
+    preference = FUNCTIONS["ReceiveWebhookFunction"]["DeploymentPreference"]
+    for each in preference["Alarms"]:
+        alarm = alarms[each["Ref"]]
+        assert alarm["Period"] * alarm["EvaluationPeriods"] < int(minutes) * 60, each
+
+
 def test_a_run_is_over_in_two_minutes() -> None:
     """What a tenant's share of the runners is reckoned with: see ``services/shares.py``."""
     assert FUNCTIONS["RunWorkflowFunction"]["Timeout"] <= 120
