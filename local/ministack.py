@@ -3,7 +3,6 @@
 import http.client
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from local import programs, state
 from local.errors import PlatformError
 from local.gate import HEALTH, SECRET_HEADER
 from local.paths import ROOT, interpreter
+from local.ports import is_free
 
 REGION = "us-east-1"
 START_SECONDS = 60
@@ -185,14 +185,3 @@ def running() -> tuple[state.State, Callable[[str], Any]]:
         raise PlatformError("nothing runs here: start it with make run")
     credentials = state.credentials(state.DEFAULT)
     return found, lambda service: client(service, endpoint_url, credentials)
-
-
-def is_free(port: int) -> bool:
-    """Tell whether nothing listens on a port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

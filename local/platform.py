@@ -15,6 +15,7 @@ import botocore.exceptions
 from local import build, digest, ministack, programs, proxy, redeploy, routes, sam, state
 from local.errors import PlatformError
 from local.paths import STATE, TEMPLATE
+from local.ports import is_free
 from local.report import Report
 from local.settings import TENANT
 from local.tokens import ALL_SCOPES, Tokens
@@ -348,4 +349,4 @@ def port_for(state_dir: Path) -> int:
     """
     first = PORTS.start + zlib.crc32(str(state_dir).encode()) % len(PORTS)
     candidates = itertools.chain(range(first, PORTS.stop), range(PORTS.start, first))
-    return next(port for port in candidates if ministack.is_free(port))
+    return next(port for port in candidates if is_free(port))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, override
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from local.ports import is_free
 from tests.fakes.certificates import Authority
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.google import FakeGoogle
@@ -376,23 +377,11 @@ def trusted(folder: Path) -> Path:
 def check_free(ports: Mapping[str, int]) -> None:
     """Say which port is taken, and end."""
     for name, port in ports.items():
-        with socket.socket() as probe:
-            if not is_taken(probe, port):
-                continue
-        sys.exit(
-            f"port {port}, which the stand-in of {name} needs, is taken;"
-            " make run STANDINS=any takes free ones"
-        )
-
-
-def is_taken(probe: socket.socket, port: int) -> bool:
-    """Try to take a port of this machine with a socket."""
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        probe.bind(("127.0.0.1", port))
-    except OSError:
-        return True
-    return False
+        if not is_free(port):
+            sys.exit(
+                f"port {port}, which the stand-in of {name} needs, is taken;"
+                " make run STANDINS=any takes free ones"
+            )
 
 
 def free_ports(folder: Path) -> dict[str, int]:
@@ -400,13 +389,11 @@ def free_ports(folder: Path) -> dict[str, int]:
     kept = folder / "ports.json"
     last = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     ports = {}
-    with ExitStack() as probes:
+    with ExitStack() as stack:
         for name in (*PORTS, "receiver"):
-            probe = probes.enter_context(socket.socket())
-            if is_taken(probe, last.get(name, 0)):
-                probe = probes.enter_context(socket.socket())
-                probe.bind(("127.0.0.1", 0))
-            ports[name] = int(probe.getsockname()[1])
+            port = last.get(name, 0)
+            held = socket.create_server(("127.0.0.1", port if is_free(port) else 0))
+            ports[name] = int(stack.enter_context(held).getsockname()[1])
     folder.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(ports), encoding="utf-8")
     return ports

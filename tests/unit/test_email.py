@@ -3,6 +3,7 @@
 import base64
 import unicodedata
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -916,7 +917,7 @@ def test_a_failing_good_bye_does_not_spoil_a_message_that_was_taken() -> None:
 
 
 def test_the_mails_of_one_run_share_a_conversation(server: MailServer) -> None:
-    with Conversations() as conversations:
+    with closing(Conversations()) as conversations:
         caller = replace(call(server), conversations=conversations)
         for number in range(3):
             send(caller, subject=f"Letter {number}")
@@ -934,7 +935,7 @@ def test_the_mails_of_one_run_share_a_conversation(server: MailServer) -> None:
 def test_a_server_that_hung_up_between_two_mails_gets_the_next_one_anew(
     server: MailServer, reply: str
 ) -> None:
-    with Conversations() as conversations:
+    with closing(Conversations()) as conversations:
         caller = replace(call(server), conversations=conversations)
         send(caller)
         server.reply("RSET", reply)
@@ -943,7 +944,7 @@ def test_a_server_that_hung_up_between_two_mails_gets_the_next_one_anew(
 
 
 def test_a_mail_that_fails_leaves_no_conversation_behind(server: MailServer) -> None:
-    with Conversations() as conversations:
+    with closing(Conversations()) as conversations:
         caller = replace(call(server), conversations=conversations)
         send(caller)
         server.reply("DATA", "550 5.7.1 Spam")
@@ -957,7 +958,7 @@ def test_other_credentials_are_another_conversation(authority: Authority) -> Non
     users = {USER: PASSWORD, "other@example.com": "0ther-pass"}
     with (
         MailServer("starttls", authority.server_context(HOST), users=users) as server,
-        Conversations() as conversations,
+        closing(Conversations()) as conversations,
     ):
         for user, password in users.items():
             caller = call(server, {"user": user, "pass": password})
@@ -969,12 +970,12 @@ def test_a_conversation_ends_after_so_many_mails_and_after_so_long(
     server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "MAX_MAILS", 2)
-    with Conversations() as some:
+    with closing(Conversations()) as some:
         for _ in range(3):
             send(replace(call(server), conversations=some))
     assert logins(server) == 2
     monkeypatch.setattr("integrations.outbound.conversations.IDLE_TIMEOUT", 0.0)
-    with Conversations() as late:
+    with closing(Conversations()) as late:
         for _ in range(2):
             send(replace(call(server), conversations=late))
     assert logins(server) == 4

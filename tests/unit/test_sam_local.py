@@ -13,7 +13,7 @@ import pytest
 
 from local import examples, relay, sam_local
 from local.errors import PlatformError
-from local.ministack import is_free
+from local.ports import is_free
 from tests.backend import eventually
 from tools.template import resources
 

@@ -1,19 +1,28 @@
 """The vocabulary that every layer shares. Standard library only: the webhook path imports it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
-type Query = Mapping[str, str | list[Json]]
-"""The parameters of a URL's query; a list of texts where a name repeats."""
 """A JSON value."""
+
+type Query = Mapping[str, Json]
+"""The parameters of a URL's query, as ``gathered`` makes them of texts."""
 
 
 def as_object(value: Json) -> dict[str, Json]:
     """``value`` if it is an object, else an empty one: nothing is taken for granted in answers."""
     return value if isinstance(value, dict) else {}
+
+
+def gathered(fields: Iterable[tuple[str, Json]]) -> dict[str, Json]:
+    """The fields of a form or a query by their names; a list where a name repeats."""
+    found: dict[str, list[Json]] = {}
+    for name, value in fields:
+        found.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
 type ConnectionStatus = Literal["connected", "disconnected", "expired", "needs_reauth", "error"]

@@ -14,7 +14,7 @@ from integrations.entry.headers import headers_of
 from integrations.entry.invocation import Context
 from integrations.entry.problem import NEVER_STORED, Problem, problem_of, size_refusal
 from integrations.errors import IntegrationError, ServiceUnavailable
-from integrations.models import Json
+from integrations.models import Json, gathered
 from integrations.services.webhooks import CHALLENGE_PARAMETERS, Request
 
 
@@ -102,18 +102,8 @@ def _webhook_id(event: dict[str, Any]) -> str:
     return str(event["pathParameters"]["webhookId"])
 
 
-def _query(event: dict[str, Any]) -> dict[str, str | list[Json]]:
-    """The query's parameters, a list where a name repeats: as the fields of a form."""
-    found: dict[str, str | list[Json]] = {}
-    for name, value in parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True):
-        match found.get(name):
-            case None:
-                found[name] = value
-            case str() as first:
-                found[name] = [first, value]
-            case several:
-                several.append(value)
-    return found
+def _query(event: dict[str, Any]) -> dict[str, Json]:
+    return gathered(parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True))
 
 
 def _request_id(event: dict[str, Any]) -> str:

@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from integrations.outbound.bounds import IDLE_TIMEOUT
 
@@ -28,20 +27,13 @@ class _Open:
 
 
 class Conversations:
-    """What is open, each for one caller at a time. As a context manager it ends them all."""
+    """What is open, each for one caller at a time."""
 
     def __init__(self) -> None:
         self._open: list[_Open] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End them all."""
         while self._open:
             _end(self._open.pop())
 

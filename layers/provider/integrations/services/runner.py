@@ -4,7 +4,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -203,7 +203,7 @@ class Runner:
             with self._signs_of_life(written):
                 return self._perform(tenant, call, conversations)
 
-        with Conversations() as conversations:
+        with closing(Conversations()) as conversations:
             outcome = engine.advance(
                 state,
                 definition,

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 import multipart
 
-from integrations.models import Json
+from integrations.models import Json, gathered
 from integrations.outbound.charset import charset, codec, decode
 
 MAX_FIELDS: Final = 1000
@@ -49,7 +49,7 @@ def read_urlencoded(body: bytes, content_type: str) -> Json:
         body.decode(_BYTES), keep_blank_values=True, encoding=_BYTES, max_num_fields=MAX_FIELDS
     )
     fields = [_Field(name, value.encode(_BYTES)) for name, value in pairs]
-    return _gathered(fields, _charset_of(fields, content_type))
+    return _named(fields, _charset_of(fields, content_type))
 
 
 def read_multipart(body: bytes, content_type: str) -> Json:
@@ -60,7 +60,7 @@ def read_multipart(body: bytes, content_type: str) -> Json:
     """
     _, options = multipart.parse_options_header(content_type)
     fields = _parts(body, options.get("boundary", ""))
-    return _gathered(fields, _charset_of(fields, content_type))
+    return _named(fields, _charset_of(fields, content_type))
 
 
 class _Parser(multipart.PushMultipartParser):  # type: ignore[misc]
@@ -154,12 +154,11 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
-def _gathered(fields: Iterable[_Field], form_charset: str) -> Json:
-    gathered: dict[str, list[Json]] = {}
-    for field in fields:
-        name = decode(field.name.encode(_BYTES), form_charset, marked=False)
-        gathered.setdefault(name, []).append(_value(field, form_charset))
-    return {name: values[0] if len(values) == 1 else values for name, values in gathered.items()}
+def _named(fields: Iterable[_Field], form_charset: str) -> Json:
+    return gathered(
+        (decode(field.name.encode(_BYTES), form_charset, marked=False), _value(field, form_charset))
+        for field in fields
+    )
 
 
 def _value(field: _Field, form_charset: str) -> Json:
