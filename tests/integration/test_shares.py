@@ -193,16 +193,24 @@ def dispatcher(watch: Watch) -> Dispatcher:
     return made
 
 
+def webhook_of(backend: Backend, tenant: str) -> str:
+    saved = backend.save("webhook", {"url": f"https://x.example.com/{tenant}"}, tenant=tenant)
+    return str(saved["webhook"]["url"]).rpartition("/")[2]
+
+
+def listening(backend: Backend, tenant: str) -> str:
+    """A webhook that a workflow waits for."""
+    hook = webhook_of(backend, tenant)
+    definition = flow(
+        trigger={"type": "webhook", "webhookId": hook},
+        steps=[{"id": "a", "action": "webhook.send", "params": {"url": "http://127.0.0.1:9/"}}],
+    )
+    backend.create_workflow(definition, tenant=tenant)
+    return hook
+
+
 def test_one_tenant_s_heavy_events_are_put_back_alone(backend: Backend) -> None:
-    hooks = {}
-    for tenant in ("noisy", "quiet"):
-        saved = backend.save("webhook", {"url": f"https://x.example.com/{tenant}"}, tenant=tenant)
-        hook = hooks[tenant] = str(saved["webhook"]["url"]).rpartition("/")[2]
-        definition = flow(
-            trigger={"type": "webhook", "webhookId": hook},
-            steps=[{"id": "a", "action": "webhook.send", "params": {"url": "http://127.0.0.1:9/"}}],
-        )
-        backend.create_workflow(definition, tenant=tenant)
+    hooks = {tenant: listening(backend, tenant) for tenant in ("noisy", "quiet")}
     for number in range(9):
         assert backend.deliver(hooks["noisy"], {"n": number}).status == 200
     assert backend.deliver(hooks["quiet"], {"n": 0}).status == 200
@@ -220,34 +228,44 @@ def test_one_tenant_s_heavy_events_are_put_back_alone(backend: Backend) -> None:
     assert len(backend.executions(tenant="quiet")) == 1
 
 
+class Process:
+    """One dispatching process, and a stopwatch by which its work takes so long."""
+
+    def __init__(self, backend: Backend, seconds: float) -> None:
+        self._backend = backend
+        self.watch = Watch(seconds)
+        self._dispatcher = dispatcher(self.watch)
+
+    def put_back(self, hook: str) -> list[str]:
+        """Deliver and dispatch once; the groups of what went back to the queue."""
+        assert self._backend.deliver(hook, {}).status == 200
+        taken = self._backend.aws.take("EventsQueue")
+        batch = [Received(each.id, each.body, each.group) for each in taken]
+        assert self._dispatcher.dispatch(batch)[0] == []
+        return [each.group for each in self._backend.aws.take("EventsQueue")]
+
+
 def test_a_tenant_that_had_its_time_rests_while_others_do_not(backend: Backend) -> None:
-    hooks = {}
-    for tenant in ("noisy", "quiet"):
-        saved = backend.save("webhook", {"url": f"https://x.example.com/{tenant}"}, tenant=tenant)
-        hooks[tenant] = str(saved["webhook"]["url"]).rpartition("/")[2]
-    watch = Watch(TENANT_SECONDS)
-    process = dispatcher(watch)
+    noisy, quiet = webhook_of(backend, "noisy"), webhook_of(backend, "quiet")
+    process = Process(backend, TENANT_SECONDS)
+    assert process.put_back(noisy) == []
+    process.watch.seconds = 0.0
+    assert process.put_back(noisy) == ["noisy"]
+    assert process.put_back(quiet) == []
+    process.watch.now += 1 + 2 * REST * TENANT_SECONDS
+    assert process.put_back(noisy) == []
 
-    def dispatch(tenant: str) -> list[str]:
-        """The groups of what is put back."""
-        assert backend.deliver(hooks[tenant], {}).status == 200
-        batch = [
-            Received(each.id, each.body, each.group) for each in backend.aws.take("EventsQueue")
-        ]
-        assert process.dispatch(batch)[0] == []
-        return [each.group for each in backend.aws.take("EventsQueue")]
 
-    assert dispatch("noisy") == []
-    watch.seconds = 0.0
-    assert dispatch("noisy") == ["noisy"]
-    assert dispatch("quiet") == []
-    watch.now += 1 + 2 * REST * TENANT_SECONDS
-    assert dispatch("noisy") == []
+def test_the_start_of_what_was_matched_is_its_tenant_s_time_as_well(backend: Backend) -> None:
+    hook = listening(backend, "noisy")
+    process = Process(backend, TENANT_SECONDS * 0.4)  # twice for the matching, once for the start
+    assert process.put_back(hook) == []
+    process.watch.seconds = 0.0
+    assert process.put_back(hook) == ["noisy"]
 
 
 def test_what_is_put_back_keeps_its_payload_and_its_name(backend: Backend) -> None:
-    saved = backend.save("webhook", {"url": "https://x.example.com/noisy"})
-    hook = str(saved["webhook"]["url"]).rpartition("/")[2]
+    hook = webhook_of(backend, "acme")
     large = {"text": "x" * 200_000}
     answers = [backend.deliver(hook, large | {"n": number}) for number in range(3)]
     batch = [Received(each.id, each.body, each.group) for each in backend.aws.take("EventsQueue")]

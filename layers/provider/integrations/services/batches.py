@@ -128,6 +128,18 @@ class Batch:
         """
         # What came to a shared webhook is one tenant's or another's: `turn` says whose.
         self.turn("" if group == SHARED_GROUP else group)
+        with self._counted():
+            yield
+
+    @contextmanager
+    def starting(self, tenant: str) -> Iterator[None]:
+        """Count the time that passes meanwhile as a tenant's; what was matched is not held back."""
+        self._tenant = tenant
+        with self._counted():
+            yield
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
         began = self._monotonic()
         try:
             yield

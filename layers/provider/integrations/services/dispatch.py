@@ -190,20 +190,28 @@ class Dispatcher:
                 of_tenant.setdefault(each.tenant, []).append(each)
         found: dict[str, Exception] = {}
         for tenant, matched in of_tenant.items():
+            with work.starting(tenant):
+                found |= self._start_of(tenant, matched, work)
+        return found
+
+    def _start_of(
+        self, tenant: str, matched: Sequence[Matched], work: Batch
+    ) -> dict[str, Exception]:
+        """Start what one tenant's messages matched; tells which failed, and why."""
+        try:
+            wanted = [workflow for each in matched for workflow in each.workflow_ids]
+            starts = iter(self._quotas.starts(tenant, wanted))
+        except AwsError as failure:
+            return {each.message_id: failure for each in matched}
+        found: dict[str, Exception] = {}
+        for each in matched:
+            own = [next(starts) for _ in each.workflow_ids]
             try:
-                wanted = [workflow for each in matched for workflow in each.workflow_ids]
-                starts = iter(self._quotas.starts(tenant, wanted))
-            except AwsError as failure:
-                found |= {each.message_id: failure for each in matched}
-                continue
-            for each in matched:
-                own = [next(starts) for _ in each.workflow_ids]
-                try:
-                    if work.time_left() < RESERVE_SECONDS:
-                        raise NoTimeLeft("The rest of the batch comes again")  # noqa: TRY301
-                    each.start(own)
-                except Exception as failure:  # noqa: BLE001 - as above
-                    found[each.message_id] = failure
+                if work.time_left() < RESERVE_SECONDS:
+                    raise NoTimeLeft("The rest of the batch comes again")  # noqa: TRY301
+                each.start(own)
+            except Exception as failure:  # noqa: BLE001 - as above
+                found[each.message_id] = failure
         return found
 
     def _count(self, received: Mapping[str, int]) -> None:
