@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -70,6 +71,41 @@ def test_no_log_group_event_or_test_is_left_over() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "events").glob("*/*.json")), ids=lambda p: p.stem)
 def test_an_event_is_json(path: Any) -> None:
     assert json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_what_comes_each_minute_is_not_tried_again_beside_the_next_one() -> None:
+    timed = {
+        name: function
+        for name, function in FUNCTIONS.items()
+        for source in function.get("Events", {}).values()
+        if source["Type"] == "ScheduleV2"
+    }
+    assert timed
+    for name, function in timed.items():
+        (source,) = function["Events"].values()
+        assert source["Properties"]["ScheduleExpression"] == "rate(1 minute)", name
+        assert source["Properties"]["RetryPolicy"] == {"MaximumEventAgeInSeconds": 60}, name
+        once = {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
+        assert function["EventInvokeConfig"] == once, name
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "longest"),
+    [
+        ("AWS::SQS::Queue", "QueueName", 80),
+        ("AWS::Scheduler::ScheduleGroup", "Name", 64),
+        ("AWS::Logs::LogGroup", "LogGroupName", 512),
+        ("AWS::CloudWatch::Dashboard", "DashboardName", 255),
+    ],
+)
+def test_a_stack_may_have_a_name_of_fifty_characters(kind: str, name: str, longest: int) -> None:
+    assert "up to 50 characters" in (ROOT / "docs/deploying.md").read_text(encoding="utf-8")
+    stack = "s" * 50
+    stack_id = f"arn:aws:cloudformation:eu-central-1:123456789012:stack/{stack}/{uuid.uuid4()}"
+    resolver = Resolver({"AWS::StackName": stack, "AWS::StackId": stack_id})
+    named = [each[name] for each in resources(kind).values() if name in each]
+    assert named
+    assert all(stack in resolver(each) and len(resolver(each)) <= longest for each in named)
 
 
 # -- Routes ----------------------------------------------------------------------------------
