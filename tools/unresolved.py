@@ -133,7 +133,7 @@ def _look(method: str, suffix: str) -> dict[str, Any]:
     if method == "HEAD":
         return {
             "tags": ["Webhooks"],
-            "summary": "Look whether somebody is there",
+            "summary": "Look whether the webhook is there",
             "operationId": f"probe_webhook{name_suffix}",
             "description": "Always `200`: senders such as Trello ask so before they send.",
             "parameters": parameters,
@@ -197,7 +197,7 @@ WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
     },
     ("GET", "/api/integrations/oauth/callback/{providerId}"): {
         "tags": ["OAuth"],
-        "summary": "Where the provider sends the browser back",
+        "summary": "Complete a log-in",
         "operationId": "complete_oauth",
         "description": "For browsers: a page or a redirect, whatever happens.",
         "parameters": [
@@ -218,7 +218,7 @@ WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
     },
     ("POST", "/api/integrations/oauth/deauthorize/{providerId}"): {
         "tags": ["OAuth"],
-        "summary": "Told that somebody removed the app",
+        "summary": "Receive a deauthorization",
         "operationId": "deauthorize_account",
         "description": "For the provider, which signs it: the account's connections need a log-in.",
         "parameters": [_path("providerId", "The provider's id.")],
@@ -227,7 +227,7 @@ WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
     },
     ("POST", "/api/integrations/oauth/delete/{providerId}"): {
         "tags": ["OAuth"],
-        "summary": "Told that somebody wants their data deleted",
+        "summary": "Receive a data deletion request",
         "operationId": "delete_account",
         "description": "For the provider, which signs it: the account's connections are removed.",
         "parameters": [_path("providerId", "The provider's id.")],
@@ -236,7 +236,7 @@ WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
     },
     ("GET", "/api/integrations/oauth/delete/{providerId}/{code}"): {
         "tags": ["OAuth"],
-        "summary": "What became of a deletion",
+        "summary": "Get a deletion",
         "operationId": "get_deletion",
         "description": "For a person: a page.",
         "parameters": [
@@ -250,14 +250,14 @@ WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
     },
     ("GET", "/api/openapi.json"): {
         "tags": ["Description"],
-        "summary": "This document",
+        "summary": "Get this document",
         "operationId": "get_openapi",
         "description": "Made from the routes' own code.",
         **_unchanging("OpenAPI 3.1.", {"type": "object", "additionalProperties": True}),
     },
     ("GET", "/api/integrations"): {
         "tags": ["Integrations"],
-        "summary": "The catalogue",
+        "summary": "List providers",
         "operationId": "list_integrations",
         "description": (
             "Every provider with the JSON Schema of its credentials, its actions and its triggers. "
@@ -268,7 +268,7 @@ WITHOUT_RESOLVER: Mapping[tuple[str, str], dict[str, Any]] = {
     },
     ("GET", "/api/integrations/{providerId}"): {
         "tags": ["Integrations"],
-        "summary": "One provider of the catalogue",
+        "summary": "Get a provider",
         "operationId": "get_integration",
         "description": "The same as its entry in the catalogue.",
         **_unchanging(

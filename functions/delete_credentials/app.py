@@ -10,7 +10,7 @@ app = Api(refuses=(UnknownProvider, UnknownConnection, ConnectionInUse, VersionC
 
 @app.delete(
     "/api/integrations/<providerId>/credentials",
-    summary="Remove credentials",
+    summary="Delete credentials",
     tags=["Integrations"],
 )
 def delete_credentials(

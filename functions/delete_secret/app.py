@@ -8,7 +8,7 @@ from integrations.services.answers import SecretDeleted
 app = Api(refuses=(UnknownSecret,))
 
 
-@app.delete("/api/secrets/<name>", summary="Remove a secret", tags=["Secrets"])
+@app.delete("/api/secrets/<name>", summary="Delete a secret", tags=["Secrets"])
 def delete_secret(name: SecretName) -> SecretDeleted:
     """A step that names it fails from now on."""
     return wiring.secret_service().delete(app.tenant, name)

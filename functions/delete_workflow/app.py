@@ -8,7 +8,7 @@ from integrations.services.answers import WorkflowDeleted
 app = Api(refuses=(UnknownWorkflow,))
 
 
-@app.delete("/api/workflows/<workflowId>", summary="Remove a workflow", tags=["Workflows"])
+@app.delete("/api/workflows/<workflowId>", summary="Delete a workflow", tags=["Workflows"])
 def delete_workflow(workflow_id: WorkflowId) -> WorkflowDeleted:
     """What it alone had waited for is cancelled at the provider."""
     return wiring.workflow_service().delete(app.tenant, workflow_id)

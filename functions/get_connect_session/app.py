@@ -7,7 +7,7 @@ from integrations.services.answers import SessionAnswer
 app = Api(scope="connect", connect=True)
 
 
-@app.get("/api/connect/session", summary="The present connect session", tags=["Access"])
+@app.get("/api/connect/session", summary="Get the connect session", tags=["Access"])
 def get_connect_session() -> SessionAnswer:
     """For the session's own page; only a connect session's token has one."""
     session = app.session

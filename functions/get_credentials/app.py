@@ -9,7 +9,9 @@ app = Api(connect=True, refuses=(UnknownProvider, UnknownConnection))
 
 
 @app.get(
-    "/api/integrations/<providerId>/credentials", summary="Show metadata", tags=["Integrations"]
+    "/api/integrations/<providerId>/credentials",
+    summary="Get credentials' metadata",
+    tags=["Integrations"],
 )
 def get_credentials(
     provider_id: ProviderId, connection: ConnectionName = DEFAULT

@@ -8,7 +8,7 @@ from integrations.services.execution_answers import ExecutionAnswer, execution_a
 app = Api(refuses=(UnknownExecution,))
 
 
-@app.get("/api/executions/<executionId>", summary="Show an execution", tags=["Executions"])
+@app.get("/api/executions/<executionId>", summary="Get an execution", tags=["Executions"])
 def get_execution(execution_id: ExecutionId) -> ExecutionAnswer:
     """Each step with its attempts, input, output, error and duration."""
     state = wiring.execution_service().get(app.tenant, execution_id)

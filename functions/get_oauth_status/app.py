@@ -9,7 +9,7 @@ app = Api(connect=True, refuses=(UnknownHandshake,))
 
 
 @app.get(
-    "/api/integrations/oauth/status/<handshakeId>", summary="The state of a log-in", tags=["OAuth"]
+    "/api/integrations/oauth/status/<handshakeId>", summary="Get a log-in's state", tags=["OAuth"]
 )
 def get_oauth_status(handshake_id: HandshakeId) -> HandshakeAnswer:
     """`pending`, `completed` with the metadata, `failed` with the reason, or `expired`."""

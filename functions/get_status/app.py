@@ -10,7 +10,7 @@ from integrations.services.answers import StatusAnswer
 app = Api(refuses=(UnknownProvider,))
 
 
-@app.get("/api/integrations/status", summary="The state of all connections", tags=["Integrations"])
+@app.get("/api/integrations/status", summary="Get all connections' states", tags=["Integrations"])
 def get_status(
     provider: Annotated[str | None, Query(description="Of this provider alone.")] = None,
     limit: Limit = 50,

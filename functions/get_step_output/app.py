@@ -12,7 +12,7 @@ app = Api(refuses=(UnknownExecution, UnknownStep, ValueGone))
 
 @app.get(
     "/api/executions/<executionId>/steps/<stepId>/output",
-    summary="Show a step's output",
+    summary="Get a step's output",
     tags=["Executions"],
 )
 def get_step_output(

@@ -8,7 +8,7 @@ from integrations.services.answers import WorkflowAnswer
 app = Api(refuses=(UnknownWorkflow,))
 
 
-@app.get("/api/workflows/<workflowId>", summary="Show a workflow", tags=["Workflows"])
+@app.get("/api/workflows/<workflowId>", summary="Get a workflow", tags=["Workflows"])
 def get_workflow(workflow_id: WorkflowId) -> WorkflowAnswer:
     """The definition, its version, and the address that its events come to."""
     return wiring.workflow_service().get(app.tenant, workflow_id)

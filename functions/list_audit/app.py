@@ -10,7 +10,7 @@ from integrations.services.audit import audit_page
 app = Api(scope="admin")
 
 
-@app.get("/api/audit", summary="The audit log", tags=["Access"])
+@app.get("/api/audit", summary="List the audit log", tags=["Access"])
 def list_audit(
     since: Annotated[Moment | None, Query(description="At or after.")] = None,
     until: Annotated[Moment | None, Query(description="At or before.")] = None,

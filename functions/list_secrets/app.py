@@ -7,7 +7,7 @@ from integrations.services.answers import SecretPage
 app = Api()
 
 
-@app.get("/api/secrets", summary="List secrets by name", tags=["Secrets"])
+@app.get("/api/secrets", summary="List secrets", tags=["Secrets"])
 def list_secrets() -> SecretPage:
     """All of them, without their values, which nobody can read."""
     return wiring.secret_service().names(app.tenant)

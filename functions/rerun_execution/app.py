@@ -8,9 +8,7 @@ from integrations.services.execution_answers import ExecutionAnswer, execution_a
 app = Api(refuses=(UnknownExecution, UnknownWorkflow, ValueGone, QuotaExceeded))
 
 
-@app.post(
-    "/api/executions/<executionId>/rerun", summary="Run an execution again", tags=["Executions"]
-)
+@app.post("/api/executions/<executionId>/rerun", summary="Rerun an execution", tags=["Executions"])
 def rerun_execution(
     execution_id: ExecutionId, idempotency_key: IdempotencyKey = None
 ) -> ExecutionAnswer:

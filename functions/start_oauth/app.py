@@ -19,7 +19,7 @@ class StartRequest(Request):
     connection: str = Field(DEFAULT, pattern=NAME_PATTERN)
 
 
-@app.post("/api/integrations/oauth/start/<providerId>", summary="Begin a log-in", tags=["OAuth"])
+@app.post("/api/integrations/oauth/start/<providerId>", summary="Start a log-in", tags=["OAuth"])
 def start_oauth(
     provider_id: ProviderId, body: Annotated[StartRequest | None, Body()] = None
 ) -> StartedAnswer:
