@@ -121,7 +121,7 @@ class World:
     def invoke(self, deadline: datetime | None = None) -> Outcome:
         """One invocation of the function: read, lease, advance."""
         execution = self.execution
-        engine.begin(
+        machine = engine.begin(
             execution,
             self.workflow,
             version=self.version,
@@ -130,14 +130,9 @@ class World:
             clock=self.clock,
         )
         self.stored = json.dumps(execution)
-        return engine.advance(
-            execution,
-            self.workflow,
+        return machine.advance(
             perform=self.perform,
             save=self.save,
-            values=self.values,
-            is_idempotent=self.is_idempotent,
-            clock=self.clock,
             deadline=deadline or self.now + timedelta(days=1),
             jitter=lambda: 0.5,
         )
@@ -696,9 +691,10 @@ def test_a_template_that_fails_only_the_second_time_is_recorded_too(
         return result
 
     monkeypatch.setattr("integrations.workflows.expressions.render", render)
-    assert world.invoke() == Finished("failed")
-    assert world.execution["status"] == "failed"
-    assert world.calls == []
+    world.answer("fake.a", ProviderUnavailable("down"))
+    assert world.run() == "failed"
+    assert world.step("a")["error"]["code"] == "expression_error"
+    assert len(world.calls) == 1
 
 
 # -- What is kept ----------------------------------------------------------------------------
@@ -747,13 +743,14 @@ def test_a_stored_output_is_read_once_and_only_where_it_may_be_touched(
     assert len(world.values.read) == reads
 
 
-def test_a_stored_trigger_is_read_where_it_is_touched() -> None:
-    world = World(step("a"), step("b", params={"x": "{{ trigger.x }}"}))
+@pytest.mark.parametrize("before", [[], [step("a")]], ids=["by the first step", "by a later one"])
+def test_a_stored_trigger_is_read_once_where_it_is_touched(before: list[dict[str, Any]]) -> None:
+    world = World(*before, step("b", params={"x": "{{ trigger.x }}"}))
     execution = world.execution
     execution["trigger"]["stored"] = {"key": world.values.put(b'{"x":1}'), "bytes": 7}
     world.stored = json.dumps(execution)
     assert world.run() == "succeeded"
-    assert world.calls[1].params == {"x": 1}
+    assert world.calls[-1].params == {"x": 1}
     assert world.values.read == ["v0"]
 
 
@@ -829,19 +826,16 @@ def test_of_twenty_thousand_items_one_bad_one_is_named() -> None:
     )
     world.answer("fake.rows", rows)
     execution = world.execution
-    begun: dict[str, Any] = {
-        "values": world.values,
-        "is_idempotent": lambda _: True,
-        "clock": world.clock,
-    }
-    engine.begin(execution, world.workflow, version=1, **begun)
-    engine.advance(
+    machine = engine.begin(
         execution,
         world.workflow,
-        perform=world.perform,
-        save=lambda *_: None,
-        deadline=world.now + timedelta(days=1),
-        **begun,
+        version=1,
+        values=world.values,
+        is_idempotent=lambda _: True,
+        clock=world.clock,
+    )
+    machine.advance(
+        perform=world.perform, save=lambda *_: None, deadline=world.now + timedelta(days=1)
     )
     each = execution["steps"][1]
     assert execution["status"] == "succeeded"

@@ -173,13 +173,12 @@ class Runner:
         from integrations.services.forms import with_lists
 
         definition = with_lists(cast("WorkflowDefinition", workflow.definition))
-        values = self._service.values(stored)
         tell_steps = self._step_teller(tenant, state)
-        engine.begin(
+        machine = engine.begin(
             state,
             definition,
             version=workflow.version,
-            values=values,
+            values=self._service.values(stored),
             is_idempotent=is_idempotent,
             clock=self._clock,
         )
@@ -204,16 +203,11 @@ class Runner:
                 return self._perform(tenant, call, conversations)
 
         with closing(Conversations()) as conversations:
-            outcome = engine.advance(
-                state,
-                definition,
+            outcome = machine.advance(
                 perform=perform,
                 save=save,
-                values=values,
-                is_idempotent=is_idempotent,
                 # A process that has little time from the start must get somewhere all the same.
                 deadline=self._clock() + time_left - min(STEP_RESERVE, time_left * 0.75),
-                clock=self._clock,
             )
         match outcome:
             case RetryAfter(seconds):

@@ -3,9 +3,9 @@
 It knows no queue, no table and no clock of its own. The caller leases the execution, lends it
 ``perform`` and ``save``, and does with the ``Outcome`` what its queue needs::
 
-    engine.begin(execution, workflow, version=…, is_idempotent=…)
+    machine = engine.begin(execution, workflow, version=…, values=…, is_idempotent=…)
     …write the lease, execution included…            # records that the first step is starting
-    outcome = engine.advance(execution, workflow, perform=…, save=…, values=…, is_idempotent=…, …)
+    outcome = machine.advance(perform=…, save=…, deadline=…)
 
 What holds, whatever dies when:
 
@@ -122,8 +122,8 @@ def begin(
     values: Values,
     is_idempotent: Callable[[str], bool],
     clock: Clock = now,
-) -> None:
-    """Get an execution ready for ``advance``, in place. Save it, with the lease, before that.
+) -> "Machine":
+    """Get an execution ready to be advanced, in place. Save it, with the lease, before that.
 
     Ask ``due_in`` first: it does not wait for the next attempt's time.
 
@@ -138,81 +138,14 @@ def begin(
         is_idempotent: Whether an action may be repeated without harm.
         clock: The present moment.
     """
-    if execution["status"] in TERMINAL:
-        return
-    if version != execution["workflowVersion"]:
+    if execution["status"] not in TERMINAL and version != execution["workflowVersion"]:
         follow_workflow(execution, workflow, version)
-    machine = _Machine(execution, workflow, values, is_idempotent, clock)
-    execution["status"] = "running"
-    execution["retryAt"] = None
-    execution["startedAt"] = execution["startedAt"] or rfc3339(clock())
-    machine.settle_interrupted()
-    machine.start_next(deadline=None)
+    machine = Machine(execution, workflow, values, is_idempotent, clock)
+    machine.begin()
+    return machine
 
 
-def advance(
-    execution: Execution,
-    workflow: WorkflowDefinition,
-    *,
-    perform: Perform,
-    save: Save,
-    values: Values,
-    is_idempotent: Callable[[str], bool],
-    deadline: datetime,
-    clock: Clock = now,
-    jitter: Callable[[], float] = random.random,
-) -> Outcome:
-    """Run a begun execution until it ends, has to wait, or the time is up. Changes it in place.
-
-    Args:
-        execution: The state, after ``begin`` and after its lease was written.
-        workflow: The definition that ``begin`` was given.
-        perform: Carries out one attempt; raises the errors of ``integrations.errors``. Anything
-            else that it raises is a defect: it fails the step as ``internal_error``.
-        save: Stores the state. What it raises (the lease was lost, say) passes through, and nothing
-            more is run.
-        values: Where large values are. What it raises passes through likewise.
-        is_idempotent: Whether an action may be repeated without harm.
-        deadline: No attempt begins at or after this moment.
-        clock: The present moment.
-        jitter: A random number from 0 to below 1.
-
-    Returns:
-        What to do next; the state is saved already.
-    """
-    machine = _Machine(execution, workflow, values, is_idempotent, clock)
-
-    def record() -> None:
-        save(execution)
-        machine.recorded()
-
-    begun = machine.current
-    machine.restart_current()
-    if begun is not None and machine.current != begun:
-        # The parameters evaluated for `begin` and do not any more: only a slow clock does that.
-        record()
-    while machine.current is not None:
-        if clock() >= deadline:
-            machine.put_back()
-            save(execution)
-            return OutOfTime()
-        done = machine.current
-        machine.attempt(perform, jitter)
-        machine.start_next(deadline=deadline)
-        if not machine.can_repeat_from_record(done):
-            record()
-    match execution["status"]:
-        case "retrying":
-            return RetryAfter(due_in(execution, clock=clock))
-        case "queued" | "running":
-            return OutOfTime()
-        case "succeeded" | "failed" | "cancelled":
-            return Finished(execution["status"])
-        case unknown:
-            assert_never(unknown)
-
-
-class _Machine:
+class Machine:
     """An execution together with its definition, and the transitions between its steps."""
 
     def __init__(
@@ -238,6 +171,60 @@ class _Machine:
         # Which step of a run kills its process is to be found out: each is recorded then.
         self.doubtful = any(run["resumes"] for run in execution["steps"])
         self.recorded()
+
+    def begin(self) -> None:
+        """See the function ``begin``."""
+        execution = self.execution
+        if execution["status"] in TERMINAL:
+            return
+        execution["status"] = "running"
+        execution["retryAt"] = None
+        execution["startedAt"] = execution["startedAt"] or rfc3339(self.clock())
+        self.settle_interrupted()
+        self.start_next(deadline=None)
+
+    def advance(
+        self,
+        *,
+        perform: Perform,
+        save: Save,
+        deadline: datetime,
+        jitter: Callable[[], float] = random.random,
+    ) -> Outcome:
+        """Run it until it ends, has to wait, or the time is up. Changes the execution in place.
+
+        Args:
+            perform: Carries out one attempt; raises the errors of ``integrations.errors``. Anything
+                else that it raises is a defect: it fails the step as ``internal_error``.
+            save: Stores the state. What it raises (the lease was lost, say) passes through, and
+                nothing more is run. What the values raise passes through likewise.
+            deadline: No attempt begins at or after this moment.
+            jitter: A random number from 0 to below 1.
+
+        Returns:
+            What to do next; the state is saved already.
+        """
+        self.recorded()  # with the lease
+        while self.current is not None:
+            if self.clock() >= deadline:
+                self.put_back()
+                save(self.execution)
+                return OutOfTime()
+            done = self.current
+            self.attempt(perform, jitter)
+            self.start_next(deadline=deadline)
+            if not self.can_repeat_from_record(done):
+                save(self.execution)
+                self.recorded()
+        match self.execution["status"]:
+            case "retrying":
+                return RetryAfter(due_in(self.execution, clock=self.clock))
+            case "queued" | "running":
+                return OutOfTime()
+            case "succeeded" | "failed" | "cancelled":
+                return Finished(self.execution["status"])
+            case unknown:
+                assert_never(unknown)
 
     @property
     def current(self) -> int | None:
@@ -291,6 +278,7 @@ class _Machine:
         step, run = self._running()
         self.execution["resumeCount"] += 1
         run["resumes"] += 1
+        self.doubtful = True
         if run["resumes"] > MAX_RESUMES:
             message = f"The process died {run['resumes']} times in a row during this step"
             self._fail(step, run, self._failure("crashed", message))
@@ -302,13 +290,6 @@ class _Machine:
                 "and carrying it out twice could do harm"
             )
             self._fail(step, run, self._failure("outcome_unknown", message))
-
-    def restart_current(self) -> None:
-        """Evaluate the running step's parameters again: what is stored of them may be cut."""
-        if self.current is not None:
-            step, run = self._running()
-            self._start(step, run, again=True)
-            self.start_next(deadline=None)
 
     def put_back(self) -> None:
         """Take back the start of the running step: it was not attempted."""
