@@ -44,6 +44,12 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = 65536
     disable_nagle_algorithm = True
 
+    def handle_expect_100(self) -> bool:
+        """Say at once that the body may come: botocore waits for it, a second at most."""
+        goes_on = super().handle_expect_100()
+        self.wfile.flush()
+        return goes_on
+
     def body(self) -> bytes:
         """The request's body."""
         if self.headers.get("Transfer-Encoding") != "chunked":

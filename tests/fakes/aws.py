@@ -522,6 +522,13 @@ class _Handler(WSGIRequestHandler):
     wbufsize = 65536
     disable_nagle_algorithm = True
 
+    @override
+    def handle_expect_100(self) -> bool:
+        goes_on = super().handle_expect_100()
+        self.wfile.flush()  # botocore waits for it, a second at most
+        del self.headers["Expect"]  # else werkzeug says it once more
+        return goes_on
+
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
         """Tests are quiet."""
 
