@@ -14,4 +14,5 @@ class StrictModel(BaseModel):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
+        defer_build=True,  # of a module's models a function uses few
     )

@@ -18,6 +18,7 @@ class Answer(BaseModel):
         alias_generator=to_camel,
         validate_by_name=True,
         frozen=True,
+        defer_build=True,  # a function answers with one of them
         json_schema_serialization_defaults_required=True,
     )
 
