@@ -29,7 +29,9 @@ _OF_A_BODY: Final[Codes] = {
     413: ("payload_too_large",),
     422: ("invalid_input",),
 }
-_OF_A_PARAMETER: Final[Codes] = {422: ("invalid_input",)}
+_OF_A_QUERY: Final[Codes] = {422: ("invalid_input",)}
+"""Also where a route takes no parameter: then any is unknown."""
+
 _OF_A_PATH: Final[Codes] = {404: ("not_found",)}
 """A part of a path that no route takes, with an escaped slash say, leads to no route."""
 
@@ -79,7 +81,7 @@ def refusals(
         AROUND,
         _OF_A_BODY if "requestBody" in operation else {},
         _OF_A_PATH if "path" in places else {},
-        _OF_A_PARAMETER if places else {},
+        _OF_A_QUERY,
         *named,
     )
 

@@ -9,6 +9,8 @@ from integrations import strict_json
 from tests.backend import Answer, Backend
 from tests.fakes.receiver import Receiver, Reply
 from tests.integration.flows import flow
+from tests.integration.guarded_routes import GUARDED, named, path_of
+from tools.template import Route
 
 
 def nested(depth: int) -> Any:
@@ -59,3 +61,21 @@ def test_every_door_has_the_same_depth(backend: Backend, depth: int) -> None:
         assert backend.deliver("orders", nested(depth)).status in {200, 400}
         backend.drain()
     readable(backend)
+
+
+@pytest.mark.parametrize(
+    "route", [each for each in GUARDED if each.function != "get_connect_session"], ids=named
+)
+def test_a_parameter_that_there_is_not_is_refused_by_its_name(
+    backend: Backend, route: Route
+) -> None:
+    query = {"webhokId": "orders", "x" * 500: "1"}
+    answer = backend.call(route.method, path_of(route), scopes="read write admin", query=query)
+    assert answer.status == 422, answer
+    assert [each["field"] for each in answer.json["errors"]] == ["webhokId", "x" * 64]
+
+
+def test_a_mistyped_filter_is_told_what_it_may_have_meant(backend: Backend) -> None:
+    answer = backend.call("GET", "/api/events", query={"webhokId": "orders"})
+    (error,) = answer.json["errors"]
+    assert error["message"] == "There is no such parameter; did you mean 'webhookId'?"

@@ -257,15 +257,7 @@ class Api(APIGatewayHttpResolver):
             detail = f"The body is not JSON: {reason}"
             return _powertools(Problem(HTTPStatus.BAD_REQUEST, "malformed_json", detail))
         fields = _fields(errors, self._sent())
-        names = ", ".join(list(dict.fromkeys(field.field for field in fields))[:MAX_NAMES])
-        return _powertools(
-            Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "invalid_input",
-                f"Not as expected: {names}",
-                fields,
-            )
-        )
+        return _powertools(_not_as_expected(fields))
 
     def _sent(self) -> object:
         """The body as it was sent, for the places of the mistakes in it."""
@@ -296,7 +288,32 @@ class Api(APIGatewayHttpResolver):
         unread = _prepared(event)
         method = event["requestContext"]["http"]["method"]
         scope = self._scope or ("read" if method == "GET" else "write")
-        return refusal_of(caller, event, scope=scope, connect=self._connect) or unread
+        refusal = refusal_of(caller, event, scope=scope, connect=self._connect) or unread
+        return refusal or self._unknown_parameters(event)
+
+    def _unknown_parameters(self, event: Mapping[str, Any]) -> Problem | None:
+        """What is wrong with a query's names: a filter that is mistyped must not let all pass."""
+        given = event.get("queryStringParameters")
+        if not given:
+            return None
+        (route,) = self._static_routes + self._dynamic_routes
+        known = {str(each.alias) for each in route.dependant.query_params}
+        unknown = [name for name in given if name not in known]
+        if not unknown:
+            return None
+        message = "There is no such parameter"
+        return _not_as_expected(
+            [
+                mistakes.unknown(name[:MAX_NAME], message, name, known)
+                for name in unknown[:MAX_NAMES]
+            ]
+        )
+
+
+def _not_as_expected(fields: list[FieldError]) -> Problem:
+    names = ", ".join(list(dict.fromkeys(field.field for field in fields))[:MAX_NAMES])
+    detail = f"Not as expected: {names}"
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", detail, fields)
 
 
 def _prepared(event: dict[str, Any]) -> Problem | None:
