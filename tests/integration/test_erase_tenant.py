@@ -55,6 +55,35 @@ def erase(backend: Backend, tenant: str, caller: Token) -> Any:
     return answer.json
 
 
+def test_asked_for_three_times_a_tenant_is_erased_by_one_job(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    caller = fill(backend, telegram, "acme")
+    first, second, third = (erase(backend, "acme", caller) for _ in range(3))
+    assert first == second == third
+    backend.run_jobs()
+    assert left(backend, "acme") == []
+    memory.forget()
+    assert erase(backend, "acme", caller)["status"] == "queued", "what came since goes as well"
+    backend.run_jobs()
+    assert left(backend, "acme") == []
+
+
+def test_an_erasure_that_was_stopped_begins_again(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    caller = fill(backend, telegram, "acme")
+    job = erase(backend, "acme", caller)
+    path = f"/api/jobs/{job['jobId']}/cancel"
+    assert backend.call("POST", path, tenant="acme").status == 200
+    backend.run_jobs()
+    assert left(backend, "acme") != []
+    again = erase(backend, "acme", caller)
+    assert (again["status"], again["finishedAt"]) == ("queued", None)
+    backend.run_jobs()
+    assert left(backend, "acme") == []
+
+
 def test_nothing_is_left_of_a_tenant_but_its_audit_log(
     backend: Backend, telegram: TelegramServer
 ) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from integrations.errors import Conflict, IntegrationError
+from integrations.errors import Conflict, IntegrationError, UnknownJob
 from integrations.models import Json, now
 from integrations.storage.aws import AwsError
 from integrations.storage.jobs import Job, Jobs, JobStatus
@@ -80,10 +80,35 @@ class JobService:
         The message goes first: a job that is written is carried out, and a message without one,
         left by a process that died in between, is dropped.
         """
+        job = self._new(tenant, kind, params, f"job_{secrets.token_hex(16)}")
+        self._queue.send(_message(job, delay=FIRST_DELAY))
+        self._jobs.create(job)
+        return job
+
+    def create_once(self, tenant: str, kind: str, params: Mapping[str, Json]) -> Job:
+        """Begin a job of which a tenant has one at a time; the one that runs already is the answer.
+
+        One that has ended, well or not, begins again from its start.
+        """
+        job = self._new(tenant, kind, params, f"job_{kind}")
+        try:
+            there = self._jobs.get(tenant, job.job_id)
+        except UnknownJob:
+            there = None
+        if there and not there.finished:
+            return there
+        self._queue.send(_message(job, delay=FIRST_DELAY))
+        if there:
+            written = self._jobs.save(replace(job, revision=there.revision))
+        else:
+            written = job if self._jobs.create(job) else None
+        return written or self._jobs.get(tenant, job.job_id)
+
+    def _new(self, tenant: str, kind: str, params: Mapping[str, Json], job_id: str) -> Job:
         moment = self._clock()
-        job = Job(
+        return Job(
             tenant=tenant,
-            job_id=f"job_{secrets.token_hex(16)}",
+            job_id=job_id,
             kind=kind,
             status="queued",
             params=params,
@@ -91,9 +116,6 @@ class JobService:
             # As it is stored: to the millisecond.
             created_at=moment.replace(microsecond=moment.microsecond // 1000 * 1000),
         )
-        self._queue.send(_message(job, delay=FIRST_DELAY))
-        self._jobs.create(job)
-        return job
 
     def get(self, tenant: str, job_id: str) -> Job:
         """A job of this tenant.

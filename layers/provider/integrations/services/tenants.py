@@ -201,13 +201,13 @@ class TenantEraser:
         self._clock = clock
 
     def begin(self, tenant: str, token_id: str) -> Job:
-        """Begin the erasure of a tenant.
+        """Begin the erasure of a tenant; one that runs already is the answer.
 
         Args:
             tenant: Which.
             token_id: The caller's token, which is removed last; ``""`` where it is none of ours.
         """
-        return self._jobs.create(tenant, "erase_tenant", {"tokenId": token_id})
+        return self._jobs.create_once(tenant, "erase_tenant", {"tokenId": token_id})
 
     def step(self, job: Job) -> Progress:
         """Remove a little more; whatever was removed before is not missed."""
