@@ -276,9 +276,14 @@ def test_a_process_that_dies_after_the_write_leaves_a_connection_that_is_brought
 
 
 def test_hostile_names_are_kept_as_they_are(backend: Backend, ready: TelegramServer) -> None:
-    name = "</script> ' \" {{ 7 * 7 }} 🙂 \u202e"
+    name = "</script> ' \" {{ 7 * 7 }} 👩\u200d🌾"
     made = backend.create_workflow(flow(name=name))
     assert backend.call("GET", f"/api/workflows/{made['workflowId']}").json["name"] == name
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2Ja", "a\u202eb", "a\u2028b", " "])
+def test_a_name_that_steers_what_is_shown_beside_it_is_refused(backend: Backend, name: str) -> None:
+    assert "name" in mistakes(create(backend, flow(name=name)))
 
 
 def test_a_bots_webhook_is_listened_to_by_its_own_triggers(

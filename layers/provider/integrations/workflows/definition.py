@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from integrations import mistakes
 from integrations.errors import ExpressionError, FieldError, InvalidInput, InvalidWorkflow
 from integrations.models import DEFAULT_CONNECTION, Json
+from integrations.strict_model import Label
 from integrations.workflows import expressions
 from integrations.workflows.records import (
     DEFAULT_ATTEMPTS,
@@ -182,7 +183,7 @@ class Trigger(_Shape):
 class Workflow(_Shape):
     """A workflow that checks."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
+    name: Label
     enabled: bool = True
     trigger: Trigger
     steps: Annotated[list[Step], Field(min_length=1, max_length=MAX_STEPS)]
