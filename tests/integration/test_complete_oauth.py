@@ -254,7 +254,7 @@ def test_endless_parameters_are_refused(backend: Backend, google_server: FakeGoo
     assert come_back(backend, "sheets_oauth", query).status == 400
 
 
-@pytest.mark.parametrize("provider", ["telegram", "slack", "..", "<script>"])
+@pytest.mark.parametrize("provider", ["telegram", "no_such", "..", "<script>"])
 def test_a_callback_of_no_login_is_refused(backend: Backend, provider: str) -> None:
     answer = come_back(backend, provider, {"state": "a.b", "code": "c"})
     assert answer.status in {400, 404}

@@ -32,7 +32,7 @@ def test_a_session_ends_by_itself(backend: Backend) -> None:
     ("body", "status", "code"),
     [
         ({"providers": []}, 422, "invalid_input"),
-        ({"providers": ["slack"]}, 404, "unknown_provider"),
+        ({"providers": ["no_such"]}, 404, "unknown_provider"),
         ({"expiresIn": 1801}, 422, "invalid_input"),
         ({"connection": "a b"}, 422, "invalid_input"),
         ({"redirectUri": "https://evil.example/"}, 400, "invalid_redirect_uri"),

@@ -134,7 +134,7 @@ def test_every_mistake_is_told_at_once(backend: Backend, ready: TelegramServer) 
     [
         ({"trigger": {"type": "webhook"}}, "trigger.webhookId"),
         ({"trigger": {"type": "webhook", "webhookId": "unknown"}}, "trigger.webhookId"),
-        ({"trigger": {"type": "slack.message"}}, "trigger.type"),
+        ({"trigger": {"type": "no_such.message"}}, "trigger.type"),
         ({"trigger": {"type": "telegram.message", "connection": "second"}}, "trigger.connection"),
         ({"trigger": {"type": "schedule", "cron": "every day"}}, "trigger.cron"),
         ({"trigger": {"type": "schedule"}}, "trigger.cron"),

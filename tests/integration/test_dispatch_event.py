@@ -233,7 +233,7 @@ def test_a_large_body_is_fetched_from_s3_and_shown(backend: Backend) -> None:
         "{}",
         '{"webhookId": "orders"}',
         '{"payload": "events/gone"}',
-        json.dumps(delivery(provider="slack")),
+        json.dumps(delivery(provider="no_such")),
         json.dumps(delivery(provider="sheets")),
         json.dumps(delivery(receivedAt="yesterday")),
         json.dumps(delivery() | {"body": 7}),

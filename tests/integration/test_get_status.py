@@ -100,7 +100,7 @@ def test_a_token_of_another_list_is_refused(backend: Backend, telegram: Telegram
     assert (refused.status, refused.code) == (422, "invalid_input")
     refused = backend.call("GET", PATH, query={"nextToken": token})
     assert [each["field"] for each in refused.json["errors"]] == ["provider"]
-    assert backend.call("GET", PATH, query={"provider": "slack"}).code == "unknown_provider"
+    assert backend.call("GET", PATH, query={"provider": "no_such"}).code == "unknown_provider"
 
 
 def test_another_tenants_connections_do_not_show(
@@ -158,7 +158,7 @@ def test_a_connection_of_a_provider_that_is_gone_does_not_hide_the_others(
 ) -> None:
     backend.save("telegram", {"botToken": telegram.token})
     (row,) = backend.aws.rows("ConnectionsTable")
-    moved = row | {"connection": "slack#default", "provider": "slack"}
+    moved = row | {"connection": "no_such#default", "provider": "no_such"}
     backend.aws.put("ConnectionsTable", item(moved))
     answer = backend.call("GET", PATH)
     assert answer.status == 200

@@ -232,7 +232,7 @@ def test_equal_names_are_told_apart_and_equal_workflows_are_one(imports: Imports
         ({"trigger": {"type": "rss"}}, "no trigger here is called 'rss'"),
         ({"triggers": ["manual", "manual"], "trigger": None}, "has 2 triggers"),
         ({"steps": []}, "has no steps"),
-        ({"steps": [{"action": "slack.post"}]}, "steps[0]: no provider here is called 'slack'"),
+        ({"steps": [{"action": "no_such.post"}]}, "steps[0]: no provider here is called 'no_such'"),
         ({"steps": [{"action": "telegram.send"}]}, "has no action 'send' here"),
         ({"status": "maybe"}, "says neither on nor off"),
         ({"timeout": 5}, "has timeout, which no workflow has here"),

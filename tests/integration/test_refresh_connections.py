@@ -104,7 +104,7 @@ def test_one_connection_does_not_keep_the_others_from_their_check(
     backend.save("telegram", {"botToken": telegram.token})
     (row,) = backend.aws.rows("ConnectionsTable")
     damaged = {"connection": "telegram#damaged", "name": "damaged", "ciphertext": b"x" * 40}
-    foreign = {"connection": "slack#default", "provider": "slack"}
+    foreign = {"connection": "no_such#default", "provider": "no_such"}
     for change in (damaged, foreign):
         backend.aws.put("ConnectionsTable", item(row | change))
     make_due(backend)
