@@ -26,7 +26,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import botocore.exceptions
+from pydantic import SecretStr
 
+from integrations.providers import registry
+from integrations.providers.base import Addresses, OAuthApp
 from integrations.storage.app_secret import fields_of
 from local import build, examples, ministack, programs, relay, routes, sam, state
 from local.errors import PlatformError
@@ -42,15 +45,8 @@ COPIED = ("Handler", "Runtime", "MemorySize")
 # A container starts within an invocation, and a laptop is slower than Lambda.
 SHORTEST_TIMEOUT = 120
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-# Where browsers go, not functions.
-FOR_BROWSERS = {
-    "PUBLIC_BASE_URL",
-    "FRONTEND_URL",
-    "ALLOWED_REDIRECT_URIS",
-    "CONSOLE_TOKEN_ORIGIN",
-    "FACEBOOK_DIALOG_BASE",
-    "GOOGLE_AUTH_URL",
-}
+# Where browsers go, not functions; beside where people log in.
+FOR_BROWSERS = {"PUBLIC_BASE_URL", "FRONTEND_URL", "ALLOWED_REDIRECT_URIS", "CONSOLE_TOKEN_ORIGIN"}
 DOCKER = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
 END_SECONDS = 60
 
@@ -173,13 +169,25 @@ def write_relay(folder: Path, trusted: Path | None) -> None:
 
 def ports_of(environments: Mapping[str, Mapping[str, str]]) -> set[int]:
     """Return the ports of this machine that functions reach, by their variables."""
+    for_browsers = FOR_BROWSERS | login_settings()
     addresses = [
         urlsplit(value)
         for each in environments.values()
         for name, value in each.items()
-        if name not in FOR_BROWSERS and re.match(r"https?://", value)
+        if name not in for_browsers and re.match(r"https?://", value)
     ]
     return {each.port for each in addresses if each.port and each.hostname in LOOPBACK}
+
+
+def login_settings() -> set[str]:
+    """Return the settings of the addresses at which people log in: each provider says which."""
+    settings = registry.addresses()
+    marked = Addresses(**{field: f"https://{field}.invalid" for field in settings})
+    app = OAuthApp("", SecretStr(""))
+    logins = (registry.get(each).oauth for each in registry.PROVIDER_IDS)
+    urls = [each.authorization_url(app, marked, "", "", "") for each in logins if each]
+    hosts = {urlsplit(url).hostname for url in urls}
+    return {name for field, name in settings.items() if f"{field}.invalid" in hosts}
 
 
 def mail_port(secret: Mapping[str, str]) -> set[int]:

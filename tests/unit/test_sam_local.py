@@ -208,3 +208,7 @@ def test_an_answer_that_is_not_as_written_is_said(
 def test_a_function_has_its_events_in_their_order() -> None:
     assert [each.case for each in examples.chosen("complete-oauth", "all")] == ["denied", "granted"]
     assert len(examples.chosen("all", "all")) == len(examples.in_order())
+
+
+def test_where_people_log_in_is_for_browsers_alone() -> None:
+    assert sam_local.login_settings() == {"FACEBOOK_DIALOG_BASE", "GOOGLE_AUTH_URL"}
