@@ -166,7 +166,7 @@ def _login(provider: Provider) -> Iterator[str]:
     client_id, client_secret = provider.oauth.parameters
     yield "Made by logging in; nobody types them. The stack needs its own client at the provider: "
     yield f"the parameters `{client_id}` and `{client_secret}` "
-    yield "([how to get one](../deploying.md#log-in-at-google-and-facebook))."
+    yield "([how to get one](../deploying.md#log-in-at-the-vendors))."
     yield from ("", f"1. `POST /api/integrations/oauth/start/{provider.id}` answers `authUrl`.")
     yield "2. Open it in a browser; the provider sends the browser back to"
     yield f"   `/api/integrations/oauth/callback/{provider.id}`."
@@ -246,16 +246,20 @@ def _webhooks(provider: Provider) -> Iterator[str]:
     if inbound is None:
         return
     yield from ("## Webhooks", "")
-    if inbound.endpoint:
+    if inbound.shared is None:
         yield "Each connection has a webhook of its own; the metadata shows its URL, how deliveries"
         yield "are verified, and why the last one was refused."
     else:
-        yield "Events come to the stack's own webhook, `/api/webhooks/facebook`, which serves all"
+        path = f"/api/webhooks/{inbound.shared.webhook_id}"
+        yield f"Events come to the stack's own webhook, `{path}`, which serves all"
         yield "connections of its app."
     yield ""
     if inbound.subscribe:
         yield "It is registered at the provider when the first workflow needs it, and removed with"
         yield "the last one. " + _paragraphs(inbound.subscribe.__doc__)
+    elif inbound.shared:
+        yield "Who runs the stack gives the URL to the provider"
+        yield "([how](../deploying.md#log-in-at-the-vendors))."
     else:
         yield "Whoever sends must be given the URL; the ways to verify are in"
         yield "[Webhooks](../api.md#webhooks)."

@@ -4,6 +4,7 @@ import json
 import re
 import types
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import SecretStr
 
 from integrations.errors import CredentialsRejected, RateLimited
+from integrations.providers import registry as providers
 from integrations.providers.base import Addresses, Call
 from integrations.services.checking import ProviderCatalogue
 from integrations.workflows.definition import check
 from integrations.workflows.expressions import registry as filters
-from tools import generated, openapi, postman, tables
+from tools import generated, openapi, postman, provider_pages, tables
 from tools.template import ROOT, routes
 from tools.unresolved import REFUSALS
 
@@ -57,6 +59,23 @@ def test_the_postman_collection_has_every_operation(document: dict[str, Any]) ->
         (method, re.sub(r"\{(\w+)\}", r":\1", path)) for method, path, _ in operations(document)
     }
     assert all(each["value"] for request in requests for each in request["url"]["variable"])
+
+
+def test_a_page_names_the_webhook_that_all_connections_of_its_provider_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = providers.get("facebook_oauth")
+    assert real.inbound
+    assert real.inbound.shared
+    shared = replace(real.inbound.shared, webhook_id="chat")
+    by_hand = replace(real.inbound, shared=shared, subscribe=None, unsubscribe=None)
+    other = replace(real, inbound=by_hand)
+    monkeypatch.setattr(providers, "PROVIDER_IDS", ("facebook_oauth",))
+    monkeypatch.setattr(providers, "get", lambda _: other)
+    page = provider_pages.files()[provider_pages.FOLDER / "facebook_oauth.md"]
+    assert "the stack's own webhook, `/api/webhooks/chat`" in page
+    assert "/api/webhooks/facebook" not in page
+    assert "Who runs the stack gives the URL to the provider" in page
 
 
 def test_every_provider_s_page_belongs_to_a_provider() -> None:

@@ -6,6 +6,7 @@ import re
 import typing
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from integrations.providers.base import Action, Credentials, Params, Provider, T
 PROVIDERS = [registry.get(provider_id) for provider_id in registry.PROVIDER_IDS]
 ACTIONS = [(provider, action) for provider in PROVIDERS for action in provider.actions]
 TRIGGERS = [(provider, trigger) for provider in PROVIDERS for trigger in provider.triggers]
+
+CLIENT = Path(__file__).parents[2] / "clients/typescript/src/connectionApi.ts"
 
 CAMEL = re.compile(r"[a-z][a-zA-Z0-9]*")
 SECRET_NAME = re.compile(
@@ -135,6 +138,13 @@ def test_a_login_names_the_stack_s_parameters(provider: Provider) -> None:
     if provider.oauth:
         assert all(re.fullmatch(r"[A-Z][A-Za-z]+", name) for name in provider.oauth.parameters)
         assert provider.revoke is not None
+
+
+def test_the_client_s_six_calls_know_the_credentials_that_people_type_in() -> None:
+    text = CLIENT.read_text(encoding="utf-8")
+    listed = text.partition("interface CredentialsByProvider {")[2].partition("}")[0]
+    typed_in = {each.id for each in PROVIDERS if each.oauth is None}
+    assert set(re.findall(r"^  (\w+):", listed, re.MULTILINE)) == typed_in
 
 
 # -- Credentials -----------------------------------------------------------------------------

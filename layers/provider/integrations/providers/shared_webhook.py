@@ -20,7 +20,8 @@ class SharedWebhook:
         webhook_id: Its id in ``/api/webhooks/{webhookId}``; no other webhook can have it.
         verification: How deliveries are verified, public part (see ``integrations.signatures``).
         secret: The name, in the stack's app secret, of what verifies deliveries.
-        verify_token: The name, there, of what answers a subscription challenge.
+        verify_token: The name, there, of what answers a subscription challenge; empty where nobody
+            configures one.
         target_field: The trigger's field that names the target (the page), and the one that an
             error about it points at.
         target_noun: What a target is called, for people.
@@ -30,9 +31,9 @@ class SharedWebhook:
     webhook_id: str
     verification: Mapping[str, Json]
     secret: str
-    verify_token: str
     target_field: str
     target_noun: str
+    verify_token: str = ""
 
     def secret_of(self, app_secret: Mapping[str, str]) -> str:
         """What verifies deliveries; empty where the stack has no app of its own.
