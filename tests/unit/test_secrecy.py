@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64encode, urlsafe_b64encode
+from html import escape
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from integrations.errors import (
 )
 from integrations.providers.base import Addresses, Call, Credentials, OAuthApp
 from integrations.providers.masking import Masking
+from integrations.secret_headers import MASK
 from integrations.services.secrecy import masked, secrets_of
 
 TOKEN = "EAABsbCS1iHgBO7ZC"
@@ -89,6 +91,34 @@ def test_no_form_of_a_secret_is_seen_in_a_text_or_deep_in_json(text: str) -> Non
     deep = masking.json({"a": [{"b": f"x{text}", text: 1}], "rest": "stays"})
     assert json.dumps(deep, ensure_ascii=False).count("…") == 2
     assert cast("Any", deep)["rest"] == "stays"
+
+
+@pytest.mark.parametrize("secret", [r"C:\\share\key-7", "line one\nline two", r"\n" * 5, "\\" * 6])
+def test_a_secret_with_backslashes_or_lines_is_seen_in_no_form(secret: str) -> None:
+    masking = Masking([secret])
+    for text in (secret, json.dumps(secret), repr(secret), quote(secret, safe=""), escape(secret)):
+        hidden = masking.text(f"before {text} after")
+        assert MASK in hidden, text
+        assert secret not in hidden
+        assert (hidden[:7], hidden[-6:]) == ("before ", " after")
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("\\" * 40 + "ab", "\\" * 78 + " ab"),
+        (r"\n" * 40 + "ab", r"\\n" * 39 + " ab"),
+        (r"\u005c" * 20 + "ab", r"\u005c" * 80 + " ab"),
+        ("%25" * 40 + "ab", "%25" * 160 + " ab"),
+        ("&amp;" * 40 + "ab", "&amp;" * 160 + " ab"),
+    ],
+    ids=["backslashes", "line breaks", "JSON", "URL", "HTML"],
+)
+def test_a_secret_that_can_be_read_in_many_ways_is_not_searched_in_all_of_them(
+    secret: str, text: str
+) -> None:
+    assert Masking([secret]).text(text) == text  # it ends, which is the point
+    assert secret not in Masking([secret]).text(text + secret)
 
 
 def test_what_holds_no_secret_stays_as_it_is() -> None:

@@ -180,11 +180,14 @@ class _Secret:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """As it is in whatever case, or escaped as JSON, a URL or HTML does; in base64 or hex."""
-        plain = "".join(map(_character, self._text))
+        # Its own backslashes stand alone throughout or are escaped throughout: if each could be
+        # either, a row of them could be read in so many ways that the search would never end.
+        ways = [True, False] if "\\" in self._text else [True]
+        loose = ["".join(_character(each, slashes=way) for each in self._text) for way in ways]
         packed = (re.escape(each) for each in self._packed)
         # Base64 for URLs has other signs for two of the characters.
         forms = [each.replace(r"\+", "[+-]").replace("/", "[/_]") for each in packed]
-        return re.compile("|".join([plain, *forms]), re.IGNORECASE)
+        return re.compile("|".join([*loose, *forms]), re.IGNORECASE)
 
 
 def _longest_plain(text: str) -> str:
@@ -204,10 +207,19 @@ def _holds_escapes(text: str) -> bool:
     return ("%" in text or "\\u" in text or "&#" in text) and _ESCAPED.search(text) is not None
 
 
-def _character(character: str) -> str:
+def _character(character: str, *, slashes: bool) -> str:
+    """A character of a secret in each of its forms.
+
+    Args:
+        character: The character.
+        slashes: Whether a backslash may stand before it; a backslash has one before it then.
+    """
     from html import escape  # with a large table, for who has a secret to hide
 
-    forms = {character, f"\\{character}", escape(character)}
+    forms = {character, escape(character)}
+    if slashes:
+        escaped = {f"\\{character}", json.dumps(character, ensure_ascii=False)[1:-1]}
+        forms = escaped if character == "\\" else forms | escaped
     units = character.encode("utf-16-be", "surrogatepass").hex()
     in_json = "".join(rf"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
     # A URL within a URL escapes its percent signs once more.
