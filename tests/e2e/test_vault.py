@@ -362,12 +362,12 @@ def test_no_field_header_or_query_makes_a_request_another_tenants(
 ) -> None:
     client.save("telegram", {"botToken": token})
 
-    answer = other.get(
-        CREDENTIALS, params={"tenant": client.tenant}, headers={"X-Tenant": client.tenant}
-    )
+    answer = other.get(CREDENTIALS, headers={"X-Tenant": client.tenant})
+    query = {"tenant": client.tenant}
     body = {**HELLO, "tenant": client.tenant}
 
     problem(answer, 404, "unknown_connection")
+    problem(other.get(CREDENTIALS, params=query), 422, "invalid_input")
     problem(other.post(SEND, body), 422, "invalid_input")
 
 
