@@ -29,10 +29,12 @@ from ministack.core import iam_evaluator, lambda_runtime  # type: ignore[import-
 from ministack.core.responses import (  # type: ignore[import-not-found]
     _account_from_sts_session,
     get_account_id,
+    get_region,
 )
 from ministack.services import (  # type: ignore[import-not-found]
     apigateway,
     lambda_svc,
+    scheduler,
     sts,
 )
 
@@ -46,6 +48,8 @@ BODY = 6
 # What is replaced below, as MiniStack has it.
 role_credentials = lambda_runtime.execution_credentials
 register_session = sts.register_session
+update_schedule = scheduler._update_schedule
+delete_schedule = scheduler._delete_schedule
 
 
 class UnpackedOnce(zipfile.ZipFile):
@@ -175,6 +179,38 @@ def replace_credentials() -> None:
     sts.register_session = keep_session
 
 
+def forget_firing(name: str, group: str) -> None:
+    """Take it that a schedule has not fired.
+
+    MiniStack notes a ``cron(…)`` as fired when it first looks at it, keeps the note when the
+    schedule is replaced or removed, and never fires an ``at(…)`` that has one.
+    """
+    key = (get_account_id(), get_region(), f"{group}/{name}")
+    scheduler._schedule_last_fired.pop(key, None)
+
+
+def replace_schedule(name: str, body: dict[str, Any]) -> Any:
+    """Replace a schedule."""
+    answer = update_schedule(name, body)
+    if str(body.get("ScheduleExpression")).startswith("at("):
+        forget_firing(name, body.get("GroupName", "default"))
+    return answer
+
+
+def remove_schedule(name: str, query: dict[str, Any]) -> Any:
+    """Remove a schedule."""
+    answer = delete_schedule(name, query)
+    forget_firing(name, query.get("groupName", "default"))
+    return answer
+
+
+def fire_on_time() -> None:
+    """From now on a schedule fires within a second, and as what it is now."""
+    scheduler._SCHEDULE_TICK_INTERVAL = 1
+    scheduler._update_schedule = replace_schedule
+    scheduler._delete_schedule = remove_schedule
+
+
 def secret_of(access_key: str, token: str) -> str | None:
     """Return the secret key that goes with an access key and its session token."""
     account = (
@@ -253,6 +289,7 @@ if __name__ == "__main__":
     lambda_runtime.Worker._read_stderr = follow_log
     lambda_runtime.Worker._drain_stderr_bounded = drain_log
     replace_credentials()
+    fire_on_time()
     is_text_by_type = apigateway._v2_request_body_is_text
     apigateway._v2_request_body_is_text = is_text
     invoke_lambda_proxy = apigateway._invoke_lambda_proxy
