@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,7 +73,7 @@ def recounted(progress: Report) -> dict[str, Any]:
         contextlib.redirect_stdout(io.StringIO()),
         World() as world,
     ):
-        result["units"] = growth.measure(world, lambda: None)
+        result |= _units(world, lambda: None)
     return result | _costs(result)
 
 
@@ -111,7 +111,7 @@ def measure(effort: Effort, *, end_to_end: bool, progress: Report) -> dict[str, 
         folder = running.enter_context(tempfile.TemporaryDirectory())
         wire = running.enter_context(Wire(world.aws.url, Authority(Path(folder))))
         with progress.step("Counting units by size and steps"):
-            units = growth.measure(world, progress.tick)
+            units = _units(world, progress.tick)
         cases = world.cases()
         with progress.step("Counting AWS calls"):
             counted = []
@@ -147,14 +147,24 @@ def measure(effort: Effort, *, end_to_end: bool, progress: Report) -> dict[str, 
             for each in counted
         },
         "cold": _cold(cases, samples, effort.cold),
-        "units": units,
         "warm": _warm(spent),
     }
+    result |= units
     result |= _costs(result)
     if end_to_end:
         measured = endtoend.measure(rounds=effort.requests, burst=effort.burst, report=progress)
         result["endtoend"] = measured | {"latency_ms": endtoend.summary(measured)}
     return result
+
+
+def _units(world: World, tick: Callable[[], None]) -> dict[str, growth.Units]:
+    """What deliveries write and do: by themselves, ten at once, and of a tenant with many."""
+    busy, many = growth.BUSY, growth.MANY
+    return {
+        "units": growth.measure(world, tick),
+        "busy_units": growth.measure(world, tick, at_once=busy),
+        "many_units": growth.measure(world, tick, [(1, 2_000)], at_once=busy, before=many),
+    }
 
 
 def _cold(
@@ -206,38 +216,36 @@ def _costs(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
     def work(name: str, **more: Any) -> cost.Work:
-        counted = result["calls"][name]["warm"]
-        names = [call for call, times in counted.items() for _ in range(times)]
-        return cost.Work(names, warm_ms[name], cold_ms[name], **more)
+        return cost.Work(result["calls"][name]["warm"], warm_ms[name], cold_ms[name], **more)
 
     measured = {
         name.partition(" ")[0]: cost.Measured(warm_ms[name], cold_ms[name])
         for name in ("receive_webhook", "dispatch_event (webhook)", "run_workflow")
     }
 
-    def deliveries(batch: int) -> dict[str, dict[str, cost.Parts]]:
+    def deliveries(units: growth.Units) -> dict[str, dict[str, cost.Parts]]:
         return {
-            str(steps): {
-                str(length): cost.delivery(
-                    {kind: each[str(steps)][str(length)] for kind, each in result["units"].items()},
+            steps: {
+                length: cost.delivery(
+                    {kind: each[steps][length] for kind, each in units.items()},
                     measured,
-                    steps=steps,
-                    batch=batch,
+                    steps=int(steps),
                 )
-                for length in growth.BYTES
+                for length in by_length
             }
-            for steps in growth.STEPS
+            for steps, by_length in units["writes"].items()
         }
 
     webhook = work("receive_webhook", by_api=True)
-    dispatch = work("dispatch_event (webhook)", messages=1)
-    run = work("run_workflow", messages=1, provider_calls=1)
+    dispatch = work("dispatch_event (webhook)", by_message=True)
+    run = work("run_workflow", by_message=True, provider_calls=1)
     status = work("get_status", by_api=True, log_bytes=cost.ASSUMED["request_log_bytes"])
     authorizer = work("authorize_request", share=cost.ASSUMED["authorizer_share"])
     return {
         "cost": {
-            "one by one": deliveries(1),
-            "busy": deliveries(cost.BUSY),
+            "one by one": deliveries(result["units"]),
+            "busy": deliveries(result["busy_units"]),
+            "many": deliveries(result["many_units"]),
             "status": cost.status_request(1.0, status, authorizer),
             "month": cost.month(),
         },

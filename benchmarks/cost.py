@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,6 @@ MONTH: Mapping[str, float] = PRICES["usd_per_month"]
 MEMORY = (128, 256, 512, 1024, 1769)
 CHOSEN = 512
 """What the template gives, in MB."""
-BUSY = 10
-"""How many events a busy dispatcher takes at once: the template's BatchSize."""
-
 PARTS = (
     "Lambda", "INIT", "API Gateway", "SQS", "DynamoDB", "KMS", "S3", "Secrets", "logs", "X-Ray",
 )  # fmt: skip
@@ -60,50 +57,54 @@ class Work:
     """One invocation.
 
     Attributes:
-        calls: The AWS operations that it calls.
+        calls: The AWS operations that it calls, and how often.
         cpu_ms: Its CPU, warm.
         cold_cpu_ms: The CPU of a cold start, INIT and the first invocation together.
         provider_calls: Of the providers, which it waits for.
-        messages: That bring it: each is received, and deleted.
+        times: How many invocations it takes: less than one where several share it.
+        by_message: Whether messages bring it: they are received and deleted together.
         log_bytes: What it logs.
         by_api: Whether a request brings it.
         share: How many there are for a request: the authorizer's answer is remembered.
     """
 
-    calls: Sequence[str]
+    calls: Mapping[str, float]
     cpu_ms: float
     cold_cpu_ms: float
     provider_calls: int = 0
-    messages: int = 0
+    times: float = 1.0
+    by_message: bool = False
     log_bytes: float = 0.0
     by_api: bool = False
     share: float = 1.0
 
     def milliseconds(self, memory: int) -> float:
         """How long it takes with so much memory, warm."""
-        waits = len(self.calls) * ASSUMED["aws_call_ms"]
+        waits = sum(self.calls.values()) * ASSUMED["aws_call_ms"]
         waits += self.provider_calls * ASSUMED["provider_call_ms"]
         return float(waits + self.cpu_ms * _slowdown(memory))
 
     def lambda_dollars(self, memory: int) -> float:
         """What Lambda takes for a million of them, cold starts left out."""
-        return MILLION["lambda request"] + _compute(self.milliseconds(memory), memory)
+        requests = self.times * MILLION["lambda request"]
+        return requests + _compute(self.milliseconds(memory), memory)
 
     def dollars(self, memory: int) -> Parts:
         """What a million of them cost, by service; DynamoDB's units are not in it."""
         log_bytes = self.log_bytes + (access_log_bytes() if self.by_api else 0)
+        cold_cpu_ms = self.times * ASSUMED["cold_share"] * self.cold_cpu_ms
         parts = {
             "Lambda": self.lambda_dollars(memory),
-            "INIT": _compute(ASSUMED["cold_share"] * self.cold_cpu_ms * _slowdown(memory), memory),
+            "INIT": _compute(cold_cpu_ms * _slowdown(memory), memory),
             "API Gateway": MILLION["http api request"] if self.by_api else 0.0,
-            "SQS": 2 * self.messages * _price("sqs request"),
+            "SQS": 2 * self.times * _price("sqs request") if self.by_message else 0.0,
             "logs": log_bytes / 1e9 * PRICES["usd_per_log_gb"] * 1e6,
-            "X-Ray": ASSUMED["traced_share"] * MILLION["trace"],
+            "X-Ray": self.times * ASSUMED["traced_share"] * MILLION["trace"],
         }
-        for call in self.calls:
+        for call, times in self.calls.items():
             if call in SERVICES:
                 service, price = SERVICES[call]
-                parts[service] = parts.get(service, 0.0) + _price(price)
+                parts[service] = parts.get(service, 0.0) + times * _price(price)
         return {service: dollars * self.share for service, dollars in parts.items()}
 
 
@@ -120,38 +121,32 @@ def delivery(
     measured: Mapping[str, Measured],
     *,
     steps: int,
-    batch: int = 1,
     memory: int = CHOSEN,
 ) -> Parts:
     """What a million deliveries cost, from the request to the end of what they start.
 
     Args:
         counted: Of one of them: `writes` and `reads`, and what its `functions` did (see `growth`).
-        measured: Of each of those functions.
+        measured: Of each of those functions. Who takes several deliveries at once is taken to
+            compute as long for each as for one alone.
         steps: How many steps it runs. Each further one is taken to need the CPU of the first.
-        batch: How many events the dispatcher gets at once: they share its request and those of SQS,
-            and it works as long for each as for one alone.
         memory: In MB.
     """
     parts = dict.fromkeys(PARTS, 0.0)
     for function, done in counted["functions"].items():
         runs = function == "run_workflow"
         work = Work(
-            calls=[each for each, times in done["calls"].items() for _ in range(times)],
+            calls=done["calls"],
             cpu_ms=measured[function].cpu_ms * (max(1, steps) if runs else 1),
             cold_cpu_ms=measured[function].cold_cpu_ms,
             provider_calls=steps if runs else 0,
+            times=done["times"],
+            by_message=function in CONSUMERS,
             by_api=function == "receive_webhook",
-            messages=done["times"] if function in CONSUMERS else 0,
             log_bytes=done["log_bytes"],
         )
         for service, dollars in work.dollars(memory).items():
             parts[service] += dollars
-        if function == "dispatch_event":
-            saved = 1 - 1 / batch
-            parts["Lambda"] -= saved * MILLION["lambda request"]
-            shared = 2 + done["calls"].get("SendMessageBatch", 0)
-            parts["SQS"] -= saved * shared * _price("sqs request")
     parts["DynamoDB"] += counted["writes"] * MILLION["dynamodb write"]
     parts["DynamoDB"] += counted["reads"] * MILLION["dynamodb read"]
     return parts

@@ -147,6 +147,7 @@ def money(result: Mapping[str, Any]) -> Rows:
         "a delivery of 2 KB that matches nothing": result["cost"]["one by one"]["0"]["2000"],
         "… one that starts an execution of one step": result["cost"]["one by one"]["1"]["2000"],
         "… the same, ten at once": result["cost"]["busy"]["1"]["2000"],
+        "… of a tenant that starts many a minute": result["cost"]["many"]["1"]["2000"],
         "a status request": result["cost"]["status"],
     }
     for name, parts in priced.items():
