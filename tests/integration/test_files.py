@@ -2,20 +2,17 @@
 
 import base64
 import json
-import os
-import subprocess
-import sys
 from random import Random
 from typing import Any
 
 import pytest
 
-from tests.backend import Backend, event
+from tests.backend import Backend
 from tests.fakes.receiver import Receiver, Reply
 from tests.fakes.smtp import MailServer
 from tests.fakes.telegram import TelegramServer
+from tests.integration import processes
 from tests.integration.flows import started
-from tools.template import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -194,51 +191,6 @@ def test_a_name_of_a_file_that_is_none_is_the_senders_mistake(
 
 GET = {"id": "dl", "action": "webhook.send", "params": {"method": "GET"}}
 
-PROCESS = """
-import importlib.util, json, sys
-from types import SimpleNamespace
-
-from integrations.outbound import bounds
-
-# What is measured is memory: a slow machine may take its time.
-bounds.IDLE_TIMEOUT = bounds.TOTAL_TIMEOUT = 600.0
-
-spec = importlib.util.spec_from_file_location("app", "functions/run_workflow/app.py")
-app = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(app)
-context = SimpleNamespace(
-    function_name="run_workflow",
-    memory_limit_in_mb=512,
-    invoked_function_arn="",
-    aws_request_id="",
-    get_remaining_time_in_millis=lambda: 900_000,
-)
-print(app.handler(json.load(sys.stdin), context), file=sys.stderr)
-status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-print(int(status["VmHWM"].split()[0]) / 2**10)
-"""
-
-
-def peak(backend: Backend, execution_id: str) -> float:
-    """Run an execution in a process of its own; the most memory that it had, in megabytes."""
-    message = json.dumps({"tenant": "acme", "executionId": execution_id})
-    record = event("run_workflow", "sqs")["Records"][0] | {"body": message}
-    with backend.aws.called_by("run_workflow"):
-        done = subprocess.run(
-            [sys.executable, "-c", PROCESS],
-            input=json.dumps({"Records": [record]}),
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-    assert done.returncode == 0, done.stderr
-    backend.aws.take("ExecutionsQueue")
-    execution = backend.execution(execution_id)
-    assert execution["status"] == "succeeded", execution["steps"]
-    return float(done.stdout.splitlines()[-1])
-
 
 def test_fifty_megabytes_go_through_a_bounded_memory(
     backend: Backend, telegram: TelegramServer, receiver: Receiver
@@ -250,7 +202,7 @@ def test_fifty_megabytes_go_through_a_bounded_memory(
     for megabytes in (1, 50):
         film = content(megabytes)
         receiver.reply(Reply(200, film, {"content-type": "video/mp4"}))
-        peaks.append(peak(backend, started(backend, GET, upload(), post())))
+        peaks.append(processes.run(backend, started(backend, GET, upload(), post())))
         assert telegram.last.files["document"].content == film
         assert receiver.received[-1].body == film
     assert peaks[1] - peaks[0] < 25, peaks
@@ -266,7 +218,7 @@ def test_a_mail_goes_through_a_bounded_memory(backend: Backend, receiver: Receiv
         for megabytes in (1, 20):
             film = content(megabytes)
             receiver.reply(Reply(200, film, {"content-type": "video/mp4"}))
-            peaks.append(peak(backend, started(backend, GET, mail)))
+            peaks.append(processes.run(backend, started(backend, GET, mail)))
             (attached,) = server.mails[-1].message.iter_attachments()
             assert attached.get_content() == film
     assert peaks[1] - peaks[0] < 12, peaks

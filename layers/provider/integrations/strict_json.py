@@ -36,7 +36,6 @@ _HALF: Final = re.compile(
     r"|.)",
     re.DOTALL,
 )
-_NO_BRACKETS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^"\[\]{}]+', re.DOTALL)
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -77,32 +76,32 @@ def read(source: bytes | str, *, whole_characters: bool = False) -> Json:
         raise NotJson(f"{broken.msg} at line {broken.lineno}, column {broken.colno}") from None
     except ValueError as broken:
         raise NotJson(str(broken)[:100]) from None
-    if repaired.count("[") + repaired.count("{") > MAX_DEPTH and _depth(repaired) > MAX_DEPTH:
-        raise _too_deep()
+    if repaired.count("[") + repaired.count("{") > MAX_DEPTH:
+        check_depth(value)
     return value
 
 
 def check_depth(value: Json) -> None:
-    """Refuse a value of ours that is nested deeper than anybody would read.
+    """Refuse a value that is nested deeper than anybody would read.
 
     Args:
-        value: A JSON value that templates or providers' code made.
+        value: A JSON value.
 
     Raises:
         NotJson: It is nested deeper than ``MAX_DEPTH``.
     """
-    level, depth = _nested([value]), 0
+    # In place of a function for each value: there may be millions.
+    level, depth = [value] if isinstance(value, (dict, list)) else [], 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:
             raise _too_deep()
-        level = [inner for each in level for inner in _nested(each)]
-
-
-def _nested(value: Json) -> list[Json]:
-    """The lists and objects that stand directly in a list or an object."""
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [item for item in items if isinstance(item, (dict, list))]
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, (dict, list))
+        ]
 
 
 def _too_deep() -> NotJson:
@@ -124,15 +123,6 @@ def _repaired(text: str) -> str:
     if "\\ud" in text or "\\uD" in text:
         text = _HALF.sub(lambda found: _REPLACEMENT if found[1] else found[0], text)
     return text
-
-
-def _depth(text: str) -> int:
-    """How deep valid JSON is nested."""
-    deepest = depth = 0
-    for bracket in _NO_BRACKETS.sub("", text):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def _no_constant(name: str) -> None:

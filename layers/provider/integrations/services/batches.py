@@ -23,6 +23,11 @@ REST = 3
 quarter of each process at most, and there is nearly always one that is free for others."""
 
 
+HELD_BYTES = 1024 * 1024
+"""With so many bytes of events matched, they are started before another message is read: a large
+one takes twenty times as much memory as text, and a batch has ten."""
+
+
 class TenantWaits(IntegrationError):
     """A message was not begun, for its tenant has had its time of this batch."""
 
@@ -93,7 +98,8 @@ class Batch:
         outbox: What must be sent to runners.
         received: Webhook id → how many deliveries came to it.
         message_id: The message that is being matched.
-        matched: What the group at hand starts.
+        matched: What the group at hand starts, and has not started yet.
+        held: How many bytes its events have.
     """
 
     def __init__(
@@ -105,6 +111,7 @@ class Batch:
         self.time_left = time_left
         self._rests = rests
         self.message_id = ""
+        self.matched: list[Matched] = []
         self._monotonic = monotonic
         self._tenant = ""
         self._spent: dict[str, float] = {}
@@ -117,7 +124,13 @@ class Batch:
         """Begin a group: what was to be started and sent before is."""
         self.outbox: list[Message] = []
         self.received: dict[str, int] = {}
-        self.matched: list[Matched] = []
+        self.take_matched()
+
+    def take_matched(self) -> list[Matched]:
+        """Give what was matched, to start it now."""
+        matched = self.matched
+        self.matched, self.held = [], 0
+        return matched
 
     @contextmanager
     def timed(self, group: str) -> Iterator[None]:
@@ -174,9 +187,11 @@ class Batch:
         tenant: str,
         workflow_ids: Sequence[str],
         start: Callable[[Sequence[Start | None]], None],
+        size: int = 0,
     ) -> None:
-        """Add what the present message starts."""
+        """Add what the present message starts, and how many bytes its event has."""
         self.matched.append(Matched(self.message_id, tenant, workflow_ids, start))
+        self.held += size
 
     def waiting(self, workflows: Workflows, key: str) -> list[WaitingWorkflow]:
         """The workflows that wait for events with this key."""

@@ -26,7 +26,15 @@ from integrations.errors import (
 from integrations.models import Event, Json, now
 from integrations.providers import registry
 from integrations.services import lineage
-from integrations.services.batches import Batch, Matched, Received, TenantWaits, again, by_group
+from integrations.services.batches import (
+    HELD_BYTES,
+    Batch,
+    Matched,
+    Received,
+    TenantWaits,
+    again,
+    by_group,
+)
 from integrations.services.deliveries import QueuedDelivery
 from integrations.services.events import (
     EventLog,
@@ -167,6 +175,8 @@ class Dispatcher:
                 waiting.append(received)
             except Exception as failure:  # noqa: BLE001 - one message must not take others along
                 failed[received.message_id] = failure
+            if work.held > HELD_BYTES:
+                failed |= self._start_matched(work, failed)
         failed |= self._start_matched(work, failed)
         there = [each.message_id for each in group if each not in waiting]
         done = [message_id for message_id in there if message_id not in failed]
@@ -185,7 +195,7 @@ class Dispatcher:
     def _start_matched(self, work: Batch, failed: Mapping[str, Exception]) -> dict[str, Exception]:
         """Start what was matched, each tenant within its quotas; tells which messages failed."""
         of_tenant: dict[str, list[Matched]] = {}
-        for each in work.matched:
+        for each in work.take_matched():
             if each.message_id not in failed:
                 of_tenant.setdefault(each.tenant, []).append(each)
         found: dict[str, Exception] = {}
@@ -401,7 +411,8 @@ class Dispatcher:
             logged = self._log.record(incoming, settled)
             self._start(logged, work, events=incoming.events, start_of=start_of)
 
-        work.match(incoming.tenant, [each.workflow_id for each in starting], start)
+        workflow_ids = [each.workflow_id for each in starting]
+        work.match(incoming.tenant, workflow_ids, start, incoming.size)
 
     def _outcomes(self, incoming: Incoming, work: Batch) -> list[WorkflowOutcome]:
         """What comes of it at each workflow; one budget for the filters of all of them."""

@@ -8,6 +8,7 @@ what is small, or came in a request, may be base64 all the same.
 
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
+from operator import is_not
 from typing import Any, Final, cast
 
 from integrations.errors import FieldError, InvalidParams, ProviderUnavailable, UnknownFile
@@ -86,12 +87,15 @@ class StepFiles:
             value: What an action or an event gave.
             over: Files with this many characters of base64, or fewer, stay as they are.
         """
+        # What holds no file stays the very value: of a large one there must not be two.
         if isinstance(value, list):
-            return [self.stored(each, over=over) for each in value]
+            items = [self.stored(each, over=over) for each in value]
+            return items if any(map(is_not, items, value)) else value
         if not isinstance(value, dict):
             return value
         if value.keys() != _UPLOAD:
-            return {name: self.stored(each, over=over) for name, each in value.items()}
+            members = {name: self.stored(each, over=over) for name, each in value.items()}
+            return members if any(map(is_not, members.values(), value.values())) else value
         text = value["contentBase64"]
         if not isinstance(text, str) or len(text) <= over:
             return value
