@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import botocore.exceptions
 
-from local import build, digest, ministack, programs, proxy, redeploy, routes, sam, state
+from local import build, console, digest, ministack, programs, proxy, redeploy, routes, sam, state
 from local.errors import PlatformError
 from local.paths import STATE, TEMPLATE
 from local.ports import is_free
@@ -146,6 +146,10 @@ class Platform:
                     self._update_parameters()
                     # CloudFormation has put the code back that it knows.
                     changed |= self._put
+                if redeploy.CONSOLE in changed:
+                    console.build(self._report)
+                    changed = changed - {redeploy.CONSOLE} | {redeploy.CONSOLE_FUNCTION}
+                    found |= redeploy.console_part()
                 redeploy.Redeployment(self.client("lambda"), self.name).put(sorted(changed))
                 self._put |= changed
         except PlatformError:

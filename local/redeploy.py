@@ -1,7 +1,7 @@
 """Bring a running stack up to changed sources, part by part, without CloudFormation.
 
-A function's code and the provider layer are put into MiniStack as they are; everything else (the
-template, the dependencies, the console) is built and deployed as at a start.
+A function's code and the provider layer are put into MiniStack as they are, the console as soon as
+it is built; everything else (the template, the dependencies) is built and deployed as at a start.
 """
 
 from __future__ import annotations
@@ -26,24 +26,26 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 PROVIDER = "layers/provider"
+CONSOLE = "console"
+CONSOLE_FUNCTION = "functions/get_console"
 LAYER = "ProviderLayer"
 REST = "rest"
 
 
 def parts() -> dict[str, str]:
-    """Return a digest of each part of the sources: each function, the layer, and the rest."""
+    """Return a digest of each part of the sources: functions, the layer, the console, the rest."""
     folders = [f"functions/{name}" for name in functions()]
     found = {part: digest.of_files([ROOT / part]) for part in (*folders, PROVIDER)}
     rest = [ROOT / source for source in digest.SOURCES if source not in {"functions", "layers"}]
     rest += [path for path in (ROOT / "layers").iterdir() if path.name != "provider"]
-    rest += [ROOT / source for source in console.SOURCES]
+    page = [ROOT / source for source in console.SOURCES]
+    found[CONSOLE] = digest.of_files(page, without=console.GENERATED)
     return {**found, REST: digest.of_files(rest, without=console.GENERATED)}
 
 
 def console_part() -> dict[str, str]:
     """Return the digest of the function that serves what the console's build made."""
-    part = "functions/get_console"
-    return {part: digest.of_files([ROOT / part])}
+    return {CONSOLE_FUNCTION: digest.of_files([ROOT / CONSOLE_FUNCTION])}
 
 
 def logical_id(part: str) -> str:
