@@ -316,17 +316,21 @@ export function Dialog({
   );
 }
 
+/** Tabs, and as `children` the panel of the one that is chosen. */
 export function Tabs({
   of,
   now,
   set,
   label,
+  children,
 }: {
   of: [string, string][];
   now: string;
   set: (name: string) => void;
   label: string;
+  children: ComponentChildren;
 }) {
+  const id = useId();
   const move = (event: KeyboardEvent) => {
     const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
     if (!step) return;
@@ -340,20 +344,27 @@ export function Tabs({
       .focus();
   };
   return (
-    <div class="tabs" role="tablist" aria-label={label} onKeyDown={move}>
-      {of.map(([name, title]) => (
-        <button
-          type="button"
-          key={name}
-          role="tab"
-          aria-selected={name === now}
-          tabIndex={name === now ? 0 : -1}
-          onClick={() => set(name)}
-        >
-          {title}
-        </button>
-      ))}
-    </div>
+    <>
+      <div class="tabs" role="tablist" aria-label={label} onKeyDown={move}>
+        {of.map(([name, title]) => (
+          <button
+            type="button"
+            key={name}
+            id={`${id}-${name}`}
+            role="tab"
+            aria-selected={name === now}
+            aria-controls={`${id}-panel`}
+            tabIndex={name === now ? 0 : -1}
+            onClick={() => set(name)}
+          >
+            {title}
+          </button>
+        ))}
+      </div>
+      <div class="stack wide" role="tabpanel" id={`${id}-panel`} aria-labelledby={`${id}-${now}`}>
+        {children}
+      </div>
+    </>
   );
 }
 

@@ -144,6 +144,10 @@ def test_a_delivery_is_seen_explained_and_replayed(desk: Console, orders: str) -
     expect(page.locator("tbody [data-state=refused]")).to_have_count(1)
     desk.picture("events")
 
+    page.locator("tbody tr").first.get_by_role("link").first.click()
+    expect(page.get_by_text("shown to no workflow, and cannot be replayed")).to_be_visible()
+    expect(page.get_by_role("button", name="Replay", exact=True)).to_have_count(0)
+    page.get_by_role("link", name="← Events").click()
     row = page.locator("tbody tr").filter(has=page.locator("[data-state=dispatched]"))
     row.get_by_role("link").first.click()
     expect(page.get_by_role("link", name="Large orders")).to_be_visible()

@@ -193,19 +193,21 @@ export function EventOf({ id }: { id: string }) {
         text={<code>{event.eventId}</code>}
       >
         <Badge state={event.outcome} />
-        <Confirm
-          class="primary"
-          title="Replay this event?"
-          text="It is taken in again, and starts what it would start today. What is sent is sent again."
-          word="Replay"
-          run={async () => {
-            const next = await request<{ eventId: string }>("POST", `${path}/replay`, {});
-            toast("Replayed");
-            go(to("events", next.eventId));
-          }}
-        >
-          Replay
-        </Confirm>
+        {event.outcome !== "refused" && (
+          <Confirm
+            class="primary"
+            title="Replay this event?"
+            text="It is taken in again, and starts what it would start today. What is sent is sent again."
+            word="Replay"
+            run={async () => {
+              const next = await request<{ eventId: string }>("POST", `${path}/replay`, {});
+              toast("Replayed");
+              go(to("events", next.eventId));
+            }}
+          >
+            Replay
+          </Confirm>
+        )}
         {event.webhookId && <Act run={() => copy(curlOf(event))}>Copy as curl</Act>}
         <a
           class="button"
@@ -245,7 +247,13 @@ export function EventOf({ id }: { id: string }) {
       </section>
       <section class="stack" aria-label="Workflows">
         <h2>What it started</h2>
-        {!event.workflows?.length && <p class="soft">No workflow listens to it.</p>}
+        {!event.workflows?.length && (
+          <p class="soft">
+            {event.outcome === "refused"
+              ? "Nothing: what is refused is shown to no workflow, and cannot be replayed."
+              : "No workflow listens to it."}
+          </p>
+        )}
         {event.workflows && event.workflows.length > 0 && (
           <div class="table-scroll">
             <table class="fold">

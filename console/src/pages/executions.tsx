@@ -158,8 +158,8 @@ export function ExecutionTable({ items }: { items: ExecutionSummary[] }) {
             <th scope="col">Workflow</th>
             <th scope="col">State</th>
             <th scope="col">Trigger</th>
-            <th scope="col">Started</th>
-            <th scope="col">Took</th>
+            <th scope="col">Created</th>
+            <th scope="col">Done after</th>
           </tr>
         </thead>
         <tbody>
@@ -174,13 +174,13 @@ export function ExecutionTable({ items }: { items: ExecutionSummary[] }) {
               <td>
                 <Badge state={each.status} />
               </td>
-              <td>
+              <td class="nowrap">
                 <code>{each.triggerType}</code>
               </td>
-              <td data-label="Started">
+              <td data-label="Created">
                 <Time at={each.createdAt} />
               </td>
-              <td class="nowrap" data-label="Took">
+              <td class="nowrap" data-label="Done after">
                 {between(each.createdAt, each.finishedAt)}
               </td>
             </tr>
@@ -278,7 +278,8 @@ export function ExecutionOf({ id }: { id: string }) {
             ],
             ["Version", String(execution.workflowVersion)],
             ["Created", <Time key="c" at={execution.createdAt} />],
-            ["Took", between(execution.startedAt ?? execution.createdAt, execution.finishedAt)],
+            ["Started after", between(execution.createdAt, execution.startedAt)],
+            ["Done after", between(execution.createdAt, execution.finishedAt)],
             ["Next try", execution.retryAt ? <Time key="r" at={execution.retryAt} /> : undefined],
             [
               "Runs again",
@@ -362,10 +363,7 @@ function StepOf({ step, execution }: { step: Step; execution: Execution }) {
             [
               "Rounds",
               step.rounds
-                ? Object.entries(step.rounds)
-                    .filter(([, value]) => typeof value === "number")
-                    .map(([name, value]) => `${name}: ${value}`)
-                    .join(", ")
+                ? `${step.rounds.done} of ${step.rounds.total} done, ${step.rounds.failed} failed`
                 : undefined,
             ],
           ]}

@@ -38,7 +38,7 @@ export default function Playground() {
   return (
     <>
       <Head title="Playground" text="Run one action, and see how a program would." />
-      <div class="filters">
+      <div class="filters wide">
         <Field label="Provider">
           {(attributes) => (
             <select
@@ -191,11 +191,12 @@ function Call({
             ["typescript", "TypeScript"],
             ["python", "Python"],
           ]}
-        />
-        <Json value={code} label={`The call in ${language}`} />
-        <div>
-          <Act run={() => copy(code)}>Copy</Act>
-        </div>
+        >
+          <Json value={code} label={`The call in ${language}`} />
+          <div>
+            <Act run={() => copy(code)}>Copy</Act>
+          </div>
+        </Tabs>
       </section>
     </div>
   );

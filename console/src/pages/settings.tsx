@@ -44,18 +44,19 @@ export default function Settings({ part }: { part: string }) {
           ["audit", "Audit"],
           ["reference", "API reference"],
         ]}
-      />
-      {part === "secrets" ? (
-        <Secrets />
-      ) : part === "origins" ? (
-        <Origins />
-      ) : part === "audit" ? (
-        <Audit />
-      ) : part === "reference" ? (
-        <Reference />
-      ) : (
-        <Tokens />
-      )}
+      >
+        {part === "secrets" ? (
+          <Secrets />
+        ) : part === "origins" ? (
+          <Origins />
+        ) : part === "audit" ? (
+          <Audit />
+        ) : part === "reference" ? (
+          <Reference />
+        ) : (
+          <Tokens />
+        )}
+      </Tabs>
     </>
   );
 }
@@ -403,7 +404,7 @@ function Audit() {
                     <span class="soft small">{each.actor.kind}</span>
                   </td>
                   <td>
-                    <code>{each.action}</code> {each.target}
+                    <code>{each.action}</code> <span class="path">{each.target}</span>
                   </td>
                   <td>
                     <Badge state={each.outcome} />

@@ -233,19 +233,20 @@ function Workbench({
             ["preview", "Preview"],
             ["run", "Run"],
           ]}
-        />
-        {panel === "catalogue" && (
-          <CataloguePanel providers={providers} text={text} change={setText} />
-        )}
-        {panel === "preview" && (
-          <PreviewPanel text={text} broken={broken} eventId={query.get("eventId") ?? ""} />
-        )}
-        {panel === "run" &&
-          (workflow ? (
-            <RunPanel workflow={workflow} unsaved={changed} />
-          ) : (
-            <p class="soft">Create the workflow first.</p>
-          ))}
+        >
+          {panel === "catalogue" && (
+            <CataloguePanel providers={providers} text={text} change={setText} />
+          )}
+          {panel === "preview" && (
+            <PreviewPanel text={text} broken={broken} eventId={query.get("eventId") ?? ""} />
+          )}
+          {panel === "run" &&
+            (workflow ? (
+              <RunPanel workflow={workflow} unsaved={changed} />
+            ) : (
+              <p class="soft">Create the workflow first.</p>
+            ))}
+        </Tabs>
       </section>
     </div>
   );

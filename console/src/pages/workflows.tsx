@@ -65,7 +65,7 @@ export function Workflows() {
                       {each.steps.length} {each.steps.length === 1 ? "step" : "steps"}
                     </div>
                   </td>
-                  <td>
+                  <td class="nowrap">
                     <code>{each.trigger.type}</code>
                   </td>
                   <td>
@@ -108,9 +108,12 @@ function LastRuns({ runs }: { runs: ExecutionSummary[] }) {
   const last = runs[0];
   if (!last) return <span class="soft">none</span>;
   return (
-    <a href={to("executions", last.executionId)}>
-      <Badge state={last.status} /> <Time at={last.createdAt} />
-    </a>
+    <>
+      <Badge state={last.status} />{" "}
+      <a href={to("executions", last.executionId)}>
+        <Time at={last.createdAt} />
+      </a>
+    </>
   );
 }
 
