@@ -27,6 +27,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from integrations.storage.aws import Aws, AwsCredentials, attributes
+from tests.fakes import expressions
 from tests.fakes.write_units import write_units
 from tools.template import Resolver, permissions, resources, template
 
@@ -589,9 +590,8 @@ def _stricter(operation: str, asked: Any) -> str | None:
                 limit = _HASH_BYTES if len(key) == 1 else _RANGE_BYTES
                 if len(value.encode()) > limit:
                     return f"Size of {name} has exceeded the maximum size limit"
-    if operation == "Query":
-        return _query_refusal(asked)
-    return None
+    refusal = expressions.refusal(asked)
+    return refusal or (_query_refusal(asked) if operation == "Query" else None)
 
 
 def _query_refusal(asked: Mapping[str, Any]) -> str | None:

@@ -61,6 +61,20 @@ def test_a_delivery_starts_each_workflow_that_waits_for_it(backend: Backend) -> 
     assert len(backend.aws.sent("ExecutionsQueue")) == 3
 
 
+def test_a_delivery_starts_more_workflows_than_an_expression_can_name(backend: Backend) -> None:
+    backend.create_workflow(flow())
+    request = {"TableName": backend.aws.names["WorkflowsTable"]}
+    (row,) = backend.aws.client.dynamodb("Scan", request)["Items"]
+    for number in range(100):
+        backend.aws.put("WorkflowsTable", row | {"workflowId": {"S": f"wf_{number:020x}"}})
+    assert backend.consume("dispatch_event", [delivery()]) == []
+    names = {each["workflowKey"].partition("#")[2] for each in backend.aws.rows("ExecutionsTable")}
+    assert len(names) == 101
+    (used,) = (each for each in backend.aws.rows("QuotasTable") if "#minute#" in each["counter"])
+    assert used["all"] == 101
+    assert {used[name] for name in names} == {1}
+
+
 def test_a_workflow_that_was_saved_long_ago_is_started(backend: Backend) -> None:
     backend.create_workflow(flow())
     (row,) = backend.aws.rows("WorkflowsTable")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.fakes import expressions as limits
 from tests.fakes.write_units import item_size, write_units
 from tests.simulation import expressions
 from tests.simulation.expressions import Item, NotUnderstood, Refused
@@ -460,7 +461,9 @@ _USED = (
 
 
 def _check_used(asked: Mapping[str, Any]) -> None:
-    """Refuse names and values that nothing uses, as DynamoDB does."""
+    """Refuse what is too long, and names and values that nothing uses, as DynamoDB does."""
+    if refusal := limits.refusal(asked):
+        raise Refused(refusal)
     texts = " ".join(asked[each] for each in _USED if each in asked)
     words = set(expressions._TOKEN.findall(texts))
     for kind in ("ExpressionAttributeNames", "ExpressionAttributeValues"):

@@ -6,14 +6,14 @@ back, and what events start waits for a minute that has room, up to ``WAITS``, a
 for all to see beyond that. Mails on the stack's own server are counted by day.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from integrations.errors import QuotaExceeded
 from integrations.models import now
-from integrations.storage.quotas import QuotaCounters, Window
+from integrations.storage.quotas import MOST_NAMES, QuotaCounters, Window
 
 MINUTE: Final = timedelta(minutes=1)
 DAY: Final = timedelta(days=1)
@@ -132,6 +132,8 @@ class Quotas:
     def starts(self, tenant: str, workflow_ids: Sequence[str]) -> list[Start | None]:
         """Take room for executions that events start: one write where this minute has it all.
 
+        What many workflows want is asked for in parts, each by itself.
+
         Args:
             tenant: Whose.
             workflow_ids: The workflow of each start, in order.
@@ -139,8 +141,11 @@ class Quotas:
         Returns:
             For each when it may start; ``None`` for not at all.
         """
-        if not workflow_ids:
-            return []
+        return [
+            start for part in _parts(workflow_ids) for start in self._starts_together(tenant, part)
+        ]
+
+    def _starts_together(self, tenant: str, workflow_ids: Sequence[str]) -> list[Start | None]:
         window = Window.at("minute", MINUTE, self._clock())
         limits = self._of_starts(workflow_ids)
         used = self._counters.take(tenant, window, _amounts(workflow_ids), limits)
@@ -202,6 +207,20 @@ class Quotas:
 
     def _until(self, window: Window) -> float:
         return max(1.0, (window.end - self._clock()).total_seconds())
+
+
+def _parts(workflow_ids: Sequence[str]) -> Iterator[list[str]]:
+    """The starts in order, in parts of so few workflows that each is counted in one write."""
+    part: list[str] = []
+    names = {ALL}
+    for each in workflow_ids:
+        if each not in names and len(names) == MOST_NAMES:
+            yield part
+            part, names = [], {ALL}
+        part.append(each)
+        names.add(each)
+    if part:
+        yield part
 
 
 def _amounts(workflow_ids: Sequence[str]) -> dict[str, int]:

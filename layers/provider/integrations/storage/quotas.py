@@ -7,7 +7,7 @@ not at all. Rows go by themselves when their window is long over.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from integrations.models import from_epoch
 from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
@@ -16,6 +16,11 @@ from integrations.storage.aws.writes import MARK
 
 _STORED_AFTER = timedelta(hours=1)
 """How long a row stays after its window."""
+
+MOST_NAMES: Final = 30
+"""How many things are counted in one write: a condition has 4 KB and 300 operators at most.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,8 @@ class QuotaCounters:
         Args:
             tenant: Whose.
             window: When.
-            amounts: What is taken: a name of letters, digits and ``_`` → how many.
+            amounts: What is taken: a name of letters, digits and ``_`` → how many. There are
+                ``MOST_NAMES`` at most.
             limits: How many of each there may be in the window.
 
         Returns:
