@@ -20,6 +20,7 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any
 
 from integrations.models import Json
@@ -79,7 +80,7 @@ def followed_by(journal: Journal, document: Mapping[str, Any]) -> Journal:
     entry = _difference(journal.known, document)
     # A copy: what the engine changes later is a later entry's.
     tail = (*journal.tail, json.loads(json.dumps(entry))) if entry else journal.tail
-    return Journal(journal.pages, tail, _seen(document))
+    return Journal(journal.pages, tail, _seen(document, journal.known))
 
 
 def read(entries: Iterable[Any]) -> dict[str, Any]:
@@ -124,12 +125,19 @@ def _difference(known: Mapping[str, Any] | None, document: Mapping[str, Any]) ->
     if fields:
         entry["set"] = fields
     for index, (before, after) in enumerate(zip(_steps(known), _steps(document), strict=True)):
+        if _is_untouched(before, after):
+            continue
         changed, results = _step_difference(before, after)
         if changed:
             entry.setdefault("steps", {})[str(index)] = changed
         if results:
             entry.setdefault("rounds", {})[str(index)] = results
     return entry
+
+
+def _is_untouched(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether a step holds the very values that were seen: most do at each checkpoint of many."""
+    return before.keys() == after.keys() and all(map(is_, before.values(), after.values()))
 
 
 def _step_difference(
@@ -173,12 +181,22 @@ def _identities(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(step["id"], step["action"]) for step in _steps(document)]
 
 
-def _seen(document: Mapping[str, Any]) -> dict[str, Any]:
+def _seen(document: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What of a document tells a later change: the engine changes steps in place, not values.
 
     Of a ``forEach`` only the number of its results: they are added to and never changed.
     """
-    return {**document, "steps": [_seen_step(step) for step in _steps(document)]}
+    steps = _steps(document)
+    before = _steps(known) if known else []
+    if len(before) != len(steps):
+        before = [{} for _ in steps]
+    return {
+        **document,
+        "steps": [
+            seen if _is_untouched(seen, step) else _seen_step(step)
+            for seen, step in zip(before, steps, strict=True)
+        ],
+    }
 
 
 def _seen_step(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -167,6 +167,7 @@ class Machine:
         self.with_secrets: Callable[[Mapping[str, str]], Sent] = lambda _: Sent(self.params)
         self.items: dict[str, list[Json]] = {}
         self.loaded: dict[str, Json] = {}
+        self.measured: dict[str, tuple[Json, int]] = {}
         self.loaded_bytes = 0
         # Which step of a run kills its process is to be found out: each is recorded then.
         self.doubtful = any(run["resumes"] for run in execution["steps"])
@@ -357,9 +358,17 @@ class Machine:
         self.params = evaluation.parameters(step, context, moment)
         self.with_secrets = partial(evaluation.sent, step, context, moment)
         run["input"] = None
-        left = MAX_INPUTS_BYTES - bytes_of(each["input"] for each in self.execution["steps"])
+        left = MAX_INPUTS_BYTES - sum(map(self._input_bytes, self.execution["steps"]))
         run["input"] = limited(without_secrets(self.params), min(MAX_INPUT_BYTES, left))
         return True
+
+    def _input_bytes(self, run: StepRun) -> int:
+        """How many bytes a step's input has; measured once, for each later step asks."""
+        value, size = self.measured.get(run["id"], (None, 0))
+        if value is not run["input"]:
+            size = bytes_of([run["input"]])
+            self.measured[run["id"]] = (run["input"], size)
+        return size
 
     def _context(self, step: StepDefinition) -> dict[str, Json]:
         """What the expressions of ``step`` may see."""
