@@ -89,7 +89,12 @@ from integrations.workflows.records import (
     StoredValue,
     WorkflowDefinition,
 )
-from integrations.workflows.references import touched_steps, touches_time, touches_trigger
+from integrations.workflows.references import (
+    telling_texts,
+    touched_steps,
+    touches_time,
+    touches_trigger,
+)
 from integrations.workflows.transitions import (
     close_run,
     failure_of,
@@ -168,6 +173,7 @@ class Machine:
         self.items: dict[str, list[Json]] = {}
         self.loaded: dict[str, Json] = {}
         self.measured: dict[str, tuple[Json, int]] = {}
+        self.sources: dict[str, list[Json]] = {}
         self.loaded_bytes = 0
         # Which step of a run kills its process is to be found out: each is recorded then.
         self.doubtful = any(run["resumes"] for run in execution["steps"])
@@ -260,7 +266,7 @@ class Machine:
             return False
         order = [each for each, _ in self.plan]
         since = order[order.index(self.recorded_step) : order.index(index)]
-        sources = evaluation.sources(self.definitions[index])
+        sources = self._sources(self.definitions[index])
         return (
             self.unrecorded < UNRECORDED_STEPS
             and self.clock() - self.recorded_at < UNRECORDED_TIME
@@ -373,7 +379,7 @@ class Machine:
     def _context(self, step: StepDefinition) -> dict[str, Json]:
         """What the expressions of ``step`` may see."""
         steps: dict[str, Json] = {}
-        sources = evaluation.sources(step)
+        sources = self._sources(step)
         names = [earlier["id"] for _, earlier in self.plan]
         earlier_ids = names[: names.index(step["id"])]
         touched = touched_steps(sources, earlier_ids)
@@ -393,6 +399,13 @@ class Machine:
             "execution": {"id": execution["executionId"], "startedAt": execution["startedAt"]},
             "workflow": {"id": execution["workflowId"], "name": execution["workflowName"]},
         }
+
+    def _sources(self, step: StepDefinition) -> list[Json]:
+        """The texts of a step that tell what it may see; looked for once, for each round asks."""
+        found = self.sources.get(step["id"])
+        if found is None:
+            found = self.sources[step["id"]] = telling_texts(evaluation.sources(step))
+        return found
 
     def _whole(self, run: StepRun) -> Json:
         """What a step gave, with what is stored apart."""

@@ -13,7 +13,13 @@ from integrations.models import Json
 _STEPS: Final = re.compile(r"""\bsteps\b(?:\s*\.\s*(\w+)|\s*\[\s*(?:"(\w+)"|'(\w+)')\s*\])?""")
 _TRIGGER: Final = re.compile(r"\btrigger\b")
 _NOW: Final = re.compile(r"\bnow\b")
+_TELLING: Final = re.compile(r"\b(?:steps|trigger|now)\b")
 _PATH: Final = re.compile(r"\s*(?:\{\{)?\s*(\w+(?:\.[A-Za-z_]\w*)*)\s*(?:\}\})?\s*")
+
+
+def telling_texts(value: Json) -> list[Json]:
+    """The texts in a JSON value of which something is told here: all is told of them alike."""
+    return [text for text in _texts(value) if _TELLING.search(text)]
 
 
 def touches_trigger(value: Json) -> bool:
