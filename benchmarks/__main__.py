@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "layers/provider"))  # what Lambda finds in /opt/python
 
-from benchmarks import calls, cold, cost, endtoend, growth, report, warm
+from benchmarks import calls, cold, cost, endtoend, growth, report, scaling, warm
 from benchmarks.artifacts import Artifacts
 from benchmarks.wire import Wire
 from benchmarks.world import Case, World
@@ -133,6 +133,8 @@ def measure(effort: Effort, *, end_to_end: bool, progress: Report) -> dict[str, 
                 block=effort.block,
                 tick=progress.tick,
             )
+        with progress.step("How it grows"):
+            grown = scaling.measure(world, artifacts, wire, progress.tick)
     result: dict[str, Any] = {
         "about": {
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -148,6 +150,7 @@ def measure(effort: Effort, *, end_to_end: bool, progress: Report) -> dict[str, 
         },
         "cold": _cold(cases, samples, effort.cold),
         "warm": _warm(spent),
+        "scaling": grown,
     }
     result |= units
     result |= _costs(result)

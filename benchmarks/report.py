@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from benchmarks import cost
+from benchmarks import cost, scaling
 from local.paths import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -92,6 +92,27 @@ def calls(result: Mapping[str, Any]) -> Rows:
         counted = [f"{c} ({n})" if n > 1 else c for c, n in each["cold"].items()]
         numbers = [str(sum(each[kind].values())) for kind in ("cold", "warm")]
         rows.append([name, *numbers, ", ".join(counted)])
+    return rows
+
+
+def growth(result: Mapping[str, Any]) -> Rows:
+    """CPU, calls and writes by what there is."""
+    rows = [["", "of", "CPU", "grew by the power", "AWS calls", "write units", ""]]
+    for title, by_size in result["scaling"].items():
+        exponents = scaling.exponents(by_size)
+        for size, row in by_size.items():
+            exponent = exponents[size]
+            rows.append(
+                [
+                    title,
+                    f"{int(size):,}",
+                    f"{row['ms']:.0f} ms",
+                    "" if exponent is None else f"{exponent:.2f}",
+                    f"{row['calls']:.0f}",
+                    f"{row['writes']:.0f}",
+                    "missed" if scaling.is_superlinear(row, exponent) else "✓",
+                ]
+            )
     return rows
 
 
@@ -203,6 +224,7 @@ TABLES = {
     "warm": warm,
     "calls": calls,
     "units": units,
+    "growth": growth,
     "endtoend": endtoend,
     "cost": money,
     "deliveries": deliveries,

@@ -111,8 +111,14 @@ class Wire:
 
     def _ask(self, request: Handler, body: bytes) -> Recorded:
         connection = HTTPConnection(self._upstream, timeout=30)
+        # What came in chunks is passed on in one piece.
+        headers = {
+            name: value
+            for name, value in request.headers.items()
+            if name.lower() not in {"transfer-encoding", "expect", "content-length"}
+        }
         try:
-            connection.request(request.command, request.path, body, dict(request.headers.items()))
+            connection.request(request.command, request.path, body, headers)
             response = connection.getresponse()
             return Recorded(
                 response.status, response.getheader("Content-Type", ""), response.read()
