@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -320,6 +320,27 @@ def test_each_item_has_its_round_with_its_own_key() -> None:
     assert [call.idempotency_key for call in world.calls[:2]] == ["exe_1.a.0", "exe_1.a.1"]
     assert world.calls[2].params == {"all": ["fake.a", "fake.a"]}
     assert world.step("a")["rounds"] == {"total": 2, "done": 2, "failed": 0, "failures": []}
+
+
+class Counted(list[Json]):
+    """A list that knows how often it was walked."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[Json]:
+        self.walks += 1
+        return super().__iter__()
+
+
+def test_a_list_that_is_written_out_is_not_walked_at_each_round() -> None:
+    walks = []
+    for count in (10, 100):
+        items = Counted(range(count))
+        world = World(step("a", forEach=items, params={"n": "{{ item }}"}))
+        assert world.run() == "succeeded"
+        assert len(world.calls) == count
+        walks.append(items.walks)
+    assert walks[0] == walks[1]
 
 
 def test_no_items_are_no_rounds() -> None:

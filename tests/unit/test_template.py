@@ -108,6 +108,57 @@ def test_a_stack_may_have_a_name_of_fifty_characters(kind: str, name: str, longe
     assert all(stack in resolver(each) and len(resolver(each)) <= longest for each in named)
 
 
+WRITTEN = {
+    "AllowedRedirectUris",
+    "ApplicationName",
+    "ConsoleClientId",
+    "ConsoleTokenOrigin",
+    "FrontendUrl",
+    "JwtAudience",
+    "JwtDefaultScopes",
+    "JwtIssuer",
+    "JwtScopeClaim",
+    "JwtTenantClaim",
+    "PlatformTenant",
+    "PublicBaseUrl",
+}
+"""The settings whose values are as long as whoever deploys likes."""
+
+
+def longest(value: Any, stack: str) -> int:
+    """How long a variable's value can be on AWS, the written ones left out."""
+    declared = template()
+    of_account = "ap-southeast-1:123456789012"
+    match value:
+        case str():
+            return len(value)
+        case {"Ref": "AWS::StackName"}:
+            return len(stack)
+        case {"Ref": name} if name in declared["Parameters"]:
+            return 0 if name in WRITTEN else len(str(declared["Parameters"][name]["Default"]))
+        case {"Ref": name}:
+            address = f"https://sqs.{of_account}.amazonaws.com/" if name in QUEUES else ""
+            return len(f"{address}{stack}-{name}-{'x' * 13}")
+        case {"Fn::GetAtt": [name, _]}:
+            return len(f"arn:aws:secretsmanager:{of_account}:secret:{stack}-{name}-{'x' * 13}")
+        case {"Fn::If": [_, *values]}:
+            return max(longest(each, stack) for each in values)
+    raise AssertionError(value)
+
+
+@pytest.mark.parametrize(("name", "room"), [(12, 1_300), (50, 500)])
+def test_the_settings_leave_room_in_the_four_kilobytes_that_lambda_takes(
+    name: int, room: int
+) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+    assert not any("Environment" in each for each in FUNCTIONS.values())
+    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+    taken = sum(len(each) + longest(value, "s" * name) for each, value in variables.items())
+    assert taken + room <= 4096, taken
+    told = f"{room:,} characters with a stack's name of {name}"
+    assert told in " ".join((ROOT / "docs/deploying.md").read_text(encoding="utf-8").split())
+
+
 # -- Routes ----------------------------------------------------------------------------------
 
 
