@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from integrations.storage.queues import AGAIN
 from local.platform import Platform
 from tests.e2e.conftest import Client, StandIns, eventually
 from tests.e2e.lambdas import impatient, kill
@@ -140,6 +141,19 @@ def test_a_failed_execution_goes_on_from_the_step_whose_outcome_was_unknown(
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
 
 
+def as_sent(body: str) -> str:
+    """A message's body without the mark of one that waited for its tenant's turn."""
+    try:
+        message = json.loads(body)
+    except ValueError:
+        return body
+    return json.dumps(
+        {name: each for name, each in message.items() if name != AGAIN}
+        if isinstance(message, dict)
+        else message
+    )
+
+
 @pytest.mark.parametrize("queue", ["EventsQueue", "ExecutionsQueue"])
 def test_a_poisoned_message_ends_in_the_dead_letter_queue_and_harms_no_other(
     client: Client, stand_ins: StandIns, platform: Platform, queue: str
@@ -158,7 +172,6 @@ def test_a_poisoned_message_ends_in_the_dead_letter_queue_and_harms_no_other(
         "no fields": "{}",
         "a payload that is gone": json.dumps({"payload": f"events/{uuid.uuid4().hex}"}),
     }
-    marked = {name: f"{text} " for name, text in poisons.items()}
     with Receiver() as receiver:
         credentials = {
             "url": f"https://example.com/poison-{uuid.uuid4().hex[:12]}",
@@ -175,7 +188,7 @@ def test_a_poisoned_message_ends_in_the_dead_letter_queue_and_harms_no_other(
         )
         sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": impatient_policy})
         try:
-            for number, text in enumerate(marked.values()):
+            for number, text in enumerate(poisons.values()):
                 sqs.send_message(QueueUrl=url, MessageBody=text, MessageGroupId="poison")
                 assert client.post(f"/api/webhooks/{hook}", {"n": number}).status_code == 200
             found: set[str] = set()
@@ -183,12 +196,12 @@ def test_a_poisoned_message_ends_in_the_dead_letter_queue_and_harms_no_other(
             def all_dead() -> bool:
                 answer = sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10)
                 for message in answer.get("Messages", []):
-                    if message["Body"] in marked.values():
-                        found.add(message["Body"])
+                    if (body := as_sent(message["Body"])) in poisons.values():
+                        found.add(body)
                         sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
-                return found == set(marked.values())
+                return found == set(poisons.values())
 
-            eventually(all_dead, seconds=120, every=1)
+            eventually(all_dead, seconds=300, every=1)
         finally:
             sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
         executions = client.finished(len(poisons), workflowId=workflow["workflowId"])

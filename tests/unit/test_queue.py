@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from integrations.entry import queue
-from integrations.storage.aws import AwsError
+from integrations.storage.aws import AwsError, AwsUnavailable
 
 if TYPE_CHECKING:
     from integrations.storage.queues import Queue
@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 class Postponing:
     """A queue that keeps how long a message is hidden."""
 
-    def __init__(self, *, broken: bool = False) -> None:
+    def __init__(self, **failures: AwsError) -> None:
         self.hidden: dict[str, float] = {}
-        self.broken = broken
+        self.failures = failures
 
     def postpone(self, receipt_handle: str, seconds: float) -> None:
-        if self.broken:
-            raise AwsError("ChangeMessageVisibility", "ReceiptHandleIsInvalid", "gone")
+        if receipt_handle in self.failures:
+            raise self.failures[receipt_handle]
         self.hidden[receipt_handle] = seconds
+
+
+GONE = AwsError("ChangeMessageVisibility", "ReceiptHandleIsInvalid", "gone")
+BUSY = AwsUnavailable("ChangeMessageVisibility", "ServiceUnavailable", "busy")
 
 
 def event(*receives: int) -> dict[str, Any]:
@@ -52,5 +56,13 @@ def test_only_what_failed_is_postponed() -> None:
     assert list(postponing.hidden) == ["r1"]
 
 
-def test_a_message_that_cannot_be_postponed_comes_back_after_its_visibility() -> None:
-    queue._back_off(cast("Queue", Postponing(broken=True)), event(1), ["m0"])
+def test_a_message_that_cannot_be_postponed_takes_no_other_along() -> None:
+    postponing = Postponing(r0=GONE)
+    queue._back_off(cast("Queue", postponing), event(1, 1), ["m0", "m1"])
+    assert list(postponing.hidden) == ["r1"]
+
+
+def test_a_queue_that_does_not_answer_is_not_asked_for_each_message() -> None:
+    postponing = Postponing(r0=BUSY)
+    queue._back_off(cast("Queue", postponing), event(1, 1), ["m0", "m1"])
+    assert postponing.hidden == {}

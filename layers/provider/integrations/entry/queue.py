@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from integrations.entry import invocation, metrics, wiring, wiring_tenants
 from integrations.errors import UnknownJob
 from integrations.services.batches import Received
-from integrations.storage.aws import AwsError
+from integrations.storage.aws import AwsError, AwsUnavailable
 from integrations.storage.queues import Queue
 
 if TYPE_CHECKING:
@@ -136,8 +136,12 @@ def _back_off(queue: Queue, event: dict[str, Any], failed: list[str]) -> None:
             jittered = random.uniform(0.5, 1) * seconds
             try:
                 queue.postpone(record["receiptHandle"], jittered)
-            except AwsError:
-                return  # then after the visibility, after all
+            except AwsError as failure:
+                # Then it comes back after the visibility. Who does not answer is not asked on; a
+                # refusal is about this message alone.
+                _log().warning("not postponed", messageId=record["messageId"], exc_info=failure)
+                if isinstance(failure, AwsUnavailable):
+                    return
 
 
 def _failures(message_ids: list[str]) -> dict[str, Any]:
