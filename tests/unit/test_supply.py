@@ -1,6 +1,10 @@
 """What is installed is what was pinned: every package by version and by the hashes of its files."""
 
+import ast
 import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -45,3 +49,72 @@ def test_what_ships_has_the_versions_that_were_tested() -> None:
         return {each.split(" ")[0] for each in packages(path)}
 
     assert versions(SHIPPED) <= versions(ROOT / "requirements" / "dev.txt")
+
+
+# -- A first start ---------------------------------------------------------------------------
+
+
+def commands_of_the_first_environment() -> set[str]:
+    """The modules that those targets run which install no tests' packages."""
+    found: set[str] = set()
+    for rule in re.split(r"\n(?=\S)", (ROOT / "Makefile").read_text(encoding="utf-8")):
+        needs = re.match(r"[a-z -]+:(?!=)([^#\n]*)", rule)
+        if needs and re.search(r"RUNTIME|\.venv/\.run", needs[1]):
+            found |= set(re.findall(r"python -m ([\w.]+)", rule))
+    return found
+
+
+def imported(path: Path) -> Iterator[str]:
+    """What a file imports when it runs: all but what stands there for the type checker alone."""
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        match waiting.pop():
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=others):
+                waiting += others
+            case ast.Import(names=names):
+                yield from (each.name for each in names)
+            case ast.ImportFrom(module=str(module), names=names):
+                yield module
+                yield from (f"{module}.{each.name}" for each in names)
+            case node:
+                waiting += ast.iter_child_nodes(node)
+
+
+def file_of(module: str) -> Path | None:
+    """A module's file, where it is one of ours."""
+    for top in (ROOT, ROOT / "layers" / "provider"):
+        whole = top.joinpath(*module.split("."))
+        for each in (whole.with_suffix(".py"), whole / "__main__.py", whole / "__init__.py"):
+            if each.is_file():
+                return each
+    return None
+
+
+def reached(modules: set[str]) -> dict[str, str]:
+    """The foreign packages that our modules import, each with the file that does."""
+    foreign: dict[str, str] = {}
+    seen: set[Path] = set()
+    waiting = sorted(modules)
+    while waiting:
+        path = file_of(waiting.pop())
+        if path is None or path in seen:
+            continue
+        seen.add(path)
+        for module in imported(path):
+            parts = module.split(".")
+            if file_of(parts[0]) is None and not (ROOT / parts[0]).is_dir():
+                foreign.setdefault(parts[0], path.relative_to(ROOT).as_posix())
+            waiting += [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    return foreign
+
+
+def test_the_first_environment_has_all_that_its_commands_import() -> None:
+    """Nothing else notices: where tests run, the tests' packages are installed too."""
+    commands = commands_of_the_first_environment()
+    assert {"local", "local.tokens", "local.restore", "tools.importing", "tools.smoke"} <= commands
+    pinned = {each.split("==")[0] for each in packages(ROOT / "requirements" / "run.txt")}
+    owners = packages_distributions()
+    for package, where in reached(commands).items():
+        if package not in sys.stdlib_module_names:
+            names = {each.lower().replace("_", "-") for each in owners.get(package, [package])}
+            assert names & pinned, f"{where} imports {package}"
