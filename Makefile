@@ -9,6 +9,7 @@ MAKEFLAGS += -j3
 # pyenv's shim, pyenv's versions or a python3.13 on PATH: the first that is really 3.13.
 PYTHON = $(shell for p in python3.13 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.13*/bin/python3.13 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && command -v "$$p" && break; done)
+NEEDS_PYTHON = test -n "$(PYTHON)" || { echo "Python 3.13 is missing: install it with pyenv, or put python3.13 on PATH" >&2; exit 1; }
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 ARCHITECTURE ?= arm64
@@ -17,7 +18,7 @@ QUICK = -n 2 --dist worksteal
 E2E = -n 4 --dist worksteal
 
 help:  ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/\$$\$$/$$/g' | expand -t 18
 
 run: $(if $(STANDINS),$(VENVS),$(RUNTIME))  ## run the whole stack on this machine, at http://localhost:3000 [PORT=…] [STANDINS=1|any]
 	@$(BIN)/python -m local
@@ -106,11 +107,16 @@ docs: .venv/.done  ## write openapi.json and what docs/ takes from the code
 clean:  ## remove everything that make made, the local stack's data included
 	rm -rf .venv .venv-sam .venv-ministack .venv-audit .venv-node node_modules functions/get_console/site .aws-sam .local .mypy_cache .ruff_cache .pytest_cache
 
-.venv/.run: requirements/run.txt
+.venv/.run: requirements/run.txt | .venv/bin/uv
 .venv/.done: requirements/dev.txt | .venv/.run
-.venv-sam/.done: requirements/sam.txt | .venv/.run
-.venv-ministack/.done: requirements/ministack.txt | .venv/.run
-.venv-audit/.done: requirements/audit.txt | .venv/.run
+.venv-sam/.done: requirements/sam.txt | .venv/bin/uv
+.venv-ministack/.done: requirements/ministack.txt | .venv/bin/uv
+.venv-audit/.done: requirements/audit.txt | .venv/bin/uv
 $(VENVS) .venv-audit/.done:
-	@test -n "$(PYTHON)" || { echo "Python 3.13 is missing: install it with pyenv, or put python3.13 on PATH" >&2; exit 1; }
+	@$(NEEDS_PYTHON)
 	@sh requirements/install.sh "$(PYTHON)" $@ $<
+
+# What installs all the others; they are installed beside each other then.
+.venv/bin/uv:
+	@$(NEEDS_PYTHON)
+	@sh requirements/uv.sh "$(PYTHON)" >.venv.log 2>&1 || { echo "uv could not be installed: is there a network? (.venv.log says more)" >&2; exit 1; }

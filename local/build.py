@@ -39,30 +39,37 @@ def build(build_dir: Path, *, architecture: str, report: Report) -> str:
     Raises:
         PlatformError: Something does not build, or a module has no bytecode.
     """
-    # Each waits for other programs: beside each other they keep two cores busy.
-    with ThreadPoolExecutor(2) as pool:
-        parts = [
-            pool.submit(check_template, build_dir.with_name("template"), report),
-            pool.submit(console.build, report),
-        ]
-        for part in parts:
-            part.result()
-    wanted = digest.of_values(digest.of_sources(), architecture)
-    # In the folder that `sam build` empties, so whoever else builds there takes it away.
-    stamp = build_dir / ".digest"
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+    with ThreadPoolExecutor(1) as pool:
+        # It is the longest, and keeps one core busy alone.
+        check = pool.submit(check_template, build_dir.with_name("template"), report)
+        try:
+            console.build(report)
+            wanted = digest.of_values(digest.of_sources(), architecture)
+            # In the folder that `sam build` empties, so whoever else builds there takes it away.
+            stamp = build_dir / ".digest"
+            fresh = stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted
+            if not fresh:
+                build_with_sam(build_dir, architecture=architecture, report=report)
+        finally:
+            # What is wrong with the template says more than what failed because of it.
+            check.result()
+    if fresh:
         return wanted
-    cache = build_dir.with_name(f"{build_dir.name}-cache-{architecture}")
-    log = build_dir.with_name(f"{build_dir.name}.log")
-    with report.step("Building the functions and layers"):
-        sam.build(build_dir, cache, architecture=architecture, log=log, report=report)
-        compile_functions(build_dir)
     if missing := without_bytecode(build_dir):
         raise PlatformError(f"no bytecode was built for {missing[0].relative_to(build_dir)}")
     for layer in LAYERS:
         report.say(f"  {layer}: {size(build_dir / layer) / 1e6:.1f} MB unpacked")
     stamp.write_text(wanted, encoding="utf-8")
     return wanted
+
+
+def build_with_sam(build_dir: Path, *, architecture: str, report: Report) -> None:
+    """Build the functions and layers, with the functions' bytecode."""
+    cache = build_dir.with_name(f"{build_dir.name}-cache-{architecture}")
+    log = build_dir.with_name(f"{build_dir.name}.log")
+    with report.step("Building the functions and layers"):
+        sam.build(build_dir, cache, architecture=architecture, log=log, report=report)
+        compile_functions(build_dir)
 
 
 @contextmanager

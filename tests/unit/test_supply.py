@@ -37,9 +37,9 @@ def test_each_list_of_names_is_pinned() -> None:
 
 
 def test_what_installs_takes_nothing_else() -> None:
-    for path in ("requirements/install.sh", "layers/dependencies/build.py"):
+    for path in ("requirements/uv.sh", "requirements/install.sh", "layers/dependencies/build.py"):
         text = (ROOT / path).read_text(encoding="utf-8")
-        installs = len(re.findall(r'pip"? install|"pip", "install"', text))
+        installs = len(re.findall(r'pip(?: --python "\$venv")? install|"pip", "install"', text))
         assert text.count("--require-hashes") == installs > 0, path
     assert "--generate-hashes" in (ROOT / "requirements/lock.sh").read_text(encoding="utf-8")
 
