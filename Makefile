@@ -1,6 +1,6 @@
 # Everything starts here: `make help` lists what there is. The work itself is in Python, see local/.
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local stand-ins logs aws-env test unit integration e2e chaos lint format console build audit deploy bench simulate smoke restore import token tokens token-revoke lock docs clean
+.PHONY: help run sam-local stand-ins logs aws-env test unit integration e2e chaos lint format console build audit deploy bench peers simulate smoke restore import token tokens token-revoke lock docs clean
 
 RUNTIME := .venv/.run .venv-sam/.done .venv-ministack/.done
 VENVS := $(RUNTIME) .venv/.done
@@ -76,6 +76,9 @@ deploy: build  ## build and deploy to AWS (STAGE=prod, ARCHITECTURE=…, ARGS=�
 
 bench: $(VENVS)  ## measure cold starts, CPU, AWS calls, write units and throughput [ARGS=--full]
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+peers: $(VENVS)  ## measure a delivery's CPU beside n8n's, which npm installs into .local/peers [ARGS=…]
+	@PYTHONPATH=layers/provider $(BIN)/python -m benchmarks.peers $(ARGS)
 
 simulate: .venv/.done  ## run the whole backend in simulated worlds: [SEEDS=100] [SEED=…] [FAULTS=all]
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),$(if $(FAULTS),--faults $(FAULTS),--seeds $(or $(SEEDS),100)))

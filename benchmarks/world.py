@@ -160,7 +160,7 @@ class World:
         return list(self._cases())
 
     def _cases(self) -> Iterator[Case]:
-        yield Case("receive_webhook", _webhook("order", WEBHOOK_SECRET), group="webhook")
+        yield Case("receive_webhook", webhook("order", WEBHOOK_SECRET), group="webhook")
         yield Case("verify_webhook", _query_of(VERIFY_TOKEN), group="reads")
         yield Case("authorize_request", _authorizer(), group="authorizer")
         for function in ("get_status", "list_integrations", "list_workflows", "get_openapi"):
@@ -177,11 +177,11 @@ class World:
         yield Case("get_oauth_status", _request("get_oauth_status", **handshake), group="reads")
         scheduled = {"tenant": TENANT, "workflowId": self._ids["scheduled"]}
         tick = {"schedule": scheduled, "scheduledTime": "2026-11-23T07:00:00Z"}
-        yield Case("dispatch_event", _records("dispatch_event", tick), "schedule", "consumers")
+        yield Case("dispatch_event", records("dispatch_event", tick), "schedule", "consumers")
         delivery = event("dispatch_event", "sqs_webhook")
         yield Case("dispatch_event", delivery, "webhook", "loaded")
         first, again = (
-            _records("run_workflow", {"tenant": TENANT, "executionId": self._ids[name]})
+            records("run_workflow", {"tenant": TENANT, "executionId": self._ids[name]})
             for name in ("running", "running again")
         )
         yield Case("run_workflow", first, group="run", again=again)
@@ -231,7 +231,8 @@ def _path(route: str, parameters: dict[str, str]) -> str:
     return path
 
 
-def _webhook(case: str, secret: str) -> dict[str, Any]:
+def webhook(case: str, secret: str) -> dict[str, Any]:
+    """A delivery to the webhook of orders."""
     made: dict[str, Any] = event("receive_webhook", case)
     return made | {"headers": made["headers"] | {"x-webhook-secret": secret}}
 
@@ -250,7 +251,8 @@ def _authorizer() -> dict[str, Any]:
     return made | {"headers": headers, "identitySource": [authorization]}
 
 
-def _records(function: str, body: object) -> dict[str, Any]:
+def records(function: str, body: object) -> dict[str, Any]:
+    """A batch of one message."""
     made = first_event(function, "sqs")
     return {"Records": [made["Records"][0] | {"body": json.dumps(body)}]}
 

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
 from local import programs
@@ -18,17 +17,26 @@ OLDEST = {20: 19, 22: 12}
 VENV = ".venv-node"
 
 
-def is_new_enough(version: str) -> bool:
-    """Tell whether a version as `node --version` prints it, such as v20.20.2, can build."""
+def is_new_enough(version: str, oldest: Mapping[int, int] = OLDEST) -> bool:
+    """Tell whether a version as `node --version` prints it, such as v20.20.2, will do.
+
+    Args:
+        version: What was printed.
+        oldest: The first good minor version of each major one; later major ones are good.
+    """
     found = re.match(r"v(\d+)\.(\d+)\.", version)
     if not found:
         return False
     major, minor = int(found[1]), int(found[2])
-    return minor >= OLDEST[major] if major in OLDEST else major > max(OLDEST)
+    return minor >= oldest[major] if major in oldest else major > max(oldest)
 
 
-def environment(report: Report) -> Mapping[str, str]:
+def environment(report: Report, oldest: Mapping[int, int] = OLDEST) -> Mapping[str, str]:
     """Return the environment in which `node` and `npm` are there; installs Node where it is not.
+
+    Args:
+        report: Hears how it goes.
+        oldest: As for `is_new_enough`; what the console needs, where nothing is said.
 
     Raises:
         PlatformError: The machine has no Node, and it cannot be installed.
@@ -39,17 +47,16 @@ def environment(report: Report) -> Mapping[str, str]:
         if name.lower().startswith("npm_config_") or name == "NODE_EXTRA_CA_CERTS"
     }
     env = programs.environment(variables)
-    folder = _of_the_machine(env["PATH"]) or _installed(report)
+    folder = _of_the_machine(env["PATH"], oldest) or _installed(report)
     return {**env, "PATH": os.pathsep.join([str(folder), env["PATH"]])}
 
 
-@cache
-def _of_the_machine(path: str) -> Path | None:
+def _of_the_machine(path: str, oldest: Mapping[int, int] = OLDEST) -> Path | None:
     node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
     if not node or not npm:
         return None
     asked = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
-    return Path(node).parent if is_new_enough(asked.stdout) else None
+    return Path(node).parent if is_new_enough(asked.stdout, oldest) else None
 
 
 def _installed(report: Report) -> Path:

@@ -12,3 +12,10 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def free() -> int:
+    """Name a port of 127.0.0.1 on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

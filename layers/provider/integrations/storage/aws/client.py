@@ -195,7 +195,8 @@ class Aws:
                 break
             if attempt and self._on_retry:
                 self._on_retry(service, operation, error.aws_code)
-            time.sleep(pause)
+            if pause:
+                time.sleep(pause)
             sent = repeated(operation, payload) if unknown else payload
             try:
                 return self._answer(service, operation, url, headers, sent, seconds)
