@@ -23,7 +23,7 @@ class Console:
 
     Attributes:
         page: Its page.
-        faults: What the browser complained of: console errors, uncaught errors, refused policies.
+        faults: What the browser complained of: errors, warnings, uncaught errors, refused policies.
         requests: Every URL that was asked for.
     """
 
@@ -112,5 +112,7 @@ def watch(console: Console, page: Page) -> None:
     page.on("pageerror", lambda error: console.faults.append(str(error)))
     page.on(
         "console",
-        lambda message: console.faults.append(message.text) if message.type == "error" else None,
+        lambda message: (
+            console.faults.append(message.text) if message.type in {"error", "warning"} else None
+        ),
     )

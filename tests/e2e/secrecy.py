@@ -15,9 +15,15 @@ TABLES = ("Connections", "Handshakes", "Webhooks", "Workflows", "Executions", "T
 def assert_absent(platform: Platform, secrets: Iterable[str]) -> None:
     """None of these is in a log or in a table; a state is nowhere, but by its hash."""
     log = "\n".join([platform.log.read_text(encoding="utf-8", errors="replace"), *lines(platform)])
-    assert "POST /api/integrations/oauth/start/{providerId}" in log, "the functions log elsewhere"
-    assert "login ended" in log
-    stored = "".join(json.dumps(item) for item in items(platform))
+    held = items(platform)
+    # Which tests ran against this platform is chance: what they did must be in its log.
+    handshakes = {item["status"] for item in held if "stateHash" in item}
+    if handshakes:
+        line = "POST /api/integrations/oauth/start/{providerId}"
+        assert line in log, "the functions log elsewhere"
+    if any(end in status for status in handshakes for end in ("completed", "failed")):
+        assert "login ended" in log
+    stored = "".join(json.dumps(item) for item in held)
     for secret in secrets:
         for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
             # An assertion would compare megabytes.

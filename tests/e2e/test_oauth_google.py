@@ -146,7 +146,7 @@ def test_a_person_logs_in_with_google_and_the_actions_run(
             "handshakeId": started["handshakeId"],
             "status": "completed",
         },
-        "origins": [FRONTEND, client.platform.url],
+        "origins": [FRONTEND],
     }
 
     # One exchange, with the verifier of the challenge and the very same redirect

@@ -75,7 +75,7 @@ def test_the_page_tells_its_opener_and_nobody_else(
         "handshakeId": login.handshake_id,
         "status": "completed",
     }
-    assert outcome["origins"] == [FRONTEND, "https://api.example.com"]
+    assert outcome["origins"] == [FRONTEND]
     headers = answer.headers
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert headers["Cache-Control"] == "no-store"

@@ -213,9 +213,11 @@ def test_the_pauses_are_anything_up_to_a_bound_that_doubles(aws: FakeAws, clock:
     for _ in range(40):
         with pytest.raises(AwsUnavailable):
             aws.client.dynamodb("GetItem", {"TableName": "x", "Key": KEY})
-    for attempt in range(ATTEMPTS):
-        pauses = clock.slept[attempt::ATTEMPTS]
-        bound = client.PAUSE_SECONDS * 2**attempt if attempt else 0
+    pauses_of_a_call = ATTEMPTS - 1
+    assert len(clock.slept) == 40 * pauses_of_a_call
+    for number in range(pauses_of_a_call):
+        pauses = clock.slept[number::pauses_of_a_call]
+        bound = client.PAUSE_SECONDS * 2 ** (number + 1)
         assert max(pauses) <= bound
         assert max(pauses) >= bound * 0.8
         assert min(pauses) <= bound * 0.2

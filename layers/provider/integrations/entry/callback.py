@@ -4,7 +4,7 @@ import html
 import json
 import secrets
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from aws_lambda_powertools import Logger
 
@@ -38,7 +38,12 @@ body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 20vh auto; max-width: 28re
 <script nonce="{nonce}">
 const outcome = {outcome_json};
 if (window.opener) {{
-  for (const origin of outcome.origins) window.opener.postMessage(outcome.message, origin);
+  let origins = outcome.origins;
+  try {{
+    // A page of ours opened it: the browser would warn about each other origin.
+    origins = [window.opener.location.origin];
+  }} catch {{ /* the application's page did, which shows itself to nobody */ }}
+  for (const origin of origins) window.opener.postMessage(outcome.message, origin);
   window.close();
 }}
 </script>
@@ -100,16 +105,10 @@ def complete(event: dict[str, Any], context: Context) -> dict[str, Any]:
     return _page(200, title, outcome.message, ended)
 
 
-def _origins() -> list[str]:
-    """Whose pages may have opened the log-in: the application's, and our own connect page."""
-    own = urlsplit(settings.public_url())
-    return [*settings.frontend_urls(), f"{own.scheme}://{own.netloc}"]
-
-
 def _page(status: int, title: str, message: str, ended: dict[str, str]) -> dict[str, Any]:
     nonce = secrets.token_urlsafe(16)
     message_out = {"type": "integrations:oauth", **ended}
-    script = json.dumps({"message": message_out, "origins": _origins()})
+    script = json.dumps({"message": message_out, "origins": settings.frontend_urls()})
     body = _PAGE.format(
         title=html.escape(title),
         message=html.escape(message),
