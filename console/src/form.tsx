@@ -17,8 +17,8 @@ interface Props<T> {
 /**
  * The fields of an object's schema.
  *
- * `path` is where the object stands in what is sent; with `fold` many optional fields stand behind
- * a line to open.
+ * `path` is where the object stands in what is sent. What few people need stands behind a line to
+ * open; with `fold` all optional fields do where they are many.
  */
 export function SchemaForm({
   schema,
@@ -96,7 +96,8 @@ function Group({
 }: Props<Values> & { fold?: boolean }) {
   const required = form.fields.filter(([, each]) => each.required);
   const optional = form.fields.filter(([, each]) => !each.required);
-  const folded = fold && optional.length > FEW;
+  const advanced = optional.filter(([, each]) => each.schema["x-advanced"] === true);
+  const folded = fold && optional.length > FEW ? optional : advanced;
   const one = ([name, inner]: [string, Form]) => (
     <AnyField
       key={name}
@@ -110,19 +111,18 @@ function Group({
       errorAt={errorAt}
     />
   );
-  const open = optional.some(([name]) => errorAt(`${path}.${name}`) || value[name] !== undefined);
+  const open = folded.some(([name]) => errorAt(`${path}.${name}`) || value[name] !== undefined);
   return (
     <div class="stack">
       {required.map(one)}
-      {folded ? (
+      {optional.filter((each) => !folded.includes(each)).map(one)}
+      {folded.length > 0 && (
         <details open={open}>
           <summary>
-            {optional.length} more {optional.length === 1 ? "field" : "fields"}, all optional
+            {folded.length} more {folded.length === 1 ? "field" : "fields"}, all optional
           </summary>
-          <div class="stack">{optional.map(one)}</div>
+          <div class="stack">{folded.map(one)}</div>
         </details>
-      ) : (
-        optional.map(one)
       )}
     </div>
   );
@@ -260,12 +260,14 @@ function Flag({ form, path, value, change, errorAt }: Props<unknown>) {
   );
 }
 
-/** No, yes, or a text: `true` that is typed would be sent as a text. */
+/** Nothing, no, yes, or a text: `true` that is typed would be sent as a text. */
 function FlagOrText(props: Props<unknown>) {
   const { form, path, value, change, errorAt } = props;
   const [own, setOwn] = useState(typeof value === "string");
-  const standard = form.schema.default === true;
-  const now = own ? "text" : (value ?? standard) === true ? "yes" : "no";
+  const standard = form.schema.default;
+  const flag = value ?? standard;
+  // Where nothing is chosen, the API decides by the other fields: "no" would say too much.
+  const now = own ? "text" : typeof flag === "boolean" ? (flag ? "yes" : "no") : "";
   return (
     <div class="stack">
       <Field
@@ -281,10 +283,11 @@ function FlagOrText(props: Props<unknown>) {
             onChange={(event) => {
               const next = event.currentTarget.value;
               setOwn(next === "text");
-              const flag = next === "yes";
-              change(next === "text" || flag === standard ? undefined : flag);
+              const chosen = { yes: true, no: false }[next];
+              change(chosen === standard ? undefined : chosen);
             }}
           >
+            {typeof standard !== "boolean" && <option value="">–</option>}
             <option value="no">No</option>
             <option value="yes">Yes</option>
             <option value="text">

@@ -187,17 +187,20 @@ def test_a_provider_is_refused_at_its_field_tested_saved_and_deleted(
     assert not vault.client.get("/api/integrations/status").json()[provider]["connections"]
 
 
+@pytest.mark.parametrize(
+    ("choice", "verified"), [("", "secret"), ("yes", "secret"), ("no", "none")]
+)
 def test_a_webhook_s_secret_is_verified_by_a_choice_and_not_by_a_typed_word(
-    vault: Console, stand_ins: StandIns
+    vault: Console, stand_ins: StandIns, choice: str, verified: str
 ) -> None:
     form = webhook(stand_ins)
     page = vault.open("/console/connections/webhook")
     fill(page, Form(form.good, {}, ()), form.good)
-    page.get_by_label("Verify the secret").select_option("yes")
+    page.get_by_label("Verify the secret").select_option(choice)
     button(page, "Save")
     expect(page.locator("[data-state=connected]")).to_be_visible()
     saved = vault.client.get("/api/integrations/webhook/credentials").json()
-    assert saved["webhook"]["verification"]["type"] == "secret"
+    assert saved["webhook"]["verification"]["type"] == verified
 
 
 def test_a_typed_secret_is_in_no_log(vault: Console, stand_ins: StandIns) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from integrations.providers import registry
+from integrations.providers.base import ADVANCED
 from integrations.services import catalogue, schemas
 
 CATALOGUE = json.loads(catalogue.made().model_dump_json(by_alias=True))
@@ -51,6 +53,18 @@ def test_titles_and_descriptions_are_for_people(form: dict[str, Any]) -> None:
     text = json.dumps(form).replace("```", "")
     for leak in ("``", "Attributes:", "Raises:", "Parameters of"):
         assert leak not in text, leak
+
+
+@forms_of_all
+def test_what_few_people_need_may_be_left_out(form: dict[str, Any]) -> None:
+    advanced = {name for name, field in form["properties"].items() if field.get("x-advanced")}
+    assert not advanced & set(form.get("required", ()))
+
+
+def test_a_mail_server_is_asked_for_six_things_at_first() -> None:
+    fields = registry.get("email").credentials.model_fields
+    shown = [name for name, field in fields.items() if field.json_schema_extra != ADVANCED]
+    assert shown == ["host", "port", "user", "password", "from_", "secure"]
 
 
 @forms_of_all

@@ -219,6 +219,7 @@ def test_every_mistake_is_named_at_once() -> None:
         ("{{ trigger.x", "bad syntax"),
         ("{% for x in y %}", "bad syntax"),
         ("{{ trigger.x|nope }}", "there is no filter 'nope'"),
+        ("{{ length(trigger.x) }}", "'length' is a filter, not a function: write x|length"),
         ("{{ trigger.x|truncate(1, 2, 3, 4, 5, 6) }}", "called wrongly: too many"),
         ("{{ trigger.x.items() }}", "values have no methods"),
         ("{{ '" + "x" * 20_000 + "' }}", "at most 16384 are allowed"),

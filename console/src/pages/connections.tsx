@@ -1,4 +1,5 @@
 /** The vault: what is connected, in which state, and how to change it. */
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { request } from "../api";
 import { useCatalogue } from "../catalogue";
@@ -25,6 +26,14 @@ import {
   toast,
   Waiting,
 } from "../ui";
+
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/;
+
+/** What a provider tells of an account, as a person reads it. */
+function shown(value: unknown): ComponentChildren {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return MOMENT.test(String(value)) ? <Time at={String(value)} /> : String(value);
+}
 
 function useStatuses() {
   return useLoad(
@@ -271,7 +280,7 @@ function One({
           ["Account", now.account?.label],
           ...Object.entries(now.account?.details ?? {})
             .filter(([, value]) => ["string", "number", "boolean"].includes(typeof value))
-            .map(([key, value]): [string, string] => [sentence(key), String(value)]),
+            .map(([key, value]): [string, ComponentChildren] => [sentence(key), shown(value)]),
           ["Connected", <Time key="c" at={now.connectedAt} />],
           ["Last test", <Time key="t" at={now.lastTested} />],
           ["Expires", now.expiresAt ? <Time key="e" at={now.expiresAt} /> : undefined],

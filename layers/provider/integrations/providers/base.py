@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from integrations.outbound.conversations import Conversations
 
 
+ADVANCED: Final[dict[str, Json]] = {"x-advanced": True}
+"""``json_schema_extra`` of a field that few people need: a form shows it when it is asked for."""
+
+
 class Credentials(StrictModel):
     """A provider's credentials. Every secret is a ``SecretStr``: forms and masks derive from it."""
 

@@ -73,6 +73,7 @@ def form(model: type[BaseModel], *, title: str, example: Mapping[str, Any] | Non
         in the order of the form. ``writeOnly`` marks what is secret, ``x-control`` says how a field
         is best shown: ``text``, ``multiline``, ``password``, ``number``, ``checkbox``, ``select``,
         ``list`` (one value a line), ``union`` (``oneOf``, distinguished by ``type``) or ``json``.
+        ``x-advanced`` marks what few people need.
     """
     schema = model.model_json_schema(schema_generator=_Words)
     made = _Inlined(schema.get("$defs", {})).object(schema)

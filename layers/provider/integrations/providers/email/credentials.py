@@ -21,7 +21,7 @@ from integrations.errors import (
     ProviderNotConfigured,
 )
 from integrations.outbound.domains import to_ascii
-from integrations.providers.base import Credentials
+from integrations.providers.base import ADVANCED, Credentials
 from integrations.providers.email.addresses import is_mailbox, mailboxes
 
 _DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -123,6 +123,7 @@ class EmailCredentials(Credentials):
             title="Access token",
             description="An OAuth 2.0 token in the place of a password (XOAUTH2).",
             max_length=8192,
+            json_schema_extra=ADVANCED,
         ),
     ] = None
     refresh_token: Annotated[
@@ -131,6 +132,7 @@ class EmailCredentials(Credentials):
             title="Refresh token",
             description="Renews the access token; needs a client ID.",
             max_length=8192,
+            json_schema_extra=ADVANCED,
         ),
     ] = None
     client_id: Annotated[
@@ -139,11 +141,17 @@ class EmailCredentials(Credentials):
             title="Client ID",
             description="Of the app that the refresh token was given to.",
             max_length=512,
+            json_schema_extra=ADVANCED,
         ),
     ] = None
     client_secret: Annotated[
         SecretStr | None,
-        Field(title="Client secret", description="Of that app, if it has one.", max_length=512),
+        Field(
+            title="Client secret",
+            description="Of that app, if it has one.",
+            max_length=512,
+            json_schema_extra=ADVANCED,
+        ),
     ] = None
     token_url: Annotated[
         str | None,
@@ -152,6 +160,7 @@ class EmailCredentials(Credentials):
             description="Where the issuer renews tokens; known for Gmail, Microsoft 365 and "
             "Outlook.com.",
             max_length=2048,
+            json_schema_extra=ADVANCED,
         ),
         BeforeValidator(lambda value: value or None),
         AfterValidator(_is_token_url),
@@ -162,6 +171,7 @@ class EmailCredentials(Credentials):
             title="Scope",
             description="Sent with each renewal; empty for that of the refresh token.",
             max_length=1024,
+            json_schema_extra=ADVANCED,
         ),
     ] = None
     expires_at: Annotated[
@@ -169,11 +179,16 @@ class EmailCredentials(Credentials):
         Field(
             title="Access token's end",
             description="Set by each renewal; give it only with an access token that you have got.",
+            json_schema_extra=ADVANCED,
         ),
     ] = None
     auth: Annotated[
         Literal["login", "xoauth2"] | None,
-        Field(title="Log-in", description="Empty: xoauth2 where there is a token."),
+        Field(
+            title="Log-in",
+            description="Empty: xoauth2 where there is a token.",
+            json_schema_extra=ADVANCED,
+        ),
     ] = None
     from_: Annotated[
         str | None,
@@ -202,6 +217,7 @@ class EmailCredentials(Credentials):
             title="EHLO name",
             description="What the server is greeted with; empty for the sender's domain.",
             max_length=253,
+            json_schema_extra=ADVANCED,
         ),
         BeforeValidator(lambda value: value or None),
         AfterValidator(_is_domain),

@@ -15,9 +15,7 @@ from pydantic import (
 
 from integrations import mistakes, signatures
 from integrations.models import Json
-from integrations.providers.base import (
-    Credentials,
-)
+from integrations.providers.base import ADVANCED, Credentials
 from integrations.providers.webhook.api import MAX_URL, header_problems, is_url
 
 MIN_TOKEN = 8
@@ -95,9 +93,9 @@ class WebhookCredentials(Credentials):
         bool | SecretStr | None,
         Field(
             title="Verify the secret",
-            description="true, or a secret alone: deliveries must carry the secret in "
-            "X-Webhook-Secret. A text: they must carry (or be signed with) this one instead. "
-            "false: the secret only signs what is sent.",
+            description="true, or left out where there is a secret: deliveries must carry the "
+            "secret in X-Webhook-Secret. A text: they must carry (or be signed with) this one "
+            "instead. false: the secret only signs what is sent.",
         ),
         BeforeValidator(_flag),
     ] = None
@@ -108,6 +106,7 @@ class WebhookCredentials(Credentials):
             description="Verifies deliveries as well for a while, while the sender changes to the "
             "new one.",
             max_length=512,
+            json_schema_extra=ADVANCED,
         ),
     ] = None
     previous_secret_hours: Annotated[
@@ -117,6 +116,7 @@ class WebhookCredentials(Credentials):
             description="How long from this saving on.",
             ge=1,
             le=MAX_OVERLAP_HOURS,
+            json_schema_extra=ADVANCED,
         ),
     ] = 24
     methods: Annotated[
@@ -126,6 +126,7 @@ class WebhookCredentials(Credentials):
             description="How deliveries may come.",
             min_length=1,
             max_length=4,
+            json_schema_extra=ADVANCED,
         ),
     ] = ("POST",)
     verify_token: Annotated[
@@ -135,6 +136,7 @@ class WebhookCredentials(Credentials):
             description="Answers a subscription challenge (hub.verify_token). It travels in query "
             "strings: never the secret.",
             max_length=512,
+            json_schema_extra=ADVANCED,
         ),
     ] = None
     verification: Annotated[
@@ -162,6 +164,7 @@ class WebhookCredentials(Credentials):
         title="Outbound headers",
         description="Sent to the outbound URL's own host alone, e.g. Authorization.",
         max_length=20,
+        json_schema_extra=ADVANCED,
     )
 
     @property

@@ -455,6 +455,8 @@ class Compiler:
     ) -> Evaluate:
         """A filter, a test or a function, with its arguments checked for number and name."""
         if name not in registry:
+            if kind == "function" and name in FILTERS:
+                raise ExpressionError(f"{name!r} is a filter, not a function: write x|{name}")
             raise ExpressionError(
                 f"there is no {kind} {name!r}{nearest(name, registry)}; "
                 f"there are: {', '.join(registry)}"
