@@ -8,9 +8,12 @@ export interface List<T> extends Loaded<Page<T>> {
   items: T[];
   /** Where the last page ended; nothing where there is no more. */
   token: string | null | undefined;
-  /** Asks for the next page. */
+  /** Asks for the next page that has something. */
   load: () => Promise<void>;
 }
+
+/** How many pages are asked for at once, where a filter finds nothing in them: 1,000 rows each. */
+const PAGES = 20;
 
 /**
  * One of the API's lists: its first page, loaded again every so many milliseconds, and the pages
@@ -38,7 +41,9 @@ export function useList<T>(
     items: [...first, ...(extra?.items ?? []).filter((each) => !seen.has(id(each)))],
     token,
     load: async () => {
-      const page = await ask(token);
+      let page = await ask(token);
+      for (let asked = 1; asked < PAGES && !page.items.length && page.nextToken; asked++)
+        page = await ask(page.nextToken);
       setMore({ ...page, key, items: [...(extra?.items ?? []), ...page.items] });
     },
   };

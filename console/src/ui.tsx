@@ -489,6 +489,16 @@ export function Toasts() {
 }
 
 /** The next page of a list. */
+/** A filtered list whose newest part has nothing: a page of the API may be empty while more follow. */
+export function LookFurther({ load }: { load: () => Promise<void> }) {
+  return (
+    <Empty title="None among the newest">
+      <p>Older ones may be there.</p>
+      <Act run={load}>Look further</Act>
+    </Empty>
+  );
+}
+
 export function More({
   token,
   load,

@@ -4,13 +4,14 @@ import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e import console
-from tests.e2e.conftest import Client, StandIns
+from tests.e2e.conftest import Client, StandIns, eventually
 from tests.e2e.console import Console
 
 pytestmark = pytest.mark.e2e
@@ -161,6 +162,32 @@ def test_a_delivery_is_seen_explained_and_replayed(desk: Console, orders: str) -
     expect(page.locator("main .head [data-state=dispatched]")).to_be_visible()
     assert len(desk.client.finished(2)) == 2
     desk.check_accessible()
+
+
+def test_where_the_newest_have_nothing_of_a_filter_older_ones_are_looked_for(
+    desk: Console, orders: str
+) -> None:
+    assert deliver(desk, orders, {"total": 1}) == 200
+    (event,) = eventually(lambda: desk.client.listed("/api/events") or None)
+    # As the API answers where a filter finds one event behind thousands.
+    pages: dict[str | None, tuple[list[Any], str | None]] = {
+        None: ([], "second"),
+        "second": ([], "third"),
+        "third": ([event], None),
+    }
+
+    def answer(route: Route) -> None:
+        asked = parse_qs(urlsplit(route.request.url).query).get("nextToken")
+        items, following = pages[asked[0] if asked else None]
+        route.fulfill(json={"items": items, "nextToken": following})
+
+    desk.page.route("**/api/events?*", answer)
+    page = desk.open(f"/console/events?webhookId={orders}")
+    expect(page.get_by_text("None among the newest")).to_be_visible()
+    expect(page.get_by_text("No events here")).to_have_count(0)
+    page.get_by_role("button", name="Look further").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_role("button", name="Load more")).to_have_count(0)
 
 
 def test_an_action_is_tried_and_shown_for_programs(desk: Console) -> None:

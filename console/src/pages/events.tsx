@@ -17,6 +17,7 @@ import {
   Field,
   Head,
   Json,
+  LookFurther,
   More,
   Note,
   Problem,
@@ -121,7 +122,8 @@ export function Events() {
       </div>
       <Problem error={list.error} retry={() => void list.reload()} />
       {list.loading && <Waiting />}
-      {list.data && items.length === 0 && (
+      {list.data && items.length === 0 && list.token && <LookFurther load={list.load} />}
+      {list.data && items.length === 0 && !list.token && (
         <Empty title="No events here">
           <p>They appear as soon as something is delivered to a webhook's URL.</p>
           <a class="button" href={to()}>
@@ -167,7 +169,7 @@ export function Events() {
           </table>
         </div>
       )}
-      <More token={list.token} load={list.load} />
+      {items.length > 0 && <More token={list.token} load={list.load} />}
     </>
   );
 }

@@ -17,6 +17,7 @@ import {
   Field,
   Head,
   Json,
+  LookFurther,
   More,
   Note,
   Problem,
@@ -135,7 +136,8 @@ export function Executions() {
       </div>
       <Problem error={list.error} retry={() => void list.reload()} />
       {list.loading && <Waiting />}
-      {list.data && items.length === 0 && (
+      {list.data && items.length === 0 && list.token && <LookFurther load={list.load} />}
+      {list.data && items.length === 0 && !list.token && (
         <Empty title="No executions here">
           <p>They appear when a workflow's trigger comes, or when you run one by hand.</p>
           <a class="button" href={to("workflows")}>
@@ -144,7 +146,7 @@ export function Executions() {
         </Empty>
       )}
       {items.length > 0 && <ExecutionTable items={items} />}
-      <More token={list.token} load={list.load} />
+      {items.length > 0 && <More token={list.token} load={list.load} />}
     </>
   );
 }
