@@ -122,4 +122,4 @@ $(VENVS) .venv-audit/.done:
 # What installs all the others; they are installed beside each other then.
 .venv/bin/uv:
 	@$(NEEDS_PYTHON)
-	@sh requirements/uv.sh "$(PYTHON)" >.venv.log 2>&1 || { echo "uv could not be installed: is there a network? (.venv.log says more)" >&2; exit 1; }
+	@sh requirements/uv.sh "$(PYTHON)" >.venv.log 2>&1 || { echo "uv could not be installed into .venv: is there a network? (.venv.log says more)" >&2; exit 1; }
