@@ -24,8 +24,14 @@ VERSION = "2.41.1"
 """The newest one of which all packages are there: 2.41.3 asks for one that was not published."""
 NODE = {24: 0}
 HOME = STATE / "peers" / "n8n"
-NATIVE = ("sqlite3", "isolated-vm")
-"""What of it is compiled; the rest of its packages' scripts serve nodes that are not measured."""
+INSTALL = (
+    ("install", ["install", f"n8n@{VERSION}", "--ignore-scripts", "--no-audit", "--no-fund"], ""),
+    ("isolated-vm", ["rebuild", "isolated-vm"], ""),
+    ("sqlite3", ["exec", "--yes", "--", "node-gyp@12", "rebuild"], "node_modules/sqlite3"),
+)
+"""Name, npm's arguments, and the folder in which they run. Of its packages' scripts those alone
+that the measurement needs: the others serve nodes that it does not have. SQLite is compiled, which
+takes a C++ compiler, by a newer node-gyp than its own, which asks for an older Python."""
 WORKFLOW = "ordersOrders0001"
 CREDENTIAL = "secretSecret0001"
 SECONDS = 120
@@ -44,22 +50,23 @@ def install(report: Report) -> Mapping[str, str]:
         return env
     HOME.mkdir(parents=True, exist_ok=True)
     (HOME / "package.json").write_text('{"private": true}\n', encoding="utf-8")
-    headers = Path(env["PATH"].split(os.pathsep)[0], "node").resolve().parents[1]
+    asked = subprocess.run(
+        ["node", "-p", "process.execPath"], env=env, capture_output=True, text=True, check=True
+    )
+    headers = Path(asked.stdout.strip()).parents[1]
     if (headers / "include" / "node").is_dir():
         # Node's own headers, where it brought them: node-gyp fetches none then.
         env["npm_config_nodedir"] = str(headers)
     with report.step(f"Installing n8n {VERSION}, which takes minutes and 3 GB"):
-        for command in (
-            ["install", f"n8n@{VERSION}", "--ignore-scripts", "--no-audit", "--no-fund"],
-            ["rebuild", *NATIVE],
-        ):
-            log = HOME / f"{command[0]}.log"
+        for name, arguments, folder in INSTALL:
+            log = HOME / f"{name}.log"
             try:
-                programs.run(["npm", *command], cwd=HOME, env=env, log=log, report=report)
+                programs.run(
+                    ["npm", *arguments], cwd=HOME / folder, env=env, log=log, report=report
+                )
             except programs.ProgramError as error:
-                raise PlatformError(
-                    f"npm {command[0]} failed, see {log}: {error.output[-300:]}"
-                ) from None
+                detail = f"npm {' '.join(arguments)} failed, see {log}: {error.output[-300:]}"
+                raise PlatformError(detail) from None
     stamp.write_text(VERSION, encoding="utf-8")
     return env
 
