@@ -272,6 +272,8 @@ def test_a_blocked_window_leaves_a_link(logins: Console) -> None:
     page = logins.open("/console/connections/sheets_oauth")
     page.get_by_role("button", name="Log in with Google Sheets").click()
     link = page.get_by_role("link", name="Open the log-in yourself")
+    expect(link).to_be_visible()
+    logins.picture("log-in-blocked")
     with page.context.expect_page():
         link.click()
     expect(page.locator("[data-state=connected]")).to_be_visible()
@@ -291,6 +293,7 @@ def test_a_log_in_that_took_too_long_says_so(vault: Console) -> None:
     )
     expect(page.get_by_role("alert")).to_contain_text("in time; start again")
     expect(page.get_by_role("button", name="Log in with Google Sheets")).to_be_enabled()
+    vault.picture("log-in-too-late")
 
 
 @pytest.mark.parametrize("denied", [False, True], ids=["agrees", "refuses"])
