@@ -268,13 +268,14 @@ def page(result: Mapping[str, Any], before: str) -> str:
 
     def fill(place: re.Match[str]) -> str:
         name = place[2]
-        text = about(result) if name == "about" else _markdown(TABLES[name](result))
+        text = about(result) if name == "about" else markdown(TABLES[name](result))
         return f"{place[1]}\n{text}\n\n{place[3]}"
 
     return PLACE.sub(fill, before)
 
 
-def _markdown(rows: Rows) -> str:
+def markdown(rows: Rows) -> str:
+    """A table as Markdown; the first row is its head."""
     head, *body = rows
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(row)} |" for row in lines)

@@ -17,7 +17,7 @@ from benchmarks.artifacts import Artifacts
 from benchmarks.peers import n8n
 from benchmarks.peers.ours import Ours
 from benchmarks.peers.receiver import Receiver
-from benchmarks.report import quartiles
+from benchmarks.report import markdown, quartiles
 from local.errors import PlatformError
 from local.report import Report
 
@@ -81,13 +81,13 @@ def spent(side: Side, count: int) -> float:
 def table(measured: dict[str, list[float]]) -> str:
     """The medians and quartiles, and ours as a part of each."""
     ours = measured[Ours.name]
-    lines = ["| | CPU per delivery | ours to it |", "| --- | --- | --- |"]
+    rows = [["", "CPU per delivery", "ours to it"]]
     for name, values in measured.items():
         low, median, high = quartiles(values)
         ratios = [mine / theirs for mine, theirs in zip(ours, values, strict=True)]
         part = "" if name == Ours.name else f"{statistics.median(ratios):.3f}"
-        lines.append(f"| {name} | {median:.2f} ms ({low:.2f}-{high:.2f}) | {part} |")
-    return "\n".join(lines)
+        rows.append([name, f"{median:.2f} ms ({low:.2f}-{high:.2f})", part])
+    return markdown(rows)
 
 
 if __name__ == "__main__":

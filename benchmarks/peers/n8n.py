@@ -21,7 +21,7 @@ from local.paths import STATE
 from local.report import Report
 
 VERSION = "2.41.1"
-"""The newest one of which all packages are there: 2.41.3 asks for one that was not published."""
+"""The newest one of which all packages are there: 2.41.3 asks for one that npm does not find."""
 NODE = {24: 0}
 HOME = STATE / "peers" / "n8n"
 INSTALL = (

@@ -489,24 +489,25 @@ export function Toasts() {
 }
 
 /** The next page of a list. */
-/** A filtered list whose newest part has nothing: a page of the API may be empty while more follow. */
-export function LookFurther({ load }: { load: () => Promise<void> }) {
-  return (
-    <Empty title="None among the newest">
-      <p>Older ones may be there.</p>
-      <Act run={load}>Look further</Act>
-    </Empty>
-  );
-}
-
+/** What asks for more of a list; a page of the API may be empty while more follow. */
 export function More({
   token,
   load,
+  empty = false,
 }: {
   token: string | null | undefined;
   load: () => Promise<void>;
+  /** Whether nothing was found so far. */
+  empty?: boolean;
 }) {
   if (!token) return null;
+  if (empty)
+    return (
+      <Empty title="None among the newest">
+        <p>Older ones may be there.</p>
+        <Act run={load}>Look further</Act>
+      </Empty>
+    );
   return (
     <div class="row">
       <Act run={load}>Load more</Act>

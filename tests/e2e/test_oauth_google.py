@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import oidc_provider_mock
 import pytest
 import requests
 
+from local import ports
 from local.platform import Platform
 from tests.e2e.browser import (
     CALLBACK,
@@ -603,8 +603,7 @@ def other_platform(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Platform, authorization.Client]]:
     """A second stack: others in Google's place, and no Facebook app."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = ports.free()
     back = f"http://localhost:{port}{CALLBACK}sheets_oauth"
     server.app = mock
     form = {

@@ -19,6 +19,7 @@ import pytest
 import requests
 
 from integrations.services.jwt import COOLDOWN_SECONDS
+from local import ports
 from local.errors import PlatformError
 from local.paths import ROOT
 from local.platform import Platform
@@ -108,13 +109,6 @@ def test_what_the_state_folder_holds_is_its_owners_alone(platform: Platform) -> 
 def test_a_platform_that_runs_is_not_started_twice(platform: Platform) -> None:
     with pytest.raises(PlatformError, match="is running already"):
         Platform(platform.state_dir).start()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 # -- Two stacks in one account ---------------------------------------------------------------
@@ -254,8 +248,8 @@ def test_a_port_that_is_taken_is_said_in_one_line(checkout: Path) -> None:
 def test_ministacks_port_that_is_taken_is_said_in_one_line(checkout: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ports = {"PORT": str(free_port()), "MINISTACK_PORT": str(port)}
-        line = the_line(run(checkout, ports))
+        chosen = {"PORT": str(ports.free()), "MINISTACK_PORT": str(port)}
+        line = the_line(run(checkout, chosen))
 
     assert f"port {port} is taken" in line
     assert "MINISTACK_PORT=" in line
@@ -282,7 +276,7 @@ def test_a_broken_template_is_said_in_one_line_with_its_place(checkout: Path) ->
     template.write_text(broken)
     place = broken[: broken.index("AWS::SQS::Kueue")].count("\n") + 1
 
-    line = the_line(run(checkout, {"PORT": str(free_port())}))
+    line = the_line(run(checkout, {"PORT": str(ports.free())}))
 
     assert "template.yaml" in line
     assert "AWS::SQS::Kueue" in line

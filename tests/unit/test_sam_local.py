@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from local import examples, relay, sam_local
+from local import examples, ports, relay, sam_local
 from local.errors import PlatformError
-from local.ports import is_free
 from tests.backend import eventually
 from tools.template import resources
 
@@ -76,8 +75,7 @@ def test_a_port_that_is_taken_leaves_no_other_one_taken(echo: int) -> None:
 
 @needs_addresses
 def test_as_a_wrapper_it_becomes_the_runtime_and_leaves_a_relay() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = ports.free()
     # The host's name leads nowhere here: the runtime is connected, and then the connection ends.
     runtime = f"""
 import os, socket
@@ -92,7 +90,7 @@ with socket.create_connection(("127.0.0.1", {port}), timeout=20) as near:
     )
     text, _ = process.communicate(timeout=30)
     assert text.split() == [str(process.pid), "b''"]
-    assert eventually(lambda: is_free(port))  # the relay ends with its runtime
+    assert eventually(lambda: ports.is_free(port))  # the relay ends with its runtime
 
 
 def template_of(**variables: str) -> dict[str, dict[str, object]]:

@@ -17,7 +17,6 @@ import {
   Field,
   Head,
   Json,
-  LookFurther,
   More,
   Note,
   Problem,
@@ -122,7 +121,6 @@ export function Events() {
       </div>
       <Problem error={list.error} retry={() => void list.reload()} />
       {list.loading && <Waiting />}
-      {list.data && items.length === 0 && list.token && <LookFurther load={list.load} />}
       {list.data && items.length === 0 && !list.token && (
         <Empty title="No events here">
           <p>They appear as soon as something is delivered to a webhook's URL.</p>
@@ -169,7 +167,7 @@ export function Events() {
           </table>
         </div>
       )}
-      {items.length > 0 && <More token={list.token} load={list.load} />}
+      <More token={list.token} load={list.load} empty={items.length === 0} />
     </>
   );
 }

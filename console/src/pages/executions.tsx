@@ -17,7 +17,6 @@ import {
   Field,
   Head,
   Json,
-  LookFurther,
   More,
   Note,
   Problem,
@@ -136,7 +135,6 @@ export function Executions() {
       </div>
       <Problem error={list.error} retry={() => void list.reload()} />
       {list.loading && <Waiting />}
-      {list.data && items.length === 0 && list.token && <LookFurther load={list.load} />}
       {list.data && items.length === 0 && !list.token && (
         <Empty title="No executions here">
           <p>They appear when a workflow's trigger comes, or when you run one by hand.</p>
@@ -146,7 +144,7 @@ export function Executions() {
         </Empty>
       )}
       {items.length > 0 && <ExecutionTable items={items} />}
-      {items.length > 0 && <More token={list.token} load={list.load} />}
+      <More token={list.token} load={list.load} empty={items.length === 0} />
     </>
   );
 }
