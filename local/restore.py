@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -187,7 +187,7 @@ class Restore:
         for row in map(attributes, self._rows()):
             job = jobs.get(row["tenant"], row["jobId"])
             if not job.finished:
-                jobs.save(replace(job, status="cancelled", finished_at=now(), due_at=None))
+                jobs.save(job._replace(status="cancelled", finished_at=now(), due_at=None))
                 yield job.job_id
 
     # -- back into the stack's own table ---------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -221,7 +220,7 @@ def test_who_wrote_in_between_is_in_the_way(
     workflow = backend.create_workflow(flow())
     stored = wiring.workflows().get("acme", workflow["workflowId"])
     aws.fail("PutItem", "InternalServerError", times=1, where=stored.workflow_id)
-    other = replace(stored, version=2, name="other")
+    other = stored._replace(version=2, name="other")
     send = Transport.send
 
     def between(*args: Any, **more: Any) -> tuple[int, bytes]:
@@ -232,7 +231,7 @@ def test_who_wrote_in_between_is_in_the_way(
 
     monkeypatch.setattr(Transport, "send", between)
     with pytest.raises(VersionConflict):
-        wiring.workflows().save(replace(stored, version=2, name="ours"), replaces=1)
+        wiring.workflows().save(stored._replace(version=2, name="ours"), replaces=1)
     assert wiring.workflows().get("acme", stored.workflow_id).name == "other"
 
 

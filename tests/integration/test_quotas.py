@@ -260,7 +260,7 @@ def counters(backend: Backend) -> QuotaCounters:
 def quotas(counters: QuotaCounters, moment: datetime = MOMENT, **limits: int) -> Quotas:
     return Quotas(
         counters,
-        Limits(**{**{f: getattr(GENEROUS, f) for f in Limits.__slots__}, **limits}),
+        GENEROUS._replace(**limits),
         clock=lambda: moment,
     )
 

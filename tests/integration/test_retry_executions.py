@@ -1,6 +1,5 @@
 """POST /api/executions/retry: many, as a job."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,7 +75,7 @@ def test_a_step_that_is_done_once_more_retries_nothing_that_failed_since(backend
     backend.drain()
     assert backend.execution(bad)["retryCount"] == 1
     with backend.aws.called_by("run_job"):
-        stored = replace(wiring.jobs().get(row["tenant"], begun["jobId"]), cursor={})
+        stored = wiring.jobs().get(row["tenant"], begun["jobId"])._replace(cursor={})
         wiring.replay_service().retry_step(stored)
     backend.drain()
     assert (backend.execution(bad)["status"], backend.execution(bad)["retryCount"]) == ("failed", 1)

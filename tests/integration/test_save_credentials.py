@@ -8,7 +8,7 @@ import pytest
 
 from integrations import memory
 from integrations.entry import wiring
-from integrations.storage.connections import Connection, Connections
+from integrations.storage.connections import Connections
 from tests.backend import TENANT, Answer, Backend, body_of
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.google import FakeGoogle
@@ -483,11 +483,6 @@ def test_a_subscription_that_fails_does_not_lose_good_credentials(
     shown = backend.call("GET", "/api/integrations/telegram/credentials").json
     assert "webhooks could not be set up" in shown["lastError"]["message"]
     assert shown["status"] == "connected"
-
-
-def test_no_model_of_a_row_shows_what_it_sealed() -> None:
-    assert "sealed" not in repr(Connection.__dataclass_fields__["tenant"])
-    assert not Connection.__dataclass_fields__["sealed"].repr
 
 
 # -- Names that are let go -------------------------------------------------------------------

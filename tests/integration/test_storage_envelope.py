@@ -1,7 +1,6 @@
 """Envelope encryption: bound to its place, opened only there."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -72,7 +71,7 @@ def test_a_damaged_envelope_says_so(envelope: Envelope, part: str) -> None:
     value = bytearray(getattr(sealed, part))
     value[0] ^= 1
     with pytest.raises(EnvelopeBroken):
-        envelope.open(replace(sealed, **{part: bytes(value)}), CONTEXT)
+        envelope.open(sealed._replace(**{part: bytes(value)}), CONTEXT)
 
 
 def test_an_opened_data_key_is_kept_for_a_while_and_no_longer(
@@ -122,7 +121,7 @@ def test_what_was_sealed_without_a_version_opens_until_it_is_written_again(
     later = envelope.seal(SECRET, CONTEXT, "8")
     assert Sealed.of(dict(later.attributes())) == later
     with pytest.raises(EnvelopeBroken):
-        envelope.open(replace(later, versioned=False), CONTEXT, "8")
+        envelope.open(later._replace(versioned=False), CONTEXT, "8")
 
 
 def test_keys_that_are_too_old_leave_the_memory_with_the_next_use(
@@ -139,6 +138,6 @@ def test_keys_that_are_too_old_leave_the_memory_with_the_next_use(
 @pytest.mark.parametrize("part", ["data_key", "nonce", "ciphertext"])
 @pytest.mark.parametrize("damage", [b"", b"x"])
 def test_any_damage_is_called_so(envelope: Envelope, part: str, damage: bytes) -> None:
-    sealed = replace(envelope.seal(SECRET, CONTEXT, "1"), **{part: damage})
+    sealed = envelope.seal(SECRET, CONTEXT, "1")._replace(**{part: damage})
     with pytest.raises((EnvelopeBroken, AwsError)):
         envelope.open(sealed, CONTEXT, "1")

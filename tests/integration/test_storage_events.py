@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from math import ceil
 from typing import Any
@@ -55,7 +54,7 @@ def logged(number: int = 1, **changes: Any) -> LoggedEvent:
         verification={"type": "github", "verified": True},
         payload=Payload(headers=HEADERS, query={"a": "1"}, body=b'{"id": 1}'),
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 # -- One record ------------------------------------------------------------------------------
@@ -86,7 +85,7 @@ def test_what_was_written_is_read_back(events: Events, payload: Payload) -> None
             outcome="dispatched",
             execution_id="exe_1",
             once_key='"ann"',
-            index=3,
+            event_index=3,
             hops=2,
         ),
     )
@@ -94,13 +93,13 @@ def test_what_was_written_is_read_back(events: Events, payload: Payload) -> None
     assert events.record(event) == event
     found = events.get(event.event_id)
     assert found.expires_at == NOW + timedelta(days=30)
-    assert replace(found, expires_at=None) == event
+    assert found._replace(expires_at=None) == event
 
 
 def test_an_event_is_written_once_and_the_first_word_stands(events: Events) -> None:
     first = events.record(logged(outcome="dispatched", reason=None))
     second = events.record(logged(outcome="unmatched"))
-    assert replace(second, expires_at=None) == first
+    assert second._replace(expires_at=None) == first
     assert events.get(event_id(1)).outcome == "dispatched"
 
 

@@ -1,7 +1,6 @@
 """The Handshakes table: a state is taken once, by its hash, in time."""
 
 import threading
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -24,15 +23,14 @@ def handshakes(aws: FakeAws, clock: Clock) -> Handshakes:
 
 
 def begun(handshakes: Handshakes, **changes: Any) -> Handshake:
-    handshake = replace(
-        Handshake(
-            handshake_id="id",
-            tenant="acme",
-            provider="sheets_oauth",
-            connection="default",
-            deadline=NOW + LIFETIME,
-            callback_url="https://api.example.com/callback",
-        ),
+    handshake = Handshake(
+        handshake_id="id",
+        tenant="acme",
+        provider="sheets_oauth",
+        connection="default",
+        deadline=NOW + LIFETIME,
+        callback_url="https://api.example.com/callback",
+    )._replace(
         **changes,
     )
     handshakes.begin(handshake, STATE, VERIFIER)

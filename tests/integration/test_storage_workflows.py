@@ -2,7 +2,6 @@
 
 import base64
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,7 +34,7 @@ def workflow(workflow_id: str = "wf_1", **changes: Any) -> StoredWorkflow:
         trigger_key="orders#webhook",
         uses=frozenset({"webhook#default", "telegram#default"}),
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def test_a_saved_workflow_is_read_as_it_was(workflows: Workflows) -> None:

@@ -7,7 +7,7 @@ import copy
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -101,7 +101,7 @@ def _checkpoint() -> Undo:
             if run["status"] == "running":
                 run["status"] = "pending"
                 run["attempts"] -= 1
-        return whole(self, replace(execution, state=state), until)
+        return whole(self, execution._replace(state=state), until)
 
     return _put(Executions, "checkpoint", checkpoint)
 

@@ -1,7 +1,6 @@
 """The message between the receiver and the dispatcher."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -32,10 +31,10 @@ def sent(queued: QueuedDelivery) -> dict[str, Json]:
     "queued",
     [
         QUEUED,
-        replace(QUEUED, tenant="", connection_name="", shared=True),
-        replace(QUEUED, tenant="", connection_name="", shared=True, only="acme"),
-        replace(QUEUED, verification="github", hops=3, earlier_id="evt_0"),
-        replace(QUEUED, body=b""),
+        QUEUED._replace(tenant="", connection_name="", shared=True),
+        QUEUED._replace(tenant="", connection_name="", shared=True, only="acme"),
+        QUEUED._replace(verification="github", hops=3, earlier_id="evt_0"),
+        QUEUED._replace(body=b""),
     ],
     ids=["a tenant's", "shared", "a share", "proven", "empty"],
 )
@@ -50,7 +49,7 @@ def test_a_message_belongs_to_its_tenant_and_never_shares_a_payload() -> None:
 
 
 def test_no_name_of_a_tenant_makes_a_delivery_shared() -> None:
-    assert not QueuedDelivery.from_message(sent(replace(QUEUED, tenant="shared"))).shared
+    assert not QueuedDelivery.from_message(sent(QUEUED._replace(tenant="shared"))).shared
     assert not QueuedDelivery.from_message(sent(QUEUED) | {"shared": "true"}).shared
 
 

@@ -67,8 +67,8 @@ def test_a_page_names_the_webhook_that_all_connections_of_its_provider_share(
     real = providers.get("facebook_oauth")
     assert real.inbound
     assert real.inbound.shared
-    shared = replace(real.inbound.shared, webhook_id="chat")
-    by_hand = replace(real.inbound, shared=shared, subscribe=None, unsubscribe=None)
+    shared = real.inbound.shared._replace(webhook_id="chat")
+    by_hand = real.inbound._replace(shared=shared, subscribe=None, unsubscribe=None)
     other = replace(real, inbound=by_hand)
     monkeypatch.setattr(providers, "PROVIDER_IDS", ("facebook_oauth",))
     monkeypatch.setattr(providers, "get", lambda _: other)

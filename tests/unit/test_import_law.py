@@ -156,6 +156,7 @@ HEAVY = {
     "boto3",
     "botocore",
     "cryptography.x509",
+    "dataclasses",
     "jinja2",
     "pydantic",
     "requests",

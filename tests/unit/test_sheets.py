@@ -469,7 +469,7 @@ def test_an_append_that_times_out_may_have_happened_and_says_so(google: FakeGoog
 
 def test_google_that_cannot_be_reached_is_unavailable(google: FakeGoogle) -> None:
     call = sheets_call(google, spreadsheetId="book")
-    nobody = replace(call.addresses, google_token="http://127.0.0.1:9/token")
+    nobody = call.addresses._replace(google_token="http://127.0.0.1:9/token")
     with pytest.raises(ProviderError):
         append(replace(call, addresses=nobody))
 

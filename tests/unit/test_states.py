@@ -1,6 +1,5 @@
 """What moves a connection's state: the whole table, and which failure is which happening."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
@@ -91,8 +90,7 @@ def test_what_a_failure_means(
 def test_what_nothing_refreshes_is_shown_as_expired_when_its_time_is_over(
     status: str, ends: timedelta | None, shown: str, *, refreshable: bool
 ) -> None:
-    connection = replace(
-        CONNECTION,
+    connection = CONNECTION._replace(
         status=status,
         refreshable=refreshable,
         expires_at=None if ends is None else NOW + ends,
@@ -113,4 +111,4 @@ def test_only_a_grant_that_is_gone_is_not_tried_again(
     status: str, code: str, *, lost: bool
 ) -> None:
     error = LastError(code, "reason", NOW)
-    assert states.is_lost(replace(CONNECTION, status=status, last_error=error)) is lost
+    assert states.is_lost(CONNECTION._replace(status=status, last_error=error)) is lost

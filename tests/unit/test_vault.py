@@ -127,8 +127,8 @@ class Table:
         with self.lock:
             if self.row and self.row[0].version != replaces:
                 raise VersionConflict("changed")
-            written = replace(
-                connection, version=(replaces or 0) + 1, lease_until=None, paused_until=None
+            written = connection._replace(
+                version=(replaces or 0) + 1, lease_until=None, paused_until=None
             )
             self.row = written, dict(credentials)
             self.due_at = due_at
@@ -138,7 +138,7 @@ class Table:
         with self.lock:
             if self.row is None or self.row[0].version != connection.version:
                 return False
-            self.row = replace(self.row[0], **changes), self.row[1]
+            self.row = self.row[0]._replace(**changes), self.row[1]
             return True
 
     def record_error(
@@ -203,7 +203,7 @@ class World:
         )
         tokens = self.fake.tokens().model_copy(update={"expires_at": self.clock() + left})
         self.table.save(
-            replace(connection, **changes),
+            connection._replace(**changes),
             module.reveal(tokens),
             replaces=row.version if row else None,
             due_at=NOW,
@@ -384,7 +384,7 @@ def test_what_works_again_is_connected_again(world: World) -> None:
 def test_what_worked_says_nothing_against_what_happened_since(world: World) -> None:
     error = LastError("permission_missing", "No page", NOW)
     world.connect(HOUR, last_error=error)
-    world.table.row = replace(world.table.stored, status="error"), world.table.row[1]  # type: ignore[index]
+    world.table.row = world.table.stored._replace(status="error"), world.table.row[1]  # type: ignore[index]
 
     def act(_: Call[Tokens]) -> str:
         lost = NeedsReauthentication("invalid_grant")

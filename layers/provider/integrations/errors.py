@@ -6,13 +6,10 @@ into retry and failure.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as field_
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class FieldError:
+class FieldError(NamedTuple):
     """One mistake in what was sent.
 
     Attributes:
@@ -24,8 +21,8 @@ class FieldError:
 
     field: str
     message: str
-    code: str = field_(default="invalid", compare=False)
-    suggestions: tuple[str, ...] = field_(default=(), compare=False)
+    code: str = "invalid"
+    suggestions: tuple[str, ...] = ()
 
 
 class IntegrationError(Exception):

@@ -1,9 +1,8 @@
 """The vocabulary that every layer shares. Standard library only: the webhook path imports it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 """A JSON value."""
@@ -53,8 +52,7 @@ def is_tenant(name: object) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """Whose credentials these are, as the provider tells it.
 
     Attributes:
@@ -65,7 +63,7 @@ class Account:
 
     id: str
     label: str
-    details: Mapping[str, Json] = field(default_factory=dict)
+    details: Mapping[str, Json] = {}
 
 
 def text_of(query: Query, name: str) -> str:
@@ -74,8 +72,7 @@ def text_of(query: Query, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One HTTP request that a provider sent to a webhook, verified.
 
     Attributes:
@@ -99,8 +96,7 @@ class Delivery:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What a delivery means: one thing that happened, in the shape that workflows see.
 
     Attributes:

@@ -39,7 +39,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from integrations import strict_json
 from integrations.errors import FieldError, SignatureRefused
@@ -127,8 +127,7 @@ type Headers = Mapping[str, str]
 # -- Verifying -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
+class _Claim(NamedTuple):
     """A delivery, the rule it must meet, and the time."""
 
     rule: Verification
@@ -218,7 +217,7 @@ _HUB: Verification = {"header": "X-Hub-Signature-256", "prefix": "sha256="}
 
 
 def _verify_hub(claim: _Claim) -> None:
-    _verify_hmac(replace(claim, rule=_HUB))
+    _verify_hmac(claim._replace(rule=_HUB))
 
 
 def _verify_standard(claim: _Claim) -> None:

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, NamedTuple, Self, cast
 
 from integrations import strict_json
 from integrations.entry.problem import Problem, problem_of
@@ -25,8 +24,7 @@ _CHALLENGE = 'Bearer realm="integrations"'
 _NONE = "Authorization: Bearer with an API token or a JWT is needed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(NamedTuple):
     """What a connect session's token is good for.
 
     Attributes:
@@ -44,8 +42,7 @@ class Session:
     ends: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(NamedTuple):
     """Who sent a request.
 
     Attributes:

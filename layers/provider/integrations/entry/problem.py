@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from integrations import errors
 from integrations.errors import FieldError, IntegrationError
@@ -64,17 +63,16 @@ STATUS: tuple[tuple[type[IntegrationError], HTTPStatus], ...] = (
 """Which error is which status; the first that fits. What is not here is ours: 500."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One refusal, ready to be answered."""
 
     status: HTTPStatus
     code: str
     detail: str
     fields: Sequence[FieldError] = ()
-    more: dict[str, object] = field(default_factory=dict)
+    more: Mapping[str, object] = {}
     retry_after: float | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
     @property
     def waiting(self) -> dict[str, str]:

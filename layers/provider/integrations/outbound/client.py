@@ -17,12 +17,11 @@ import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Final, Unpack, override
+from typing import Any, Final, NamedTuple, Unpack, override
 from urllib.parse import urljoin
 
 import urllib3
@@ -172,8 +171,7 @@ class _Session(Session):
 # -- Requests --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back; implements ``http.Response``."""
 
     status: int

@@ -6,8 +6,7 @@ Standard library only: functions that send nothing import it with the providers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 MAX_STORED = 50 * 1024 * 1024
 """The most bytes of one answer that are handed on piece by piece."""
@@ -15,17 +14,19 @@ MAX_STORED = 50 * 1024 * 1024
 PIECE = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
 class Content:
     """A body of known length that is read from its beginning each time that it is sent.
 
-    Attributes:
+    Args:
         size: Its bytes.
         pieces: Reads it.
     """
 
-    size: int
-    pieces: Callable[[], Iterator[bytes]] = field(repr=False)
+    __slots__ = ("pieces", "size")
+
+    def __init__(self, size: int, pieces: Callable[[], Iterator[bytes]]) -> None:
+        self.size = size
+        self.pieces = pieces
 
     def __len__(self) -> int:
         return self.size
@@ -47,8 +48,7 @@ class Content:
         return cls(sum(map(len, parts)), pieces)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(NamedTuple):
     """Where the body of an answer was put.
 
     Attributes:

@@ -9,8 +9,7 @@ process holds open, nobody can trust.
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from integrations.outbound.bounds import IDLE_TIMEOUT
 
@@ -18,8 +17,7 @@ MOST: Final = 4
 """How many are open beside each other; the one that was idle longest ends for one more."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
+class _Open(NamedTuple):
     key: object
     conversation: Any
     end: Callable[[], None]

@@ -9,11 +9,11 @@ never see tables, queues, handshakes or tenants.
 import builtins
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 from pydantic import ConfigDict, SecretStr
 
@@ -54,8 +54,7 @@ class NoParams(Params):
     """For what takes nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
+class Addresses(NamedTuple):
     """Where the providers live: settings, so that a self-hosted server or a stand-in can be one."""
 
     telegram_api: str = "https://api.telegram.org"
@@ -68,8 +67,7 @@ class Addresses:
     graph_version: str = "v26.0"
 
 
-@dataclass(frozen=True, slots=True)
-class OAuthApp:
+class OAuthApp(NamedTuple):
     """The stack's own client at an OAuth provider."""
 
     client_id: str
@@ -141,8 +139,7 @@ class Call[C: Credentials]:
     check_pause: Callable[[str], None] = _goes_on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified[C: Credentials]:
+class Verified[C: Credentials](NamedTuple):
     """What a test found out.
 
     Attributes:
@@ -159,8 +156,7 @@ class Verified[C: Credentials]:
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class Action(NamedTuple):
     """Something that a provider does when asked.
 
     Attributes:
@@ -190,11 +186,10 @@ class Action:
 def with_outputs(actions: Iterable[Action], file: Path) -> tuple[Action, ...]:
     """Actions, each with what it gives, from a vendor's file of outputs by the actions' names."""
     outputs = json.loads(file.read_bytes())
-    return tuple(replace(action, output_example=outputs[action.name]) for action in actions)
+    return tuple(action._replace(output_example=outputs[action.name]) for action in actions)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
+class Trigger(NamedTuple):
     """Something that happens at a provider and can start a workflow.
 
     Attributes:
@@ -220,8 +215,7 @@ class Trigger:
         return self.filters.model_validate(given).model_dump(mode="json", by_alias=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """The webhook record that a connection needs.
 
     Attributes:
@@ -243,8 +237,7 @@ class Endpoint:
     previous_hours: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscription:
+class Subscription(NamedTuple):
     """Where a provider should send its webhooks.
 
     Attributes:
@@ -264,8 +257,7 @@ class Subscription:
     events: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inbound[C: Credentials]:
+class Inbound[C: Credentials](NamedTuple):
     """How a provider's webhooks come in.
 
     Attributes:
@@ -288,8 +280,7 @@ class Inbound[C: Credentials]:
     shared: SharedWebhook | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
+class Removal(NamedTuple):
     """Somebody took back, at the provider, what an app may do there.
 
     Attributes:
@@ -301,8 +292,7 @@ class Removal:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OAuth:
+class OAuth(NamedTuple):
     """A provider's side of the OAuth 2.0 authorization code flow (RFC 6749, PKCE of RFC 7636).
 
     Attributes:

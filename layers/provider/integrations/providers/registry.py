@@ -6,11 +6,10 @@ test holds it against the providers.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from integrations.errors import UnknownProvider
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from integrations.providers.shared_webhook import SharedWebhook
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A provider's line.
 
     Attributes:
@@ -40,7 +38,7 @@ class Entry:
     family: str = ""
     shared_webhook: str = ""
     events: str = ""
-    addresses: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = {}
 
 
 class EventReader(Protocol):

@@ -6,13 +6,12 @@ Standard library only: the webhook's path imports it.
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from integrations.models import Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedWebhook:
+class SharedWebhook(NamedTuple):
     """A webhook of the stack's own app: it belongs to no tenant, and its events name their target.
 
     Attributes:

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from integrations.errors import IntegrationError, UnknownWorkflow
 from integrations.services import shares
@@ -34,8 +34,7 @@ class TenantWaits(IntegrationError):
     code = "tenant_waits"
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """One message of the events queue.
 
     Attributes:
@@ -71,8 +70,7 @@ def again(received: Received) -> Message:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(NamedTuple):
     """What a message starts.
 
     Attributes:

@@ -5,10 +5,9 @@ and webhooks.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -41,8 +40,7 @@ from integrations.workflows import expressions
 from integrations.workflows.definition import BUILT_IN_TRIGGERS, Workflow, check
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """What a trigger is bound to: the index's key, and the connection that its events come by."""
 
     key: str | None = None
@@ -50,8 +48,7 @@ class Bound:
     webhook_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """A workflow without a mistake, and what its trigger is bound to."""
 
     workflow: Workflow
@@ -164,7 +161,7 @@ class Checker:
         found = [existing[f"{each}#{name}"] for each in candidates if f"{each}#{name}" in existing]
         if not found:
             missing = _no_connection(candidates, name, existing)
-            raise InvalidWorkflow(missing.message, [replace(missing, field="trigger.connection")])
+            raise InvalidWorkflow(missing.message, [missing._replace(field="trigger.connection")])
         if len(found) > 1:
             names = " and ".join(each.provider for each in found)
             raise unbound("trigger.provider", f"Both {names} have a connection {name!r}: say which")
@@ -276,7 +273,7 @@ def _missing_connections(steps: list[Any], existing: Mapping[str, Connection]) -
         name = name or DEFAULT_CONNECTION
         provided = registry.get(provider_id).stack_credentials and name == DEFAULT_CONNECTION
         if f"{provider_id}#{name}" not in existing and not provided:
-            found.append(replace(_no_connection([provider_id], name, existing), field=place))
+            found.append(_no_connection([provider_id], name, existing)._replace(field=place))
     return found
 
 

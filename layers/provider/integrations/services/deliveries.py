@@ -6,9 +6,8 @@ Nothing heavy may be imported here: the receiver uses it.
 import base64
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 from integrations.models import Delivery, Json, Query, rfc3339
 from integrations.storage.queues import Message
@@ -20,8 +19,7 @@ EARLIER_SHARED_TENANT = "*"
 """How a shared webhook was marked in messages that an earlier version of this backend sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueuedDelivery:
+class QueuedDelivery(NamedTuple):
     """One delivery on its way from the receiver to the dispatcher.
 
     Attributes:

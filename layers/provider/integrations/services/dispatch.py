@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -358,7 +357,7 @@ class Dispatcher:
             self._log.record(whole, refused=unreadable.detail)
             return
         if not queued.shared:
-            self._take(replace(whole, events=tuple(events)), work)
+            self._take(whole._replace(events=tuple(events)), work)
             work.received[queued.webhook_id] = work.received.get(queued.webhook_id, 0) + 1
             return
         shares = self._shares(whole, events, work)
@@ -368,7 +367,7 @@ class Dispatcher:
                     self._take(share, work)
             return
         # Each tenant's share goes its own way, so that the trouble of one holds up no other.
-        self._events.send_all([replace(queued, only=each.tenant).to_message() for each in shares])
+        self._events.send_all([queued._replace(only=each.tenant).to_message() for each in shares])
 
     def _shares(self, whole: Incoming, events: Sequence[Event], work: Batch) -> list[Incoming]:
         """What each tenant gets of a shared webhook's delivery: the events of its own pages."""
@@ -378,8 +377,7 @@ class Dispatcher:
             for tenant in {holder.tenant for holder in holders} or {""}:
                 of_tenant.setdefault(tenant, []).append(event)
         return [
-            replace(
-                whole,
+            whole._replace(
                 event_id=share_id(whole.event_id, tenant),
                 tenant=tenant,
                 events=tuple(share),
@@ -403,7 +401,7 @@ class Dispatcher:
             }
             refused = {each for each, when in start_of.items() if when is None}
             settled = [
-                replace(each, outcome="refused", reason=self._quotas.refusal(), execution_id=None)
+                each._replace(outcome="refused", reason=self._quotas.refusal(), execution_id=None)
                 if each.execution_id in refused and each.outcome not in NOT_STARTED
                 else each
                 for each in outcomes
@@ -445,7 +443,7 @@ class Dispatcher:
             workflow_id=workflow.workflow_id,
             workflow_name=workflow.name,
             outcome="dispatched",
-            index=index,
+            event_index=index,
             hops=incoming.hops,
         )
         once: str | None = None
@@ -455,18 +453,18 @@ class Dispatcher:
             if event.type not in UNFILTERED:
                 refusal = self._refusal(workflow, event, budget)
                 if refusal:
-                    return replace(outcome, outcome="filtered", reason=refusal)
+                    return outcome._replace(outcome="filtered", reason=refusal)
                 if incoming.replay_of is None:  # what is asked for expressly happens again
                     definition = cast("TriggerDefinition", workflow.trigger)
                     data = cast("Json", event.data)
                     once = lifecycle.once_key(definition, data, clock=self._clock, budget=budget)
         except (ExpressionError, CycleDetected) as broken:
-            outcome = replace(
-                outcome, outcome="failed", reason=broken.detail, error_code=broken.code
+            outcome = outcome._replace(
+                outcome="failed", reason=broken.detail, error_code=broken.code
             )
         identity = event_identity(incoming.webhook_id, incoming.event_id, incoming.replay_of, event)
         execution_id = lifecycle.execution_id(workflow.workflow_id, identity, once)
-        return replace(outcome, execution_id=execution_id, once_key=once)
+        return outcome._replace(execution_id=execution_id, once_key=once)
 
     def _refusal(self, workflow: WaitingWorkflow, event: Event, budget: Budget) -> str | None:
         """Why an event does not start a workflow that waits for its like; ``None``: it does."""
@@ -513,14 +511,13 @@ class Dispatcher:
                 return
             launches = [
                 (
-                    replace(
-                        _launch(logged, each, workflow, all_events[each.index]),
+                    _launch(logged, each, workflow, all_events[each.event_index])._replace(
                         start=start_of.get(each.execution_id) or AT_ONCE,
                     ),
                     _failure(each),
                 )
                 for each in starting[begin : begin + CHUNK]
-                if (workflow := workflows(each.workflow_id)) and each.index < len(all_events)
+                if (workflow := workflows(each.workflow_id)) and each.event_index < len(all_events)
             ]
             work.outbox += [message for message in self._launch(launches) if message]
 
@@ -568,7 +565,7 @@ def _launch(
         cast("Json", event.data),
         outcome.once_key,
         outcome.hops,
-        logged=(logged.event_id, outcome.index),
+        logged=(logged.event_id, outcome.event_index),
         accepted_at=logged.received_at,
     )
 

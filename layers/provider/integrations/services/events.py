@@ -3,9 +3,8 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import NamedTuple, cast
 
 from integrations.errors import InvalidInput, UnknownEvent
 from integrations.models import Delivery, Event, Json, now
@@ -44,8 +43,7 @@ TOLD_STARTS = 10
 """How many of the executions that an event starts are named in its log line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
+class Incoming(NamedTuple):
     """One tenant's share of a delivery, on its way into the log and to its workflows.
 
     Attributes:

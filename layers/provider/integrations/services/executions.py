@@ -3,9 +3,8 @@
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from integrations.errors import (
     Conflict,
@@ -54,8 +53,7 @@ PICKED_UP_WITHIN = timedelta(minutes=10)
 CANCEL_ATTEMPTS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(NamedTuple):
     """An execution that an event starts.
 
     Attributes:
@@ -80,8 +78,7 @@ class Launch:
     accepted_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutput:
+class StepOutput(NamedTuple):
     """A step's output, or a part of it.
 
     Attributes:
@@ -180,7 +177,7 @@ class ExecutionService:
                 execution_id=self._id(launch),
                 hops=hops,
             )
-            launch = replace(launch, logged=(logged.event_id, 0))
+            launch = launch._replace(logged=(logged.event_id, 0))
         message = self.launch(launch, failure=lineage.check(hops))
         if idempotency_key:
             stored = self._executions.get(tenant, self._id(launch))
@@ -216,7 +213,7 @@ class ExecutionService:
             rerun_of=execution_id,
             trigger_event=state["trigger"]["eventId"],
         )
-        message = self.launch(replace(launch, start=self._quotas.start(tenant, stored.workflow_id)))
+        message = self.launch(launch._replace(start=self._quotas.start(tenant, stored.workflow_id)))
         if message:
             self._queue.send(message)
         return self.get(tenant, self._id(launch))
@@ -521,8 +518,7 @@ def stored_from(
     )
     if was is None:
         return made
-    return replace(
-        made,
+    return made._replace(
         journal=was.journal,
         revision=was.revision,
         lease_until=was.lease_until,

@@ -6,8 +6,8 @@ process died before the checkpoint: whatever a step does must be the same when i
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from integrations.errors import Conflict, IntegrationError, UnknownJob
 from integrations.models import Json, now
@@ -24,8 +24,7 @@ FIRST_DELAY = 1
 CANCEL_ATTEMPTS = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(NamedTuple):
     """What a step has come to.
 
     Attributes:
@@ -99,7 +98,7 @@ class JobService:
             return there
         self._queue.send(_message(job, delay=FIRST_DELAY))
         if there:
-            written = self._jobs.save(replace(job, revision=there.revision))
+            written = self._jobs.save(job._replace(revision=there.revision))
         else:
             written = job if self._jobs.create(job) else None
         return written or self._jobs.get(tenant, job.job_id)
@@ -141,7 +140,7 @@ class JobService:
             if job.finished:
                 raise Conflict(f"The job is {job.status} already")
             moment = self._clock()
-            saved = self._jobs.save(replace(job, status="cancelled", finished_at=moment))
+            saved = self._jobs.save(job._replace(status="cancelled", finished_at=moment))
             if saved:
                 return saved
         raise Conflict("The job is too busy to be stopped at this moment; try again")
@@ -185,8 +184,7 @@ class JobService:
         status: JobStatus = (
             "failed" if progress.gave_up else "succeeded" if progress.finished else "running"
         )
-        return replace(
-            job,
+        return job._replace(
             status=status,
             cursor=progress.cursor,
             total=job.total if progress.total is None else progress.total,

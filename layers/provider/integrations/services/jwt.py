@@ -5,9 +5,8 @@ https://openid.net/specs/openid-connect-discovery-1_0.html, RFC 7519, RFC 8725
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
@@ -63,8 +62,7 @@ class IssuerUnavailable(IntegrationError):
     code = "issuer_unavailable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JwtSettings:
+class JwtSettings(NamedTuple):
     """Which JWTs are taken, and how they are read.
 
     Attributes:
@@ -83,8 +81,7 @@ class JwtSettings:
     default_scopes: frozenset[str] = frozenset({"read"})
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """Who holds a token and what it allows."""
 
     tenant: str

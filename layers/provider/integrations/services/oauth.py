@@ -9,9 +9,8 @@ import hmac
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
 from integrations.errors import (
@@ -45,8 +44,7 @@ BROKEN_OFF_AFTER = timedelta(minutes=3)
 KEEPING_ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a callback ended, for the page or the redirect that the browser gets.
 
     Attributes:

@@ -6,9 +6,8 @@ key to a credential, and while it works the guard of the way out refuses every c
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from integrations.errors import (
     ExpressionError,
@@ -43,8 +42,7 @@ from integrations.workflows.records import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(NamedTuple):
     """What a preview is made for.
 
     Attributes:

@@ -7,9 +7,8 @@ for all to see beyond that. Mails on the stack's own server are counted by day.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from integrations.errors import QuotaExceeded
 from integrations.models import now
@@ -26,8 +25,7 @@ ALL: Final = "all"
 """The name under which a tenant's executions are counted together; no workflow's id is it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """The stack's quotas; see the template's parameters of these names.
 
     Attributes:
@@ -47,8 +45,7 @@ class Limits:
     runners: int
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """When an execution may start.
 
     Attributes:

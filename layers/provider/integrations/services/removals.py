@@ -7,8 +7,8 @@ things holds its own account there, beside its pages.
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from integrations.errors import NeedsReauthentication, NotFound, UnknownDeletion
 from integrations.providers import registry
@@ -22,8 +22,7 @@ _TIME, _ACCOUNT, _PROOF = 8, 8, 16
 """How many characters of a confirmation code say when, whose, and that it is ours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deletion:
+class Deletion(NamedTuple):
     """A deletion that is done.
 
     Attributes:

@@ -8,16 +8,17 @@ Nothing heavy may be imported here: the receiver uses it.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 MAX_NAMES = 4096
 
 
-@dataclass(slots=True)
 class _Account:
-    tokens: float
-    at: float
-    pending: int = 0
+    __slots__ = ("at", "pending", "tokens")
+
+    def __init__(self, tokens: float, at: float) -> None:
+        self.tokens = tokens
+        self.at = at
+        self.pending = 0
 
 
 class Sampler:

@@ -5,7 +5,6 @@ Results of actions, refusals and the reasons that are stored with a connection a
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, SecretStr
@@ -59,7 +58,7 @@ def mask(failure: IntegrationError, masking: Masking) -> None:
     failure.args = (failure.detail,)
     if isinstance(failure, InvalidInput):
         failure.errors = tuple(
-            replace(each, field=masking.text(each.field), message=masking.text(each.message))
+            each._replace(field=masking.text(each.field), message=masking.text(each.message))
             for each in failure.errors
         )
     if isinstance(failure, RateLimited):

@@ -1,9 +1,8 @@
 """A tenant as a whole: all that is stored of it shown, or removed."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from integrations.errors import ConnectionInUse, InvalidInput, UnknownConnection, UnknownWorkflow
 from integrations.models import Json, now
@@ -148,8 +147,7 @@ class TenantExport:
         return [event_answer(self._events.get(tenant, each.event_id)) for each in found], further
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
+class Tables(NamedTuple):
     """The names of the tables that an erasure goes through."""
 
     webhooks: str

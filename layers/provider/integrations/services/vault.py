@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr, ValidationError
 
@@ -86,12 +86,11 @@ def _plain(value: Any) -> Any:
             return str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """Credentials ready for use, and whose they are; ``connection`` is ``None`` for the stack's."""
 
     provider: Provider
-    credentials: Credentials = field(repr=False)
+    credentials: Credentials
     connection: Connection | None
 
 
@@ -547,8 +546,7 @@ class Vault:
     def save(self, connection: Connection, opened: Opened, *, replaces: int | None) -> Connection:
         """Seal and keep credentials; when they die and when to look again follows from them."""
         expiry_of = opened.provider.expires_at
-        alive = replace(
-            connection,
+        alive = connection._replace(
             status=states.after(connection.status, states.Happening.WORKED),
             last_error=None,
             expires_at=expiry_of(opened.credentials) if expiry_of else connection.expires_at,

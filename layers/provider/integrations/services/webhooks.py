@@ -8,10 +8,9 @@ import hmac
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from integrations import signatures
 from integrations.errors import (
@@ -67,8 +66,7 @@ CHALLENGE_PARAMETERS = frozenset({*_CHALLENGE_NAMES, *_CHALLENGE_NAMES.values()}
 """The query parameters of a subscription challenge."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """One request to a webhook.
 
     Attributes:
@@ -88,8 +86,7 @@ class Request:
     source_ip: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What the sender is answered.
 
     Attributes:

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from integrations.models import now, rfc3339
 from integrations.storage.aws import Attribute, Aws, item, pages
@@ -18,8 +17,7 @@ PAGES = 20
 """How many rows are looked through for one page of one action: twenty times a thousand."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+class AuditEntry(NamedTuple):
     """One thing that somebody did, or was refused.
 
     Attributes:

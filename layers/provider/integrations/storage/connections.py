@@ -3,9 +3,8 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from integrations.errors import InvalidInput, UnknownConnection, VersionConflict
 from integrations.models import Account, Json, from_epoch, now
@@ -39,8 +38,7 @@ MAX_PAUSES = 32
 _NAMES = {"#connection": "connection", "#name": "name", "#status": "status"}
 
 
-@dataclass(frozen=True, slots=True)
-class LastError:
+class LastError(NamedTuple):
     """What last went wrong with a connection."""
 
     code: str
@@ -48,8 +46,7 @@ class LastError:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class Connection(NamedTuple):
     """One connection's metadata; never a secret.
 
     Attributes:
@@ -79,10 +76,10 @@ class Connection:
     last_error: LastError | None = None
     webhook_id: str | None = None
     paused_until: datetime | None = None
-    pauses: Mapping[str, datetime] = field(default_factory=dict)
+    pauses: Mapping[str, datetime] = {}
     lease_until: datetime | None = None
     subscribed: str | None = None
-    sealed: Sealed | None = field(default=None, repr=False)
+    sealed: Sealed | None = None
 
     @property
     def key(self) -> str:
@@ -256,8 +253,7 @@ class Connections:
         sealed = self._envelope.seal(
             json.dumps(credentials).encode(), connection.context, str(version)
         )
-        written = replace(
-            connection,
+        written = connection._replace(
             version=version,
             updated_at=self._clock(),
             lease_until=None,

@@ -11,8 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self, override
 
 from integrations.errors import IntegrationError
 from integrations.storage.aws import Attribute, Aws, AwsError
@@ -32,8 +31,7 @@ class EnvelopeBroken(IntegrationError):
     code = "envelope_broken"
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """A secret at rest. None of its parts is secret.
 
     Attributes:
@@ -46,6 +44,10 @@ class Sealed:
     data_key: bytes
     key_id: str
     versioned: bool = False
+
+    @override
+    def __repr__(self) -> str:
+        return f"Sealed(key_id={self.key_id!r})"  # the rest is long, and nobody's to read
 
     def attributes(self) -> dict[str, Attribute]:
         """The parts as a table's attributes."""

@@ -9,12 +9,11 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, NamedTuple, Self, cast
 
 from integrations.errors import UnknownEvent
-from integrations.models import Json, Query, from_epoch, now, rfc3339
+from integrations.models import Json, from_epoch, now, rfc3339
 from integrations.storage.aws import Attribute, Aws, AwsError, ConditionFailed, attributes, item
 from integrations.storage.dictionaries import dictionary
 from integrations.storage.objects import GONE
@@ -38,15 +37,14 @@ _VERSION = b"\x01"
 """The first byte of a packed payload: which dictionary it needs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkflowOutcome:
+class WorkflowOutcome(NamedTuple):
     """What came of an event at one workflow.
 
     Attributes:
         outcome: ``failed``: the filter could not be evaluated, and the execution tells why;
             ``refused``: the tenant's quota had no room.
         execution_id: The execution that the event started.
-        index: Which of the delivery's events it was.
+        event_index: Which of the delivery's events it was.
         error_code: The code of the failure.
         hops: How many executions led to this one.
     """
@@ -57,7 +55,7 @@ class WorkflowOutcome:
     reason: str | None = None
     execution_id: str | None = None
     once_key: str | None = None
-    index: int = 0
+    event_index: int = 0
     error_code: str | None = None
     hops: int = 0
 
@@ -70,7 +68,7 @@ class WorkflowOutcome:
             "reason": self.reason,
             "executionId": self.execution_id,
             "onceKey": self.once_key,
-            "index": self.index,
+            "index": self.event_index,
             "errorCode": self.error_code,
             "hops": self.hops,
         }
@@ -86,14 +84,13 @@ class WorkflowOutcome:
             reason=row.get("reason"),
             execution_id=row.get("executionId"),
             once_key=row.get("onceKey"),
-            index=row.get("index", 0),
+            event_index=row.get("index", 0),
             error_code=row.get("errorCode"),
             hops=row.get("hops", 0),
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class Payload(NamedTuple):
     """What was sent, without its secrets.
 
     Attributes:
@@ -107,8 +104,8 @@ class Payload:
         method, path: How it came, and what followed the webhook's URL.
     """
 
-    headers: Mapping[str, str] = field(default_factory=dict)
-    query: Query = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, Json] = {}
     body: bytes | None = None
     body_truncated: bool = False
     events: tuple[Mapping[str, Json], ...] | None = None
@@ -116,8 +113,7 @@ class Payload:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedEvent:
+class LoggedEvent(NamedTuple):
     """One delivery as it is stored.
 
     Attributes:
@@ -140,22 +136,21 @@ class LoggedEvent:
     tenant: str
     webhook_id: str
     provider: str
-    connection_name: str = ""
     received_at: datetime
     outcome: Outcome
+    connection_name: str = ""
     reason: str | None = None
     types: tuple[str, ...] = ()
     size: int = 0
     executions: int = 0
     replay_of: str | None = None
-    verification: Mapping[str, Json] = field(default_factory=dict)
+    verification: Mapping[str, Json] = {}
     workflows: tuple[WorkflowOutcome, ...] = ()
     payload: Payload | None = None
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFilter:
+class EventFilter(NamedTuple):
     """Which events of a tenant; ``None`` is any.
 
     Attributes:
@@ -361,8 +356,7 @@ class Events:
         if about.get("events"):
             events = tuple(json.loads(body))
             body = b""
-        return replace(
-            event,
+        return event._replace(
             verification=about["verification"],
             workflows=tuple(WorkflowOutcome.from_json(each) for each in about["workflows"]),
             payload=Payload(

@@ -13,10 +13,9 @@ cancelled) and ``due`` (what is unfinished, by when somebody must look after it)
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from integrations.errors import Conflict, UnknownExecution
 from integrations.models import Json, from_epoch, now, rfc3339
@@ -88,8 +87,7 @@ class LeaseLost(Conflict):
     code = "lease_lost"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredExecution:
+class StoredExecution(NamedTuple):
     """An execution as it is stored.
 
     Attributes:
@@ -107,13 +105,13 @@ class StoredExecution:
     status: str
     trigger_type: str
     created_at: datetime
+    state: Mapping[str, Json]
     finished_at: datetime | None = None
     error: Mapping[str, Json] | None = None
-    state: Mapping[str, Json]
-    journal: Journal = field(default=Journal(), compare=False, repr=False)
+    journal: Journal = Journal()
     revision: int = 0
     lease_until: datetime | None = None
-    due_at: datetime | None = field(default=None, compare=False)
+    due_at: datetime | None = None
 
     @property
     def finished(self) -> bool:
@@ -204,7 +202,7 @@ class Executions:
             due_at = until + timedelta(seconds=1)
             lease |= _open(execution, due_at)
         written = self._write(execution, lease)
-        return replace(written, lease_until=until, due_at=due_at)
+        return written._replace(lease_until=until, due_at=due_at)
 
     def renew(self, execution: StoredExecution, until: datetime) -> None:
         """Hold a leased execution until ``until``; nothing else about it changes.
@@ -249,7 +247,7 @@ class Executions:
         if due_at is None:
             return self._write(execution, {}, remove=_OPEN)
         written = self._write(execution, {"leaseUntil": None, **_open(execution, due_at)})
-        return replace(written, due_at=due_at)
+        return written._replace(due_at=due_at)
 
     def _write(
         self,
@@ -276,7 +274,7 @@ class Executions:
             raise LeaseLost(
                 f"Execution {execution.execution_id} is run by another process now"
             ) from None
-        return replace(execution, revision=revision, lease_until=None, journal=written)
+        return execution._replace(revision=revision, lease_until=None, journal=written)
 
     def _journal(self, execution: StoredExecution) -> Journal:
         """The journal with the state's changes; its pages are written when this returns."""
@@ -288,7 +286,7 @@ class Executions:
             self._fold(execution, names, level)
         if len(names) > MOST_PAGES:
             names = [_NAMES + self.put_part(execution, journal.pack(list(names)))]
-        return replace(written, pages=tuple(names), tail=())
+        return written._replace(pages=tuple(names), tail=())
 
     def _put_page(self, execution: StoredExecution, content: bytes, level: int) -> str:
         """Write a page that was folded ``level`` times; tells its name."""
@@ -345,7 +343,7 @@ class Executions:
         entries = [*self._pages(tenant, execution_id, read.pages), *read.tail]
         state = journal.read(entries)
         stored = _execution(head)
-        return replace(stored, state=state, journal=journal.opened(read, state))
+        return stored._replace(state=state, journal=journal.opened(read, state))
 
     def _pages(self, tenant: str, execution_id: str, names: Sequence[str]) -> list[Json]:
         """The entries of pages, in order."""

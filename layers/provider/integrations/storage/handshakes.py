@@ -4,9 +4,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from integrations.errors import HandshakeRefused, UnknownHandshake
 from integrations.models import from_epoch, now
@@ -23,8 +22,7 @@ UNKNOWN = "This log-in is not known here; start again"
 _DAMAGED = "This log-in is damaged; start again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handshake:
+class Handshake(NamedTuple):
     """One attempt to connect.
 
     Attributes:

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from integrations.errors import UnknownJob
 from integrations.models import Json, from_epoch, now, rfc3339
@@ -17,8 +16,7 @@ FINISHED = ("succeeded", "failed", "cancelled")
 RETENTION = timedelta(days=90)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(NamedTuple):
     """One job.
 
     Attributes:
@@ -124,7 +122,7 @@ class Jobs:
             )
         except ConditionFailed:
             return None
-        return replace(job, revision=revision)
+        return job._replace(revision=revision)
 
     def page(
         self, tenant: str, *, limit: int, next_token: str | None

@@ -19,9 +19,8 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from operator import is_
-from typing import Any
+from typing import Any, NamedTuple
 
 from integrations.models import Json
 from integrations.storage.dictionaries import dictionary
@@ -56,8 +55,7 @@ def name_of(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()[:9]).decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(NamedTuple):
     """How a document is stored.
 
     Attributes:
@@ -68,7 +66,7 @@ class Journal:
 
     pages: tuple[str, ...] = ()
     tail: tuple[Json, ...] = ()
-    known: Mapping[str, Any] | None = field(default=None, compare=False)
+    known: Mapping[str, Any] | None = None
 
     def packed(self) -> bytes:
         """What the head holds."""

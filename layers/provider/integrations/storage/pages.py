@@ -5,16 +5,14 @@ connection's log-in was last seen to reach. That is stored here, and removed whe
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from integrations.models import from_epoch, now
 from integrations.storage.aws import Attribute, Aws, item, rows
 
 
-@dataclass(frozen=True, slots=True)
-class PageHolder:
+class PageHolder(NamedTuple):
     """A connection that holds a page.
 
     Attributes:

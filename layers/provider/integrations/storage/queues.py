@@ -3,8 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from integrations.models import Json
 from integrations.storage.aws import Aws, AwsUnavailable, boto3_failures
@@ -23,8 +22,7 @@ AGAIN = "again"
 MAX_GROUP = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message.
 
     Attributes:

@@ -5,9 +5,8 @@ not at all. Rows go by themselves when their window is long over.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from integrations.models import from_epoch
 from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes, item
@@ -23,8 +22,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """A stretch of time in which something is counted.
 
     Attributes:

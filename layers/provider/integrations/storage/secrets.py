@@ -1,9 +1,8 @@
 """A tenant's named secrets, sealed as credentials are: written and used, never read by anybody."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from integrations.errors import UnknownSecret
 from integrations.models import from_epoch, now
@@ -19,8 +18,7 @@ from integrations.storage.aws import (
 from integrations.storage.envelope import Envelope, Sealed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedSecret:
+class NamedSecret(NamedTuple):
     """A secret's name and dates; never its value."""
 
     name: str

@@ -7,8 +7,8 @@ when its time is over. The row is in the Quotas table.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from integrations.models import now
 from integrations.storage.aws import Attribute, Aws, ConditionFailed, attributes
@@ -21,8 +21,7 @@ _ATTEMPTS = 3
 """Others may take the very slot that was seen to be free; after so many times there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """A slot that was taken.
 
     Attributes:

@@ -2,9 +2,8 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from integrations.errors import UnknownToken
 from integrations.models import from_epoch, now
@@ -30,8 +29,7 @@ USE_NOTED_EVERY = timedelta(hours=1)
 """A token that is used all the time costs one write an hour."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class Token(NamedTuple):
     """Who holds a token and what it allows.
 
     Attributes:
@@ -162,7 +160,7 @@ class Tokens:
             )
         except ConditionFailed:
             return token  # revoked at this very moment
-        return replace(token, last_used_at=moment)
+        return token._replace(last_used_at=moment)
 
     def _of_tenant(self, tenant: str) -> dict[str, Any]:
         return {

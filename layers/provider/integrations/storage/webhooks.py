@@ -3,10 +3,9 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import token_bytes
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, override
 
 from integrations.errors import UnknownWebhook, WebhookIdTaken
 from integrations.models import Json, from_epoch, now
@@ -43,8 +42,7 @@ _OWN = "#tenant = :tenant AND #provider = :provider AND #connection = :connectio
 """That a row belongs to the very connection that writes it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
+class Webhook(NamedTuple):
     """One webhook.
 
     Attributes:
@@ -64,7 +62,7 @@ class Webhook:
     connection: str
     verification: Mapping[str, Json]
     methods: tuple[str, ...] = ("POST",)
-    sealed: Sealed | None = field(default=None, repr=False)
+    sealed: Sealed | None = None
     secrets_version: str = ""
     rejected: int = 0
     last_rejection: tuple[datetime, str] | None = None
@@ -78,18 +76,21 @@ class Webhook:
         return {"tenant": self.tenant, "webhook": self.webhook_id}
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookSecrets:
+class WebhookSecrets(NamedTuple):
     """What verifies deliveries, and what answers a subscription challenge.
 
     Attributes:
         previous: The secret before this one, good until ``previous_until`` (Unix time).
     """
 
-    secret: str = field(repr=False)
-    verify_token: str = field(repr=False)
-    previous: str = field(default="", repr=False)
+    secret: str
+    verify_token: str
+    previous: str = ""
     previous_until: float = 0.0
+
+    @override
+    def __repr__(self) -> str:
+        return f"WebhookSecrets(previous_until={self.previous_until})"  # no secret is shown
 
 
 class Webhooks:

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from integrations.errors import UnknownWorkflow, VersionConflict
 from integrations.models import DEFAULT_CONNECTION, Json, from_epoch, now
@@ -23,8 +22,7 @@ FILTERS = "filters"
 """Where the index has a trigger's completed fields, beside the fields as they were written."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredWorkflow:
+class StoredWorkflow(NamedTuple):
     """A workflow as it is stored.
 
     Attributes:
@@ -51,8 +49,7 @@ class StoredWorkflow:
     trigger_connection: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingWorkflow:
+class WaitingWorkflow(NamedTuple):
     """What the trigger index tells of a workflow: enough to say whether an event starts it.
 
     Attributes:

@@ -1,16 +1,14 @@
 """What passes between the engine and its caller: a step's call, and what came of a run."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol, override
 
 from integrations.models import Json
 from integrations.workflows.records import Execution, ExecutionStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What a step sends.
 
     Attributes:
@@ -18,12 +16,15 @@ class Sent:
         derived: All values that were made of secrets on the way: no answer may show one.
     """
 
-    params: dict[str, Json] = field(repr=False)
-    derived: list[Json] = field(default_factory=list, repr=False)
+    params: dict[str, Json]
+    derived: Sequence[Json] = ()
+
+    @override
+    def __repr__(self) -> str:
+        return "Sent()"  # what it holds, nobody may see
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepCall:
+class StepCall(NamedTuple):
     """One attempt of one step, for ``perform`` to carry out.
 
     Attributes:
@@ -41,26 +42,23 @@ class StepCall:
     connection: str
     params: dict[str, Json]
     secrets: frozenset[str]
-    with_secrets: Callable[[Mapping[str, str]], Sent] = field(repr=False, compare=False)
+    with_secrets: Callable[[Mapping[str, str]], Sent]
     idempotency_key: str
     hops: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """The execution rests in a terminal status."""
 
     status: ExecutionStatus
 
 
-@dataclass(frozen=True, slots=True)
-class RetryAfter:
+class RetryAfter(NamedTuple):
     """Come back in this many seconds, not earlier."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
 class OutOfTime:
     """Nothing is wrong and nothing is running; go on at once in another invocation."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from integrations.errors import ExpressionError, FieldError
 from integrations.models import DEFAULT_CONNECTION, Json, rfc3339
@@ -19,8 +19,7 @@ MAX_PREVIEW_SECONDS: Final = 15.0
 """What the expressions of a whole preview may spend."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a step ended, as the templates of later steps see it."""
 
     status: str

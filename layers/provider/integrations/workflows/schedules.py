@@ -5,10 +5,9 @@ https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
-from typing import Final
+from typing import Final, NamedTuple
 
 from integrations.errors import FieldError, InvalidInput
 from integrations.models import Json
@@ -30,8 +29,7 @@ _CRON_FIELDS = 5  # minute, hour, day, month, weekday
 _YEAR_DIGITS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(NamedTuple):
     """When a schedule fires, in EventBridge Scheduler's words.
 
     Attributes:
@@ -68,8 +66,7 @@ class Schedule:
         return back.replace(tzinfo=None) != moment.replace(tzinfo=None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     """One field of a cron expression."""
 
     name: str

@@ -14,9 +14,8 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 from pydantic.alias_generators import to_camel
@@ -60,8 +59,7 @@ def appsecret_proof(app_secret: SecretStr, token: SecretStr) -> str:
     return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(NamedTuple):
     """The Graph API as one app sees it.
 
     Every method raises the errors of ``fault``, and what ``Http.request`` raises.

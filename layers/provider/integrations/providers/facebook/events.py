@@ -7,7 +7,6 @@ Standard library only: the dispatcher imports it, and none of the provider's mod
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Literal, get_args
@@ -89,7 +88,7 @@ def _dated(event: Event, value: Mapping[str, Json], entry: Mapping[str, Json]) -
         return event
     sent = moment(entry.get("time"))
     hour = int(sent.timestamp() // _HOUR) if sent else ""
-    return replace(event, id=f"{event.id}:{hour}")
+    return event._replace(id=f"{event.id}:{hour}")
 
 
 _ONCE = frozenset({"add", "delete", "remove"})

@@ -9,10 +9,9 @@ they leave this module.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from math import isfinite
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pydantic import SecretStr
 
@@ -67,8 +66,7 @@ def without_tokens(text: str) -> str:
     return _TOKEN.sub("…", _TOKEN_PARAMETER.sub(r"\1=…", text))
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """How much of the rate limits is used up.
 
     Attributes:
@@ -105,8 +103,7 @@ def usage(headers: Mapping[str, str]) -> Usage | None:
     return Usage(max(percents), max(waits) * 60 or None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
+class _Fault(NamedTuple):
     """What decides what an error means."""
 
     code: int | None

@@ -8,7 +8,6 @@ Actions, triggers and webhooks are those of ``facebook``.
 """
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import override
 from urllib.parse import urlencode
 
@@ -182,7 +181,7 @@ PROVIDER = Provider(
     verify=verify,
     actions=ACTIONS,
     triggers=TRIGGERS,
-    inbound=replace(INBOUND, endpoint=None, shared=SHARED_WEBHOOK),
+    inbound=INBOUND._replace(endpoint=None, shared=SHARED_WEBHOOK),
     oauth=OAuth(
         parameters=PARAMETERS,
         authorization_url=authorization_url,

@@ -6,9 +6,8 @@ https://developers.google.com/workspace/sheets/api/reference/rest
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 from urllib.parse import quote
 
 from integrations.comparison import comparable
@@ -188,8 +187,7 @@ def _pairs(query: Mapping[str, Json | Sequence[str]]) -> list[tuple[str, str]]:
     return pairs
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
+class _Refusal(NamedTuple):
     """What decides what an answer means that is none."""
 
     status: int
@@ -299,8 +297,7 @@ def check_token(call: Call[Any]) -> None:
 # -- One spreadsheet -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Spreadsheet:
+class Spreadsheet(NamedTuple):
     """One spreadsheet, and what the API does with it.
 
     Attributes:

@@ -4,7 +4,7 @@ Sheets knows cells only; what a header is, is decided here.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from integrations.comparison import is_composed_same, is_same
 from integrations.errors import FieldError, InvalidParams
@@ -53,8 +53,7 @@ def place(cells: str, sheet: str | None) -> str:
 # -- Headers ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The row that names a table's columns.
 
     Attributes:
@@ -244,8 +243,7 @@ def _without_header(sheet: str | None, rows: Mapping[str, Line]) -> tuple[Header
 # -- Tables ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A table, read whole.
 
     Attributes:

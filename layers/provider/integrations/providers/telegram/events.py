@@ -7,7 +7,7 @@ Standard library only: the dispatcher imports it, and none of the provider's mod
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from integrations import comparison, strict_json
 from integrations.errors import InvalidInput
@@ -24,8 +24,7 @@ OWN_ID = "botId"
 """The webhook's query parameter that says the bot's own id."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Command:
+class _Command(NamedTuple):
     """A command at the beginning of a message: ``/name@bot arguments``."""
 
     name: str

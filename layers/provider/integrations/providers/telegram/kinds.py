@@ -6,13 +6,12 @@ Standard library only, as in ``events``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from integrations.models import Json
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of update: what happened, its model in ``triggers.FILTERS``, and an example of it."""
 
     title: str

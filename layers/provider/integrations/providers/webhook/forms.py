@@ -10,8 +10,7 @@ import quopri
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, override
+from typing import Final, NamedTuple, override
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import multipart
@@ -28,8 +27,7 @@ _BYTES: Final = "latin-1"
 _EXTENDED_NAME: Final = re.compile(r"""; *filename\* *= *"?([\w-]+)'[^';"]*'([^;"\s]*)""", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     """One field of a form, still in bytes (``name`` and ``file_name`` as ``_BYTES``)."""
 
     name: str

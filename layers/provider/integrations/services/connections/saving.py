@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -225,7 +224,7 @@ class ConnectionSaver:
         except WebhookIdTaken:
             if self._webhooks.is_of(webhook.tenant, webhook.webhook_id):
                 raise
-            webhook = replace(webhook, webhook_id=_longer(webhook.webhook_id))
+            webhook = webhook._replace(webhook_id=_longer(webhook.webhook_id))
             self._webhooks.save(webhook, its_secrets)
         return webhook
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -127,9 +126,9 @@ class ConnectionTester:
             return
         self._ownership.hold(connection, verified.account)
         if verified.credentials is not None and verified.credentials != opened.credentials:
-            better = replace(opened, credentials=verified.credentials)
+            better = opened._replace(credentials=verified.credentials)
             moment = self._clock()
-            known = replace(connection, account=verified.account, last_tested=moment)
+            known = connection._replace(account=verified.account, last_tested=moment)
             with suppress(VersionConflict):  # somebody else's refresh is as good
                 self._vault.save(known, better, replaces=connection.version)
             return
@@ -159,4 +158,4 @@ class ConnectionTester:
             connection, failure.code, failure.detail, status=state, tested=True, due_at=due_at
         )
         states.tell(self._observe, connection, state, failure)
-        return states.shown(replace(connection, status=state), self._clock())
+        return states.shown(connection._replace(status=state), self._clock())

@@ -4,10 +4,9 @@ This is the only way in: there are no attributes and no methods.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from integrations.errors import ExpressionError
 from integrations.workflows.expressions.budget import Budget
@@ -29,8 +28,7 @@ ACCEPT_MISSING: Final = frozenset({"default", "d", "get", "defined", "undefined"
 """The filters and tests that are there for what is missing; all others raise its reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """What a filter knows of the evaluation that it is called in.
 
     Attributes:
@@ -40,7 +38,7 @@ class Evaluation:
     """
 
     now: datetime
-    budget: Budget = field(default_factory=Budget)
+    budget: Budget
     derived: list[Value] | None = None
 
 

@@ -7,8 +7,7 @@ every operation pays from a ``Budget``, and values are plain JSON, without attri
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
 
 from integrations.errors import ExpressionError
 from integrations.workflows.expressions.access import ACCEPT_MISSING, Evaluation, look_up, nearest
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
 MAX_SYNTAX_DEPTH: Final = 80
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(NamedTuple):
     """Where an expression is evaluated: the names it sees, and what it may spend."""
 
     names: dict[str, Value]
@@ -56,8 +54,7 @@ type Evaluate = Callable[[Frame], Value]
 type Write = Callable[[Frame, list[str]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(NamedTuple):
     """A template or expression that was understood.
 
     Attributes:
@@ -72,7 +69,7 @@ class Template:
     steps: frozenset[tuple[str, str | None]]
     secrets: frozenset[str]
     alters_secrets: bool
-    run: Evaluate = field(repr=False)
+    run: Evaluate
 
 
 class Compiler:

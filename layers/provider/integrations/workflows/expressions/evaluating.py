@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 
 from integrations.errors import ExpressionError
@@ -162,7 +161,7 @@ class _Rendering:
         if understood.alters_secrets:
             return source
         names = {name: f"{{{{ secrets.{name} }}}}" for name in understood.secrets}
-        return understood.run(replace(self.frame, names={**self.frame.names, "secrets": names}))
+        return understood.run(self.frame._replace(names={**self.frame.names, "secrets": names}))
 
 
 def _run(understood: Template, frame: Frame) -> Value:
