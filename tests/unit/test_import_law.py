@@ -25,6 +25,7 @@ WORDS = {
     "memory",
     "mistakes",
     "models",
+    "postponed",
     "secret_headers",
     "signatures",
     "strict_json",
@@ -44,10 +45,11 @@ ALLOWED = {
     "memory": set[str](),
     "mistakes": {"errors"},
     "models": set[str](),
+    "postponed": set[str](),
     "secret_headers": set[str](),
     "signatures": {"errors", "models", "strict_json"},
     "strict_json": {"models"},
-    "strict_model": set[str](),
+    "strict_model": {"postponed"},
     "__init__": set[str](),
 }
 FOREIGN = {
@@ -245,6 +247,19 @@ def test_a_dispatcher_pays_for_no_framework_and_no_provider() -> None:
     )
     assert not HEAVY & loaded, HEAVY & loaded
     assert "integrations.providers.base" not in loaded
+
+
+def test_what_only_libraries_import_is_loaded_when_somebody_asks_for_it() -> None:
+    code = (
+        "import integrations.entry.http\n"
+        "from integrations.postponed import NAMES, Postponed\n"
+        "assert all(isinstance(sys.modules[each], Postponed) for each in NAMES)\n"
+        "import asyncio, tempfile, zipfile\n"
+        "from importlib.metadata import version\n"
+        "assert asyncio.run and tempfile.mkdtemp and zipfile.ZipFile and version('pydantic')\n"
+        "assert not any(isinstance(sys.modules[each], Postponed) for each in NAMES)"
+    )
+    assert "asyncio.events" in loaded_by(code)
 
 
 def test_no_module_makes_anything_at_import() -> None:

@@ -3,6 +3,9 @@
 import re
 from typing import Annotated
 
+import integrations.postponed  # noqa: F401 - what the next ones import is loaded when it is used
+
+# isort: split
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
