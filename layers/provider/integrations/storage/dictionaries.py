@@ -6,6 +6,11 @@ https://docs.python.org/3/library/zlib.html#zlib.compressobj (``zdict``)
 
 from functools import cache
 from pathlib import Path
+from typing import Final
+
+MEMORY: Final = 6
+"""zlib's ``memLevel`` for packing with one: to get the tables of the usual 8 or 9 takes longer than
+to pack a short text, and the result is no shorter, nor is a long text's."""
 
 _FOLDER = Path(__file__).parents[1] / "data"
 

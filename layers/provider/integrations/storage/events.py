@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, Self, cast
 from integrations.errors import UnknownEvent
 from integrations.models import Json, from_epoch, now, rfc3339
 from integrations.storage.aws import Attribute, Aws, AwsError, ConditionFailed, attributes, item
-from integrations.storage.dictionaries import dictionary
+from integrations.storage.dictionaries import MEMORY, dictionary
 from integrations.storage.objects import GONE
 from integrations.storage.paging import Span, encode_token
 from integrations.storage.queues import Queue
@@ -383,7 +383,7 @@ class Events:
 
 def _deflate(about: Mapping[str, Json], body: bytes) -> bytes:
     text = _bytes(dict(about))
-    pack = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=dictionary("events"))
+    pack = zlib.compressobj(9, zlib.DEFLATED, -15, MEMORY, zdict=dictionary("events"))
     return _VERSION + pack.compress(_LENGTH.pack(len(text)) + text + body) + pack.flush()
 
 

@@ -144,7 +144,7 @@ class Executions:
             Whether a runner must get it: it is unfinished, be it new or left by an earlier
             attempt to create it.
         """
-        written = self._journal(execution)
+        _, packed = self._journal(execution)
         head: dict[str, Attribute] = {
             **_key(execution),
             "workflowName": execution.workflow_name,
@@ -153,7 +153,7 @@ class Executions:
             "triggerType": execution.trigger_type,
             "revision": 0,
             "expiresAt": self._expires_at(execution),
-            **_changing(execution, written),
+            **_changing(execution, packed),
         }
         if not execution.finished:
             head |= _open(execution, due_at)
@@ -257,14 +257,14 @@ class Executions:
         remove: tuple[str, ...] = (),
     ) -> StoredExecution:
         revision = execution.revision + 1
-        written = self._journal(execution)
+        written, packed = self._journal(execution)
         try:
             self._aws.dynamodb(
                 "UpdateItem",
                 update(
                     self._table,
                     _key(execution),
-                    {**_changing(execution, written), **more, "revision": revision},
+                    {**_changing(execution, packed), **more, "revision": revision},
                     remove=remove,
                     condition="#revision = :was",
                     values={"was": execution.revision},
@@ -276,17 +276,22 @@ class Executions:
             ) from None
         return execution._replace(revision=revision, lease_until=None, journal=written)
 
-    def _journal(self, execution: StoredExecution) -> Journal:
-        """The journal with the state's changes; its pages are written when this returns."""
+    def _journal(self, execution: StoredExecution) -> tuple[Journal, bytes]:
+        """The journal with the state's changes, and what the head holds of it.
+
+        Its pages are written when this returns.
+        """
         written = journal.followed_by(execution.journal, execution.state)
-        if len(written.packed()) <= HEAD_BYTES:
-            return written
+        packed = written.packed()
+        if len(packed) <= HEAD_BYTES:
+            return written, packed
         names = [*written.pages, self._put_page(execution, journal.pack(list(written.tail)), 0)]
         for level in range(len(FOLD_BYTES)):
             self._fold(execution, names, level)
         if len(names) > MOST_PAGES:
             names = [_NAMES + self.put_part(execution, journal.pack(list(names)))]
-        return written._replace(pages=tuple(names), tail=())
+        written = written._replace(pages=tuple(names), tail=())
+        return written, written.packed()
 
     def _put_page(self, execution: StoredExecution, content: bytes, level: int) -> str:
         """Write a page that was folded ``level`` times; tells its name."""
@@ -564,11 +569,11 @@ def _token_of(end: StoredExecution) -> str:
     return encode_token({"id": end.execution_id, "key": _created_key(end)})
 
 
-def _changing(execution: StoredExecution, written: Journal) -> dict[str, Attribute]:
+def _changing(execution: StoredExecution, packed: bytes) -> dict[str, Attribute]:
     apart = execution.status in LISTED_APART
     return {
         "status": execution.status,
-        "journal": written.packed(),
+        "journal": packed,
         "finishedAt": execution.finished_at.timestamp() if execution.finished_at else None,
         "error": _text(execution.error) if execution.error else None,
         "endedKey": f"{execution.tenant}#{execution.status}" if apart else None,

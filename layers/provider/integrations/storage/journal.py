@@ -23,7 +23,7 @@ from operator import is_
 from typing import Any, NamedTuple
 
 from integrations.models import Json
-from integrations.storage.dictionaries import dictionary
+from integrations.storage.dictionaries import MEMORY, dictionary
 
 _TEXT, _PACKED = b"\x00", b"\x01"
 
@@ -36,7 +36,7 @@ def pack(document: Json) -> bytes:
 
 def pack_text(data: bytes) -> bytes:
     """JSON text in few bytes; ``unpack`` gives the document."""
-    packer = zlib.compressobj(6, wbits=-15, zdict=dictionary("journal"))
+    packer = zlib.compressobj(6, wbits=-15, memLevel=MEMORY, zdict=dictionary("journal"))
     packed = packer.compress(data) + packer.flush()
     return _PACKED + packed if len(packed) < len(data) else _TEXT + data
 
