@@ -1,6 +1,8 @@
 """The order of the tests, quick ones first, and a real browser for those that need one."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,18 +12,30 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 E2E = Path(__file__).parent / "e2e"
-LONGEST = ("test_chaos.py", "test_faults.py", "test_crashes.py")
-"""They wait for minutes: whoever begins with them waits beside everything else."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: place(item.path))
+    slow = [item for item in items if item.path.is_relative_to(E2E)]
+    quick = [item for item in items if not item.path.is_relative_to(E2E)]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = [*quick, *dealt(slow, workers)]
 
 
-def place(path: Path) -> tuple[bool, bool]:
-    """What comes first is false first; the sort leaves the rest as it is."""
-    return path.is_relative_to(E2E), path.name not in LONGEST
+def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
+    """The tests in an order in which each worker begins with its share of the long ones.
+
+    They wait for minutes, and whoever begins with them waits beside everything else. xdist gives
+    each worker a part of the list, all of one length; who is done takes from the others.
+    """
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = iter([item for item in items if not item.get_closest_marker("long")])
+    order: list[pytest.Item] = []
+    for worker in range(workers):
+        length = (len(items) - len(order)) // (workers - worker)
+        own = long[worker::workers]
+        order += [*own, *islice(others, max(0, length - len(own)))]
+    return [*order, *others]
 
 
 @pytest.fixture(scope="module")

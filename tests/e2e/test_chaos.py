@@ -95,6 +95,7 @@ class Sender:
         raise AssertionError(f"{delivery} was never accepted")
 
 
+@pytest.mark.long
 def test_every_accepted_webhook_is_executed_exactly_once(
     platform: Platform, stand_ins: StandIns
 ) -> None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.e2e
 RUNNER = "RunWorkflowFunction"
 
 
+@pytest.mark.long
 def test_killed_between_an_effect_and_its_checkpoint(
     client: Client, stand_ins: StandIns, platform: Platform
 ) -> None:

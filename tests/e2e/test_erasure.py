@@ -5,6 +5,8 @@ import json
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from local.platform import Platform
 from tests.e2e.conftest import Client, StandIns, eventually, problem
 from tests.fakes.receiver import Reply
@@ -95,6 +97,7 @@ def fill(client: Client, stand_ins: StandIns, tenant: str) -> None:
     eventually(lambda: client.get(path).json()["steps"][0]["error"])
 
 
+@pytest.mark.long
 def test_nothing_of_an_erased_tenant_is_left_anywhere(
     platform: Platform, tenant: str, stand_ins: StandIns
 ) -> None:

@@ -99,6 +99,7 @@ class Receiving:
         return found if found["finishedAt"] else None
 
 
+@pytest.mark.long
 def test_events_are_replayed_all_together_exactly_once_while_functions_die(
     platform: Platform, stand_ins: StandIns
 ) -> None:

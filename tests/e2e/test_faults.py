@@ -38,6 +38,7 @@ def call(webhook: str, body: dict[str, Any]) -> None:
     assert answer.status_code == 200, answer.text
 
 
+@pytest.mark.long
 def test_a_provider_that_was_down_for_a_while_gets_everything_once_it_is_back(
     client: Client, stand_ins: StandIns
 ) -> None:

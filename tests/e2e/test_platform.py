@@ -157,6 +157,7 @@ def end_lines(platform: Platform, execution_id: str) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.long
 def test_two_stacks_live_side_by_side_and_know_nothing_of_each_other(
     platform: Platform, stand_ins: StandIns, tmp_path: Path
 ) -> None:

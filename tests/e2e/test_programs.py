@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from local.paths import ROOT
 from local.platform import Platform
 from tests.e2e.conftest import Client
@@ -38,6 +40,7 @@ def left(client: Client) -> list[Any]:
     return [each for provider in status for each in provider["connections"]] + workflows
 
 
+@pytest.mark.long
 def test_smoke_passes_on_a_stack_that_works_and_leaves_nothing(client: Client) -> None:
     output = run("tools.smoke", URL=client.platform.url, TOKEN=client.token)
     lines = output.splitlines()

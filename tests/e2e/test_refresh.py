@@ -134,6 +134,7 @@ def test_a_rotated_refresh_token_is_kept(
     assert connected.status["status"] == "connected"
 
 
+@pytest.mark.long
 def test_twenty_executions_that_need_the_same_expired_token_refresh_it_once(
     connected: Connected, google: FakeGoogle, book: Book
 ) -> None:

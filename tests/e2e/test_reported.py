@@ -293,6 +293,7 @@ def test_nonsense_is_no_success(client: Client, stand_ins: StandIns, bot: str, a
     client.refused_action("telegram.sendMessage", message, 502, "provider_unavailable")
 
 
+@pytest.mark.long
 def test_workflows_in_a_row_share_a_bot_whose_registration_has_to_wait(
     client: Client, stand_ins: StandIns, bot: str
 ) -> None:

@@ -489,6 +489,7 @@ def test_a_one_shot_schedule_fires_once_and_is_gone(client: Client, hook: str) -
     assert len(client.executions(workflowId=workflow["workflowId"])) == 1
 
 
+@pytest.mark.long
 def test_a_schedule_that_repeats_follows_its_workflow(client: Client, hook: str) -> None:
     every_minute = flow(trigger={"type": "schedule", "expression": "rate(1 minute)"})
     workflow = client.create_workflow(every_minute)
