@@ -7,22 +7,28 @@ bytecode too; here the functions' one file each is compiled as well.
 import argparse
 import compileall
 import fcntl
+import json
 import py_compile
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from local import console, digest, sam
 from local.errors import PlatformError
 from local.paths import ROOT, TEMPLATE
 from local.report import Report
+from local.zips import zipped
+from tools.template import read
 
 TAG = "cpython-313"
 DEFAULT = "arm64"
 """The architecture of a stack that says nothing else, as the template has it."""
 LAYERS = ("DependenciesLayer", "ProviderLayer")
+PACKED = "template.json"
+"""The built template whose layers are archives: see `pack`."""
 
 
 def build(build_dir: Path, *, architecture: str, report: Report) -> str:
@@ -70,14 +76,38 @@ def build_with_sam(build_dir: Path, *, architecture: str, report: Report) -> Non
     with report.step("Building the functions and layers"):
         sam.build(build_dir, cache, architecture=architecture, log=log, report=report)
         compile_functions(build_dir)
+        pack(build_dir)
+
+
+def pack(build_dir: Path) -> None:
+    """Write what was built as `sam deploy` takes it in half the time.
+
+    It reads a template five times, JSON in no time and YAML in a second, and zips a layer's
+    thousands of files for each stack; here that is done once.
+    """
+    built: dict[str, Any] = {**read((build_dir / "template.yaml").read_text(encoding="utf-8"))}
+    for layer in LAYERS:
+        archive = build_dir / f"{layer}.zip"
+        archive.write_bytes(zipped(build_dir / layer))
+        built["Resources"][layer]["Properties"]["ContentUri"] = archive.name
+    (build_dir / PACKED).write_text(json.dumps(built), encoding="utf-8")
+
+
+def exclusively(build_dir: Path) -> AbstractContextManager[None]:
+    """Let no other process build into `build_dir` meanwhile, or read there."""
+    return _locked(build_dir, fcntl.LOCK_EX)
+
+
+def shared(build_dir: Path) -> AbstractContextManager[None]:
+    """Let no other process build into `build_dir` meanwhile; others may read there, too."""
+    return _locked(build_dir, fcntl.LOCK_SH)
 
 
 @contextmanager
-def exclusively(build_dir: Path) -> Iterator[None]:
-    """Let no other process build into `build_dir` meanwhile."""
+def _locked(build_dir: Path, how: int) -> Iterator[None]:
     build_dir.parent.mkdir(parents=True, exist_ok=True)
     with build_dir.with_name(f"{build_dir.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, how)
         yield
 
 

@@ -236,10 +236,10 @@ class Platform:
             return
         self._state.deployed = None
         state.write(self.state_dir, self._state)
-        with build.exclusively(BUILD), self._report.step("Deploying the stack"):
+        with build.shared(BUILD), self._report.step("Deploying the stack"):
             self._create_bucket()
             sam.deploy(
-                BUILD,
+                BUILD / build.PACKED,
                 stack=self.stack,
                 bucket=BUCKET,
                 parameters=parameters,

@@ -6,11 +6,9 @@ it is built; everything else (the template, the dependencies) is built and deplo
 
 from __future__ import annotations
 
-import io
 import py_compile
 import shutil
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING
 from local import console, digest
 from local.errors import PlatformError
 from local.paths import ROOT
+from local.zips import zipped
 from tools.template import folder, functions, resources
 
 if TYPE_CHECKING:
@@ -137,13 +136,3 @@ def compiled(folder: Path, place: str) -> None:
         except py_compile.PyCompileError as error:
             message = " ".join(str(error.msg).split())
             raise PlatformError(f"not deployed: {message}") from None
-
-
-def zipped(folder: Path) -> bytes:
-    """Return an archive of a folder."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as writer:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                writer.write(path, path.relative_to(folder))
-    return archive.getvalue()

@@ -18,6 +18,8 @@ from local.report import Report
 SAM = interpreter(".venv-sam").with_name("sam")
 # The first thing that goes wrong is what SAM says last, behind a good deal of progress.
 LONGEST = 300
+POLL_SECONDS = "0.5"
+"""How often SAM asks whether it is done: MiniStack is on this machine; AWS it asks every 5 s."""
 COMPILING = re.compile(
     r'File "/opt/python/(?P<file>[^"]+)", line (?P<line>\d+).*?^(?P<error>\w+Error: [^\n]+)',
     re.MULTILINE | re.DOTALL,
@@ -84,7 +86,7 @@ def build(
 
 
 def deploy(
-    build_dir: Path,
+    template: Path,
     *,
     stack: str,
     bucket: str,
@@ -96,7 +98,7 @@ def deploy(
     """Run `sam deploy` of what was built, with the settings `local` of samconfig.toml.
 
     Args:
-        build_dir: What `build` built.
+        template: What was built, beside its template.
         stack: The stack's name.
         bucket: Where SAM uploads the code to.
         parameters: The template's parameters. They travel in a file: a command line is public.
@@ -113,10 +115,10 @@ def deploy(
     values.write_text(json.dumps(dict(parameters)), encoding="utf-8")
     command: list[str | Path] = [SAM, "deploy", "--config-file", ROOT / "samconfig.toml"]
     command += ["--config-env", "local", "--stack-name", stack]
-    command += ["--template-file", build_dir / "template.yaml"]
+    command += ["--template-file", template]
     command += ["--s3-bucket", bucket, "--s3-prefix", stack, "--no-progressbar"]
     command += ["--parameter-overrides", f"file://{values}"]
-    env = programs.environment({**settings(), **aws})
+    env = programs.environment({**settings(), **aws, "SAM_CLI_POLL_DELAY": POLL_SECONDS})
     try:
         programs.run(command, cwd=ROOT, env=env, log=log, report=report)
     except programs.ProgramError as error:

@@ -1,6 +1,7 @@
 """What `make run` deploys again, and what it leaves."""
 
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from local import redeploy, watch
 from local.errors import PlatformError
+from local.zips import zipped
 from tools.template import functions
 
 
@@ -58,7 +60,7 @@ def test_what_does_not_compile_is_said_with_its_place_and_not_deployed(tmp_path:
 def test_an_archive_holds_the_bytecode_beside_the_source(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("x = 1\n")
     redeploy.compiled(tmp_path, "/var/task")
-    names = zipfile.ZipFile(io.BytesIO(redeploy.zipped(tmp_path))).namelist()
+    names = zipfile.ZipFile(io.BytesIO(zipped(tmp_path))).namelist()
     assert "app.py" in names
     assert any(name.endswith(".pyc") for name in names)
 
@@ -70,3 +72,15 @@ def test_a_change_is_told_once_it_is_still(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(watch, "EVERY_SECONDS", 0)
     assert next(watch.changes(a)) is None
     assert list(seen) == []
+
+
+def test_an_archive_is_the_same_whenever_its_files_were_made(tmp_path: Path) -> None:
+    file = tmp_path / "app.py"
+    file.write_text("x = 1\n")
+    file.chmod(0o755)
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    first = zipped(tmp_path)
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    assert zipped(tmp_path) == first
+    (entry,) = zipfile.ZipFile(io.BytesIO(first)).infolist()
+    assert entry.external_attr >> 16 & 0o777 == 0o755
