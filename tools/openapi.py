@@ -15,8 +15,14 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from integrations.services import answers, catalogue
+from integrations.services import catalogue
 from integrations.services import schemas as shapes
+from integrations.services.answers.catalogue import (
+    ActionForm,
+    CatalogueAnswer,
+    ProviderForm,
+    TriggerForm,
+)
 from integrations.services.checking import SET_HERE
 from integrations.workflows import definition
 from tools.functions import module
@@ -143,8 +149,8 @@ def _types() -> dict[str, Any]:
     for form in forms:
         if not form.oauth:
             types[_credentials_of(form.id)] = _request(_without_hints(form.credentials))
-    for name in ("CatalogueAnswer", "ProviderForm", "ActionForm", "TriggerForm"):
-        types[name] = _serialized(getattr(answers, name))
+    for model in (CatalogueAnswer, ProviderForm, ActionForm, TriggerForm):
+        types[model.__name__] = _serialized(model)
     types["ProviderForm"]["properties"]["id"] = _ref("ProviderId")
     saved = types[_credentials_of("webhook")]["properties"]
     saved["verification"] = _ref("Verification")

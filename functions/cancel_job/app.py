@@ -3,7 +3,7 @@
 from integrations.entry import wiring
 from integrations.entry.http import Api, JobId
 from integrations.errors import Conflict, UnknownJob
-from integrations.services.event_answers import JobAnswer, job_answer
+from integrations.services.answers.events import JobAnswer, job_answer
 
 app = Api(refuses=(UnknownJob, Conflict))
 

@@ -2,7 +2,7 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Definition
-from integrations.services.answers import CheckAnswer
+from integrations.services.answers.checks import CheckAnswer
 
 app = Api()
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, Request
 from integrations.errors import InvalidRedirect, UnknownProvider
-from integrations.services.answers import SessionCreatedAnswer
+from integrations.services.answers.tokens import SessionCreatedAnswer
 
 app = Api(refuses=(InvalidRedirect, UnknownProvider))
 

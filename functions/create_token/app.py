@@ -6,7 +6,7 @@ from pydantic import Field
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Body, Request
-from integrations.services.answers import CreatedTokenAnswer
+from integrations.services.answers.tokens import CreatedTokenAnswer
 from integrations.strict_model import Label
 
 app = Api(scope="admin")

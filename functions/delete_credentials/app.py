@@ -3,7 +3,7 @@
 from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, Api, ConnectionName, ProviderId
 from integrations.errors import ConnectionInUse, UnknownConnection, UnknownProvider, VersionConflict
-from integrations.services.answers import DeletedAnswer
+from integrations.services.answers.connections import DeletedAnswer
 
 app = Api(refuses=(UnknownProvider, UnknownConnection, ConnectionInUse, VersionConflict))
 

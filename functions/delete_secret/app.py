@@ -3,7 +3,7 @@
 from integrations.entry import wiring
 from integrations.entry.http import Api, SecretName
 from integrations.errors import UnknownSecret
-from integrations.services.answers import SecretDeleted
+from integrations.services.answers.secrets import SecretDeleted
 
 app = Api(refuses=(UnknownSecret,))
 

@@ -3,7 +3,7 @@
 from integrations.entry import wiring
 from integrations.entry.http import Api, TokenId
 from integrations.errors import UnknownToken
-from integrations.services.answers import TokenDeleted
+from integrations.services.answers.tokens import TokenDeleted
 
 app = Api(scope="admin", refuses=(UnknownToken,))
 

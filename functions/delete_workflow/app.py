@@ -3,7 +3,7 @@
 from integrations.entry import wiring
 from integrations.entry.http import Api, WorkflowId
 from integrations.errors import UnknownWorkflow
-from integrations.services.answers import WorkflowDeleted
+from integrations.services.answers.workflows import WorkflowDeleted
 
 app = Api(refuses=(UnknownWorkflow,))
 

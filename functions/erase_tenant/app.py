@@ -2,7 +2,7 @@
 
 from integrations.entry import wiring_tenants
 from integrations.entry.http import Api
-from integrations.services.event_answers import JobAnswer, job_answer
+from integrations.services.answers.events import JobAnswer, job_answer
 
 app = Api(scope="admin")
 

@@ -2,7 +2,7 @@
 
 from integrations.entry import wiring_tenants
 from integrations.entry.http import Api, NextToken
-from integrations.services.answers import ExportPage
+from integrations.services.answers.export import ExportPage
 
 app = Api(scope="admin")
 

@@ -2,7 +2,7 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api
-from integrations.services.answers import SessionAnswer
+from integrations.services.answers.tokens import SessionAnswer
 
 app = Api(scope="connect", connect=True)
 

@@ -3,7 +3,7 @@
 from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, Api, ConnectionName, ProviderId
 from integrations.errors import UnknownConnection, UnknownProvider
-from integrations.services.answers import ConnectionAnswer
+from integrations.services.answers.connections import ConnectionAnswer
 
 app = Api(connect=True, refuses=(UnknownProvider, UnknownConnection))
 

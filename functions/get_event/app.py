@@ -3,7 +3,7 @@
 from integrations.entry import wiring
 from integrations.entry.http import Api, EventId
 from integrations.errors import UnknownEvent
-from integrations.services.event_answers import EventAnswer, event_answer
+from integrations.services.answers.events import EventAnswer, event_answer
 
 app = Api(refuses=(UnknownEvent,))
 

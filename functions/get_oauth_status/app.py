@@ -3,7 +3,7 @@
 from integrations.entry import wiring
 from integrations.entry.http import Api, HandshakeId
 from integrations.errors import UnknownHandshake
-from integrations.services.answers import HandshakeAnswer
+from integrations.services.answers.handshakes import HandshakeAnswer
 
 app = Api(connect=True, refuses=(UnknownHandshake,))
 

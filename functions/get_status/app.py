@@ -5,7 +5,7 @@ from typing import Annotated
 from integrations.entry import wiring
 from integrations.entry.http import Api, Limit, NextToken, Query
 from integrations.errors import UnknownProvider
-from integrations.services.answers import StatusAnswer
+from integrations.services.answers.connections import StatusAnswer
 
 app = Api(refuses=(UnknownProvider,))
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from integrations.entry import wiring
 from integrations.entry.http import ID_PATTERN, Api, ExecutionId, Limit, NextToken, Path
 from integrations.errors import UnknownExecution, UnknownStep, ValueGone
-from integrations.services.execution_answers import StepOutputAnswer, step_output_answer
+from integrations.services.answers.executions import StepOutputAnswer, step_output_answer
 
 app = Api(refuses=(UnknownExecution, UnknownStep, ValueGone))
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Limit, Moment, NextToken, Query
-from integrations.services.answers import AuditPage
+from integrations.services.answers.audit import AuditPage
 from integrations.services.audit import audit_page
 
 app = Api(scope="admin")

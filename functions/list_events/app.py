@@ -4,7 +4,7 @@ from typing import Annotated
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Limit, Moment, NextToken, Query
-from integrations.services.event_answers import EventPage, event_page
+from integrations.services.answers.events import EventPage, event_page
 from integrations.services.events import EventFilter, Outcome
 
 app = Api()

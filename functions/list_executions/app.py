@@ -4,7 +4,7 @@ from typing import Annotated
 
 from integrations.entry import wiring
 from integrations.entry.http import ID_PATTERN, Api, Limit, Moment, NextToken, Query
-from integrations.services.execution_answers import ExecutionPage, execution_page
+from integrations.services.answers.executions import ExecutionPage, execution_page
 from integrations.workflows.records import ExecutionStatus
 
 app = Api()

@@ -2,7 +2,7 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Limit, NextToken
-from integrations.services.event_answers import JobPage, job_answer
+from integrations.services.answers.events import JobPage, job_answer
 
 app = Api()
 

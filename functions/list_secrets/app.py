@@ -2,7 +2,7 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api
-from integrations.services.answers import SecretPage
+from integrations.services.answers.secrets import SecretPage
 
 app = Api()
 

@@ -2,7 +2,7 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Limit, NextToken
-from integrations.services.answers import TokenPage
+from integrations.services.answers.tokens import TokenPage
 
 app = Api(scope="admin")
 

@@ -2,7 +2,7 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Limit, NextToken
-from integrations.services.answers import WorkflowPage
+from integrations.services.answers.workflows import WorkflowPage
 
 app = Api()
 

@@ -11,7 +11,7 @@ from integrations.errors import (
     UnknownWorkflow,
     ValueGone,
 )
-from integrations.services.answers import PreviewAnswer
+from integrations.services.answers.checks import PreviewAnswer
 from integrations.services.preview import Sample
 
 app = Api(refuses=(InvalidWorkflow, UnknownWorkflow, UnknownEvent, UnknownExecution, ValueGone))

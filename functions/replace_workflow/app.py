@@ -3,7 +3,7 @@
 from integrations.entry import wiring
 from integrations.entry.http import Api, Definition, WorkflowId
 from integrations.errors import InvalidWorkflow, QuotaExceeded, UnknownWorkflow, VersionConflict
-from integrations.services.answers import WorkflowAnswer
+from integrations.services.answers.workflows import WorkflowAnswer
 
 app = Api(refuses=(UnknownWorkflow, VersionConflict, InvalidWorkflow, QuotaExceeded))
 

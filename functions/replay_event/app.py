@@ -5,7 +5,7 @@ from typing import Annotated
 from integrations.entry import wiring
 from integrations.entry.http import Api, Body, EventId, IdempotencyKey, WorkflowsChoice
 from integrations.errors import Conflict, UnknownEvent
-from integrations.services.event_answers import ReplayAnswer
+from integrations.services.answers.events import ReplayAnswer
 
 app = Api(refuses=(UnknownEvent, Conflict))
 

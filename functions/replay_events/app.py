@@ -4,7 +4,7 @@ from pydantic import Field
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Moment, Request, WorkflowsChoice
-from integrations.services.event_answers import JobAnswer, job_answer
+from integrations.services.answers.events import JobAnswer, job_answer
 from integrations.services.events import EventFilter, Outcome
 
 app = Api()

@@ -3,7 +3,7 @@
 from integrations.entry import wiring
 from integrations.entry.http import Api, ExecutionId
 from integrations.errors import Conflict, QuotaExceeded, UnknownExecution, UnknownWorkflow
-from integrations.services.execution_answers import ExecutionAnswer, execution_answer
+from integrations.services.answers.executions import ExecutionAnswer, execution_answer
 
 app = Api(refuses=(UnknownExecution, UnknownWorkflow, Conflict, QuotaExceeded))
 

@@ -16,7 +16,7 @@ from integrations.entry.http import (
     Request,
 )
 from integrations.errors import InvalidParams, QuotaExceeded, UnknownAction
-from integrations.services.answers import ActionAnswer
+from integrations.services.answers.connections import ActionAnswer
 
 app = Api(refuses=(*OF_CONNECTIONS, InvalidParams, QuotaExceeded, UnknownAction))
 

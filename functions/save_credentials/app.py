@@ -15,7 +15,7 @@ from integrations.entry.http import (
     ProviderId,
     Request,
 )
-from integrations.services.answers import ConnectionAnswer
+from integrations.services.answers.connections import ConnectionAnswer
 
 app = Api(
     connect=True,

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Body, Request, SecretName
-from integrations.services.answers import SecretAnswer
+from integrations.services.answers.secrets import SecretAnswer
 
 app = Api()
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
 from integrations.errors import InvalidRedirect, ProviderNotConfigured, UnknownProvider
-from integrations.services.answers import StartedAnswer
+from integrations.services.answers.handshakes import StartedAnswer
 
 app = Api(connect=True, refuses=(InvalidRedirect, ProviderNotConfigured, UnknownProvider))
 

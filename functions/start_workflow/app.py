@@ -7,7 +7,7 @@ from pydantic import Field
 from integrations.entry import wiring
 from integrations.entry.http import Api, Body, IdempotencyKey, Request, WorkflowId
 from integrations.errors import IdempotencyKeyReused, QuotaExceeded, UnknownWorkflow
-from integrations.services.execution_answers import ExecutionAnswer, execution_answer
+from integrations.services.answers.executions import ExecutionAnswer, execution_answer
 
 app = Api(refuses=(UnknownWorkflow, IdempotencyKeyReused, QuotaExceeded))
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from integrations.entry import wiring
 from integrations.entry.http import DEFAULT, NAME_PATTERN, Api, Body, ProviderId, Request
 from integrations.errors import ProviderNotConfigured, UnknownConnection, UnknownProvider
-from integrations.services.answers import TestAnswer
+from integrations.services.answers.connections import TestAnswer
 
 app = Api(connect=True, refuses=(UnknownProvider, UnknownConnection, ProviderNotConfigured))
 

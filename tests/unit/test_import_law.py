@@ -221,7 +221,7 @@ def test_the_status_loads_no_provider() -> None:
 
 
 def test_a_route_without_executions_loads_nothing_of_them() -> None:
-    loaded = loaded_by("import integrations.entry.http, integrations.services.answers")
+    loaded = loaded_by("import integrations.entry.http, integrations.services.answers.connections")
     assert not {name for name in loaded if name.startswith("integrations.workflows.expressions")}
     assert "integrations.services.executions" not in loaded
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from integrations.services.answers import ActorAnswer, AuditAnswer, AuditPage
+from integrations.services.answers.audit import ActorAnswer, AuditAnswer, AuditPage
 from integrations.storage.audit import Audit
 
 

@@ -13,7 +13,7 @@ from integrations.errors import UnknownProvider
 
 if TYPE_CHECKING:
     from integrations.providers.base import Action, Provider
-    from integrations.services.answers import CatalogueAnswer, ProviderForm
+    from integrations.services.answers.catalogue import CatalogueAnswer, ProviderForm
 
 FILE = Path(__file__).parents[1] / "data" / "catalogue.json"
 
@@ -48,13 +48,13 @@ def entry(provider_id: str) -> bytes:
 def made() -> "CatalogueAnswer":
     """The catalogue, made from the providers' code."""
     from integrations.providers import registry
-    from integrations.services.answers import CatalogueAnswer
+    from integrations.services.answers.catalogue import CatalogueAnswer
 
     return CatalogueAnswer(items=[_form(registry.get(name)) for name in registry.PROVIDER_IDS])
 
 
 def _form(provider: "Provider") -> "ProviderForm":
-    from integrations.services.answers import ActionForm, ProviderForm, TriggerForm
+    from integrations.services.answers.catalogue import ActionForm, ProviderForm, TriggerForm
     from integrations.services.schemas import form
 
     return ProviderForm(

@@ -23,7 +23,7 @@ from integrations.errors import (
 from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.providers import registry
 from integrations.providers.base import Action, Params, Trigger
-from integrations.services.answers import CheckAnswer, MistakeAnswer
+from integrations.services.answers.checks import CheckAnswer, MistakeAnswer
 from integrations.services.forms import mistakes_in
 from integrations.services.triggers import (
     GENERIC,

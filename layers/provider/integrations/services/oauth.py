@@ -24,7 +24,7 @@ from integrations.errors import (
 from integrations.models import now
 from integrations.providers import registry
 from integrations.providers.base import Provider
-from integrations.services.answers import HandshakeAnswer, HandshakeError, StartedAnswer
+from integrations.services.answers.handshakes import HandshakeAnswer, HandshakeError, StartedAnswer
 from integrations.services.connections.reading import ConnectionReader
 from integrations.services.connections.saving import ConnectionSaver
 from integrations.services.redirects import Redirects

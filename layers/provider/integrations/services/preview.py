@@ -19,7 +19,7 @@ from integrations.errors import (
 from integrations.models import Json, now
 from integrations.outbound import egress
 from integrations.providers import registry
-from integrations.services.answers import PreviewAnswer
+from integrations.services.answers.checks import PreviewAnswer
 from integrations.services.checking import ProviderCatalogue, without_ours
 from integrations.services.events import EventLog, events_of
 from integrations.services.execution_values import ExecutionValues, logged_event

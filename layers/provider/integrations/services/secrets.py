@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from integrations.errors import FieldError, InvalidInput, UnknownSecret
 from integrations.providers.masking import SHORTEST
-from integrations.services.answers import SecretAnswer, SecretDeleted, SecretPage
+from integrations.services.answers.secrets import SecretAnswer, SecretDeleted, SecretPage
 from integrations.storage.envelope import EnvelopeBroken
 from integrations.storage.secrets import Secrets
 

@@ -6,12 +6,12 @@ from typing import Any, Final, NamedTuple, cast
 
 from integrations.errors import ConnectionInUse, InvalidInput, UnknownConnection, UnknownWorkflow
 from integrations.models import Json, now
-from integrations.services.answers import ExportItem, ExportPage
+from integrations.services.answers.events import event_answer, job_answer
+from integrations.services.answers.executions import execution_answer
+from integrations.services.answers.export import ExportItem, ExportPage
 from integrations.services.connections.reading import ConnectionReader
 from integrations.services.connections.removing import ConnectionRemover
-from integrations.services.event_answers import event_answer, job_answer
 from integrations.services.events import EventLog
-from integrations.services.execution_answers import execution_answer
 from integrations.services.executions import ExecutionService
 from integrations.services.jobs import JobService, Progress
 from integrations.services.secrets import SecretService

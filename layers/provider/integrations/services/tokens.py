@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from integrations.errors import FieldError, Forbidden, InvalidInput
 from integrations.models import SUBJECT_PREFIX, is_tenant, now
 from integrations.providers import registry
-from integrations.services.answers import (
+from integrations.services.answers.tokens import (
     CreatedTokenAnswer,
     SessionAnswer,
     SessionCreatedAnswer,

@@ -16,7 +16,7 @@ from integrations.errors import (
     VersionConflict,
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now
-from integrations.services.answers import WorkflowAnswer, WorkflowDeleted, WorkflowPage
+from integrations.services.answers.workflows import WorkflowAnswer, WorkflowDeleted, WorkflowPage
 from integrations.services.checking import Bound, Checker, unbound, without_ours
 from integrations.services.quotas import Quotas
 from integrations.services.subscriptions import Subscriptions

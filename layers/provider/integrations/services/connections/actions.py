@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from integrations.models import Json
 from integrations.providers import registry
-from integrations.services.answers import ActionAnswer
+from integrations.services.answers.connections import ActionAnswer
 from integrations.services.forms import params_of
 from integrations.services.vault import Vault
 

@@ -8,7 +8,7 @@ from integrations.errors import FieldError, InvalidInput, UnknownConnection, Unk
 from integrations.models import DEFAULT_CONNECTION, now
 from integrations.providers import registry
 from integrations.services import states
-from integrations.services.answers import (
+from integrations.services.answers.connections import (
     AccountAnswer,
     ConnectionAnswer,
     ErrorAnswer,

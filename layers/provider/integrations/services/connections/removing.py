@@ -6,7 +6,7 @@ from collections.abc import Callable
 from integrations.errors import ConnectionInUse, IntegrationError, RateLimited
 from integrations.providers import registry
 from integrations.providers.base import Provider
-from integrations.services.answers import DeletedAnswer
+from integrations.services.answers.connections import DeletedAnswer
 from integrations.services.ownership import Ownership
 from integrations.services.subscriptions import Subscriptions
 from integrations.services.vault import Vault

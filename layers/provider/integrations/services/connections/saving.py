@@ -19,7 +19,7 @@ from integrations.errors import (
 from integrations.models import Json, now
 from integrations.providers import registry
 from integrations.providers.base import Credentials, Provider, Verified
-from integrations.services.answers import ConnectionAnswer
+from integrations.services.answers.connections import ConnectionAnswer
 from integrations.services.connections.reading import ConnectionReader
 from integrations.services.forms import credentials_of
 from integrations.services.ownership import Ownership

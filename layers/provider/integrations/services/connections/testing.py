@@ -19,7 +19,7 @@ from integrations.models import ConnectionStatus, Json, now
 from integrations.providers import registry
 from integrations.providers.base import Verified
 from integrations.services import states
-from integrations.services.answers import AccountAnswer, TestAnswer
+from integrations.services.answers.connections import AccountAnswer, TestAnswer
 from integrations.services.forms import credentials_of
 from integrations.services.observing import Observe, nobody
 from integrations.services.ownership import Ownership

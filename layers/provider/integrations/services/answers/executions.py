@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pydantic import Field
 
-from integrations.services.answers import Answer
+from integrations.services.answers.base import Answer
 from integrations.services.executions import SHOWN_ROUNDS, StepOutput
 from integrations.storage.executions import StoredExecution
 from integrations.workflows.records import Execution, ExecutionStatus, StepRun, StepStatus

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from pydantic import Field
 
 from integrations import strict_json
-from integrations.services.answers import Answer
+from integrations.services.answers.base import Answer
 from integrations.services.events import events_of
 from integrations.storage.events import LoggedEvent, Outcome, Payload
 from integrations.storage.jobs import Job, JobStatus
