@@ -4,8 +4,10 @@ import http.client
 import json
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ class MiniStack:
         self._state_dir = state_dir
         self._temporary = state_dir / "tmp"
         self._process: subprocess.Popen[bytes] | None = None
+        self._clients: dict[str, Any] = {}
+        self._making = threading.Lock()
 
     def start(self, *, keep_open: tuple[int, ...] = ()) -> None:
         """Start it and wait until it answers.
@@ -104,8 +108,11 @@ class MiniStack:
         return environment(self.endpoint_url, self._state_dir)
 
     def client(self, service: str) -> Any:
-        """Return a client of one of its services, as its root user."""
-        return client(service, self.endpoint_url, self.credentials)
+        """Return the client of one of its services, as its root user; threads may share it."""
+        with self._making:
+            if service not in self._clients:
+                self._clients[service] = client(service, self.endpoint_url, self.credentials)
+            return self._clients[service]
 
     def _clear(self) -> None:
         """Remove the Lambdas' unpacked layers, which are many megabytes each."""
@@ -152,7 +159,7 @@ def client(service: str, endpoint_url: str, credentials: state.Credentials) -> A
     if service == "s3":
         # Its presigned URLs would have an older signature, in this one region.
         config = config.merge(Config(signature_version="s3v4"))
-    return boto3.session.Session().client(
+    return _session().client(
         service,  # type: ignore[call-overload]  # a name known at run time only
         endpoint_url=endpoint_url,
         region_name=REGION,
@@ -160,6 +167,12 @@ def client(service: str, endpoint_url: str, credentials: state.Credentials) -> A
         aws_secret_access_key=credentials.secret_key,
         config=config,
     )
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """boto3's session: it has read the services' models, which takes longer than most calls."""
+    return boto3.session.Session()
 
 
 def environment(endpoint_url: str, state_dir: Path) -> dict[str, str]:
