@@ -85,6 +85,8 @@ function said(words: string): HTMLElement {
 }
 
 field?.addEventListener("input", () => void search());
+// It was typed before this was loaded.
+if (field?.value && document.activeElement === field) void search();
 addEventListener("keydown", (event) => {
   const typing = (event.target as Element).closest("input, textarea");
   if (event.key === "/" && !typing) {

@@ -1,7 +1,9 @@
 """The documentation's pages in a real Chromium."""
 
+from threading import Event
+
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.e2e import console
 from tests.e2e.conftest import Client
@@ -19,6 +21,7 @@ def test_the_documentation_is_found_searched_and_read(
         expect(page.get_by_role("heading", name="Documentation", level=1)).to_be_visible()
         opened.check_accessible()
         opened.picture(f"docs-{scheme}")
+        page.wait_for_load_state("domcontentloaded")  # the script is there then
         page.keyboard.press("/")
         page.keyboard.type("Retry-After")
         found = page.get_by_role("region", name="Found").get_by_role("link")
@@ -35,6 +38,30 @@ def test_the_documentation_is_found_searched_and_read(
         opened.check_accessible()
         assert not opened.faults
         assert not opened.seen_elsewhere()
+
+
+def test_what_is_typed_before_the_script_is_there_is_searched(
+    chromium: Browser, client: Client
+) -> None:
+    typed = Event()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if typed.is_set():
+            route.continue_()
+        else:
+            held.append(route)
+
+    with console.of(chromium, client) as opened:
+        page = opened.page
+        page.route("**/*.js", hold)
+        page.goto(f"{client.platform.url}/docs", wait_until="commit")
+        page.get_by_label("Search the documentation").press_sequentially("Retry-After")
+        typed.set()
+        for each in held:
+            each.continue_()
+        found = page.get_by_role("region", name="Found").get_by_role("link")
+        expect(found.first).to_contain_text("Retry-After")
 
 
 def test_the_documentation_fits_a_phone_and_says_what_it_cannot_find(
