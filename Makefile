@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 ARCHITECTURE ?= arm64
 STAGE ?= default
 QUICK = -n 3 --dist worksteal
-E2E = -n 6 --dist worksteal
+E2E = -n 5 --dist worksteal
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/\$$\$$/$$/g' | expand -t 18
