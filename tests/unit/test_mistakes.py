@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core.core_schema import ErrorType
 
 from integrations import mistakes
-from integrations.errors import FieldError, InvalidParams
+from integrations.errors import FieldError, InvalidParams, unique
 from integrations.providers import registry
 from integrations.providers.base import Params
 from integrations.services import forms
@@ -113,6 +113,13 @@ def test_the_place_is_the_one_in_what_was_sent() -> None:
     assert mistake["params.rows[1].sise"] == "is not a known field"
     assert mistake["params.only_one.k.name"] == "is required"
     assert mistake["params.only_one.k.size"] == "must be a whole number or text"
+
+
+def test_a_mistake_that_is_found_twice_is_told_once_as_it_was_found_first() -> None:
+    first = FieldError("steps[0].params.to", "is not a known field", "unknown", ("text",))
+    again = FieldError("steps[0].params.to", "is not a known field")
+    other = FieldError("steps[1].params.to", "is not a known field")
+    assert unique([first, other, again]) == [first, other]
 
 
 def test_a_mistyped_field_is_told_the_nearest_names() -> None:

@@ -5,7 +5,7 @@ Each error carries a stable ``code`` (for programs), a ``detail`` (for people) a
 into retry and failure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 
@@ -23,6 +23,14 @@ class FieldError(NamedTuple):
     message: str
     code: str = "invalid"
     suggestions: tuple[str, ...] = ()
+
+
+def unique(found: Iterable[FieldError]) -> list[FieldError]:
+    """Each mistake once: of those with one place and message the first, in their order."""
+    first: dict[tuple[str, str], FieldError] = {}
+    for each in found:
+        first.setdefault((each.field, each.message), each)
+    return list(first.values())
 
 
 class IntegrationError(Exception):

@@ -357,10 +357,10 @@ def _failed(failure: IntegrationError) -> Response[str]:
     return _powertools(problem_of(failure))
 
 
-def _fields(errors: Sequence[Any], body: object) -> list[FieldError]:
+def _fields(refused: Sequence[Any], body: object) -> list[FieldError]:
     """Every mistake with its place: in the body, or the parameter's name."""
-    found = []
-    for error in errors:
+    found: list[FieldError] = []
+    for error in refused:
         where, *rest = error["loc"]
         if where != "body":
             sent = {str(part): None for part in rest}
@@ -369,7 +369,7 @@ def _fields(errors: Sequence[Any], body: object) -> list[FieldError]:
             found += mistakes.field_errors([{**error, "loc": rest}], body)
         else:
             found.append(FieldError("body", "A JSON object is expected"))
-    return list(dict.fromkeys(found))
+    return errors.unique(found)
 
 
 def _no_route(_: Exception) -> Response[str]:

@@ -19,6 +19,7 @@ from integrations.errors import (
     UnknownAction,
     UnknownProvider,
     UnknownWebhook,
+    unique,
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.providers import registry
@@ -101,9 +102,9 @@ class Checker:
             errors += _missing_connections(steps, connections)
             errors += self._missing_secrets(tenant, steps)
         if errors or workflow is None:
-            unique = list(dict.fromkeys(errors))
-            many = "1 mistake" if len(unique) == 1 else f"{len(unique)} mistakes"
-            raise InvalidWorkflow(f"The workflow has {many}", unique)
+            found = unique(errors)
+            many = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
+            raise InvalidWorkflow(f"The workflow has {many}", found)
         return Checked(workflow, bound)
 
     def _missing_secrets(self, tenant: str, steps: list[Json]) -> list[FieldError]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, Protocol, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from integrations import mistakes
-from integrations.errors import ExpressionError, FieldError, InvalidInput, InvalidWorkflow
+from integrations.errors import ExpressionError, FieldError, InvalidInput, InvalidWorkflow, unique
 from integrations.models import DEFAULT_CONNECTION, Json
 from integrations.strict_model import Label
 from integrations.workflows import expressions
@@ -240,9 +240,9 @@ def check(raw: Json, catalogue: Catalogue, *, now: datetime | None = None) -> Wo
 
 
 def _invalid(errors: list[FieldError]) -> InvalidWorkflow:
-    unique = list(dict.fromkeys(errors))
-    mistakes = "1 mistake" if len(unique) == 1 else f"{len(unique)} mistakes"
-    return InvalidWorkflow(f"The workflow has {mistakes}", unique[:MAX_ERRORS])
+    found = unique(errors)
+    mistakes = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
+    return InvalidWorkflow(f"The workflow has {mistakes}", found[:MAX_ERRORS])
 
 
 def _check_depth(raw: Json) -> None:
