@@ -326,7 +326,9 @@ class Platform:
 def build_all(report: Report) -> str:
     """Build what every platform on this machine deploys; returns its digest."""
     with build.exclusively(BUILD):
-        return build.build(BUILD, architecture="host", report=report)
+        built = build.build(BUILD, architecture="host", report=report)
+        build.pack(BUILD)
+        return built
 
 
 @contextmanager
