@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from botocore.endpoint_provider import EndpointProvider
@@ -10,8 +11,8 @@ from botocore.session import get_session
 
 from integrations.storage.aws import endpoints
 
-FILE = endpoints.FILE
-SERVICES = ("dynamodb", "kms", "secretsmanager", "sqs")
+FILE = Path(endpoints.FILE)
+SERVICES = ("dynamodb", "kms", "scheduler", "secretsmanager", "sqs")
 """What the functions call without boto3, which knows its own endpoints."""
 
 KINDS = {

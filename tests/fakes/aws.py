@@ -20,6 +20,7 @@ from io import BytesIO
 from typing import Any, Self, override
 from urllib.parse import parse_qsl
 
+import boto3
 from moto.backends import get_backend
 from moto.dynamodb.models import dynamo_type
 from moto.dynamodb.models.dynamo_type import LimitedSizeDict
@@ -124,6 +125,13 @@ class FakeAws:
             credentials=lambda: AwsCredentials(ACCESS_KEY, SECRET_KEY, None),
             endpoint_url=self.url,
         )
+        self._scheduler = boto3.client(
+            "scheduler",
+            region_name=REGION,
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            endpoint_url=self.url,
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -174,7 +182,7 @@ class FakeAws:
             self.client.s3.create_bucket(Bucket=names[bucket])
         for group, properties in resources("AWS::Scheduler::ScheduleGroup").items():
             names |= {group: resolve(properties["Name"])}
-            self.client.scheduler.create_schedule_group(Name=names[group])
+            self._scheduler.create_schedule_group(Name=names[group])
         resolve = Resolver(names)
         for table, properties in resources(TABLE).items():
             self._create_table(names[table], resolve(properties))
@@ -303,11 +311,10 @@ class FakeAws:
 
     def schedules(self) -> list[dict[str, Any]]:
         """The schedules that there are."""
-        scheduler = self.client.scheduler
         group = self.names["ScheduleGroup"]
         return [
-            scheduler.get_schedule(Name=each["Name"], GroupName=group)
-            for each in scheduler.list_schedules(GroupName=group)["Schedules"]
+            dict(self._scheduler.get_schedule(Name=each["Name"], GroupName=group))
+            for each in self._scheduler.list_schedules(GroupName=group)["Schedules"]
         ]
 
     def set_secret(self, **values: str) -> None:

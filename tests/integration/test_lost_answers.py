@@ -10,7 +10,7 @@ from integrations.entry import wiring
 from integrations.errors import VersionConflict
 from integrations.storage.aws import Aws, AwsError, ConditionFailed, item
 from integrations.storage.aws import client as aws_client
-from integrations.storage.aws.transport import Transport
+from integrations.storage.aws.transport import Answer, Transport
 from tests.backend import Backend
 from tests.fakes.aws import FakeAws
 from tests.fakes.receiver import Receiver
@@ -32,7 +32,7 @@ class Lossy:
         self._send = Transport.send
         lossy = self
 
-        def send(transport: Transport, *args: Any, **more: Any) -> tuple[int, bytes]:
+        def send(transport: Transport, *args: Any, **more: Any) -> Answer:
             return lossy.send(transport, *args, **more)
 
         monkeypatch.setattr(Transport, "send", send)
@@ -40,7 +40,7 @@ class Lossy:
 
     def send(
         self, transport: Transport, url: str, headers: Any, body: bytes = b"", **more: Any
-    ) -> tuple[int, bytes]:
+    ) -> Answer:
         answer = self._send(transport, url, headers, body, **more)
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         if operation in WRITES and b"AuditTable" not in body:
@@ -223,7 +223,7 @@ def test_who_wrote_in_between_is_in_the_way(
     other = stored._replace(version=2, name="other")
     send = Transport.send
 
-    def between(*args: Any, **more: Any) -> tuple[int, bytes]:
+    def between(*args: Any, **more: Any) -> Answer:
         monkeypatch.setattr(Transport, "send", send)
         answer = send(*args, **more)  # which the stand-in refuses, undone
         wiring.workflows().save(other, replaces=1)

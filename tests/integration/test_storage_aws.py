@@ -240,7 +240,8 @@ def test_all_attempts_end_before_the_time_does(black_hole: str) -> None:
 
 
 def test_half_an_answer_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = [(200, b'{"Item": {"na'), (200, b""), (200, b'{"Item": {}}')]
+    parts = b'{"Item": {"na', b"", b'{"Item": {}}'
+    answers = [client.Answer(200, part) for part in parts]
     monkeypatch.setattr(client.Transport, "send", lambda *_, **__: answers.pop(0))
     nobody = aws_with("http://127.0.0.1:1", lambda: 60.0)
     assert nobody.sqs("ReceiveMessage", {}) == {}
@@ -250,12 +251,8 @@ def test_half_an_answer_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_client_of_boto3_sends_nothing_without_time(aws: FakeAws) -> None:
     late = aws_with(aws.url, lambda: 2.0)
-    for send in (
-        lambda: late.s3.put_object(Bucket=aws.names["PayloadsBucket"], Key="x", Body=b""),
-        lambda: late.scheduler.get_schedule(Name="x"),
-    ):
-        with pytest.raises(AwsUnavailable, match="NoTimeLeft"), boto3_failures("Send"):
-            send()
+    with pytest.raises(AwsUnavailable, match="NoTimeLeft"), boto3_failures("Send"):
+        late.s3.put_object(Bucket=aws.names["PayloadsBucket"], Key="x", Body=b"")
     assert not aws.calls
 
 

@@ -1,7 +1,7 @@
 """AWS in memory, at the seam of ``storage/aws/client.py``: a transport that answers by itself.
 
-Everything else of that client is the real one: signing, retries, errors. S3 and Scheduler, which go
-through boto3, are stood in for at the level of its clients.
+Everything else of that client is the real one: signing, retries, errors. S3, which goes through
+boto3, is stood in for at the level of its client.
 """
 
 import base64
@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 from botocore.exceptions import ConnectionError as Unreachable
 
+from integrations.storage.aws.transport import Answer
 from tests.simulation.clock import CLOCK
 from tests.simulation.expressions import NotUnderstood, Refused
 from tests.simulation.queues import Queue, Queues
@@ -47,6 +49,7 @@ class Schedule:
     message: str
     queue: Queue
     made_at: float
+    token: str
     number: int = 0
 
 
@@ -128,35 +131,46 @@ class Cloud:
         """A queue by its logical id."""
         return self.queues.of_url[self.names[name]]
 
-    # -- the JSON protocol -------------------------------------------------------------------
+    # -- what is sent without boto3 ----------------------------------------------------------
 
     def send(
-        self, url: str, headers: Mapping[str, str], body: bytes, *, seconds: float
-    ) -> tuple[int, bytes]:
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        seconds: float,
+        method: str = "POST",
+    ) -> Answer:
         """What ``storage/aws/transport.py`` does.
 
         Raises:
             OSError: There was no answer.
         """
-        del url
-        service, _, operation = headers["x-amz-target"].rpartition(".")
-        asked = json.loads(body)
-        what = f"{operation} {asked.get('TableName') or _last(asked) or ''}".strip()
+        if "x-amz-target" in headers:
+            target, _, operation = headers["x-amz-target"].rpartition(".")
+            service, asked = _SERVICES[target], json.loads(body)
+            what = f"{operation} {asked.get('TableName') or _last(asked) or ''}".strip()
+        else:
+            parts = urlsplit(url)
+            name = parts.path.rpartition("/")[2]
+            service, what = "scheduler", _OF_SCHEDULES[method]
+            operation, asked = what, {"Name": name, **json.loads(body or b"{}")}
 
-        def serve() -> tuple[int, bytes]:
+        def serve() -> Answer:
             return self._serve(service, operation, asked)
 
         try:
-            status, answer = self.around(_SERVICES[service], what, serve, seconds)
+            answer: Answer = self.around(service, what, serve, seconds)
         except Throttled:
             return _error(400, "ThrottlingException", "Rate exceeded")
         except Cut:
             raise ConnectionResetError("the connection broke") from None
-        return status, answer
+        return answer
 
-    def _serve(self, service: str, operation: str, asked: dict[str, Any]) -> tuple[int, bytes]:
+    def _serve(self, service: str, operation: str, asked: dict[str, Any]) -> Answer:
         try:
-            match _SERVICES[service]:
+            match service:
                 case "dynamodb":
                     answer = self.tables.call(operation, asked)
                 case "sqs":
@@ -165,17 +179,43 @@ class Cloud:
                     answer = self._kms(operation, asked)
                 case "secretsmanager" if operation == "GetSecretValue":
                     answer = {"SecretString": self.secret}
+                case "scheduler":
+                    return self._schedule(operation, asked)
                 case _:
                     raise NotUnderstood(f"{service}'s {operation}")
         except ConditionFailed as failed:
             body = {"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}
             more = {"Item": failed.item} if failed.item is not None else {}
-            return 400, json.dumps({**body, "message": str(failed), **more}).encode()
+            return Answer(400, json.dumps({**body, "message": str(failed), **more}).encode())
         except Refused as refusal:
             return _error(400, "ValidationException", str(refusal))
         except MissingTable:
             return _error(400, "ResourceNotFoundException", "Requested resource not found")
-        return 200, json.dumps(answer).encode()
+        return Answer(200, json.dumps(answer).encode())
+
+    def _schedule(self, operation: str, asked: Mapping[str, Any]) -> Answer:
+        """An operation on one schedule, whose errors are named in a header as REST has them."""
+        name = asked["Name"]
+        before = self.schedules.get(name)
+        if operation == "CreateSchedule":
+            if before and before.token != asked["ClientToken"]:
+                return Answer(409, b'{"Message":"it exists"}', "ConflictException")
+        elif not before:
+            return Answer(404, b'{"Message":"it does not exist"}', "ResourceNotFoundException")
+        if operation == "DeleteSchedule":
+            del self.schedules[name]
+            return Answer(200, b"{}")
+        self.schedules[name] = Schedule(
+            asked["ScheduleExpression"],
+            asked["ScheduleExpressionTimezone"],
+            asked["Target"]["Input"],
+            self.queue(asked["Target"]["Arn"].rpartition(":")[2]),
+            CLOCK.now,
+            asked["ClientToken"],
+            before.number + 1 if before else 0,
+        )
+        self.on_schedule(name)
+        return Answer(200, b"{}")
 
     def _kms(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         context = json.dumps(asked.get("EncryptionContext", {}), sort_keys=True)
@@ -213,6 +253,8 @@ _SERVICES = {
     "secretsmanager": "secretsmanager",
 }
 
+_OF_SCHEDULES = {"POST": "CreateSchedule", "PUT": "UpdateSchedule", "DELETE": "DeleteSchedule"}
+
 
 def _last(asked: Mapping[str, Any]) -> str:
     if "RequestItems" in asked:
@@ -220,8 +262,9 @@ def _last(asked: Mapping[str, Any]) -> str:
     return str(asked.get("QueueUrl", "")).rpartition("/")[2]
 
 
-def _error(status: int, code: str, message: str) -> tuple[int, bytes]:
-    return status, json.dumps({"__type": f"com.amazonaws#{code}", "message": message}).encode()
+def _error(status: int, code: str, message: str) -> Answer:
+    document = {"__type": f"com.amazonaws#{code}", "message": message}
+    return Answer(status, json.dumps(document).encode())
 
 
 def client_error(code: str, status: int) -> ClientError:
@@ -268,61 +311,6 @@ class S3:
             return {"Contents": [{"Key": name} for name in found[:MaxKeys]]}
 
         return self._cloud.boto3_call("s3", "ListObjectsV2", listed)
-
-
-class _ResourceNotFound(Exception):
-    pass
-
-
-class _Validation(Exception):
-    response = {"Error": {"Message": "Invalid Schedule Expression"}}  # noqa: RUF012
-
-
-class SchedulerClient:
-    """What the storage uses of boto3's client of EventBridge Scheduler."""
-
-    class exceptions:  # noqa: N801 - as boto3 names it
-        ResourceNotFoundException = _ResourceNotFound
-        ValidationException = _Validation
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
-    def update_schedule(self, **asked: Any) -> None:
-        def update() -> None:
-            if asked["Name"] not in self._cloud.schedules:
-                raise _ResourceNotFound
-            self._put(asked)
-
-        self._cloud.boto3_call("scheduler", "UpdateSchedule", update)
-
-    def create_schedule(self, **asked: Any) -> None:
-        def create() -> None:
-            if asked["Name"] in self._cloud.schedules:
-                raise client_error("ConflictException", 409)
-            self._put(asked)
-
-        self._cloud.boto3_call("scheduler", "CreateSchedule", create)
-
-    def delete_schedule(self, *, Name: str, GroupName: str) -> None:  # noqa: N803
-        def delete() -> None:
-            if self._cloud.schedules.pop(Name, None) is None:
-                raise _ResourceNotFound
-
-        self._cloud.boto3_call("scheduler", "DeleteSchedule", delete)
-
-    def _put(self, asked: Mapping[str, Any]) -> None:
-        queue = asked["Target"]["Arn"].rpartition(":")[2]
-        before = self._cloud.schedules.get(asked["Name"])
-        self._cloud.schedules[asked["Name"]] = Schedule(
-            asked["ScheduleExpression"],
-            asked["ScheduleExpressionTimezone"],
-            asked["Target"]["Input"],
-            self._cloud.queue(queue),
-            CLOCK.now,
-            before.number + 1 if before else 0,
-        )
-        self._cloud.on_schedule(asked["Name"])
 
 
 _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")

@@ -234,10 +234,8 @@ def awake(chance: Chance, *, traced: bool = False) -> World:
     world.providers.grants = {name: copy(each) for name, each in first.providers.grants.items()}
     enter(world)
     for name, made in first.cloud.schedules.items():
-        world.cloud.schedules[name] = type(made)(
-            made.expression, made.timezone, made.message, world.cloud.queue("EventsQueue"),
-            made.made_at,
-        )  # fmt: skip
+        queue = world.cloud.queue("EventsQueue")
+        world.cloud.schedules[name] = replace(made, queue=queue, number=0)
         world.cloud.on_schedule(name)
     INSTALLED[:] = [world]
     return world

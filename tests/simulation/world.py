@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from tests.simulation import remembering
 from tests.simulation.chance import Chance
 from tests.simulation.clock import CLOCK
-from tests.simulation.cloud import S3, Cloud, Cut, SchedulerClient, Throttled, next_firing
+from tests.simulation.cloud import S3, Cloud, Cut, Throttled, next_firing
 from tests.simulation.providers import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -514,7 +514,7 @@ def install() -> None:
         cloud = INSTALLED[-1].cloud
         made = Aws(region="us-east-1", credentials=lambda: AwsCredentials("AKIASIM", "x", None))
         made._transport = cloud  # type: ignore[assignment]
-        made.__dict__ |= {"s3": S3(cloud), "scheduler": SchedulerClient(cloud)}
+        made.__dict__ |= {"s3": S3(cloud)}
         return made
 
     wiring.aws = remembering._once(aws)

@@ -20,10 +20,15 @@ def botocores(
     body: bytes,
     credentials: AwsCredentials,
     monkeypatch: pytest.MonkeyPatch,
+    method: str = "POST",
+    target: str = "/",
+    service: str = "dynamodb",
 ) -> str:
     monkeypatch.setattr(auth, "get_current_datetime", lambda *_, **__: MOMENT.replace(tzinfo=None))
-    request = AWSRequest("POST", f"https://{headers['host']}/", headers=dict(headers), data=body)
-    signer = auth.SigV4Auth(Credentials(*credentials), "dynamodb", "eu-central-1")
+    request = AWSRequest(
+        method, f"https://{headers['host']}{target}", headers=dict(headers), data=body
+    )
+    signer = auth.SigV4Auth(Credentials(*credentials), service, "eu-central-1")
     signer.add_auth(request)
     return str(request.headers["Authorization"])
 
@@ -55,3 +60,29 @@ def test_a_signature_is_the_one_that_botocore_makes(
         assert ours["authorization"] == botocores(headers, body, credentials, monkeypatch)
     assert ours["x-amz-date"] == "20261122T120007Z"
     assert ours.get("x-amz-security-token") == token
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body"),
+    [
+        ("PUT", "/schedules/wf_1-0a1b", b'{"GroupName":"a.b_c-D"}'),
+        ("DELETE", "/schedules/wf_1-0a1b?clientToken=00ff&groupName=a.b_c-D", b""),
+    ],
+)
+def test_a_path_and_a_query_are_signed_as_botocore_signs_them(
+    method: str, target: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = AwsCredentials("AKIAIOSFODNN7EXAMPLE", "secret", "token")
+    headers = {"host": "scheduler.eu-central-1.amazonaws.com"}
+    ours = signed(
+        headers,
+        body,
+        service="scheduler",
+        region="eu-central-1",
+        credentials=credentials,
+        moment=MOMENT.timestamp(),
+        method=method,
+        target=target,
+    )
+    theirs = botocores(headers, body, credentials, monkeypatch, method, target, "scheduler")
+    assert ours["authorization"] == theirs

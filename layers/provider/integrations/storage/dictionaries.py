@@ -5,17 +5,17 @@ https://docs.python.org/3/library/zlib.html#zlib.compressobj (``zdict``)
 """
 
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 MEMORY: Final = 6
 """zlib's ``memLevel`` for packing with one: to get the tables of the usual 8 or 9 takes longer than
 to pack a short text, and the result is no shorter, nor is a long text's."""
 
-_FOLDER = Path(__file__).parents[1] / "data"
+_FOLDER = f"{__file__.rsplit('/', 2)[0]}/data"
 
 
 @cache
 def dictionary(name: str) -> bytes:
     """A dictionary's bytes, as zlib takes them."""
-    return (_FOLDER / f"{name}.dictionary").read_bytes()
+    with open(f"{_FOLDER}/{name}.dictionary", "rb") as file:  # noqa: PTH123 - as in aws/endpoints.py
+        return file.read()

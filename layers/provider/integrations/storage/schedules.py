@@ -9,7 +9,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from integrations.models import now
-from integrations.storage.aws import Aws, boto3_failures
+from integrations.storage.aws import Aws, AwsError, AwsUnavailable
+
+_AS_IT_STANDS = frozenset({"ConflictException", "ResourceNotFoundException"})
+"""What Scheduler says where there is such a schedule already, or none."""
 
 
 class Schedules:
@@ -56,7 +59,6 @@ class Schedules:
             "scheduledTime": "<aws.scheduler.scheduled-time>",
         }
         schedule = {
-            "Name": _name(tenant, workflow_id),
             "GroupName": self._group,
             "ScheduleExpression": expression,
             "ScheduleExpressionTimezone": timezone,
@@ -71,25 +73,27 @@ class Schedules:
                 "RetryPolicy": {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400},
             },
         }
-        scheduler = self._aws.scheduler
-        with boto3_failures("PutSchedule"):
+        # Whoever comes between an update that finds none and the making has made one to update.
+        for operation in ("UpdateSchedule", "CreateSchedule", "UpdateSchedule"):
             try:
-                try:
-                    scheduler.update_schedule(**schedule)
-                except scheduler.exceptions.ResourceNotFoundException:
-                    scheduler.create_schedule(**schedule)
-            except scheduler.exceptions.ValidationException as refusal:
-                raise ValueError(refusal.response["Error"]["Message"]) from None
+                self._aws.scheduler(operation, _name(tenant, workflow_id), schedule)
+            except AwsError as refusal:
+                if refusal.aws_code == "ValidationException":
+                    raise ValueError(refusal.aws_message) from None
+                if refusal.aws_code not in _AS_IT_STANDS:
+                    raise
+            else:
+                return
+        raise AwsUnavailable("PutSchedule", "ConflictException", "others change it all the time")
 
     def delete(self, tenant: str, workflow_id: str) -> None:
         """Remove a workflow's schedule; nothing happens where there is none."""
-        scheduler = self._aws.scheduler
         name = _name(tenant, workflow_id)
-        with boto3_failures("DeleteSchedule"):
-            try:
-                scheduler.delete_schedule(Name=name, GroupName=self._group)
-            except scheduler.exceptions.ResourceNotFoundException:
-                return
+        try:
+            self._aws.scheduler("DeleteSchedule", name, {"GroupName": self._group})
+        except AwsError as refusal:
+            if refusal.aws_code != "ResourceNotFoundException":
+                raise
 
 
 def _name(tenant: str, workflow_id: str) -> str:

@@ -2,13 +2,15 @@
 
 A boto3 client costs a cold start more than everything else that a webhook does, and each of its
 calls twice the CPU (``docs/performance.md``). DynamoDB, SQS, KMS and Secrets Manager all speak one
-protocol (JSON 1.0 or 1.1, https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html), so
-one small sender serves them; S3 and Scheduler, which speak others and are rarely needed, go through
-boto3 on first use.
+protocol (JSON 1.0 or 1.1, https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html), and
+EventBridge Scheduler one that is near it
+(https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html), so one small sender serves them;
+S3, which speaks XML and is rarely needed, goes through boto3 on first use.
 """
 
 import base64
 import json
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,12 +18,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from http import HTTPStatus
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from integrations.errors import IntegrationError, ServiceUnavailable
 from integrations.storage.aws.endpoints import endpoint
 from integrations.storage.aws.sigv4 import AwsCredentials, signed
-from integrations.storage.aws.transport import Transport
+from integrations.storage.aws.transport import Answer, Transport
 from integrations.storage.aws.writes import done_before, marked, repeated
 
 ATTEMPTS = 4
@@ -40,6 +42,9 @@ PAUSE_SECONDS = 0.05
 """The longest pause before the second attempt is twice that; it doubles before each further one.
 The pause itself is anything up to it: those who were refused together do not come again together
 (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/)."""
+
+_SCHEDULES = {"CreateSchedule": "POST", "UpdateSchedule": "PUT", "DeleteSchedule": "DELETE"}
+"""https://docs.aws.amazon.com/scheduler/latest/APIReference/API_Operations.html"""
 
 _PASSING = frozenset({500, 502, 503, 504})
 _THROTTLED = frozenset(
@@ -62,13 +67,19 @@ _THROTTLED = frozenset(
 
 
 class AwsError(IntegrationError):
-    """AWS refused a call or did not answer; ``aws_code`` is AWS's short error name."""
+    """AWS refused a call or did not answer.
+
+    Attributes:
+        aws_code: AWS's short name of the error.
+        aws_message: What AWS says about it.
+    """
 
     code: ClassVar[str] = "aws_error"
 
     def __init__(self, operation: str, aws_code: str, message: str) -> None:
         super().__init__(f"{operation}: {aws_code}: {message}")
         self.aws_code = aws_code
+        self.aws_message = message
 
 
 class AwsUnavailable(AwsError, ServiceUnavailable):
@@ -133,37 +144,44 @@ class Aws:
 
     def dynamodb(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Call a DynamoDB operation, e.g. ``GetItem``."""
-        return self._call(
-            "dynamodb", f"DynamoDB_20120810.{operation}", "1.0", marked(operation, payload)
-        )
+        return self._json("dynamodb", f"DynamoDB_20120810.{operation}", marked(operation, payload))
 
     def sqs(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Call an SQS operation, e.g. ``SendMessage``."""
-        return self._call("sqs", f"AmazonSQS.{operation}", "1.0", payload)
+        return self._json("sqs", f"AmazonSQS.{operation}", payload)
 
     def kms(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Call a KMS operation, e.g. ``Decrypt``."""
-        return self._call("kms", f"TrentService.{operation}", "1.1", payload)
+        return self._json("kms", f"TrentService.{operation}", payload, version="1.1")
 
     def secretsmanager(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Call a Secrets Manager operation, e.g. ``GetSecretValue``."""
-        return self._call("secretsmanager", f"secretsmanager.{operation}", "1.1", payload)
+        return self._json("secretsmanager", f"secretsmanager.{operation}", payload, version="1.1")
+
+    def scheduler(self, operation: str, name: str, payload: Mapping[str, Any]) -> None:
+        """Call an operation of EventBridge Scheduler on one schedule.
+
+        Args:
+            operation: ``CreateSchedule``, ``UpdateSchedule`` or ``DeleteSchedule``.
+            name: The schedule's; it and what a deletion says hold only what Scheduler allows in
+                names, and so nothing that a URL would have to escape.
+            payload: What else the operation takes.
+        """
+        # A call that is sent again, for its answer was lost, is known by it.
+        payload = {**payload, "ClientToken": os.urandom(16).hex()}
+        method, target = _SCHEDULES[operation], f"/schedules/{name}"
+        headers = {"content-type": "application/json"}
+        if method == "DELETE":
+            fields = sorted(f"{key[0].lower()}{key[1:]}={payload[key]}" for key in payload)
+            headers, payload, target = {}, {}, f"{target}?{'&'.join(fields)}"
+        self._call(_Request("scheduler", operation, headers, method, target), payload)
 
     @cached_property
     def s3(self) -> Any:
         """A boto3 client of S3."""
-        return self._clients.client("s3")
-
-    @cached_property
-    def scheduler(self) -> Any:
-        """A boto3 client of EventBridge Scheduler."""
-        return self._clients.client("scheduler")
-
-    @cached_property
-    def _clients(self) -> Any:
         from integrations.storage.aws.boto import Clients
 
-        return Clients(
+        clients = Clients(
             region=self._region,
             credentials=self._credentials,
             endpoint_url=self._endpoint_url,
@@ -172,19 +190,16 @@ class Aws:
             ca_bundle=self._ca_bundle,
             time_left=self._time_left,
         )
+        return clients.client("s3")
 
-    def _call(
-        self, service: str, target: str, version: str, payload: Mapping[str, Any]
+    def _json(
+        self, service: str, target: str, payload: Mapping[str, Any], *, version: str = "1.0"
     ) -> dict[str, Any]:
-        url = self._endpoint_url or endpoint(
-            service, self._region, fips=self._fips, dual_stack=self._dual_stack
-        )
-        operation = target.rpartition(".")[2]
-        headers = {
-            "host": url.rpartition("/")[2],
-            "content-type": f"application/x-amz-json-{version}",
-            "x-amz-target": target,
-        }
+        headers = {"content-type": f"application/x-amz-json-{version}", "x-amz-target": target}
+        return self._call(_Request(service, target.rpartition(".")[2], headers), payload)
+
+    def _call(self, request: "_Request", payload: Mapping[str, Any]) -> dict[str, Any]:
+        operation = request.operation
         until = time.monotonic() + min(CALL_SECONDS, self._time_left() - RESERVE_SECONDS)
         error: AwsError = AwsUnavailable(operation, "NoTimeLeft", "it was not sent")
         unknown = False
@@ -194,12 +209,12 @@ class Aws:
             if seconds <= 0:
                 break
             if attempt and self._on_retry:
-                self._on_retry(service, operation, error.aws_code)
+                self._on_retry(request.service, operation, error.aws_code)
             if pause:
                 time.sleep(pause)
             sent = repeated(operation, payload) if unknown else payload
             try:
-                return self._answer(service, operation, url, headers, sent, seconds)
+                return self._answer(request, sent, seconds)
             except ConditionFailed as failed:
                 before = done_before(operation, sent, failed.item) if unknown else None
                 if before is None:
@@ -211,28 +226,34 @@ class Aws:
         raise error
 
     def _answer(
-        self,
-        service: str,
-        operation: str,
-        url: str,
-        headers: Mapping[str, str],
-        payload: Mapping[str, Any],
-        seconds: float,
+        self, request: "_Request", payload: Mapping[str, Any], seconds: float
     ) -> dict[str, Any]:
         """One attempt."""
-        body = _body(payload)
+        service, operation, headers, method, target = request
+        url = self._endpoint_url or endpoint(
+            service, self._region, fips=self._fips, dual_stack=self._dual_stack
+        )
+        body = b"" if method == "DELETE" else _body(payload)
         try:
             credentials = self._credentials()
         except ServiceUnavailable as failure:
             raise AwsUnavailable(operation, "NoCredentials", failure.detail) from None
         signed_headers = signed(
-            headers, body, service=service, region=self._region, credentials=credentials
+            {"host": url.rpartition("/")[2], **headers},
+            body,
+            service=service,
+            region=self._region,
+            credentials=credentials,
+            method=method,
+            target=target,
         )
         try:
-            status, answer = self._transport.send(url, signed_headers, body, seconds=seconds)
-            if status != HTTPStatus.OK:
-                raise _error(operation, status, answer)
-            result: dict[str, Any] = json.loads(answer) if answer else {}
+            answer = self._transport.send(
+                url + target, signed_headers, body, seconds=seconds, method=method
+            )
+            if answer.status != HTTPStatus.OK:
+                raise _error(operation, answer)
+            result: dict[str, Any] = json.loads(answer.body) if answer.body else {}
         except (OSError, ValueError) as failure:
             detail = f"{service} gave no whole answer"
             reason = type(failure).__name__
@@ -240,14 +261,27 @@ class Aws:
         return result
 
 
+class _Request(NamedTuple):
+    """A call, without what it says."""
+
+    service: str
+    operation: str
+    headers: Mapping[str, str]
+    method: str = "POST"
+    target: str = "/"
+
+
 def _body(payload: Mapping[str, Any]) -> bytes:
     return json.dumps(payload, separators=(",", ":"), default=_base64).encode()
 
 
-def _error(operation: str, status: int, answer: bytes) -> AwsError:
+def _error(operation: str, answer: Answer) -> AwsError:
+    status = answer.status
     try:
-        body = json.loads(answer)
-        code = str(body.get("__type") or body.get("code") or status).rpartition("#")[2]
+        body = json.loads(answer.body)
+        # REST's name of an error may go on with an address, JSON's may begin with a namespace.
+        named = answer.error.partition(":")[0] or body.get("__type") or body.get("code") or status
+        code = str(named).rpartition("#")[2]
         message = str(body.get("message") or body.get("Message") or "")
     except (ValueError, AttributeError):
         body, code, message = {}, str(status), "not a JSON answer"

@@ -119,7 +119,7 @@ class ContainerCredentials:
             if seconds <= 0:
                 break
             try:
-                status, body = self._transport.send(
+                status, body, _ = self._transport.send(
                     self._url, self._headers(), seconds=seconds, method="GET"
                 )
             except OSError as failure:

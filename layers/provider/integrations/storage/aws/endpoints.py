@@ -8,10 +8,9 @@ https://docs.aws.amazon.com/general/latest/gr/rande.html
 import json
 import re
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
-FILE: Final = Path(__file__).with_name("endpoints.json")
+FILE: Final = __file__.removesuffix(".py") + ".json"
 
 
 def endpoint(service: str, region: str, *, fips: bool = False, dual_stack: bool = False) -> str:
@@ -35,5 +34,6 @@ def endpoint(service: str, region: str, *, fips: bool = False, dual_stack: bool 
 
 @cache
 def _partitions() -> list[dict[str, Any]]:
-    partitions: list[dict[str, Any]] = json.loads(FILE.read_bytes())
+    with open(FILE, "rb") as file:  # noqa: PTH123 - pathlib would be a thirtieth of the cold start
+        partitions: list[dict[str, Any]] = json.load(file)
     return partitions

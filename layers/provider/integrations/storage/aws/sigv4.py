@@ -1,4 +1,4 @@
-"""AWS's Signature Version 4, for the one shape of request that its JSON protocol has: ``POST /``.
+"""AWS's Signature Version 4, for what we send: headers of ours, a body, a plain path and query.
 
 botocore signs any request, and takes a third of this backend's cold start to import for it
 (``docs/performance.md``). A test holds this against botocore's own signatures.
@@ -30,8 +30,10 @@ def signed(
     region: str,
     credentials: AwsCredentials,
     moment: float | None = None,
+    method: str = "POST",
+    target: str = "/",
 ) -> dict[str, str]:
-    """The headers of a signed ``POST /``.
+    """The headers of a signed request.
 
     Args:
         headers: What is sent, ``host`` included; names in lower case.
@@ -40,6 +42,9 @@ def signed(
         region: The region's name.
         credentials: Who sends.
         moment: Seconds since the epoch; the present by default.
+        method: HTTP's.
+        target: The path, and after a ``?`` the query: its parameters sorted, and in both nothing
+            that would have to be escaped.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
     value = {**headers, "x-amz-date": stamp}
@@ -47,7 +52,8 @@ def signed(
         value["x-amz-security-token"] = credentials.token
     names = ";".join(sorted(value))
     lines = [f"{name}:{value[name]}" for name in sorted(value)]
-    request = "\n".join(["POST", "/", "", *lines, "", names, sha256(body).hexdigest()])
+    path, _, query = target.partition("?")
+    request = "\n".join([method, path, query, *lines, "", names, sha256(body).hexdigest()])
     day = stamp[:8]
     scope = f"{day}/{region}/{service}/aws4_request"
     text = "\n".join([ALGORITHM, stamp, scope, sha256(request.encode()).hexdigest()])
