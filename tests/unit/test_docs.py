@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import types
 from collections.abc import Iterator
 from dataclasses import replace
@@ -254,11 +255,13 @@ class Ntfy:
 
 
 @pytest.fixture(scope="module")
-def provider() -> Any:
+def provider() -> Iterator[Any]:
     (source,) = blocks("docs/adding-a-provider.md", "python")
     module = types.ModuleType("ntfy")
-    exec(compile(source, "docs/adding-a-provider.md", "exec"), module.__dict__)  # noqa: S102
-    return module.PROVIDER
+    with pytest.MonkeyPatch.context() as installed:
+        installed.setitem(sys.modules, "ntfy", module)
+        exec(compile(source, "docs/adding-a-provider.md", "exec"), module.__dict__)  # noqa: S102
+        yield module.PROVIDER
 
 
 def call(provider: Any, server: Ntfy, token: str) -> Call[Any]:

@@ -207,7 +207,7 @@ def test_an_outage_at_the_exchange_is_told_as_one(world: World) -> None:
 
 
 def test_all_of_facebooks_actions_and_triggers_are_here_and_written_once() -> None:
-    assert PROVIDER.actions is facebook.PROVIDER.actions
+    assert PROVIDER.actions_in is facebook.PROVIDER.actions_in
     assert PROVIDER.triggers is facebook.PROVIDER.triggers
     assert PROVIDER.inbound is not None
     assert facebook.PROVIDER.inbound is not None

@@ -516,7 +516,7 @@ def test_no_error_holds_a_token_or_a_key(google: FakeGoogle) -> None:
 
 
 def test_both_providers_do_the_same_with_the_same_code() -> None:
-    assert registry.get("sheets").actions is registry.get("sheets_oauth").actions
+    assert registry.get("sheets").actions_in is registry.get("sheets_oauth").actions_in
 
 
 def test_a_cold_start_loads_nothing_that_only_signing_needs() -> None:

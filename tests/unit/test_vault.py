@@ -92,7 +92,7 @@ class FakeProvider:
             docs_url="https://example.com",
             credentials=Tokens,
             verify=lambda _: Verified(account=Account("1", "Ann"), message="ok"),
-            actions=(),
+            actions_in=(),
             expires_at=lambda stored: stored.expires_at,
             refresh=self.refresh,
         )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
@@ -165,8 +166,6 @@ class Action(NamedTuple):
         params: The model of its parameters.
         run: Does it: ``(call, params) -> JSON``.
         example: Parameters that fit, for the catalogue, the documentation and the contract test.
-        output_example: What it gives, as the vendor documents it: stands for the output of a step
-            that has not run.
         idempotent: True where a repetition does no harm (reads, absolute writes, and what carries
             an idempotency key). What is not idempotent is never repeated blindly.
         recipients: How many people a call writes to; what it sends with the stack's own credentials
@@ -178,15 +177,8 @@ class Action(NamedTuple):
     params: type[Params]
     run: Callable[[Call[Any], Any], Json]
     example: Mapping[str, Json]
-    output_example: Json = None
     idempotent: bool = False
     recipients: Callable[[Any], int] | None = None
-
-
-def with_outputs(actions: Iterable[Action], file: Path) -> tuple[Action, ...]:
-    """Actions, each with what it gives, from a vendor's file of outputs by the actions' names."""
-    outputs = json.loads(file.read_bytes())
-    return tuple(action._replace(output_example=outputs[action.name]) for action in actions)
 
 
 class Trigger(NamedTuple):
@@ -326,7 +318,8 @@ class Provider:
         credentials: The model of its credentials.
         verify: Tests credentials at the provider, changing nothing there that a user would see.
             Raises ``CredentialsRejected`` and the other provider errors.
-        actions: What it does.
+        actions_in: The modules whose ``ACTIONS`` are what it does. They are imported one after the
+            other until the action is found that somebody asks for: most ask for one, or for none.
         triggers: What it tells.
         inbound: How its webhooks come in.
         oauth: Its OAuth flow; such a provider's credentials are made by the handshake alone.
@@ -344,7 +337,7 @@ class Provider:
     docs_url: str
     credentials: type[Credentials]
     verify: Callable[[Call[Any]], Verified[Any]]
-    actions: tuple[Action, ...]
+    actions_in: tuple[str, ...]
     triggers: tuple[Trigger, ...] = ()
     inbound: Inbound[Any] | None = None
     oauth: OAuth | None = None
@@ -354,9 +347,10 @@ class Provider:
     revoke: Callable[[Call[Any]], None] | None = None
     stack_credentials: Callable[[Mapping[str, str], str], Credentials | None] | None = None
 
-    @cached_property
-    def _actions(self) -> Mapping[str, Action]:
-        return {action.name: action for action in self.actions}
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All that it does."""
+        return tuple(action for module in self.actions_in for action in _actions_of(module))
 
     def action(self, name: str) -> Action:
         """The action with this name.
@@ -364,9 +358,26 @@ class Provider:
         Raises:
             UnknownAction: There is none.
         """
-        try:
-            return self._actions[name]
-        except KeyError:
-            known = ", ".join(sorted(self._actions))
-            detail = f"{self.id} has no action {name[:64]!r}; it has: {known}"
-            raise UnknownAction(detail) from None
+        for module in self.actions_in:
+            for action in _actions_of(module):
+                if action.name == name:
+                    return action
+        known = ", ".join(sorted(action.name for action in self.actions))
+        raise UnknownAction(f"{self.id} has no action {name[:64]!r}; it has: {known}")
+
+    @cached_property
+    def output_examples(self) -> Mapping[str, Json]:
+        """What each action gives, as the vendor documents it: stands for a step that has not run.
+
+        They are in ``outputs.json`` of the package that the actions are in, or in
+        ``ntfy_outputs.json`` beside a provider that is a module alone.
+        """
+        name, _, module = self.actions_in[0].removeprefix(f"{__package__}.").partition(".")
+        file = f"{name}/outputs.json" if module else f"{name}_outputs.json"
+        examples: dict[str, Json] = json.loads((Path(__file__).parent / file).read_bytes())
+        return examples
+
+
+def _actions_of(module: str) -> tuple[Action, ...]:
+    actions: tuple[Action, ...] = import_module(module).ACTIONS
+    return actions

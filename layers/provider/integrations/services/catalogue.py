@@ -71,7 +71,7 @@ def _form(provider: "Provider") -> "ProviderForm":
                 idempotent=action.idempotent,
                 params=form(action.params, title=action.title, example=action.example),
                 example=dict(action.example),
-                output_example=action.output_example,
+                output_example=provider.output_examples[action.name],
             )
             for action in provider.actions
         ],

@@ -210,7 +210,7 @@ class Previewer:
 def example_of(action: str) -> Json:
     """What an action (``provider.action``) gives, from its documentation; ``None`` without one."""
     provider_id, _, name = action.partition(".")
-    return registry.get(provider_id).action(name).output_example
+    return registry.get(provider_id).output_examples.get(name)
 
 
 def _fits(trigger: Mapping[str, Json], data: Json) -> bool:

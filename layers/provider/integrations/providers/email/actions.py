@@ -11,7 +11,7 @@ from integrations.errors import (
     InvalidParams,
 )
 from integrations.models import Json
-from integrations.providers.base import Call
+from integrations.providers.base import Action, Call
 from integrations.providers.email.addresses import mailboxes
 from integrations.providers.email.api import conversation, deliver
 from integrations.providers.email.credentials import EmailCredentials
@@ -63,3 +63,20 @@ def _new_message_id(key: str | None, sender: Address) -> str:
     """The same for each repetition of a step, and unguessable where there is no step."""
     unique = hashlib.sha256(key.encode()).hexdigest()[:40] if key else secrets.token_hex(20)
     return f"<{unique}@{sender.domain}>"
+
+
+ACTIONS = (
+    Action(
+        name="sendEmail",
+        title="Send an e-mail",
+        params=SendEmail,
+        run=send_email,
+        recipients=lambda params: len(params.recipients),
+        example={
+            "to": "Ann <ann@example.com>",
+            "subject": "Order 42 is paid",
+            "text": "Thank you! Your order 42 is paid.",
+            "html": "<p>Thank you! Your order <b>42</b> is paid.</p>",
+        },
+    ),
+)

@@ -9,15 +9,12 @@ The account is in ``credentials``, the conversation in ``api``, what a message i
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 from integrations.models import Account, Json, now
-from integrations.providers.base import Action, Call, Provider, Verified, with_outputs
+from integrations.providers.base import Call, Provider, Verified
 from integrations.providers.email import login
-from integrations.providers.email.actions import send_email
 from integrations.providers.email.api import conversation
 from integrations.providers.email.credentials import EmailCredentials, from_settings
-from integrations.providers.email.params import SendEmail
 
 
 def verify(call: Call[EmailCredentials]) -> Verified[EmailCredentials]:
@@ -64,24 +61,7 @@ PROVIDER = Provider(
     docs_url="https://www.rfc-editor.org/rfc/rfc5321",
     credentials=EmailCredentials,
     verify=verify,
-    actions=with_outputs(
-        (
-            Action(
-                name="sendEmail",
-                title="Send an e-mail",
-                params=SendEmail,
-                run=send_email,
-                recipients=lambda params: len(params.recipients),
-                example={
-                    "to": "Ann <ann@example.com>",
-                    "subject": "Order 42 is paid",
-                    "text": "Thank you! Your order 42 is paid.",
-                    "html": "<p>Thank you! Your order <b>42</b> is paid.</p>",
-                },
-            ),
-        ),
-        Path(__file__).with_name("outputs.json"),
-    ),
+    actions_in=("integrations.providers.email.actions",),
     expires_at=login.expires_at,
     refresh=login.refresh,
     can_refresh=login.can_refresh,

@@ -23,7 +23,7 @@ from integrations.errors import (
 )
 from integrations.outbound.http import Http
 from integrations.providers.base import Addresses, Call, OAuth, OAuthApp, Provider, Verified
-from integrations.providers.facebook.actions import ACTIONS
+from integrations.providers.facebook.actions import MODULES
 from integrations.providers.facebook.api import Graph
 from integrations.providers.facebook.app_webhook import SHARED_WEBHOOK
 from integrations.providers.facebook.grant import (
@@ -179,7 +179,7 @@ PROVIDER = Provider(
     docs_url="https://developers.facebook.com/docs/facebook-login",
     credentials=FacebookOAuthCredentials,
     verify=verify,
-    actions=ACTIONS,
+    actions_in=MODULES,
     triggers=TRIGGERS,
     inbound=INBOUND._replace(endpoint=None, shared=SHARED_WEBHOOK),
     oauth=OAuth(

@@ -29,7 +29,7 @@ from integrations.providers.base import (
     Subscription,
     Verified,
 )
-from integrations.providers.facebook.actions import ACTIONS
+from integrations.providers.facebook.actions import MODULES
 from integrations.providers.facebook.api import Graph, identified, listing
 from integrations.providers.facebook.events import normalize
 from integrations.providers.facebook.grant import (
@@ -222,7 +222,7 @@ PROVIDER = Provider(
     docs_url="https://developers.facebook.com/docs/pages-api",
     credentials=FacebookCredentials,
     verify=verify,
-    actions=ACTIONS,
+    actions_in=MODULES,
     triggers=TRIGGERS,
     inbound=INBOUND,
     expires_at=expires_at,

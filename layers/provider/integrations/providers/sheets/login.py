@@ -28,7 +28,7 @@ from integrations.providers.base import (
     Provider,
     Verified,
 )
-from integrations.providers.sheets.actions import ACTIONS
+from integrations.providers.sheets.actions import MODULES
 from integrations.providers.sheets.api import DOCS_URL, check_token
 
 PARAMETERS = ("GoogleClientId", "GoogleClientSecret")
@@ -275,7 +275,7 @@ PROVIDER = Provider(
     docs_url=DOCS_URL,
     credentials=SheetsOAuthCredentials,
     verify=verify,
-    actions=ACTIONS,
+    actions_in=MODULES,
     oauth=OAuth(
         parameters=PARAMETERS,
         authorization_url=authorization_url,

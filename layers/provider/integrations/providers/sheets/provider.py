@@ -15,7 +15,7 @@ from integrations.models import Account, Json
 from integrations.outbound.http import Http
 from integrations.providers import google
 from integrations.providers.base import Addresses, Call, Credentials, Provider, Verified
-from integrations.providers.sheets.actions import ACTIONS
+from integrations.providers.sheets.actions import MODULES
 from integrations.providers.sheets.api import DOCS_URL, Spreadsheet, parsed_id
 
 
@@ -102,5 +102,5 @@ PROVIDER = Provider(
     docs_url=DOCS_URL,
     credentials=SheetsCredentials,
     verify=verify,
-    actions=ACTIONS,
+    actions_in=MODULES,
 )

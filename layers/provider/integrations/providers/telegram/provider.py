@@ -25,7 +25,7 @@ from integrations.providers.base import (
     Verified,
 )
 from integrations.providers.telegram import api
-from integrations.providers.telegram.actions import ACTIONS
+from integrations.providers.telegram.actions import MODULES
 from integrations.providers.telegram.events import OWN_ID, OWN_NAME, describe, matches, normalize
 from integrations.providers.telegram.kinds import KINDS
 from integrations.providers.telegram.triggers import FILTERS
@@ -155,7 +155,7 @@ PROVIDER = Provider(
     docs_url="https://core.telegram.org/bots/api",
     credentials=TelegramCredentials,
     verify=verify,
-    actions=ACTIONS,
+    actions_in=MODULES,
     triggers=TRIGGERS,
     inbound=Inbound(
         endpoint=lambda _: Endpoint(verification={"type": "telegram"}),

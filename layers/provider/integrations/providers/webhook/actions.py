@@ -21,7 +21,7 @@ from integrations.errors import (
 from integrations.models import Json
 from integrations.outbound.content import Content
 from integrations.outbound.http import Response
-from integrations.providers.base import Call, Params
+from integrations.providers.base import Action, Call, Params
 from integrations.providers.files import FileContent, StoredBytes, opened
 from integrations.providers.masking import Masking
 from integrations.providers.webhook.api import (
@@ -235,3 +235,21 @@ def _secrets_sent(credentials: WebhookCredentials, headers: Mapping[str, str]) -
         *(value.get_secret_value() for value in credentials.outbound_headers.values()),
         *(value for name, value in headers.items() if secret_headers.is_secret(name)),
     ]
+
+
+ACTIONS = (
+    Action(
+        name="send",
+        title="Send a request",
+        params=Send,
+        run=send,
+        example={
+            "url": "https://example.com/hooks/orders",
+            "method": "POST",
+            "headers": {"X-Source": "orders"},
+            "json": {"type": "order.paid", "data": {"id": 42}},
+        },
+        # A repetition carries the same webhook-id.
+        idempotent=True,
+    ),
+)

@@ -6,7 +6,6 @@ The credentials are in ``credentials``, the request and its answer in ``api``, t
 ``actions``, deliveries in ``events`` and their bodies in ``bodies``.
 """
 
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -14,7 +13,6 @@ from pydantic import Field
 
 from integrations.models import Account, Json
 from integrations.providers.base import (
-    Action,
     Call,
     Endpoint,
     Inbound,
@@ -22,9 +20,7 @@ from integrations.providers.base import (
     Provider,
     Trigger,
     Verified,
-    with_outputs,
 )
-from integrations.providers.webhook.actions import Send, send
 from integrations.providers.webhook.credentials import WebhookCredentials
 from integrations.providers.webhook.events import matches, normalize
 
@@ -83,25 +79,7 @@ PROVIDER = Provider(
     docs_url="https://www.standardwebhooks.com/",
     credentials=WebhookCredentials,
     verify=verify,
-    actions=with_outputs(
-        (
-            Action(
-                name="send",
-                title="Send a request",
-                params=Send,
-                run=send,
-                example={
-                    "url": "https://example.com/hooks/orders",
-                    "method": "POST",
-                    "headers": {"X-Source": "orders"},
-                    "json": {"type": "order.paid", "data": {"id": 42}},
-                },
-                # A repetition carries the same webhook-id.
-                idempotent=True,
-            ),
-        ),
-        Path(__file__).with_name("outputs.json"),
-    ),
+    actions_in=("integrations.providers.webhook.actions",),
     triggers=(
         Trigger(
             type="webhook",

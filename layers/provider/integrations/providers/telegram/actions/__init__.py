@@ -3,19 +3,5 @@
 https://core.telegram.org/bots/api#available-methods
 """
 
-from pathlib import Path
-
-from integrations.providers.base import with_outputs
-from integrations.providers.telegram.actions import changes, chats, files, media, messages, other
-
-ACTIONS = with_outputs(
-    (
-        *messages.ACTIONS,
-        *media.ACTIONS,
-        *changes.ACTIONS,
-        *chats.ACTIONS,
-        *files.ACTIONS,
-        *other.ACTIONS,
-    ),
-    Path(__file__).parent.with_name("outputs.json"),
-)
+_NAMES = ("messages", "media", "changes", "chats", "files", "other")
+MODULES = tuple(f"{__name__}.{name}" for name in _NAMES)
