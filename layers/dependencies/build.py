@@ -8,6 +8,7 @@ Standard library only: `sam build` runs this before anything is installed.
 """
 
 import argparse
+import ast
 import compileall
 import gzip
 import json
@@ -67,9 +68,17 @@ ROOT_CERTIFICATE = re.compile(
 # `cryptography`, and what compiles C for cffi.
 UNUSED = ("pyasn1", "pyasn1_modules", "cffi", "pycparser")
 
+# A package that imports all of its modules, one for each service that calls Lambda, for the few
+# names that the resolver asks for.
+ALL_AT_ONCE = "aws_lambda_powertools/utilities/data_classes"
+
+# Of a hundred types for those who check code, Python reads each field when the module is imported.
+# https://docs.pydantic.dev/latest/api/pydantic_core_schema/
+FOR_CHECKERS = "pydantic_core/core_schema.py"
+
 
 def services() -> list[str]:
-    """Name the AWS services that the functions call, from the one list of them."""
+    """Name the AWS services that the functions reach through boto3, from the one list of them."""
     lines = (HERE / "aws-services.txt").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -165,6 +174,51 @@ def extract_amazon_roots(target: Path) -> None:
     (target / "amazon-roots.pem").write_text(text, encoding="utf-8")
 
 
+def import_when_asked(package: Path) -> None:
+    """Let a package import a module when something in it is asked for: PEP 562."""
+    path = package / "__init__.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.level]
+    modules = {alias.name: node.module for node in imports for alias in node.names}
+    if not modules or any(alias.asname for node in imports for alias in node.names):
+        raise SystemExit(f"{package.name} imports its modules in another way than it did")
+    tree.body = [node for node in tree.body if node not in imports]
+    path.write_text(
+        f"{ast.unparse(tree)}\n\n{WHEN_ASKED.format(modules=modules)}", encoding="utf-8"
+    )
+
+
+WHEN_ASKED = """
+from importlib import import_module
+
+_MODULES = {modules!r}
+
+
+def __getattr__(name):
+    try:
+        module = _MODULES[name]
+    except KeyError:
+        raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}") from None
+    return getattr(import_module(f"{{__name__}}.{{module}}"), name)
+"""
+
+
+def drop_fields(path: Path) -> None:
+    """Leave a module's ``TypedDict`` classes their names alone; they are dictionaries as before."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    classes = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        and any(isinstance(base, ast.Name) and base.id == "TypedDict" for base in node.bases)
+    ]
+    if not classes:
+        raise SystemExit(f"{path.name} has no TypedDict any more")
+    for each in classes:
+        each.body = [ast.Pass()]
+    path.write_text(ast.unparse(tree), encoding="utf-8")
+
+
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write `value` without spaces, and without the documentation that nothing reads."""
 
@@ -216,6 +270,8 @@ def main() -> None:
     prune_packages(arguments.target)
     prune_botocore(arguments.target, services())
     extract_amazon_roots(arguments.target)
+    import_when_asked(arguments.target / ALL_AT_ONCE)
+    drop_fields(arguments.target / FOR_CHECKERS)
     compile_bytecode(arguments.target)
 
 

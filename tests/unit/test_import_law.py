@@ -6,6 +6,7 @@ what every webhook pays for stays small.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -153,6 +154,7 @@ def test_no_test_lends_to_another(path: Path) -> None:
 
 # -- What an import costs --------------------------------------------------------------------
 
+OF_ACTIONS = re.compile(r"providers\.(email|webhook)\.actions$|\.actions\.(?!params$)")
 HEAVY = {
     "aws_lambda_powertools",
     "boto3",
@@ -185,7 +187,8 @@ def test_a_webhook_pays_for_no_framework() -> None:
         "import integrations.services.webhooks, integrations.storage.webhooks\n"
         "import integrations.storage.queues, integrations.storage.envelope"
     )
-    assert not HEAVY & loaded, HEAVY & loaded
+    heavy = HEAVY | {"ipaddress", "pathlib", "urllib.parse"}
+    assert not heavy & loaded, heavy & loaded
     ours = {name for name in loaded if name.startswith("integrations.")}
     assert not {name for name in ours if name.split(".")[1] == "workflows"}
     providers = {name for name in ours if name.startswith("integrations.providers.")}
@@ -207,6 +210,18 @@ def test_the_authorizer_pays_for_no_framework_and_no_jwt() -> None:
         "from integrations.entry import wiring"
     )
     assert not (HEAVY | {"jwt"}) & loaded
+
+
+def test_a_provider_loads_no_action_and_one_action_not_all_others() -> None:
+    for provider_id in registry.PROVIDER_IDS:
+        provider = f"from integrations.providers import registry; registry.get({provider_id!r})"
+        assert not {name for name in loaded_by(provider) if OF_ACTIONS.search(name)}
+    asked = "from integrations.providers import registry\nregistry.get('telegram').action('{}')"
+    message, photo = (
+        {name for name in loaded_by(asked.format(action)) if OF_ACTIONS.search(name)}
+        for action in ("sendMessage", "sendPhoto")
+    )
+    assert {name.rpartition(".")[2] for name in photo - message} == {"media"}
 
 
 def test_the_status_loads_no_provider() -> None:
@@ -255,8 +270,10 @@ def test_what_only_libraries_import_is_loaded_when_somebody_asks_for_it() -> Non
         "from integrations.postponed import NAMES, Postponed\n"
         "assert all(isinstance(sys.modules[each], Postponed) for each in NAMES)\n"
         "import asyncio, tempfile, zipfile\n"
+        "from aws_lambda_powertools.utilities import jmespath_utils\n"
         "from importlib.metadata import version\n"
         "assert asyncio.run and tempfile.mkdtemp and zipfile.ZipFile and version('pydantic')\n"
+        "assert jmespath_utils.query({'a': 1}, 'a') == 1\n"
         "assert not any(isinstance(sys.modules[each], Postponed) for each in NAMES)"
     )
     assert "asyncio.events" in loaded_by(code)

@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import aws_lambda_powertools
 import boto3
 import botocore
 import botocore.session
 import pytest
 from botocore.loaders import Loader
+from pydantic_core import core_schema
 
 import integrations
 from integrations.storage.aws import transport
@@ -49,9 +51,9 @@ def boto3_services() -> set[str]:
     }
 
 
-def test_layer_keeps_every_service_that_the_package_uses(layer: ModuleType) -> None:
+def test_layer_keeps_the_services_that_the_package_makes_clients_of(layer: ModuleType) -> None:
     assert boto3_services(), "the package makes no client at all: has this test gone blind?"
-    assert boto3_services() <= set(layer.services())
+    assert boto3_services() == set(layer.services())
 
 
 def test_pruned_botocore_still_makes_clients(layer: ModuleType, tmp_path: Path) -> None:
@@ -118,14 +120,14 @@ def test_amazons_roots_are_where_the_calls_to_aws_look_for_them(
     (tmp_path / "botocore").mkdir()
     shutil.copy(Path(botocore.__file__).parent / "cacert.pem", tmp_path / "botocore")
     layer.extract_amazon_roots(tmp_path)
-    context = ssl.create_default_context(cafile=tmp_path / transport.AMAZON_ROOTS.name)
+    context = ssl.create_default_context(cafile=tmp_path / Path(transport.AMAZON_ROOTS).name)
     names = {
         value for known in context.get_ca_certs() for ((key, value),) in known["subject"][-1:]
         if key == "commonName"
     }  # fmt: skip
     assert names == set(layer.AMAZON_ROOTS)
     # Both layers are unpacked into one folder.
-    assert transport.AMAZON_ROOTS.parent == Path(integrations.__file__).parents[1]
+    assert Path(transport.AMAZON_ROOTS).parent == Path(integrations.__file__).parents[1]
 
 
 def test_a_root_that_is_gone_fails_the_build(layer: ModuleType, tmp_path: Path) -> None:
@@ -133,6 +135,62 @@ def test_a_root_that_is_gone_fails_the_build(layer: ModuleType, tmp_path: Path) 
     (tmp_path / "botocore" / "cacert.pem").touch()
     with pytest.raises(SystemExit, match="Amazon Root CA 1"):
         layer.extract_amazon_roots(tmp_path)
+
+
+def test_a_package_imports_its_modules_when_they_are_asked_for(
+    layer: ModuleType, tmp_path: Path
+) -> None:
+    installed = Path(aws_lambda_powertools.__file__).parents[1]
+    package = tmp_path / layer.ALL_AT_ONCE
+    shutil.copytree(installed / layer.ALL_AT_ONCE, package)
+    layer.import_when_asked(package)
+    code = f"""
+import sys
+import aws_lambda_powertools.utilities
+aws_lambda_powertools.utilities.__path__.insert(0, {str(package.parent)!r})
+from aws_lambda_powertools.utilities import data_classes
+assert data_classes.__file__.startswith({str(tmp_path)!r})
+assert "aws_lambda_powertools.utilities.data_classes.alb_event" not in sys.modules
+for name in data_classes.__all__:
+    assert isinstance(getattr(data_classes, name), type | type(lambda: 0)), name
+assert "aws_lambda_powertools.utilities.data_classes.alb_event" in sys.modules
+assert not hasattr(data_classes, "Nothing")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_types_without_their_fields_make_the_same_schemas(
+    layer: ModuleType, tmp_path: Path
+) -> None:
+    path = tmp_path / "core_schema.py"
+    shutil.copy(Path(core_schema.__file__), path)
+    layer.drop_fields(path)
+    spec = importlib.util.spec_from_file_location("core_schema_without", path)
+    assert spec
+    assert spec.loader
+    without = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(without)
+    assert core_schema.StringSchema.__annotations__
+    assert not without.StringSchema.__annotations__
+    for module in (core_schema, without):
+        schema = module.model_fields_schema(
+            {"name": module.model_field(module.str_schema(max_length=3))}
+        )
+        assert schema == {
+            "type": "model-fields",
+            "fields": {"name": {"type": "model-field", "schema": {"type": "str", "max_length": 3}}},
+        }
+    assert {name for name in vars(core_schema) if name not in vars(without)} == set()
+
+
+def test_a_package_that_is_made_in_another_way_fails_the_build(
+    layer: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "__init__.py").write_text("import json\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match="in another way"):
+        layer.import_when_asked(tmp_path)
+    with pytest.raises(SystemExit, match="no TypedDict"):
+        layer.drop_fields(tmp_path / "__init__.py")
 
 
 def elf(machine: int, *, order: int = 1) -> bytes:

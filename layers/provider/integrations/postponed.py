@@ -9,12 +9,19 @@ twelfth of a cold start less. Who imports one of those libraries imports this be
 """
 
 import importlib
+import logging
 import sys
 from threading import Lock
 from types import ModuleType
 from typing import Any, Final
 
-NAMES: Final = ("asyncio", "importlib.metadata", "tempfile", "zipfile")
+NAMES: Final = (
+    "asyncio",
+    "aws_lambda_powertools.utilities.jmespath_utils",
+    "importlib.metadata",
+    "tempfile",
+    "zipfile",
+)
 
 _making_way = Lock()
 """Threads that ask at the same moment get one module."""
@@ -29,6 +36,10 @@ class Postponed(ModuleType):
                 del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), attribute)
 
+
+# What is logged would ask each time which of asyncio's tasks logs it; there are none here.
+# https://docs.python.org/3/library/logging.html#logrecord-objects
+logging.logAsyncioTasks = False  # type: ignore[attr-defined]
 
 for _name in NAMES:
     sys.modules.setdefault(_name, Postponed(_name))
