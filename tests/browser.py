@@ -15,9 +15,11 @@ from local import chromium
 @contextmanager
 def running() -> Iterator[Browser]:
     """Start a Chromium, and end it."""
+    # Before: it asks Playwright, too, and of that there is one at a time in a thread.
+    executable = chromium.executable()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium.executable(),
+            executable_path=executable,
             args=[
                 # A container gives no user namespaces; the pages are the tests' own.
                 "--no-sandbox",
