@@ -12,6 +12,8 @@ PYTHON = $(shell for p in python3.13 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.13
 NEEDS_PYTHON = test -n "$(PYTHON)" || { echo "Python 3.13 is missing: install it with pyenv, or put python3.13 on PATH" >&2; exit 1; }
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Where it is set, each of the tests' processes would compile again all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 ARCHITECTURE ?= arm64
 STAGE ?= default
 QUICK = -n 3 --dist worksteal

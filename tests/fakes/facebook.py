@@ -176,9 +176,7 @@ class FacebookStandIn:
         self._count = 0
         self._lock = threading.RLock()
         self._server = Server(("127.0.0.1", port), _handler(self))
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     # -- running --------------------------------------------------------------------------
 

@@ -39,9 +39,7 @@ class Issuer:
         self._keys: list[RSAKey] = []
         self._codes: dict[str, dict[str, str]] = {}
         self._server = Server(("127.0.0.1", port), _handler(self))
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.rotate()
 
     @property

@@ -82,11 +82,7 @@ class Receiver:
         self._lock = threading.Lock()
         self._server = _Server(self, (host, port), tls)
         self._scheme = "https" if tls else "http"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.02},
-            daemon=True,
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
     def port(self) -> int:

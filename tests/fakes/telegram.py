@@ -181,9 +181,7 @@ class TelegramServer:
         self._lock = threading.RLock()
         self._server = _Server((host, port), _Handler)
         self._server.telegram = self
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.add_bot(token)
 
     # -- For tests ---------------------------------------------------------------------------

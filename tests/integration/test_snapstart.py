@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
     with Endpoint() as running:
-        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+        threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.shutdown()
 

@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Echo]:
     with Echo() as running:
-        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+        threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.shutdown()
 

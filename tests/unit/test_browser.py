@@ -4,14 +4,15 @@ import asyncio
 
 import pytest
 
-from local import chromium
 from local.errors import PlatformError
-from tests import browser
 
 
 def test_a_chromium_is_looked_for_before_playwright_takes_the_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    from local import chromium  # with Playwright: a second's import
+    from tests import browser
+
     def executable() -> None:
         with pytest.raises(RuntimeError, match="no running event loop"):
             asyncio.get_running_loop()

@@ -2,15 +2,14 @@
 
 import logging
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
-import aiogram.methods
 import pytest
-from aiogram import types
-from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
+from pydantic import SecretStr, ValidationError
 
 from integrations.errors import (
     AddressRefused,
@@ -31,10 +30,8 @@ from integrations.providers.telegram.provider import PROVIDER, TelegramCredentia
 from tests.fakes.telegram import (
     HANG_UP,
     TOKEN,
-    Called,
     Failure,
     TelegramServer,
-    Uploaded,
     bad_gateway,
     refusal,
     slow,
@@ -72,79 +69,25 @@ def sent(server: TelegramServer, call: Call[TelegramCredentials], text: str = "H
 
 # -- What goes out is what Telegram takes ----------------------------------------------------
 
-NESTED: dict[str, type[BaseModel]] = {
-    "reply_parameters": types.ReplyParameters,
-    "link_preview_options": types.LinkPreviewOptions,
-    "suggested_post_parameters": types.SuggestedPostParameters,
-    "ephemeral_message_parameters": types.EphemeralMessageParameters,
-}
-MARKUPS: dict[str, type[BaseModel]] = {
-    "inline_keyboard": types.InlineKeyboardMarkup,
-    "keyboard": types.ReplyKeyboardMarkup,
-    "remove_keyboard": types.ReplyKeyboardRemove,
-    "force_reply": types.ForceReply,
-}
 
+@pytest.fixture(scope="module")
+def bot_api() -> ModuleType:
+    """What aiogram says of the methods. It takes seconds to import, which no other worker pays."""
+    from tests.unit import bot_api
 
-def check_with_aiogram(called: Called) -> None:
-    """The call fits aiogram's model of the method: names, required ones, nested objects."""
-    name = called.method[0].upper() + called.method[1:]
-    model: type[BaseModel] = getattr(aiogram.methods, name)
-    files = {
-        part: types.BufferedInputFile(file.content, file.name)
-        for part, file in called.files.items()
-        if not part.startswith("file")
-    }
-    given = {**with_files(called.params, called.files), **files}
-    assert set(given) <= set(model.model_fields), called.method
-    current = {n for n, f in model.model_fields.items() if not _is_deprecated(f)}
-    assert set(given) <= current, called.method
-    model.model_validate(given)
-    for field, nested in NESTED.items():
-        if field in given:
-            check_object(nested, given[field])
-    if "reply_markup" in given:
-        kind = next(kind for kind in MARKUPS if kind in given["reply_markup"])
-        check_object(MARKUPS[kind], given["reply_markup"])
-    for option in given.get("options", []):
-        check_object(types.InputPollOption, option)
-    for entity in (*given.get("entities", []), *given.get("caption_entities", [])):
-        check_object(types.MessageEntity, entity)
-    if called.method == "sendMediaGroup":
-        TypeAdapter(list[types.MediaUnion]).validate_python(given["media"])
-
-
-def with_files(value: Any, files: Mapping[str, Uploaded]) -> Any:
-    """``value`` as aiogram has it: a file in the place of what refers to its part."""
-    if isinstance(value, dict):
-        return {name: with_files(inner, files) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [with_files(inner, files) for inner in value]
-    if isinstance(value, str) and value.startswith("attach://"):
-        part = files[value.removeprefix("attach://")]
-        return types.BufferedInputFile(part.content, part.name)
-    return value
-
-
-def check_object(model: type[BaseModel], value: dict[str, Any]) -> None:
-    assert set(value) <= set(model.model_fields)
-    model.model_validate(value)
-
-
-def _is_deprecated(field: Any) -> bool:
-    return bool(isinstance(field.json_schema_extra, dict) and field.json_schema_extra["deprecated"])
+    return bot_api
 
 
 @pytest.mark.parametrize("action", METHODS, ids=lambda action: action.name)
 def test_each_example_is_a_request_that_aiogram_would_send(
-    server: TelegramServer, call: Call[TelegramCredentials], action: Any
+    server: TelegramServer, call: Call[TelegramCredentials], action: Any, bot_api: ModuleType
 ) -> None:
     server.fail(refusal(400, "Bad Request: enough seen"))
     with pytest.raises(RequestRejected):
         act(call, action.name, **action.example)
 
     assert server.last.method == action.name
-    check_with_aiogram(server.last)
+    bot_api.check(server.last)
 
 
 EVERYTHING: dict[str, Any] = {
@@ -230,7 +173,7 @@ EVERYTHING: dict[str, Any] = {
 
 @pytest.mark.parametrize("action", METHODS, ids=lambda action: action.name)
 def test_every_current_parameter_of_the_bot_api_can_be_given(
-    server: TelegramServer, call: Call[TelegramCredentials], action: Any
+    server: TelegramServer, call: Call[TelegramCredentials], action: Any, bot_api: ModuleType
 ) -> None:
     aliases = {field.alias for field in action.params.model_fields.values()}
     example = {name: value for name, value in EVERYTHING.items() if name in aliases}
@@ -238,10 +181,8 @@ def test_every_current_parameter_of_the_bot_api_can_be_given(
     with pytest.raises(RequestRejected):
         act(call, action.name, **{**example, **action.example})
 
-    check_with_aiogram(server.last)
-    name = action.name[0].upper() + action.name[1:]
-    model: type[BaseModel] = getattr(aiogram.methods, name)
-    current = {n for n, field in model.model_fields.items() if not _is_deprecated(field)}
+    bot_api.check(server.last)
+    current = bot_api.fields(action.name)
     missing = current - set(server.last.params) - set(server.last.files) - {"rich_message"}
     assert not missing
 
@@ -772,7 +713,7 @@ def test_a_file_by_url_or_file_id_goes_as_it_is(
 
 
 def test_uploads_inside_an_album_are_attached_by_name(
-    server: TelegramServer, call: Call[TelegramCredentials]
+    server: TelegramServer, call: Call[TelegramCredentials], bot_api: ModuleType
 ) -> None:
     other = {**DOT, "fileName": "b.bin", "contentType": "image/gif"}
     media = [
@@ -787,15 +728,17 @@ def test_uploads_inside_an_album_are_attached_by_name(
         {"type": "video", "media": "https://example.com/v.mp4", "thumbnail": "attach://file1"},
     ]
     assert server.last.files["file1"].content_type == "image/gif"
-    check_with_aiogram(server.last)
+    bot_api.check(server.last)
 
 
-def test_any_method_takes_uploads(server: TelegramServer, call: Call[TelegramCredentials]) -> None:
+def test_any_method_takes_uploads(
+    server: TelegramServer, call: Call[TelegramCredentials], bot_api: ModuleType
+) -> None:
     server.fail(refusal(400, "Bad Request: enough seen"))
     params = {"chat_id": CHAT, "photo": DOT}
     with pytest.raises(RequestRejected):
         act(call, "call", method="setChatPhoto", params=params)
-    check_with_aiogram(server.last)
+    bot_api.check(server.last)
     assert server.last.files["photo"].name == "dot.png"
 
 
