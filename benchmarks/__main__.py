@@ -94,7 +94,7 @@ class Effort:
     burst: int
 
 
-QUICK = Effort(cold=3, warm=5, block=50, requests=10, burst=30)
+QUICK = Effort(cold=5, warm=5, block=50, requests=10, burst=30)
 FULL = Effort(cold=30, warm=20, block=100, requests=30, burst=60)
 
 
@@ -118,8 +118,10 @@ def measure(effort: Effort, *, end_to_end: bool, progress: Report) -> dict[str, 
             for case in cases:
                 counted.append(calls.count(case, artifacts, world, wire))
                 progress.tick()
-        with progress.step(f"Cold starts: {effort.cold} rounds of {len(cases) + 2}"):
-            samples = cold.measure(
+        with progress.step(
+            f"Cold starts: {effort.cold} rounds of {len(cases) + 1}, each beside the floor"
+        ):
+            starts = cold.measure(
                 cases, artifacts, world, wire, rounds=effort.cold, tick=progress.tick
             )
         with progress.step("Warm invocations"):
@@ -148,7 +150,7 @@ def measure(effort: Effort, *, end_to_end: bool, progress: Report) -> dict[str, 
             each.case.name: {"cold": Counter(each.cold), "warm": Counter(each.warm)}
             for each in counted
         },
-        "cold": _cold(cases, samples, effort.cold),
+        "cold": _cold(cases, starts, effort.cold),
         "warm": _warm(spent),
         "scaling": grown,
     }
@@ -170,29 +172,24 @@ def _units(world: World, tick: Callable[[], None]) -> dict[str, growth.Units]:
     }
 
 
-def _cold(
-    cases: Sequence[Case], samples: Mapping[str, cold.Samples], rounds: int
-) -> dict[str, Any]:
-    floor, bare = samples[cold.FLOOR], samples[cold.BARE]
-    wall, cpu = (statistics.median(each["end"]) for each in (floor.wall, floor.cpu))
-
-    def ratios(measured: Mapping[str, list[float]], unit: float) -> dict[str, list[float]]:
+def _cold(cases: Sequence[Case], measured: cold.Measured, rounds: int) -> dict[str, Any]:
+    def ratios(of: Mapping[str, list[float]]) -> dict[str, list[float]]:
         return {
-            name: [round(value / unit, 3) for value in report.quartiles(each)]
-            for name, each in measured.items()
+            name: [round(value, 3) for value in report.quartiles(each)] for name, each in of.items()
         }
 
+    samples = measured.functions
     return {
         "rounds": rounds,
-        "floor_ms": wall,
-        "floor_cpu_ms": cpu,
-        "floor_mb": statistics.median(floor.memory),
-        "bare": statistics.median(bare.wall["end"]) / wall,
+        "floor_ms": statistics.median(wall for wall, _ in measured.floor),
+        "floor_cpu_ms": statistics.median(cpu for _, cpu in measured.floor),
+        "floor_mb": statistics.median(measured.floor_memory),
+        "bare": statistics.median(measured.bare.wall["end"]),
         "functions": {
             case.name: {
                 "group": case.group,
-                "wall": ratios(samples[case.name].wall, wall),
-                "cpu": ratios(samples[case.name].cpu, cpu),
+                "wall": ratios(samples[case.name].wall),
+                "cpu": ratios(samples[case.name].cpu),
                 "memory_mb": round(statistics.median(samples[case.name].memory), 1),
             }
             for case in cases
