@@ -136,7 +136,7 @@ def measure(effort: Effort, *, end_to_end: bool, progress: Report) -> dict[str, 
                 tick=progress.tick,
             )
         with progress.step("How it grows"):
-            grown = scaling.measure(world, artifacts, wire, progress.tick)
+            grown = scaling.measure(world, artifacts, wire, progress.tick, full=effort is FULL)
     result: dict[str, Any] = {
         "about": {
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),

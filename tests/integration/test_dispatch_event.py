@@ -3,13 +3,16 @@
 import base64
 import hmac
 import json
+import time
 from typing import Any
 
 import pytest
 
 from integrations.entry import wiring
+from integrations.services import dispatch
 from integrations.services.lineage import MAX_HOPS
 from integrations.storage.aws import item
+from integrations.storage.workflows import WaitingWorkflow, Workflows
 from integrations.workflows import lifecycle
 from tests.backend import Backend, LambdaContext, event
 from tests.fakes.facebook import FacebookStandIn, sign
@@ -472,8 +475,8 @@ def test_a_schedule_starts_its_workflow_once_per_moment(
     backend: Backend, telegram: TelegramServer
 ) -> None:
     workflow_id = scheduled(backend)
-    for time in ("2026-11-23T07:00:00Z", "2026-11-23T07:00:00Z", "2026-11-23T07:05:00Z"):
-        assert backend.consume("dispatch_event", [tick(workflow_id, time)]) == []
+    for moment in ("2026-11-23T07:00:00Z", "2026-11-23T07:00:00Z", "2026-11-23T07:05:00Z"):
+        assert backend.consume("dispatch_event", [tick(workflow_id, moment)]) == []
     backend.drain()
     assert statuses(backend) == ["succeeded", "succeeded"]
     texts = sorted(call.params["text"] for call in telegram.called("sendMessage"))
@@ -542,6 +545,25 @@ def test_a_batch_with_no_time_left_comes_again_whole(backend: Backend) -> None:
     assert backend.aws.rows("EventsTable") == []
     assert backend.consume("dispatch_event", batch, receives=2) == []
     assert len(backend.executions()) == 3
+
+
+def test_filters_do_not_pay_for_the_time_that_a_slow_table_takes(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    condition = "{{ trigger.body.items|sort|length == 200 }}"
+    trigger = {"type": "webhook", "webhookId": "orders", "filter": condition}
+    backend.create_workflow(flow(trigger=trigger))
+    monkeypatch.setattr(dispatch, "MATCHING_SECONDS", 0.4)
+    find = Workflows.triggered_by
+
+    def slow(workflows: Workflows, key: str) -> list[WaitingWorkflow]:
+        time.sleep(0.5)
+        return find(workflows, key)
+
+    monkeypatch.setattr(Workflows, "triggered_by", slow)
+    body = {"items": list(range(200))}
+    assert backend.consume("dispatch_event", [delivery(body)]) == []
+    assert statuses(backend) == ["queued"]
 
 
 def test_the_filters_of_all_workflows_have_one_budget(backend: Backend) -> None:

@@ -414,12 +414,14 @@ class Dispatcher:
 
     def _outcomes(self, incoming: Incoming, work: Batch) -> list[WorkflowOutcome]:
         """What comes of it at each workflow; one budget for the filters of all of them."""
-        budget = Budget(steps=MATCHING_STEPS, seconds=MATCHING_SECONDS)
-        return [
-            self._outcome(workflow, incoming, index, budget)
+        waiting = [
+            (workflow, index)
             for index, event in enumerate(incoming.events)
             for workflow in self._waiting(incoming, event, work)
         ]
+        # Its clock begins when all is read: a slow table is nothing that a filter has done.
+        budget = Budget(steps=MATCHING_STEPS, seconds=MATCHING_SECONDS)
+        return [self._outcome(workflow, incoming, index, budget) for workflow, index in waiting]
 
     def _waiting(self, incoming: Incoming, event: Event, work: Batch) -> Iterable[WaitingWorkflow]:
         if incoming.workflow_ids is not None:
