@@ -199,7 +199,9 @@ def __getattr__(name):
         module = _MODULES[name]
     except KeyError:
         raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}") from None
-    return getattr(import_module(f"{{__name__}}.{{module}}"), name)
+    found = getattr(import_module(f"{{__name__}}.{{module}}"), name)
+    globals()[name] = found  # the import has put the module there, which may be called the same
+    return found
 """
 
 

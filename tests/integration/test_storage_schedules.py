@@ -100,7 +100,7 @@ def test_a_schedule_that_others_change_all_the_time_is_for_another_try(
     schedules: Schedules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Script(monkeypatch, MISSING, THERE, MISSING)
-    with pytest.raises(AwsUnavailable, match="ConflictException"):
+    with pytest.raises(AwsUnavailable, match="ResourceNotFoundException: Schedule wf_1 does not"):
         schedules.put("acme", "wf_1", "rate(5 minutes)", "UTC")
 
 

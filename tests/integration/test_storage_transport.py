@@ -343,6 +343,30 @@ def test_the_system_looks_after_kept_connections(server: Echo) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("", "/"),
+        ("/", "/"),
+        ("/a/b?c=d", "/a/b?c=d"),
+        ("?c=d", "/?c=d"),
+    ],
+)
+def test_what_follows_the_host_is_asked_for(raw: Callable[..., Raw], url: str, asked: str) -> None:
+    server = raw([OK])
+    Transport().send(f"{server.url}{url}", {"host": "h"}, seconds=5, method="GET")
+    [request] = server.requests
+    assert request.startswith(f"GET {asked} HTTP/1.1\r\n".encode())
+
+
+@pytest.mark.parametrize(
+    "url", ["", "ftp://h/", "http://", "http://a@h/", "http://[::1/", "http://h:x/", "//h/"]
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="no address"):
+        Transport().send(url, {}, seconds=5)
+
+
+@pytest.mark.parametrize(
     ("host", "amazons"),
     [
         ("dynamodb.eu-central-1.amazonaws.com", True),

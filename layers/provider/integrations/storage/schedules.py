@@ -73,18 +73,20 @@ class Schedules:
                 "RetryPolicy": {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400},
             },
         }
+        code = reason = ""
         # Whoever comes between an update that finds none and the making has made one to update.
         for operation in ("UpdateSchedule", "CreateSchedule", "UpdateSchedule"):
             try:
                 self._aws.scheduler(operation, _name(tenant, workflow_id), schedule)
             except AwsError as refusal:
-                if refusal.aws_code == "ValidationException":
-                    raise ValueError(refusal.aws_message) from None
-                if refusal.aws_code not in _AS_IT_STANDS:
+                code, reason = refusal.aws_code, refusal.aws_message
+                if code == "ValidationException":
+                    raise ValueError(reason) from None
+                if code not in _AS_IT_STANDS:
                     raise
             else:
                 return
-        raise AwsUnavailable("PutSchedule", "ConflictException", "others change it all the time")
+        raise AwsUnavailable("PutSchedule", code, reason)
 
     def delete(self, tenant: str, workflow_id: str) -> None:
         """Remove a workflow's schedule; nothing happens where there is none."""

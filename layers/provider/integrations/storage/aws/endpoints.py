@@ -13,6 +13,7 @@ from typing import Any, Final
 FILE: Final = __file__.removesuffix(".py") + ".json"
 
 
+@cache
 def endpoint(service: str, region: str, *, fips: bool = False, dual_stack: bool = False) -> str:
     """The URL of a service in a region.
 

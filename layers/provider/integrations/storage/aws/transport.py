@@ -36,7 +36,7 @@ _OF_AMAZON = (".amazonaws.com", ".api.aws")
 """Hosts with certificates under those roots. Partitions with domains of their own (China, the
 isolated ones) have other authorities."""
 
-_URL = re.compile(r"((https?)://(\[[0-9A-Fa-f:]+\]|[^/:?#@\[\]]+)(?::([0-9]+))?)(/.*)?")
+_URL = re.compile(r"((https?)://(\[[0-9A-Fa-f:.]+\]|[^/:?#@\[\]]+)(?::([0-9]+))?)([/?].*)?")
 """Origin, scheme, host, port and target. ``urllib.parse`` reads more than the addresses of AWS, and
 is a thirtieth of the receiver's cold start."""
 
@@ -129,7 +129,8 @@ class Transport:
         if not found:
             raise ValueError("this is no address of AWS")
         origin, scheme, host, port, target = found.groups()
-        message = _message(method, target or "/", headers, body)
+        target = target if target and target[0] == "/" else f"/{target or ''}"
+        message = _message(method, target, headers, body)
         while (idle := self._idle_connection(origin)) is not None:
             answer = _Reader()
             try:
