@@ -12,7 +12,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from benchmarks.handlers import HANDLERS
-from local import build, digest
+from local import build, digest, locks
 from local.errors import PlatformError
 from local.paths import ROOT
 from local.report import Report
@@ -36,7 +36,7 @@ class Artifacts:
     def __init__(self, report: Report) -> None:
         self._built = HOME / "build"
         self._opt = HOME / "opt" / "python"
-        with build.exclusively(self._built):
+        with locks.exclusively(self._built):
             build.build(self._built, architecture="host", report=report)
             shutil.rmtree(self._opt, ignore_errors=True)
             for layer in build.LAYERS:

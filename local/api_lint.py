@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 from local import node
-from local.console import exclusively, install
+from local.console import CONSOLE, install
 from local.errors import PlatformError
+from local.locks import exclusively
 from local.paths import ROOT
 from local.report import Report
 
@@ -26,7 +27,7 @@ def main() -> None:
     report = Report()
     try:
         env = {**node.environment(report), "REDOCLY_TELEMETRY": "off"}
-        with exclusively():
+        with exclusively(CONSOLE):
             install(env, report, folder=FOLDER, packages=PACKAGES)
     except PlatformError as error:
         sys.exit(str(error))

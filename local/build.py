@@ -6,18 +6,16 @@ bytecode too; here the functions' one file each is compiled as well.
 
 import argparse
 import compileall
-import fcntl
 import json
 import py_compile
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from local import console, digest, sam
 from local.errors import PlatformError
+from local.locks import exclusively
 from local.paths import ROOT, TEMPLATE
 from local.report import Report
 from local.zips import zipped
@@ -95,24 +93,6 @@ def pack(build_dir: Path) -> None:
     half_done = target.with_suffix(".part")
     half_done.write_text(json.dumps(built), encoding="utf-8")
     half_done.rename(target)
-
-
-def exclusively(build_dir: Path) -> AbstractContextManager[None]:
-    """Let no other process build into `build_dir` meanwhile, or read there."""
-    return _locked(build_dir, fcntl.LOCK_EX)
-
-
-def shared(build_dir: Path) -> AbstractContextManager[None]:
-    """Let no other process build into `build_dir` meanwhile; others may read there, too."""
-    return _locked(build_dir, fcntl.LOCK_SH)
-
-
-@contextmanager
-def _locked(build_dir: Path, how: int) -> Iterator[None]:
-    build_dir.parent.mkdir(parents=True, exist_ok=True)
-    with build_dir.with_name(f"{build_dir.name}.lock").open("w") as lock:
-        fcntl.flock(lock, how)
-        yield
 
 
 def check_template(beside: Path, report: Report) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from local import build
+from local import locks
 from local.errors import PlatformError
 from local.paths import STATE
 
@@ -27,7 +27,7 @@ def executable() -> Path:
     Raises:
         PlatformError: There is none, and none can be installed.
     """
-    with build.exclusively(STATE / "chromium"):
+    with locks.exclusively(STATE / "chromium"):
         found = on_path() or playwrights()
         if found:
             return found

@@ -4,7 +4,6 @@
 """
 
 import argparse
-import fcntl
 import gzip
 import hashlib
 import json
@@ -12,17 +11,19 @@ import mimetypes
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local import digest, node, programs
 from local.errors import PlatformError
+from local.locks import exclusively
 from local.paths import ROOT, STATE
 from local.report import Report
 
 SITE = ROOT / "functions" / "get_console" / "site"
 DIST = ROOT / "console" / "dist"
+# What only one process at a time installs packages for, and builds.
+CONSOLE = STATE / "console"
 # Where Vite puts what has a digest in its name.
 HASHED = "assets"
 PACKAGES = (
@@ -46,7 +47,7 @@ def build(report: Report) -> None:
     Raises:
         PlatformError: Node or the packages cannot be installed, or the console does not build.
     """
-    with exclusively():
+    with exclusively(CONSOLE):
         wanted = digest.of_files((ROOT / source for source in SOURCES), without=GENERATED)
         stamp = SITE / ".digest"
         if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
@@ -107,15 +108,6 @@ def pack(dist: Path, site: Path) -> None:
     (site / "files.json").write_text(json.dumps(files, sort_keys=True), encoding="utf-8")
 
 
-@contextmanager
-def exclusively() -> Iterator[None]:
-    """Let no other process build it meanwhile."""
-    STATE.mkdir(parents=True, exist_ok=True)
-    with (STATE / "console.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _npm(arguments: list[str], env: Mapping[str, str], report: Report, folder: Path = ROOT) -> None:
     log = STATE / "console.log"
     try:
@@ -136,7 +128,7 @@ def main() -> None:
             build(report)
             return
         env = node.environment(report)
-        with exclusively():
+        with exclusively(CONSOLE):
             install(env, report)
     except PlatformError as error:
         sys.exit(str(error))

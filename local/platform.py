@@ -12,7 +12,19 @@ from typing import Any, Self
 
 import botocore.exceptions
 
-from local import build, console, digest, ministack, programs, proxy, redeploy, routes, sam, state
+from local import (
+    build,
+    console,
+    digest,
+    locks,
+    ministack,
+    programs,
+    proxy,
+    redeploy,
+    routes,
+    sam,
+    state,
+)
 from local.errors import PlatformError
 from local.paths import STATE, TEMPLATE
 from local.ports import is_free
@@ -236,7 +248,7 @@ class Platform:
             return
         self._state.deployed = None
         state.write(self.state_dir, self._state)
-        with build.shared(BUILD), self._report.step("Deploying the stack"):
+        with locks.shared(BUILD), self._report.step("Deploying the stack"):
             self._create_bucket()
             sam.deploy(
                 BUILD / build.PACKED,
@@ -325,7 +337,7 @@ class Platform:
 
 def build_all(report: Report) -> str:
     """Build what every platform on this machine deploys; returns its digest."""
-    with build.exclusively(BUILD):
+    with locks.exclusively(BUILD):
         built = build.build(BUILD, architecture="host", report=report)
         build.pack(BUILD)
         return built

@@ -19,7 +19,6 @@ from integrations.errors import (
     UnknownAction,
     UnknownProvider,
     UnknownWebhook,
-    unique,
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.providers import registry
@@ -38,7 +37,7 @@ from integrations.storage.connections import Connection, Connections
 from integrations.storage.secrets import Secrets
 from integrations.storage.webhooks import Webhooks
 from integrations.workflows import expressions
-from integrations.workflows.definition import BUILT_IN_TRIGGERS, Workflow, check
+from integrations.workflows.definition import BUILT_IN_TRIGGERS, Workflow, check, refusal_of
 
 
 class Bound(NamedTuple):
@@ -102,9 +101,7 @@ class Checker:
             errors += _missing_connections(steps, connections)
             errors += self._missing_secrets(tenant, steps)
         if errors or workflow is None:
-            found = unique(errors)
-            many = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
-            raise InvalidWorkflow(f"The workflow has {many}", found)
+            raise refusal_of(errors)
         return Checked(workflow, bound)
 
     def _missing_secrets(self, tenant: str, steps: list[Json]) -> list[FieldError]:

@@ -4,7 +4,7 @@ Only where a definition is saved is this imported; what runs executions takes th
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Protocol, cast
 
@@ -217,7 +217,7 @@ def check(raw: Json, catalogue: Catalogue, *, now: datetime | None = None) -> Wo
         InvalidWorkflow: With the place of every mistake, e.g. ``steps[2].params.chatId``.
     """
     if not isinstance(raw, dict):
-        raise _invalid([FieldError("", "needs to be an object")])
+        raise refusal_of([FieldError("", "needs to be an object")])
     _check_depth(raw)
     _check_size(raw)
     # `null` means the same as leaving a field out.
@@ -235,11 +235,12 @@ def check(raw: Json, catalogue: Catalogue, *, now: datetime | None = None) -> Wo
         errors.extend(_past_errors(raw.get("trigger"), now))
     errors.extend(_steps_errors(raw.get("steps"), catalogue))
     if errors or workflow is None:
-        raise _invalid(errors)
+        raise refusal_of(errors)
     return workflow
 
 
-def _invalid(errors: list[FieldError]) -> InvalidWorkflow:
+def refusal_of(errors: Sequence[FieldError]) -> InvalidWorkflow:
+    """What a workflow with these mistakes is refused with: how many they are, and the first."""
     found = unique(errors)
     mistakes = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
     return InvalidWorkflow(f"The workflow has {mistakes}", found[:MAX_ERRORS])
@@ -257,17 +258,19 @@ def _check_depth(raw: Json) -> None:
         ]
         if not level:
             return
-    raise _invalid([FieldError("", f"is nested more than {MAX_DEPTH} levels deep")])
+    raise refusal_of([FieldError("", f"is nested more than {MAX_DEPTH} levels deep")])
 
 
 def _check_size(raw: dict[str, Json]) -> None:
     try:
         size = len(json.dumps(raw, ensure_ascii=False, allow_nan=False).encode())
     except ValueError:  # NaN, Infinity, half a surrogate pair
-        raise _invalid([FieldError("", "holds a number or a text that JSON cannot hold")]) from None
+        raise refusal_of(
+            [FieldError("", "holds a number or a text that JSON cannot hold")]
+        ) from None
     if size > MAX_DEFINITION_BYTES:
         message = f"has {size} bytes; at most {MAX_DEFINITION_BYTES} are allowed"
-        raise _invalid([FieldError("", message)])
+        raise refusal_of([FieldError("", message)])
 
 
 def _without_nulls(raw: dict[str, Json]) -> dict[str, Json]:
