@@ -40,6 +40,7 @@ from ministack.services import (  # type: ignore[import-not-found]
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
+from local import translations
 from local.gate import App, Gate, Message, Receive, Scope, Send
 
 BODY = 6
@@ -303,6 +304,7 @@ if __name__ == "__main__":
     lambda_runtime._PYTHON_WORKER_SCRIPT = without_botocore(lambda_runtime._PYTHON_WORKER_SCRIPT)
     replace_credentials()
     fire_on_time()
+    translations.keep()
     is_text_by_type = apigateway._v2_request_body_is_text
     apigateway._v2_request_body_is_text = is_text
     invoke_lambda_proxy = apigateway._invoke_lambda_proxy

@@ -116,7 +116,8 @@ def deploy(
     command: list[str | Path] = [SAM, "deploy", "--config-file", ROOT / "samconfig.toml"]
     command += ["--config-env", "local", "--stack-name", stack]
     command += ["--template-file", template]
-    command += ["--s3-bucket", bucket, "--s3-prefix", stack, "--no-progressbar"]
+    # Without a prefix: what stacks are deployed from has the same names, and is the same template.
+    command += ["--s3-bucket", bucket, "--no-progressbar"]
     command += ["--parameter-overrides", f"file://{values}"]
     env = programs.environment({**settings(), **aws, "SAM_CLI_POLL_DELAY": POLL_SECONDS})
     try:
