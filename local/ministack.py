@@ -25,6 +25,16 @@ START_SECONDS = 60
 STOP_SECONDS = 60
 
 
+class PortTaken(PlatformError):
+    """Another program listens on MiniStack's port."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"port {port} is taken: stop what uses it, or choose another for MiniStack "
+            "with MINISTACK_PORT=…"
+        )
+
+
 class MiniStack:
     """One MiniStack process on 127.0.0.1.
 
@@ -51,13 +61,11 @@ class MiniStack:
             keep_open: File descriptors that it inherits, and so holds until it has ended.
 
         Raises:
-            PlatformError: Its port is taken, or it does not start.
+            PortTaken: Another listens there.
+            PlatformError: It does not start.
         """
         if not is_free(self.port):
-            raise PlatformError(
-                f"port {self.port} is taken: stop what uses it, or choose another for MiniStack "
-                "with MINISTACK_PORT=…"
-            )
+            raise PortTaken(self.port)
         self._clear()
         self._temporary.mkdir(parents=True)
         with self.log.open("wb") as log:
@@ -74,6 +82,8 @@ class MiniStack:
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None:
+                if not is_free(self.port):
+                    raise PortTaken(self.port)
                 raise PlatformError(f"MiniStack ended at once (see {self.log})")
             if time.monotonic() > deadline:
                 raise PlatformError(

@@ -215,17 +215,24 @@ class Platform:
         return self._ministack
 
     def _start_ministack(self, running: ExitStack, lock: int) -> None:
-        remembered = self._state.ministack_port
-        port = self._ministack_port or remembered or port_for(self.state_dir)
-        if port != remembered:
-            # What was deployed names MiniStack's old address.
-            self._state.ministack_port, self._state.deployed = port, None
-            state.write(self.state_dir, self._state)
-        server = ministack.MiniStack(self.state_dir, port)
-        running.callback(server.stop)
+        own = self._ministack_port or self._state.ministack_port
         with self._report.step("Starting MiniStack"):
-            server.start(keep_open=(lock,))
-        self._ministack = server
+            while self._ministack is None:
+                port = own or port_for(self.state_dir)
+                if port != self._state.ministack_port:
+                    # What was deployed names MiniStack's old address.
+                    self._state.ministack_port, self._state.deployed = port, None
+                    state.write(self.state_dir, self._state)
+                server = ministack.MiniStack(self.state_dir, port)
+                running.callback(server.stop)
+                try:
+                    server.start(keep_open=(lock,))
+                except ministack.PortTaken:
+                    # A port that was free, until another new stack was faster.
+                    if own:
+                        raise
+                else:
+                    self._ministack = server
 
     def _all_parameters(self) -> dict[str, str]:
         return {

@@ -3,17 +3,18 @@
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from multidict import CIMultiDict
 
-from local import gate, programs, proxy, sam, settings, state
+from local import gate, ministack, platform, programs, proxy, sam, settings, state
 from local.errors import PlatformError
 from local.report import Report
 from tests.fakes.serving import Server
@@ -378,3 +379,53 @@ def test_taken_port_is_named() -> None:
         port = other.getsockname()[1]
         with pytest.raises(PlatformError, match=f"port {port} is taken"):
             proxy.listen(port)
+
+
+# -- MiniStack's port --
+
+
+class Faster:
+    """MiniStack, where others have taken its first ports since one looked."""
+
+    taken = 2
+    tried: ClassVar[list[int]] = []
+
+    def __init__(self, _state_dir: Path, port: int) -> None:
+        self.port = port
+
+    def start(self, **_: object) -> None:
+        self.tried.append(self.port)
+        if len(self.tried) <= self.taken:
+            raise ministack.PortTaken(self.port)
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+@pytest.fixture
+def _faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    Faster.tried.clear()
+    free = iter(range(20_000, 20_010))
+    monkeypatch.setattr(platform.ministack, "MiniStack", Faster)
+    monkeypatch.setattr(platform, "port_for", lambda _: next(free))
+
+
+def start_ministack(made: platform.Platform) -> None:
+    with ExitStack() as running:
+        made._start_ministack(running, 0)
+
+
+@pytest.mark.usefixtures("_faster")
+def test_of_two_new_stacks_with_one_port_the_slower_takes_another(tmp_path: Path) -> None:
+    start_ministack(platform.Platform(tmp_path))
+    assert Faster.tried == [20_000, 20_001, 20_002]
+    assert state.read(tmp_path).ministack_port == 20_002
+
+
+@pytest.mark.usefixtures("_faster")
+def test_a_stack_with_a_port_of_its_own_takes_no_other(tmp_path: Path) -> None:
+    state.write(tmp_path, state.State(ministack_port=20_005, deployed="x"))
+    with pytest.raises(PlatformError, match="port 20005 is taken"):
+        start_ministack(platform.Platform(tmp_path))
+    assert Faster.tried == [20_005]
+    assert state.read(tmp_path).deployed == "x"
