@@ -411,6 +411,7 @@ def _faster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start_ministack(made: platform.Platform) -> None:
+    made._state = state.read(made.state_dir)
     with ExitStack() as running:
         made._start_ministack(running, 0)
 
