@@ -32,14 +32,14 @@ SAM: Final = "samtranslator.translator.transform"
 load_yaml = yaml.load
 
 
-def kept(source: str, make: Callable[[], Any], folder: Path = FOLDER) -> Any:
+def kept(source: str, make: Callable[[], Any]) -> Any:
     """What `make` makes of a source: what was made of it before, or what it makes now.
 
     What is no JSON is made each time.
     """
     name = hashlib.sha256(source.encode()).hexdigest()
-    path = folder / f"{name}.json"
-    with exclusively(folder):  # the others wait for what one of them makes
+    path = FOLDER / f"{name}.json"
+    with exclusively(FOLDER):  # the others wait for what one of them makes
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))
         made = make()
@@ -47,16 +47,17 @@ def kept(source: str, make: Callable[[], Any], folder: Path = FOLDER) -> Any:
             text = json.dumps(made)
         except (TypeError, ValueError):
             return made
-        if json.loads(text) != made:
+        plain = json.loads(text)
+        if plain != made:
             return made
-        folder.mkdir(exist_ok=True)
-        oldest_first = sorted(folder.glob("*.json"), key=lambda each: each.stat().st_mtime)
+        FOLDER.mkdir(exist_ok=True)
+        oldest_first = sorted(FOLDER.glob("*.json"), key=lambda each: each.stat().st_mtime)
         for old in oldest_first[: -MOST + 1]:
             old.unlink()
         half_done = path.with_suffix(".part")
         half_done.write_text(text, encoding="utf-8")
         half_done.rename(path)
-        return json.loads(text)
+        return plain
 
 
 def load(stream: Any, Loader: Any) -> Any:  # noqa: N803 - as yaml has it

@@ -32,3 +32,12 @@ def test_there_is_an_example_for_each_action_and_for_no_other() -> None:
         provider = registry.get(provider_id)
         assert {action.name for action in provider.actions} == provider.output_examples.keys()
         assert None not in provider.output_examples.values()
+
+
+def test_a_login_s_actions_give_the_same() -> None:
+    for provider_id in registry.PROVIDER_IDS:
+        family = registry.get(registry.family_of(provider_id))
+        provider = registry.get(provider_id)
+        for action in provider.actions:
+            assert provider.output_examples[action.name] == family.output_examples[action.name]
+            assert action is family.action(action.name)

@@ -15,6 +15,26 @@ MOMENT = datetime(2026, 11, 22, 12, 0, 7, tzinfo=UTC)
 HOST = "dynamodb.eu-central-1.amazonaws.com"
 
 
+def ours(
+    headers: dict[str, str],
+    body: bytes,
+    credentials: AwsCredentials,
+    method: str = "POST",
+    target: str = "/",
+    service: str = "dynamodb",
+) -> dict[str, str]:
+    return signed(
+        headers,
+        body,
+        service=service,
+        region="eu-central-1",
+        credentials=credentials,
+        moment=MOMENT.timestamp(),
+        method=method,
+        target=target,
+    )
+
+
 def botocores(
     headers: dict[str, str],
     body: bytes,
@@ -48,18 +68,11 @@ def test_a_signature_is_the_one_that_botocore_makes(
         "content-type": "application/x-amz-json-1.0",
         "x-amz-target": "DynamoDB_20120810.GetItem",
     }
-    ours = signed(
-        headers,
-        body,
-        service="dynamodb",
-        region="eu-central-1",
-        credentials=credentials,
-        moment=MOMENT.timestamp(),
-    )
+    made = ours(headers, body, credentials)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        assert ours["authorization"] == botocores(headers, body, credentials, monkeypatch)
-    assert ours["x-amz-date"] == "20261122T120007Z"
-    assert ours.get("x-amz-security-token") == token
+        assert made["authorization"] == botocores(headers, body, credentials, monkeypatch)
+    assert made["x-amz-date"] == "20261122T120007Z"
+    assert made.get("x-amz-security-token") == token
 
 
 @pytest.mark.parametrize(
@@ -74,15 +87,6 @@ def test_a_path_and_a_query_are_signed_as_botocore_signs_them(
 ) -> None:
     credentials = AwsCredentials("AKIAIOSFODNN7EXAMPLE", "secret", "token")
     headers = {"host": "scheduler.eu-central-1.amazonaws.com"}
-    ours = signed(
-        headers,
-        body,
-        service="scheduler",
-        region="eu-central-1",
-        credentials=credentials,
-        moment=MOMENT.timestamp(),
-        method=method,
-        target=target,
-    )
+    made = ours(headers, body, credentials, method, target, "scheduler")
     theirs = botocores(headers, body, credentials, monkeypatch, method, target, "scheduler")
-    assert ours["authorization"] == theirs
+    assert made["authorization"] == theirs

@@ -24,43 +24,47 @@ class Making:
         return self.value
 
 
-def test_what_is_made_of_a_source_is_made_once(tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translations, "FOLDER", tmp_path / "kept")
+
+
+def test_what_is_made_of_a_source_is_made_once() -> None:
     making = Making({"Resources": {"Api": [1, 2.5, None, True, "ä"]}})
     for _ in range(3):
-        assert translations.kept("a", making, tmp_path / "kept") == making.value
+        assert translations.kept("a", making) == making.value
     assert making.times == 1
-    assert translations.kept("b", Making([]), tmp_path / "kept") == []
+    assert translations.kept("b", Making([])) == []
 
 
 @pytest.mark.parametrize("value", [{200: "a number as a name"}, {"a": {1, 2}}, float("nan")])
-def test_what_json_would_change_is_made_each_time(tmp_path: Path, value: Any) -> None:
+def test_what_json_would_change_is_made_each_time(value: Any) -> None:
     making = Making(value)
     for _ in range(2):
-        assert translations.kept("a", making, tmp_path / "kept") is value
+        assert translations.kept("a", making) is value
     assert making.times == 2
 
 
-def test_a_failure_is_not_kept(tmp_path: Path) -> None:
+def test_a_failure_is_not_kept() -> None:
     def fail() -> None:
         raise ValueError("no template")
 
     for _ in range(2):
         with pytest.raises(ValueError, match="no template"):
-            translations.kept("a", fail, tmp_path / "kept")
-    assert translations.kept("a", Making(1), tmp_path / "kept") == 1
+            translations.kept("a", fail)
+    assert translations.kept("a", Making(1)) == 1
 
 
-def test_the_newest_are_kept(tmp_path: Path) -> None:
-    folder = tmp_path / "kept"
+def test_the_newest_are_kept() -> None:
     for number in range(translations.MOST + 5):
-        translations.kept(str(number), Making(number), folder)
+        translations.kept(str(number), Making(number))
         for age, path in enumerate(
-            sorted(folder.iterdir(), key=lambda each: -each.stat().st_mtime)
+            sorted(translations.FOLDER.iterdir(), key=lambda each: -each.stat().st_mtime)
         ):
             os.utime(path, (0, 1_000_000 - age))
-    assert len(list(folder.glob("*.json"))) == translations.MOST
+    assert len(list(translations.FOLDER.glob("*.json"))) == translations.MOST
     last = Making("again")
-    assert translations.kept(str(translations.MOST + 4), last, folder) == translations.MOST + 4
+    assert translations.kept(str(translations.MOST + 4), last) == translations.MOST + 4
     assert last.times == 0
 
 
@@ -80,7 +84,6 @@ def _sam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (package / "transform.py").write_text(SAM, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(translations, "version", lambda _: "1.0")
-    monkeypatch.setattr(translations.kept, "__defaults__", (tmp_path / "kept",))
     monkeypatch.setattr(yaml, "load", yaml.load)
     for name in [each for each in sys.modules if each.partition(".")[0] == "samtranslator"]:
         monkeypatch.delitem(sys.modules, name)
