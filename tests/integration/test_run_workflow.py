@@ -3,18 +3,20 @@
 import json
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from integrations.entry import wiring
+from integrations.services import runner
 from integrations.services.runner import LEASE
 from integrations.storage.aws import item
+from integrations.storage.executions import StoredExecution
 from tests.backend import Backend, LambdaContext, event
 from tests.fakes.receiver import Receiver, Reply
 from tests.fakes.smtp import MailServer
-from tests.fakes.telegram import HANG_UP, TelegramServer, too_many
+from tests.fakes.telegram import HANG_UP, TelegramServer, bad_gateway, slow, too_many
 from tests.integration.flows import (
     Killed,
     expire_leases,
@@ -321,6 +323,37 @@ def test_while_the_dead_runners_lease_lasts_nobody_takes_over(
     assert backend.execution(execution_id)["status"] == "running"
     (later,) = backend.aws.sent("ExecutionsQueue")
     assert LEASE / 2 < timedelta(seconds=later.delay) <= LEASE + timedelta(seconds=2)
+
+
+def test_a_step_that_takes_long_keeps_its_lease(
+    backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "SIGN_OF_LIFE", 0.05)
+    renewed = []
+    renew = wiring.executions().renew
+
+    def noted(written: StoredExecution, until: datetime) -> None:
+        renew(written, until)
+        renewed.append(written.revision)
+
+    monkeypatch.setattr(wiring.executions(), "renew", noted)
+    execution_id = started(backend, say("1", id="a"), say("2", id="b"))
+    telegram.fail(slow(0.3), slow(0.3))
+    assert backend.run() == []
+    assert set(renewed) == {1, 2}, "the lease of each of the two steps"
+    assert backend.execution(execution_id)["status"] == "succeeded"
+
+
+def test_what_was_given_back_gets_no_lease_any_more(
+    backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "SIGN_OF_LIFE", 0.05)
+    monkeypatch.setattr(wiring.runner(), "_observe", lambda *_, **__: time.sleep(0.2))
+    started(backend, say("1"))
+    telegram.fail(bad_gateway())
+    assert backend.run() == []
+    (row,) = heads(backend)
+    assert (row["status"], row.get("leaseUntil")) == ("retrying", None)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_no_finished_step(

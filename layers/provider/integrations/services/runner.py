@@ -199,10 +199,12 @@ class Runner:
             tell_steps()
 
         def perform(call: StepCall) -> Json:
-            with self._signs_of_life(written):
-                return self._perform(tenant, call, conversations)
+            return self._perform(tenant, call, conversations)
 
-        with closing(Conversations()) as conversations:
+        with (
+            closing(Conversations()) as conversations,
+            self._signs_of_life(lambda: written),
+        ):
             outcome = machine.advance(
                 perform=perform,
                 save=save,
@@ -249,16 +251,19 @@ class Runner:
         return tell
 
     @contextmanager
-    def _signs_of_life(self, written: StoredExecution) -> Iterator[None]:
-        """Renew the lease while a step takes its time."""
+    def _signs_of_life(self, written: Callable[[], StoredExecution]) -> Iterator[None]:
+        """Renew the lease of what was written last, while a step may take its time."""
         over = threading.Event()
 
         def renew() -> None:
             while not over.wait(SIGN_OF_LIFE):
+                last = written()
+                if last.lease_until is None:
+                    continue  # it has ended, or was given back
                 try:
-                    self._executions.renew(written, self._clock() + LEASE)
+                    self._executions.renew(last, self._clock() + LEASE)
                 except LeaseLost:
-                    return  # the checkpoint after this step will find it out, too
+                    continue  # written meanwhile; where another took it, the checkpoint finds out
                 except AwsError:
                     _log.warning("a lease was not renewed", exc_info=True)
 

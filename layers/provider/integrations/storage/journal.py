@@ -75,10 +75,17 @@ class Journal(NamedTuple):
 
 def followed_by(journal: Journal, document: Mapping[str, Any]) -> Journal:
     """The journal with one more entry, after which it gives ``document``."""
-    entry = _difference(journal.known, document)
+    known = journal.known
+    touched = _touched(known, document)
+    if known is None or touched is None:
+        entry: dict[str, Any] = {"all": dict(document)}
+        seen = _seen(document)
+    else:
+        entry = _difference(known, document, touched)
+        seen = _seen_again(known, document, touched)
     # A copy: what the engine changes later is a later entry's.
     tail = (*journal.tail, json.loads(json.dumps(entry))) if entry else journal.tail
-    return Journal(journal.pages, tail, _seen(document, journal.known))
+    return Journal(journal.pages, tail, seen)
 
 
 def read(entries: Iterable[Any]) -> dict[str, Any]:
@@ -107,13 +114,33 @@ _MERGED = ("rounds", "stored")
 """Fields of a step that are objects which grow; the rest is replaced."""
 
 
-def _difference(known: Mapping[str, Any] | None, document: Mapping[str, Any]) -> dict[str, Any]:
-    if (
-        known is None
-        or known.keys() - document.keys()
-        or _identities(known) != _identities(document)
-    ):
-        return {"all": dict(document)}
+def _touched(known: Mapping[str, Any] | None, document: Mapping[str, Any]) -> list[int] | None:
+    """The indices of the steps that changed; ``None`` where the steps are others, or fields went.
+
+    Each checkpoint looks at every step, and most hold the very values that were seen.
+    """
+    if known is None or known.keys() - document.keys():
+        return None
+    before, after = _steps(known), _steps(document)
+    if len(before) != len(after):
+        return None
+    touched = [
+        index
+        for index, step in enumerate(after)
+        if not all(map(is_, step.values(), before[index].values()))
+    ]
+    if any(_identity(before[index]) != _identity(after[index]) for index in touched):
+        return None
+    return touched
+
+
+def _identity(step: Mapping[str, Any]) -> tuple[str, str]:
+    return (step["id"], step["action"])
+
+
+def _difference(
+    known: Mapping[str, Any], document: Mapping[str, Any], touched: Iterable[int]
+) -> dict[str, Any]:
     entry: dict[str, Any] = {}
     fields = {
         name: value
@@ -122,20 +149,14 @@ def _difference(known: Mapping[str, Any] | None, document: Mapping[str, Any]) ->
     }
     if fields:
         entry["set"] = fields
-    for index, (before, after) in enumerate(zip(_steps(known), _steps(document), strict=True)):
-        if _is_untouched(before, after):
-            continue
-        changed, results = _step_difference(before, after)
+    before, after = _steps(known), _steps(document)
+    for index in touched:
+        changed, results = _step_difference(before[index], after[index])
         if changed:
             entry.setdefault("steps", {})[str(index)] = changed
         if results:
             entry.setdefault("rounds", {})[str(index)] = results
     return entry
-
-
-def _is_untouched(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether a step holds the very values that were seen: most do at each checkpoint of many."""
-    return before.keys() == after.keys() and all(map(is_, before.values(), after.values()))
 
 
 def _step_difference(
@@ -167,7 +188,12 @@ def _change(step: dict[str, Any], fields: Mapping[str, Any]) -> None:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return one is other or (type(one) is type(other) and one == other)
+    """Whether two values are the same JSON: Python has ``[1] == [True] == [1.0]``."""
+    if one is other:
+        return True
+    if type(one) is not type(other) or one != other:
+        return False
+    return not isinstance(one, dict | list) or json.dumps(one) == json.dumps(other)
 
 
 def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -175,29 +201,23 @@ def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return steps
 
 
-def _identities(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(step["id"], step["action"]) for step in _steps(document)]
+def _seen(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a document tells a later change: the engine changes steps in place, not values."""
+    return {**document, "steps": [_seen_step(step) for step in _steps(document)]}
 
 
-def _seen(document: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What of a document tells a later change: the engine changes steps in place, not values.
-
-    Of a ``forEach`` only the number of its results: they are added to and never changed.
-    """
-    steps = _steps(document)
-    before = _steps(known) if known else []
-    if len(before) != len(steps):
-        before = [{} for _ in steps]
-    return {
-        **document,
-        "steps": [
-            seen if _is_untouched(seen, step) else _seen_step(step)
-            for seen, step in zip(before, steps, strict=True)
-        ],
-    }
+def _seen_again(
+    known: Mapping[str, Any], document: Mapping[str, Any], touched: Iterable[int]
+) -> dict[str, Any]:
+    """The same, where most steps were seen before."""
+    seen, steps = _steps(known).copy(), _steps(document)
+    for index in touched:
+        seen[index] = _seen_step(steps[index])
+    return {**document, "steps": seen}
 
 
 def _seen_step(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a ``forEach`` only the number of its results: they are added to and never changed."""
     seen = dict(step)
     for name in _MERGED:
         if isinstance(seen[name], dict):

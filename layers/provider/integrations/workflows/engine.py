@@ -165,8 +165,8 @@ class Machine:
         self.values = values
         self.is_idempotent = is_idempotent
         self.clock = clock
-        indices = {run["id"]: index for index, run in enumerate(execution["steps"])}
-        self.plan = [(indices[step["id"]], step) for step in workflow["steps"]]
+        self.indices = {run["id"]: index for index, run in enumerate(execution["steps"])}
+        self.plan = [(self.indices[step["id"]], step) for step in workflow["steps"]]
         self.definitions = dict(self.plan)
         self.params: dict[str, Json] = {}
         self.with_secrets: Callable[[Mapping[str, str]], Sent] = lambda _: Sent(self.params)
@@ -377,17 +377,13 @@ class Machine:
         return size
 
     def _context(self, step: StepDefinition) -> dict[str, Json]:
-        """What the expressions of ``step`` may see."""
+        """What the expressions of ``step`` may see: of the earlier steps those that it names."""
         steps: dict[str, Json] = {}
         sources = self._sources(step)
-        names = [earlier["id"] for _, earlier in self.plan]
-        earlier_ids = names[: names.index(step["id"])]
-        touched = touched_steps(sources, earlier_ids)
-        for index, earlier in self.plan[: len(earlier_ids)]:
-            run = self.execution["steps"][index]
-            output = self._whole(run) if earlier["id"] in touched else run["output"]
+        for name in touched_steps(sources, self._before(step)):
+            run = self.execution["steps"][self.indices[name]]
             error = cast("Json", run["error"])
-            steps[run["id"]] = {"status": run["status"], "output": output, "error": error}
+            steps[name] = {"status": run["status"], "output": self._whole(run), "error": error}
         execution = self.execution
         trigger = execution["trigger"]
         data = trigger["data"]
@@ -399,6 +395,11 @@ class Machine:
             "execution": {"id": execution["executionId"], "startedAt": execution["startedAt"]},
             "workflow": {"id": execution["workflowId"], "name": execution["workflowName"]},
         }
+
+    def _before(self, step: StepDefinition) -> list[str]:
+        """The names of the steps that come before one."""
+        names = [each["id"] for _, each in self.plan]
+        return names[: names.index(step["id"])]
 
     def _sources(self, step: StepDefinition) -> list[Json]:
         """The texts of a step that tell what it may see; looked for once, for each round asks."""
