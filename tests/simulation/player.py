@@ -10,8 +10,9 @@ import sys  # noqa: E402
 from collections import Counter  # noqa: E402
 from typing import Any  # noqa: E402
 
-from tests.simulation import story, world  # noqa: E402
+from tests.simulation import day, world  # noqa: E402
 from tests.simulation.faults import FAULTS, planted  # noqa: E402
+from tests.simulation.morning import MORNING  # noqa: E402
 from tests.simulation.shrinking import Case, shrunk  # noqa: E402
 
 SEEDS_OF_A_FAULT = 40
@@ -46,8 +47,8 @@ def _tell(line: Any) -> None:
 
 def _seed(seed: int, length: int) -> dict[str, Any]:
     began = clock.cpu_seconds()
-    played, violation = story.run(seed, length=length)
-    counts = played.counts + story.MORNING.pop("counts", Counter())
+    played, violation = day.run(seed, length=length)
+    counts = played.counts + MORNING.pop("counts", Counter())
     return {
         "seed": seed,
         "violation": str(violation or ""),
@@ -61,15 +62,15 @@ def _seed(seed: int, length: int) -> dict[str, Any]:
 def _find(name: str, length: int) -> dict[str, Any]:
     with planted(name):
         for seed in range(1, SEEDS_OF_A_FAULT + 1):
-            _, violation = story.run(seed, length=length)
+            _, violation = day.run(seed, length=length)
             if violation and violation.invariant in FAULTS[name].breaks:
                 return {"fault": name, "seed": seed, "violation": str(violation)}
     return {"fault": name, "seed": 0, "violation": ""}
 
 
 def _one(seed: int, length: int) -> int:
-    played, violation = story.run(seed, length=length, traced=True)
-    again, _ = story.run(seed, length=length, traced=True)
+    played, violation = day.run(seed, length=length, traced=True)
+    again, _ = day.run(seed, length=length, traced=True)
     if played.trace != again.trace:
         raise AssertionError("the replay differs: something is not simulated")
     if violation is None:

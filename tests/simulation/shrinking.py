@@ -7,8 +7,9 @@ that what is left out leaves everything else as it was.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tests.simulation.day import run
 from tests.simulation.invariants import Violated
-from tests.simulation.story import Action, run, story
+from tests.simulation.story import Action, story
 from tests.simulation.world import World
 
 
