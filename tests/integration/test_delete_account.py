@@ -5,7 +5,10 @@ import time
 
 import pytest
 
-from tests.backend import Backend
+from integrations.entry import wiring
+from integrations.storage.aws import item
+from integrations.storage.connections import Connection
+from tests.backend import Backend, event
 from tests.fakes.facebook import FacebookStandIn
 from tests.integration.oauth import connect
 from tests.integration.removals import signed, states, tell
@@ -70,6 +73,45 @@ def test_who_has_nothing_here_is_answered_alike(
 def test_a_log_in_after_it_stays(backend: Backend, facebook: FacebookStandIn) -> None:
     assert tell(backend, "delete", signed(facebook, issued_at=int(time.time()) - 60)).status == 200
     assert len(states(backend)) == 2
+
+
+def refresh_daily(backend: Backend) -> None:
+    """The daily check finds both log-ins due and writes their credentials anew."""
+    for row in backend.aws.rows("ConnectionsTable"):
+        backend.aws.put("ConnectionsTable", item(row | {"dueAt": 0}))
+    backend.invoke("refresh_connections", event("refresh_connections", "schedule"))
+
+
+def test_credentials_that_were_refreshed_since_are_no_log_in(
+    backend: Backend, facebook: FacebookStandIn
+) -> None:
+    for row in backend.aws.rows("ConnectionsTable"):
+        earlier = {name: row[name] - 100 for name in ("updatedAt", "grantedAt", "connectedAt")}
+        backend.aws.put("ConnectionsTable", item(row | earlier))
+    form = signed(facebook, issued_at=int(time.time()) - 50)
+    refresh_daily(backend)
+    (row, _) = backend.aws.rows("ConnectionsTable")
+    assert row["updatedAt"] > row["grantedAt"] + 90, "it was refreshed"
+    assert tell(backend, "delete", form).status == 200
+    assert states(backend) == {}
+
+
+def test_what_is_refreshed_at_the_same_moment_goes_as_well(
+    backend: Backend, facebook: FacebookStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = wiring.connections()
+    delete = connections.delete
+    left = [2]
+
+    def late(connection: Connection) -> bool:
+        if left[0]:
+            left[0] -= 1
+            return delete(connection._replace(version=connection.version - 1))
+        return delete(connection)
+
+    monkeypatch.setattr(connections, "delete", late)
+    assert tell(backend, "delete", signed(facebook)).status == 200
+    assert states(backend) == {}
 
 
 @pytest.mark.parametrize("operation", ["DeleteItem"])

@@ -98,9 +98,7 @@ class Removals:
         provider, app, removal = self._verified(provider_id, form)
         tenants = []
         for holder, connection in self._of(provider, removal):
-            # The record first: as long as it is there, the account can be found again.
-            if connection is None or self._connections.delete(connection):
-                self._pages.release(holder.tenant, holder.connection_key)
+            if self._forget(provider, holder, connection, removal):
                 tenants.append(holder.tenant)
         code = _code(app, provider_id, removal)
         path = f"/api/integrations/oauth/delete/{provider_id}/{code}"
@@ -142,15 +140,39 @@ class Removals:
     ) -> Iterator[tuple[PageHolder, Connection | None]]:
         """The account's connections; ``None`` for one that is gone.
 
-        Credentials that are newer than the removal are of a log-in after it.
+        Credentials of a log-in after the removal are left alone.
         """
         for holder in self._pages.holders(provider.id, account_target(removal.account_id)):
-            name = holder.connection_key.partition("#")[2]
-            connection = self._connections.find(holder.tenant, provider.id, name)
-            if connection is None or int(connection.updated_at.timestamp()) <= int(
-                removal.at.timestamp()
-            ):
+            connection = self._find(provider, holder)
+            if connection is None or not _is_newer(connection, removal):
                 yield holder, connection
+
+    def _forget(
+        self,
+        provider: Provider,
+        holder: PageHolder,
+        connection: Connection | None,
+        removal: Removal,
+    ) -> bool:
+        """Remove a connection and what leads to it; false where somebody logs in meanwhile."""
+        found = connection
+        # The record first: as long as it is there, the account can be found again.
+        while found and not self._connections.delete(found):
+            found = self._find(provider, holder)  # it was refreshed in between
+            if found and _is_newer(found, removal):
+                return False
+        self._pages.release(holder.tenant, holder.connection_key)
+        return True
+
+    def _find(self, provider: Provider, holder: PageHolder) -> Connection | None:
+        name = holder.connection_key.partition("#")[2]
+        return self._connections.find(holder.tenant, provider.id, name)
+
+
+def _is_newer(connection: Connection, removal: Removal) -> bool:
+    """Whether somebody logged in after they had removed something."""
+    granted = connection.granted_at or connection.updated_at
+    return int(granted.timestamp()) > int(removal.at.timestamp())
 
 
 def _code(app: OAuthApp, provider_id: str, removal: Removal) -> str:

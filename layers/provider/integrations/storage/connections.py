@@ -27,7 +27,8 @@ DUE_SHARDS = 8
 
 _METADATA = (
     "tenant, #connection, provider, #name, version, #status, account, connectedAt, updatedAt, "
-    "expiresAt, refreshes, lastTested, lastError, webhookId, pausedUntil, leaseUntil, subscribed"
+    "grantedAt, expiresAt, refreshes, lastTested, lastError, webhookId, pausedUntil, leaseUntil, "
+    "subscribed"
 )
 _PAUSE = "pause_"
 """What the attributes of pauses of a part of a connection's calls begin with."""
@@ -52,6 +53,8 @@ class Connection(NamedTuple):
     Attributes:
         status: ``connected``, ``needs_reauth`` or ``error``; ``expired`` follows from the time.
         version: Counts the writes of the credentials (optimistic locking).
+        granted_at: When somebody gave the credentials or logged in; to refresh them changes nothing
+            about it. ``None`` in a record of before this was kept.
         expires_at: When the credentials die unless they are refreshed; ``None`` for never.
         refreshable: They live on after that, refreshed on use.
         webhook_id: The webhook that the provider's events come to.
@@ -68,6 +71,7 @@ class Connection(NamedTuple):
     account: Account
     connected_at: datetime
     updated_at: datetime
+    granted_at: datetime | None = None
     version: int = 1
     status: str = "connected"
     expires_at: datetime | None = None
@@ -458,6 +462,7 @@ def _attributes(connection: Connection) -> dict[str, Attribute]:
         "account": _account_json(connection.account),
         "connectedAt": connection.connected_at.timestamp(),
         "updatedAt": connection.updated_at.timestamp(),
+        "grantedAt": connection.granted_at.timestamp() if connection.granted_at else None,
         "expiresAt": connection.expires_at.timestamp() if connection.expires_at else None,
         "refreshes": connection.refreshable,
         "lastTested": connection.last_tested.timestamp() if connection.last_tested else None,
@@ -482,6 +487,7 @@ def _connection(record: Mapping[str, Any]) -> Connection:
         account=Account(account["id"], account["label"], account["details"]),
         connected_at=from_epoch(record["connectedAt"]),
         updated_at=from_epoch(record["updatedAt"]),
+        granted_at=_moment(record, "grantedAt"),
         expires_at=_moment(record, "expiresAt"),
         # A record of before this was known is taken for one that is refreshed; its use tells.
         refreshable=record.get("refreshes", True),

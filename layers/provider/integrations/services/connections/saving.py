@@ -133,6 +133,7 @@ class ConnectionSaver:
             account=verified.account,
             connected_at=earlier.connected_at if earlier else moment,
             updated_at=moment,
+            granted_at=moment,
             last_tested=moment,
             expires_at=verified.expires_at,
             webhook_id=webhook.webhook_id if webhook else None,
