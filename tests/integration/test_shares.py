@@ -19,7 +19,7 @@ from tests.fakes.receiver import Receiver
 from tests.integration.flows import flow
 
 LEASE = timedelta(minutes=2)
-RUNS = "runs"
+RUNS, EVENTS = "runs", "EventsQueue"
 
 
 def slots(backend: Backend, clock: Clock | None = None) -> Slots:
@@ -144,6 +144,41 @@ def test_a_message_that_lay_in_the_queue_counts_as_one_of_many(
     assert receiver.received == []
 
 
+def test_a_message_that_comes_twice_waits_once(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, receiver: Receiver, start: Any
+) -> None:
+    allow(monkeypatch, 1)
+    taken = slots(backend).take("noisy", RUNS, 1, LEASE)
+    waiting = start()
+    assert backend.run() == []
+    for _ in range(5):
+        (message,) = backend.aws.take("ExecutionsQueue")
+        for _ in range(3):
+            assert backend.consume("run_workflow", [message]) == []
+    assert taken
+    slots(backend).free(taken)
+    (message,) = backend.aws.take("ExecutionsQueue")
+    for _ in range(3):
+        assert backend.consume("run_workflow", [message]) == []
+    assert backend.execution(waiting, tenant="noisy")["status"] == "succeeded"
+    assert len(receiver.received) == 1
+    assert backend.aws.sent("ExecutionsQueue") == []
+
+
+def test_who_had_waited_and_waits_anew_is_not_taken_for_an_old_copy(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, start: Any
+) -> None:
+    allow(monkeypatch, 1)
+    assert slots(backend).take("noisy", RUNS, 1, LEASE)
+    waiting = start()
+    for _ in range(4):
+        assert backend.run() == []
+    # A message of its own: of the recovery, say, or of a retry's time.
+    assert backend.consume("run_workflow", [{"tenant": "noisy", "executionId": waiting}]) == []
+    tries = [json.loads(each.body)["tries"] for each in backend.aws.sent("ExecutionsQueue")]
+    assert sorted(tries) == [1, 4]
+
+
 def test_who_waits_for_long_is_not_taken_for_lost(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, start: Any
 ) -> None:
@@ -228,6 +263,22 @@ def test_one_tenant_s_heavy_events_are_put_back_alone(backend: Backend) -> None:
     assert len(backend.executions(tenant="quiet")) == 1
 
 
+def test_a_delivery_that_comes_twice_waits_once(backend: Backend) -> None:
+    hook = listening(backend, "noisy")
+    for number in range(4):
+        assert backend.deliver(hook, {"n": number}).status == 200
+    process = dispatcher(Watch(0.0))
+    process._rests["noisy"] = float("inf")
+    for _ in range(5):
+        taken = [Received(each.id, each.body, each.group) for each in backend.aws.take(EVENTS)]
+        for batch in (taken, taken + taken):
+            assert process.dispatch(batch)[0] == []
+        assert len(backend.aws.sent(EVENTS)) == 4
+    memory.forget()
+    backend.drain()
+    assert len(backend.executions(tenant="noisy")) == 4
+
+
 class Process:
     """One dispatching process, and a stopwatch by which its work takes so long."""
 
@@ -275,3 +326,14 @@ def test_what_is_put_back_keeps_its_payload_and_its_name(backend: Backend) -> No
     backend.drain()
     logged = {each["eventId"] for each in backend.call("GET", "/api/events").json["items"]}
     assert logged == {each.json["eventId"] for each in answers}
+
+
+def test_of_the_messages_that_wait_a_process_remembers_so_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shares, "MOST_RESENT", 2)
+    resent = shares.Resent()
+    for key in ("a", "b", "c"):
+        resent.note(key, 3)
+    assert [resent.has_newer(key, 2) for key in ("a", "b", "c")] == [False, True, True]
+    assert [resent.has_newer("c", tries) for tries in (2, 3, 4)] == [True, False, False]

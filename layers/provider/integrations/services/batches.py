@@ -56,18 +56,28 @@ def by_group(batch: Sequence[Received]) -> list[list[Received]]:
     return sorted(groups.values(), key=len)
 
 
-def again(received: Received) -> Message:
-    """A message once more, later: not the old one hidden, for that would count as a failure."""
-    body = json.loads(received.text)
-    earlier = body.get(AGAIN, {})
-    tries = int(earlier.get("tries", 0))
-    message_id = earlier.get("messageId", received.message_id)
-    return Message(
-        body={**body, AGAIN: {"tries": tries + 1, "messageId": message_id}},
-        group=received.group or SHARED_GROUP,
-        key=f"events/{message_id}/again",
-        delay=math.ceil(shares.wait(tries)),
-    )
+def again(received: Sequence[Received], resent: shares.Resent) -> list[Message]:
+    """Messages once more, later: not the old ones hidden, for that would count as failures.
+
+    Args:
+        received: Those that have to wait.
+        resent: Knows of which a newer copy waits already: they are left out.
+    """
+    newest: dict[str, Message] = {}
+    for each in received:
+        body = json.loads(each.text)
+        earlier = body.get(AGAIN, {})
+        tries = int(earlier.get("tries", 0))
+        message_id = earlier.get("messageId", each.message_id)
+        if message_id in newest or resent.has_newer(message_id, tries):
+            continue
+        newest[message_id] = Message(
+            body={**body, AGAIN: {"tries": tries + 1, "messageId": message_id}},
+            group=each.group or SHARED_GROUP,
+            key=f"events/{message_id}/again",
+            delay=math.ceil(shares.wait(tries)),
+        )
+    return list(newest.values())
 
 
 class Matched(NamedTuple):

@@ -47,6 +47,7 @@ from integrations.services.executions import ExecutionService, Launch
 from integrations.services.lineage import CycleDetected
 from integrations.services.quotas import AT_ONCE, Quotas, Start
 from integrations.services.sampling import Sampler
+from integrations.services.shares import Resent
 from integrations.services.triggers import SCHEDULE_KEY, passes, trigger_key
 from integrations.storage.aws import AwsError
 from integrations.storage.events import LoggedEvent, Payload, WorkflowOutcome
@@ -131,6 +132,7 @@ class Dispatcher:
         self._executions = executions
         self._quotas = quotas
         self._schedules = schedules
+        self._resent = Resent()
         self._clock = clock
         self._monotonic = monotonic
         self._rests: dict[str, float] = {}
@@ -185,11 +187,19 @@ class Dispatcher:
             failed |= dict.fromkeys(done, failure)
         else:
             self._count(work.received)
+        return failed | self._put_back(waiting)
+
+    def _put_back(self, waiting: Sequence[Received]) -> dict[str, Exception]:
+        """Let messages wait for their tenant's turn; tells which could not be sent, and why."""
+        later = again(waiting, self._resent)
         try:
-            self._events.send_all([again(each) for each in waiting])
+            self._events.send_all(later)
         except Exception as failure:  # noqa: BLE001 - then they come again by themselves
-            failed |= {each.message_id: failure for each in waiting}
-        return failed
+            return {each.message_id: failure for each in waiting}
+        for each in later:
+            mark = cast("Mapping[str, Any]", each.body[AGAIN])
+            self._resent.note(mark["messageId"], mark["tries"])
+        return {}
 
     def _start_matched(self, work: Batch, failed: Mapping[str, Exception]) -> dict[str, Exception]:
         """Start what was matched, each tenant within its quotas; tells which messages failed."""

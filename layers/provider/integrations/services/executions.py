@@ -533,6 +533,7 @@ def message_of(
     delay: float = 0,
     few_until: datetime | None = None,
     tries: int = 0,
+    turn: str = "",
 ) -> Message:
     """What tells a runner of an execution.
 
@@ -542,12 +543,13 @@ def message_of(
         delay: Seconds until it is seen.
         few_until: Until then the run holds no slot; ``None`` for one that does.
         tries: How often there was no slot for it.
+        turn: Names the series of those tries.
     """
     body: dict[str, Json] = {"tenant": tenant, "executionId": execution_id}
     if few_until:
         body["fewUntil"] = few_until.timestamp()
     if tries:
-        body["tries"] = tries
+        body |= {"tries": tries, "turn": turn}
     return Message(
         body=body,
         group=tenant,

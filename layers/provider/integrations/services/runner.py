@@ -1,6 +1,7 @@
 """The running of executions: leased, carried as far as they go, and found again after a crash."""
 
 import logging
+import random
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -98,6 +99,7 @@ class Runner:
         self._files = files
         self._secrets = secrets
         self._share = share
+        self._resent = shares.Resent()
         self._observe = observe
         self._clock = service.clock
 
@@ -116,7 +118,8 @@ class Runner:
             if has_slot:
                 self._run_and_wait(tenant, execution_id, time_left)
                 return
-        self._put_back(tenant, execution_id, int(message.get("tries", 0)))
+        turn = str(message.get("turn") or f"{random.getrandbits(64):x}")
+        self._put_back(tenant, execution_id, int(message.get("tries", 0)), turn)
 
     def hand_over(self, message: Mapping[str, Any]) -> None:
         """Leave an execution to another process, at once."""
@@ -127,7 +130,7 @@ class Runner:
         if wait is not None and wait <= MAX_DELAY:
             self._service.send(message_of(tenant, execution_id, delay=wait))
 
-    def _put_back(self, tenant: str, execution_id: str, tries: int) -> None:
+    def _put_back(self, tenant: str, execution_id: str, tries: int, turn: str) -> None:
         """Let an execution wait for one of its tenant's slots, by a message of its own."""
         wait = shares.wait(tries)
         if tries % LOOKED_AT == LOOKED_AT - 1:
@@ -136,7 +139,11 @@ class Runner:
                 if head.finished:
                     return
                 self._executions.set_due(head, self._clock() + PICKED_UP_WITHIN)
-        self._service.send(message_of(tenant, execution_id, delay=wait, tries=tries + 1))
+        if self._resent.has_newer(turn, tries):
+            return  # this is an older copy of what waits already
+        again = message_of(tenant, execution_id, delay=wait, tries=tries + 1, turn=turn)
+        self._service.send(again)
+        self._resent.note(turn, tries + 1)
 
     def _run(self, tenant: str, execution_id: str, time_left: timedelta) -> float | None:
         """Seconds until it must be taken up again; ``None`` where nothing is left to do."""

@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 FRESH: Final = timedelta(minutes=1)
 """How long a message counts as one of few: those that lay in the queue may come all at once."""
 
+MOST_RESENT: Final = 10_000
+"""Of so many messages a process knows that they wait; of older ones it sends each copy again."""
+
 LONGEST_WAIT: Final = 30
 """Seconds until a run without a slot is tried again, at most; the first time it is one."""
 
@@ -57,6 +60,34 @@ class Share:
                     self._slots.free(slot)
                 except AwsError:  # its lease ends
                     _log.warning("a slot was not given back", exc_info=True)
+
+
+class Resent:
+    """What this process has sent once more to wait for its turn, and how often that had been sent.
+
+    A queue delivers more than once at times, and so does a process that dies before it deletes.
+    If each copy of a message became the next one, a tenant that waits long would fill its queue:
+    a copy that is older than what was sent, and so is in the queue, is not sent again.
+    """
+
+    def __init__(self) -> None:
+        self._tries: dict[str, int] = {}
+
+    def has_newer(self, key: str, tries: int) -> bool:
+        """Whether a message is in the queue that was sent later than this copy of it.
+
+        Args:
+            key: What the message is called, each time that it is sent.
+            tries: How often it had been sent once more when this copy was.
+        """
+        return self._tries.get(key, -1) > tries
+
+    def note(self, key: str, tries: int) -> None:
+        """Keep that a message was sent, and is in the queue."""
+        self._tries.pop(key, None)
+        self._tries[key] = tries
+        if len(self._tries) > MOST_RESENT:
+            del self._tries[next(iter(self._tries))]
 
 
 def wait(tries: int) -> float:
