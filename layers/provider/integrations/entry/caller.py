@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, Final, Literal, NamedTuple, Self, cast
 
 from integrations import strict_json
 from integrations.entry.problem import Problem, problem_of
@@ -19,6 +19,12 @@ PROBLEMS = {
     "token_expired": "This token has expired",
 }
 """What the authorizer says of a token that opens nothing, for people."""
+
+REMEMBERED_SECONDS: Final = 60.0
+"""So long API Gateway gives the authorizer's last answer again, be it that nobody can say now: the
+template's ``ReauthorizeEvery``.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
+"""
 
 _CHALLENGE = 'Bearer realm="integrations"'
 _NONE = "Authorization: Bearer with an API token or a JWT is needed"
@@ -105,7 +111,8 @@ def refusal_of(
         connect: Whether connect sessions may use the route, for what they are for.
     """
     if caller.problem == ServiceUnavailable.code:
-        return problem_of(ServiceUnavailable("The authorizer could not look the token up"))
+        problem = problem_of(ServiceUnavailable("The authorizer could not look the token up"))
+        return problem._replace(retry_after=REMEMBERED_SECONDS)
     if not caller.tenant:
         return _unauthorized(caller.problem)
     if caller.session is not None or "connect" in caller.scopes:
