@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from integrations.storage.aws import item
 from tests.fakes.aws import FakeAws, Sent
 from tools import openapi
 from tools.functions import module
@@ -235,12 +236,19 @@ class Backend:
             taken = {queue: self.aws.take(queue, 1) for queue in consumers}
             if not any(taken.values()):
                 return
+            self.let_jobs_be_due()
             for queue, messages in taken.items():
                 if messages:
                     consumer = consumers[queue]
                     failed = self.consume(consumer, messages, context=context, receives=receives)
                     assert failed == []
         raise AssertionError("the jobs do not end")
+
+    def let_jobs_be_due(self) -> None:
+        """Have the time come for which jobs wait."""
+        for row in self.aws.rows("JobsTable"):
+            if row.get("dueAt"):
+                self.aws.put("JobsTable", item(row | {"dueAt": 0}))
 
     def webhooks(self) -> list[dict[str, Any]]:
         """The rows of webhooks, without those that the stack has for itself in the same table."""

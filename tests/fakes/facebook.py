@@ -132,8 +132,8 @@ class _Reply:
     headers: dict[str, str]
 
 
-class FacebookStandIn:
-    """Facebook for one app (``app_id``, ``app_secret``).
+class Facebook:
+    """Facebook for one app (``app_id``, ``app_secret``), by itself: ``serve`` answers.
 
     Attributes:
         requests: Every request, in order.
@@ -142,6 +142,7 @@ class FacebookStandIn:
         usage: Headers that go with each answer of Graph.
         declined: The scopes that the next log-in declines; ``denied``: whether it is refused whole.
         checks_callbacks: Whether a new app subscription is verified by a GET, as Meta does.
+        token_end: What each token ends with.
     """
 
     def __init__(
@@ -151,7 +152,6 @@ class FacebookStandIn:
         *,
         app_name: str = "Example App",
         version: str = "v26.0",
-        port: int = 0,
     ) -> None:
         self.app_id, self.app_secret, self.app_name = app_id, app_secret, app_name
         self.version = version
@@ -175,29 +175,7 @@ class FacebookStandIn:
         self._scripts: list[_Script] = []
         self._count = 0
         self._lock = threading.RLock()
-        self._server = Server(("127.0.0.1", port), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    # -- running --------------------------------------------------------------------------
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def start(self) -> Self:
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.token_end = "Zz9" * 8
 
     # -- who and what there is ------------------------------------------------------------
 
@@ -301,7 +279,7 @@ class FacebookStandIn:
         user_id: str,
         app_id: str = "",
     ) -> str:
-        text = f"EAA{kind.title().replace('_', '')}{self._next():08d}" + "Zz9" * 8
+        text = f"EAA{kind.title().replace('_', '')}{self._next():08d}{self.token_end}"
         at = int(time.time())
         self.tokens[text] = Token(
             kind=kind,
@@ -881,7 +859,42 @@ def sign(payload: object, app_secret: str) -> tuple[bytes, dict[str, str]]:
 # -- HTTP ----------------------------------------------------------------------------------
 
 
-def _handler(stand_in: FacebookStandIn) -> type[BaseHTTPRequestHandler]:
+class FacebookStandIn(Facebook):
+    """The same at an address on 127.0.0.1."""
+
+    def __init__(
+        self,
+        app_id: str = "123456789012345",
+        app_secret: str = "0123456789abcdef0123456789abcdef",
+        *,
+        port: int = 0,
+        **more: str,
+    ) -> None:
+        super().__init__(app_id, app_secret, **more)
+        self._server = Server(("127.0.0.1", port), _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _handler(stand_in: Facebook) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # else each answer waits for an acknowledgement

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 
 from integrations import memory
+from integrations.services import tenants
+from integrations.services.tenants import SETTLE_SECONDS
 from integrations.storage.tokens import Token
 from tests.backend import Backend, LambdaContext
 from tests.fakes.telegram import TelegramServer, bad_gateway
+from tests.integration.flows import flow
 from tests.integration.tenants import fill, owned
 
 TABLES = (
@@ -61,7 +64,7 @@ def test_asked_for_three_times_a_tenant_is_erased_by_one_job(
     caller = fill(backend, telegram, "acme")
     first, second, third = (erase(backend, "acme", caller) for _ in range(3))
     assert first == second == third
-    backend.run_jobs()
+    backend.run_jobs(receives=5)  # the others' messages find no job any more
     assert left(backend, "acme") == []
     memory.forget()
     assert erase(backend, "acme", caller)["status"] == "queued", "what came since goes as well"
@@ -122,6 +125,7 @@ def test_a_process_that_dies_between_any_two_pages_is_followed_by_another(
         if not messages:
             break
         seen += 1
+        backend.let_jobs_be_due()
         backend.aws.fail("UpdateItem", "InternalServerError")  # no checkpoint is written
         backend.consume("run_erasure", messages)
         backend.aws.recover()
@@ -130,6 +134,64 @@ def test_a_process_that_dies_between_any_two_pages_is_followed_by_another(
     else:
         raise AssertionError("the erasure does not end")
     assert seen
+    assert left(backend, "acme") == []
+
+
+def write_something(backend: Backend) -> None:
+    """What somebody does who was let in before the token went."""
+    backend.save("webhook", {"url": "https://example.com/hooks/late"}, "late", tenant="acme")
+    backend.create_workflow(flow(trigger={"type": "manual"}, steps=[late_step()]), tenant="acme")
+    started = backend.call("POST", "/api/integrations/oauth/start/sheets_oauth", {}, tenant="acme")
+    assert started.status == 200, started
+
+
+def late_step() -> dict[str, Any]:
+    return {"id": "send", "action": "webhook.send", "connection": "late", "params": {"json": 1}}
+
+
+def one_pass(backend: Backend) -> None:
+    messages = backend.aws.take("ErasuresQueue", 1)
+    backend.let_jobs_be_due()
+    assert backend.consume("run_erasure", messages) == []
+
+
+def test_what_is_written_while_a_tenant_goes_goes_as_well(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    erase(backend, "acme", fill(backend, telegram, "acme"))
+    one_pass(backend)
+    (second,) = backend.aws.sent("ErasuresQueue")
+    assert second.delay == SETTLE_SECONDS
+    write_something(backend)
+    assert left(backend, "acme") != []
+    backend.run_jobs()
+    assert left(backend, "acme") == []
+
+
+def test_where_somebody_never_stops_writing_the_erasure_says_so(
+    backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenants, "MAX_PASSES", 3)
+    job = erase(backend, "acme", fill(backend, telegram, "acme"))
+    for _ in range(3):
+        one_pass(backend)
+        write_something(backend)
+    assert backend.aws.sent("ErasuresQueue") == []
+    shown = backend.call("GET", f"/api/jobs/{job['jobId']}", tenant="acme").json
+    assert shown["status"] == "failed"
+    assert "goes on writing" in shown["error"]
+
+
+def test_who_asks_again_has_an_erasure_go_on_whose_message_is_a_dead_letter(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    caller = fill(backend, telegram, "acme")
+    erase(backend, "acme", caller)
+    assert backend.aws.take("ErasuresQueue", 1)
+    backend.run_jobs()
+    assert left(backend, "acme") != []
+    erase(backend, "acme", caller)
+    backend.run_jobs()
     assert left(backend, "acme") == []
 
 

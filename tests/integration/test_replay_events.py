@@ -81,9 +81,22 @@ def test_a_rate_is_kept_by_waiting(backend: Backend) -> None:
     waits = []
     while messages := backend.aws.take("JobsQueue", 1):
         waits.append(messages[0].delay)
+        backend.let_jobs_be_due()
         assert backend.consume("run_job", messages) == []
     assert waits == [1, 10, 10], "two in ten seconds are twelve in a minute"
     assert len(backend.aws.sent("EventsQueue")) == 5
+
+
+def test_a_message_that_comes_twice_or_too_early_does_not_shorten_the_wait(
+    backend: Backend,
+) -> None:
+    receive(backend, 5)
+    begin(backend, perMinute=12)
+    (first,) = backend.aws.take("JobsQueue")
+    for _ in range(3):
+        assert backend.consume("run_job", [first]) == []
+    assert len(backend.aws.sent("EventsQueue")) == 2
+    assert {each.delay for each in backend.aws.sent("JobsQueue")} <= {9, 10}
 
 
 def test_too_many_are_refused_before_the_first(

@@ -9,9 +9,11 @@ from typing import Any
 from tests.simulation import clock
 from tests.simulation.chance import Chance
 from tests.simulation.clock import CLOCK
+from tests.simulation.housekeeping import Housekeeping
 from tests.simulation.invariants import Invariants, Violated
 from tests.simulation.morning import HOOKS, TENANTS, awake, token_of, workflows
 from tests.simulation.providers import MARK
+from tests.simulation.removed import ORPHAN_HOURS, STAYS
 from tests.simulation.scheduler import Stuck
 from tests.simulation.story import Action, story
 from tests.simulation.world import Answer, World
@@ -28,6 +30,7 @@ class Day:
         self.world = world
         self.chance = world.chance
         self.watch = Invariants(world, TENANTS)
+        self.house = Housekeeping(world, self.watch)
         self.deliveries: list[tuple[str, str, dict[str, Any]]] = []
         self.workflows: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         for row in world.cloud.tables.rows("WorkflowsTable"):
@@ -49,6 +52,7 @@ class Day:
             self._do(action)
         self.world.scheduler.run(CLOCK.now + self.chance.one_of("last", (5.0, 120.0, 2000.0)))
         self.world.weather.fine = True
+        self._let_orphans_fire()
         self.world.cloud.schedules.clear()
         until = CLOCK.now + REST
         while not self._at_rest():
@@ -59,8 +63,26 @@ class Day:
                     f"{self.watch.unfinished[:3]}, {self.world.waiting_messages} messages, "
                     f"{self.watch.unfinished_jobs}",
                 )
+            self._redrive()
             self.world.scheduler.run(CLOCK.now + 600, idle=self._at_rest)
         self.watch.at_rest()
+
+    def _redrive(self) -> None:
+        """An operator has the jobs go on whose messages are dead letters."""
+        letters = self.world.cloud.queue("JobsDeadLetterQueue").messages
+        for message in list(letters.values()):
+            del letters[message.name]
+            erasure = "erase_tenant" in message.body
+            queue = self.world.cloud.queue("ErasuresQueue" if erasure else "JobsQueue")
+            queue.put(replace(message, receives=0, visible_at=CLOCK.now))
+
+    def _let_orphans_fire(self) -> None:
+        """A schedule that no workflow has goes when it fires."""
+        until = CLOCK.now + ORPHAN_HOURS * 3600
+        while (orphans := self.watch.removed.orphans) and CLOCK.now < until:
+            self.world.scheduler.run(CLOCK.now + 600)
+        if orphans:
+            raise Violated(STAYS, f"the schedules {orphans} have no workflow and go on")
 
     def _at_rest(self) -> bool:
         return not (
@@ -74,7 +96,10 @@ class Day:
 
     def _do(self, action: Action) -> None:
         name = f"a{action.number}@{action.tenant}"
-        do: Callable[[Action, str], None] = getattr(self, "_" + action.kind.replace(" ", "_"))
+        called = action.kind.replace(" ", "_")
+        do: Callable[[Action, str], None] = getattr(self.house, called, None) or getattr(
+            self, f"_{called}"
+        )
         do(action, name)
 
     def _ask(
@@ -104,14 +129,12 @@ class Day:
 
         def answered(answer: Answer) -> None:
             if answer.status == 200:
-                event_id = answer.json["eventId"]
-                self.watch.accepted[event_id] = (tenant, delivery)
-                self.watch.doubtful = True
+                self.watch.accept(answer.json["eventId"], tenant, delivery)
             elif answer.status >= 500 and attempt < SENDER_TRIES:
                 self.world.scheduler.after(
                     3.0**attempt, lambda: self._send(name, tenant, body, attempt + 1)
                 )
-            elif answer.status < 500:
+            elif answer.status < 500 and tenant not in self.watch.erased:
                 self.watch.fail("no defect", f"{delivery} was refused: {answer}")
 
         headers = {
@@ -245,8 +268,8 @@ class Day:
             (
                 "/api/integrations/status", "/api/executions", "/api/events", "/api/workflows",
                 "/api/jobs", "/api/secrets", "/api/tokens", "/api/audit",
-                "/api/executions?status=failed", "/api/integrations",
-                "/api/integrations/telegram/credentials", "/api/openapi.json",
+                "/api/executions?status=failed", "/api/integrations", "/api/integrations/telegram",
+                "/api/integrations/telegram/credentials", "/api/openapi.json", "/",
             ),
         )  # fmt: skip
         path, _, raw = path.partition("?")

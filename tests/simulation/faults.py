@@ -14,15 +14,21 @@ from typing import Any
 from integrations.entry import queue as queue_module
 from integrations.services import runner as runner_module
 from integrations.services import webhooks as webhooks_module
+from integrations.services.dispatch import Dispatcher
 from integrations.services.events import EventLog
 from integrations.services.executions import ExecutionService
+from integrations.services.removals import Removals
 from integrations.services.runner import Runner
+from integrations.services.tenants import TenantEraser
 from integrations.services.vault import Vault
 from integrations.storage import executions as executions_module
 from integrations.storage.aws import client as client_module
 from integrations.storage.connections import Connections
 from integrations.storage.executions import Executions, StoredExecution
 from integrations.storage.queues import Message
+from integrations.storage.schedules import Schedules
+from integrations.storage.tokens import Token, Tokens
+from integrations.storage.webhooks import Webhooks
 from tests.simulation.queues import Message as SimulatedMessage
 from tests.simulation.queues import Queue as SimulatedQueue
 from tests.simulation.weather import FORCED
@@ -84,6 +90,7 @@ def _put(place: Any, name: str, made: Any) -> Undo:
 LOST, TWICE = "nothing is lost", "nothing runs twice"
 SECRET, TENANT = "no secret outside its place", "no tenant sees another's"
 ENDS, WAITS = "every execution ends", "every execution waits for a reason"
+STAYS = "what is removed stays removed"
 
 
 @_fault("checkpoint-after-the-effect", TWICE, killed_after=0.03)
@@ -191,11 +198,12 @@ def _expired() -> Undo:
     def take(self: Executions, execution: StoredExecution, until: datetime) -> StoredExecution:
         if execution.lease_until is None:
             return lease(self, execution, until)
-        undo = _put(executions_module, "update", unconditional)
+        executions_module.update = unconditional
         try:
             return lease(self, execution, until)
         finally:
-            undo()
+            # Not what was there before: others take leases meanwhile, and may have put theirs.
+            executions_module.update = update
 
     return _put(Executions, "lease", take)
 
@@ -235,3 +243,45 @@ def _refresh() -> Undo:
 def _conflict() -> Undo:
     """A conditional write whose answer was lost fails for what it has written itself."""
     return _put(client_module, "done_before", lambda *_: None)
+
+
+@_fault("erased-once-and-no-more", STAYS)
+def _erasure() -> Undo:
+    """A tenant is gone through once, while those who were let in before go on writing."""
+    return _put(TenantEraser, "_end_of_pass", lambda self, job, _: self._end(job))
+
+
+@_fault("schedule-without-an-end", STAYS)
+def _schedule() -> Undo:
+    """A workflow is removed without its schedule, and nobody looks when that fires."""
+    kept = _put(Schedules, "delete", lambda *_: None)
+    unseen = _put(Dispatcher, "_remove_orphan", lambda *_: None)
+
+    def undo() -> None:
+        kept()
+        unseen()
+
+    return undo
+
+
+@_fault("token-good-for-ever", STAYS)
+def _token() -> Undo:
+    """A token is taken off the list, and goes on opening the API."""
+
+    def kept(self: Tokens, tenant: str, token_id: str) -> Token:
+        found, _ = self.page(tenant, limit=100, next_token=None)
+        return next(each for each in found if each.token_id == token_id)
+
+    return _put(Tokens, "delete", kept)
+
+
+@_fault("webhook-outlives-its-connection", STAYS)
+def _webhook() -> Undo:
+    """A connection goes, and its webhook goes on taking what is sent to it."""
+    return _put(Webhooks, "release_of", lambda *_: None)
+
+
+@_fault("account-not-deleted", STAYS)
+def _account() -> Undo:
+    """Who wants their data gone is told that it is, whatever became of it."""
+    return _put(Removals, "_of", lambda *_: iter(()))

@@ -1,6 +1,5 @@
 """The morning of a world: two tenants have connected what they need and saved their workflows."""
 
-from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -95,6 +94,32 @@ def workflows(tenant: str) -> list[dict[str, Any]]:
     ]
 
 
+def extra(tenant: str, number: int, hourly: bool) -> dict[str, Any]:  # noqa: FBT001 - one of two
+    """A workflow that somebody makes in the course of the day."""
+    step = f"extra{number}"
+    trigger: dict[str, Any] = {"type": "schedule", "expression": "rate(1 hour)"}
+    if not hourly:
+        one = "trigger.body.kind in ['plain', 'both']"
+        trigger = {"type": "webhook", "webhookId": HOOKS[tenant], "filter": one}
+    source = "trigger.scheduledTime" if hourly else "trigger.body.id"
+    message = text(step, source).replace("TENANT", tenant)
+    params = {"url": f"https://{tenant}.sink.example.com/in", "json": {"text": message}}
+    return {
+        "name": f"extra {number} of {tenant}",
+        "trigger": trigger,
+        "steps": [{"id": step, "action": "webhook.send", "params": params}],
+    }
+
+
+def hook_of(tenant: str, name: str = "hook") -> dict[str, Any]:
+    """The credentials of one of the tenant's webhooks."""
+    return {
+        "url": f"https://example.com/hooks/{name}-{tenant}",
+        "secret": f"{MARK}-hook-of-{tenant}",
+        "verifySecret": True,
+    }
+
+
 def token_of(tenant: str) -> str:
     """The tenant's API token."""
     return f"ib_{MARK}-token-of-{tenant}"
@@ -126,22 +151,18 @@ def prepare(world: World) -> None:
         world.providers.bots[bot] = tenant
         connect = "/api/integrations/{}/credentials".format
         ask("bot", "POST", connect("telegram"), {"credentials": {"botToken": bot}})
-        hook = {
-            "url": f"https://example.com/hooks/hook-{tenant}",
-            "secret": f"{MARK}-hook-of-{tenant}",
-            "verifySecret": True,
-        }
+        hook = hook_of(tenant)
         saved = ask("hook", "POST", connect("webhook"), {"credentials": hook})
         HOOKS[tenant] = saved["webhook"]["id"]
         for name, value in (("KEY", f"{MARK}-key-of-{tenant}"), ("HOOK", hook["secret"])):
             ask(f"secret {name}", "PUT", f"/api/secrets/{name}", {"value": value})
-        begun = ask("login", "POST", "/api/integrations/oauth/start/sheets_oauth", {})
-        state = begun["authUrl"].partition("state=")[2].partition("&")[0]
-        query = {"state": state, "code": f"code-{tenant}"}
-        back = "/api/integrations/oauth/callback/sheets_oauth"
-        answer = world.ask(f"callback@{tenant}", "GET", back, query=query)
-        if answer.status >= 400:
-            raise AssertionError(f"the morning goes wrong: {answer}")
+        world.providers.add_person(tenant)
+        for provider in ("sheets_oauth", "facebook_oauth"):
+            begun = ask(
+                f"{provider} login", "POST", f"/api/integrations/oauth/start/{provider}", {}
+            )
+            back, query = world.providers.consent(begun["authUrl"], tenant, f"code-{tenant}")
+            good(world.ask(f"{provider} callback@{tenant}", "GET", back, query=query))
         for index, definition in enumerate(workflows(tenant)):
             ask(f"workflow {index}", "POST", "/api/workflows", definition)
 
@@ -171,8 +192,7 @@ def awake(chance: Chance, *, traced: bool = False) -> World:
         own.indexes = {each: _copied(view) for each, view in table.indexes.items()}
     world.cloud.objects.update(first.cloud.objects)
     world.cloud._keys.update(first.cloud._keys)
-    world.providers.bots = dict(first.providers.bots)
-    world.providers.grants = {name: copy(each) for name, each in first.providers.grants.items()}
+    world.providers.like(first.providers)
     enter(world)
     for name, made in first.cloud.schedules.items():
         queue = world.cloud.queue("EventsQueue")

@@ -1,9 +1,10 @@
-"""The world outside: receivers of webhooks, Telegram, Google, and a ledger of what they were told.
+"""The world outside: receivers of webhooks, Telegram, Google, Facebook, and a ledger of all of it.
 
 They stand at the seam of ``outbound/http.py``. What they do is one effect each: before or after
 it the connection breaks, the process dies, the answer is late.
 """
 
+import copy
 import json as jsonlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from requests.structures import CaseInsensitiveDict
 from integrations.errors import ProviderTimeout, ProviderUnavailable
 from integrations.outbound.client import Answer
 from integrations.outbound.http import Options
+from tests.fakes.facebook import Facebook, Recorded
 from tests.simulation.clock import CLOCK
 from tests.simulation.cloud import Cut, Throttled
 from tests.simulation.expressions import NotUnderstood
@@ -24,6 +26,7 @@ MARK = "5ecret"
 
 OWN_HOST = "api.example.com"
 CLIENT_ID, CLIENT_SECRET = "sim-client.apps.googleusercontent.com", f"GOCSPX-{MARK}-client"
+APP_ID, APP_SECRET = "123456789012345", f"{MARK}0123456789abcdef"
 TOKEN_SECONDS = 3600
 
 
@@ -82,6 +85,57 @@ class Providers:
     grants: dict[str, Grant] = field(default_factory=dict)
     twice_refreshed: list[str] = field(default_factory=list)
     bots: dict[str, str] = field(default_factory=dict)
+    people: dict[str, str] = field(default_factory=dict)
+    consented: dict[str, float] = field(default_factory=dict)
+    facebook: Facebook = field(default_factory=lambda: Facebook(APP_ID, APP_SECRET))
+
+    def __post_init__(self) -> None:
+        self.facebook.token_end = MARK
+
+    def like(self, other: "Providers") -> None:
+        """Know whom and what another world's know."""
+        self.bots, self.people = dict(other.bots), dict(other.people)
+        self.consented = dict(other.consented)
+        self.grants = {name: copy.copy(each) for name, each in other.grants.items()}
+        for name in ("tokens", "codes", "users", "pages", "_count"):
+            setattr(self.facebook, name, copy.deepcopy(getattr(other.facebook, name)))
+
+    # -- people ------------------------------------------------------------------------------
+
+    def add_person(self, tenant: str) -> None:
+        """Somebody of a tenant has an account at Facebook, with a page."""
+        page = self.facebook.add_page(f"Bakery of {tenant}")
+        self.people[tenant] = self.facebook.add_user(f"Ann of {tenant}", pages=[page])
+
+    def consent(self, url: str, tenant: str, code: str) -> tuple[str, dict[str, str]]:
+        """Somebody of a tenant agrees at a provider's dialog.
+
+        Args:
+            url: The dialog's.
+            tenant: Whose person.
+            code: What Google calls the consent.
+
+        Returns:
+            Where the browser goes then: path and query.
+        """
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query))
+        if "google" in str(parts.hostname):
+            back = {"state": query["state"], "code": code}
+            return "/api/integrations/oauth/callback/sheets_oauth", back
+        self.facebook.login_user = self.people[tenant]
+        self.consented[self.people[tenant]] = CLOCK.now
+        reply = self.facebook.serve(Recorded("GET", parts.path, query, {}, {}))
+        goal = urlsplit(reply.headers["Location"])
+        return goal.path, dict(parse_qsl(goal.query))
+
+    def revoke_app(self, tenant: str) -> None:
+        """A person takes the app out of the account: its tokens are dead."""
+        for text, token in self.facebook.tokens.items():
+            if token.user_id == self.people[tenant]:
+                self.facebook.kill(text, subcode=458)
+
+    # -- requests ----------------------------------------------------------------------------
 
     def request(self, method: str, url: str, **options: Unpack[Options]) -> Answer:
         """One request, as ``outbound/http.py`` has it."""
@@ -98,6 +152,8 @@ class Providers:
 
         def serve() -> Answer:
             self.on_request(host, f"{url} {sent} {body.decode(errors='replace')}")
+            if host == "graph.facebook.com":
+                return self._graph(method, url, query, sent, body)
             status, answer, more = self._serve(method, host, parts.path, query, sent, body)
             text = jsonlib.dumps(answer).encode()
             kind = {"content-type": "application/json", "content-length": str(len(text))}
@@ -175,6 +231,21 @@ class Providers:
                 chat = {"id": asked["chat_id"], "type": "private", "first_name": "A"}
                 result = {"message_id": len(self.effects), "date": int(CLOCK.now), "chat": chat}
         return 200, {"ok": True, "result": result}, {}
+
+    def _graph(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, Any],
+        headers: dict[str, str],
+        body: bytes,
+    ) -> Answer:
+        parts = urlsplit(url)
+        form = dict(parse_qsl(body.decode())) if body[:1] != b"{" else jsonlib.loads(body)
+        texts = {name: str(value) for name, value in query.items() if value is not None}
+        reply = self.facebook.serve(Recorded(method, parts.path, texts, form, headers))
+        host = str(parts.hostname)
+        return Answer(reply.status, CaseInsensitiveDict(reply.headers), reply.body, host)
 
     # -- Google ------------------------------------------------------------------------------
 

@@ -30,6 +30,10 @@ WEIGHTS: Mapping[str, int] = {
     "retry": 5, "cancel": 3, "rerun": 3, "replay": 3, "replay many": 4, "retry many": 3,
     "change": 3, "switch off": 1, "switch on": 2, "look": 6, "pry": 6, "hours": 4, "export": 1,
     "save again": 1, "check": 1, "expire": 1,
+    "make workflow": 3, "delete workflow": 3, "try workflow": 1, "connect spare": 3,
+    "disconnect spare": 3, "deliver to spare": 2, "challenge": 1, "act": 1, "log in": 2,
+    "remove app": 1, "forget account": 1, "save secret": 1, "delete secret": 1, "make token": 2,
+    "end token": 2, "share": 1, "stop job": 2, "erase": 1,
 }  # fmt: skip
 _CHOICES = tuple(kind for kind, weight in WEIGHTS.items() for _ in range(weight))
 

@@ -6,21 +6,27 @@ from typing import Any
 import pytest
 
 from tests.simulation.__main__ import LENGTH, ROOT, environment, played, player
+from tools.template import functions
 
 FAULTS = {
+    "account-not-deleted",
     "ack-before-the-write",
     "checkpoint-after-the-effect",
     "conflict-with-oneself",
     "dead-letters-not-visible",
     "dedup-key-from-a-clock",
+    "erased-once-and-no-more",
     "expired-lease-taken-without-revision",
     "finished-without-an-end",
     "lease-without-a-condition",
     "lost-delayed-message",
     "missing-tenant-filter",
     "retry-without-idempotency-id",
+    "schedule-without-an-end",
     "secret-in-a-log",
+    "token-good-for-ever",
     "two-refreshes-at-once",
+    "webhook-outlives-its-connection",
 }
 
 
@@ -28,14 +34,19 @@ def run(*arguments: str) -> list[dict[str, Any]]:
     return list(played([player(*arguments)]))
 
 
-@pytest.mark.parametrize("seeds", [range(1, 26), range(26, 51)], ids=["first", "second"])
-def test_worlds_hold(seeds: range) -> None:
-    results = run("seeds", str(LENGTH), *map(str, seeds))
-    assert [each["seed"] for each in results] == list(seeds)
+@pytest.mark.long
+def test_fifty_worlds_hold_and_every_function_runs_in_them() -> None:
+    seeds = range(1, 51)
+    shares = [map(str, seeds[number::2]) for number in range(2)]
+    results = list(played([player("seeds", str(LENGTH), *share) for share in shares]))
+    assert sorted(each["seed"] for each in results) == list(seeds)
     assert [each["violation"] for each in results if each["violation"]] == []
     assert sum(each["counts"].get("trouble", 0) for each in results) > 1000
+    ran = {name for each in results for name in each["counts"]}
+    assert [name for name in functions() if name not in ran] == []
 
 
+@pytest.mark.long
 def test_every_planted_fault_is_found() -> None:
     results = run("faults", str(LENGTH), "all", "0", "1")
     assert {each["fault"] for each in results} == FAULTS

@@ -22,6 +22,8 @@ from tests.simulation.chance import Chance
 from tests.simulation.clock import CLOCK
 from tests.simulation.cloud import S3, Cloud, Cut, Throttled, next_firing
 from tests.simulation.providers import (
+    APP_ID,
+    APP_SECRET,
     CLIENT_ID,
     CLIENT_SECRET,
     OWN_HOST,
@@ -127,9 +129,19 @@ class World:
         tables = Tables(lambda: CLOCK.now, self._lag, self._written)
         queues = Queues(lambda: CLOCK.now, self._name_message, self._twice, self._message_seen)
         self.cloud = Cloud(self.around, tables, queues, "")
-        self.cloud.create(GoogleClientId=CLIENT_ID, GoogleClientSecret=CLIENT_SECRET)
+        self.cloud.create(
+            GoogleClientId=CLIENT_ID,
+            GoogleClientSecret=CLIENT_SECRET,
+            FacebookAppId=APP_ID,
+            FacebookAppSecret=APP_SECRET,
+        )
         self.cloud.secret = json.dumps(
-            {"googleClientId": CLIENT_ID, "googleClientSecret": CLIENT_SECRET}
+            {
+                "googleClientId": CLIENT_ID,
+                "googleClientSecret": CLIENT_SECRET,
+                "facebookAppId": APP_ID,
+                "facebookAppSecret": APP_SECRET,
+            }
         )
         self.cloud.on_schedule = self._schedule
         self.providers = Providers(
@@ -139,6 +151,7 @@ class World:
             self._deliver_to_ourselves,
         )
         self._idle: dict[str, list[Sandbox]] = {}
+        self._authorized: dict[str, tuple[float, Any]] = {}
         self._writes = 0
         self._consumers: list[_Consumer] = []
         INSTALLED.append(self)
@@ -385,12 +398,17 @@ class World:
             if why or not result["isAuthorized"]:
                 done(Answer(500 if why else 403, "{}"))
                 return
+            self._authorized.setdefault(token, (CLOCK.now, result))
             context["authorizer"] = {"lambda": result.get("context", {})}
             self.invoke(route.function, name, event, answered)
 
+        at, before = self._authorized.get(token, (0.0, None))
         if route.public:
             self.invoke(route.function, name, event, answered)
+        elif before and CLOCK.now - at < reauthorized_every():
+            authorized(before, "")
         else:
+            self._authorized.pop(token, None)
             asked = _event("authorize_request", "") | {
                 "identitySource": [f"Bearer {token}"],
                 "headers": event["headers"],
@@ -609,6 +627,14 @@ def _event(function: str, beginning: str) -> dict[str, Any]:
 def _event_text(function: str, beginning: str) -> str:
     found = min(EVENTS.joinpath(function).glob(f"{beginning}*.json"))
     return found.read_text(encoding="utf-8")
+
+
+@cache
+def reauthorized_every() -> int:
+    """Seconds for which API Gateway gives an authorizer's last answer again."""
+    auth = template()["Resources"]["HttpApi"]["Properties"]["Auth"]["Authorizers"]
+    (authorizer,) = auth.values()
+    return int(authorizer["Identity"]["ReauthorizeEvery"])
 
 
 @cache

@@ -4,9 +4,10 @@ A step is given how far the job has come and does a little more. It may be done 
 process died before the checkpoint: whatever a step does must be the same when it is done twice.
 """
 
+import math
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from integrations.errors import Conflict, IntegrationError, UnknownJob
@@ -87,16 +88,17 @@ class JobService:
     def create_once(self, tenant: str, kind: str, params: Mapping[str, Json]) -> Job:
         """Begin a job of which a tenant has one at a time; the one that runs already is the answer.
 
-        One that has ended, well or not, begins again from its start.
+        Who asks again has it carried on, too, should its message have come too often and be a dead
+        letter. One that has ended, well or not, begins again from its start.
         """
         job = self._new(tenant, kind, params, f"job_{kind}")
         try:
             there = self._jobs.get(tenant, job.job_id)
         except UnknownJob:
             there = None
+        self._queue.send(_message(job, delay=FIRST_DELAY))
         if there and not there.finished:
             return there
-        self._queue.send(_message(job, delay=FIRST_DELAY))
         if there:
             written = self._jobs.save(job._replace(revision=there.revision))
         else:
@@ -160,15 +162,19 @@ class JobService:
         job: Job | None = self._jobs.get(tenant, job_id)
         step = self._steps[job.kind]() if job else None
         while job and step and not job.finished:
-            if time_left() < STEP_RESERVE_SECONDS:
-                self._queue.send(_message(job))
+            # A message may come twice, or too early: what the job waits for, it waits for.
+            wait = self._wait(job)
+            if wait or time_left() < STEP_RESERVE_SECONDS:
+                self._queue.send(_message(job, delay=wait))
                 return
             progress = self._step(step, job)
             job = self._jobs.save(self._after(job, progress))
-            if job and not job.finished and progress.wait:
-                self._queue.send(_message(job, delay=progress.wait))
-                return
         # Finished; or somebody else wrote in between: another process runs it, or it was stopped.
+
+    def _wait(self, job: Job) -> int:
+        """Seconds until the job's next step may begin."""
+        left = (job.due_at - self._clock()).total_seconds() if job.due_at else 0.0
+        return max(0, math.ceil(left))
 
     @staticmethod
     def _step(step: Step, job: Job) -> Progress:
@@ -191,6 +197,7 @@ class JobService:
             done=job.done + progress.done,
             failed=job.failed + progress.failed,
             error=progress.error or job.error,
+            due_at=self._clock() + timedelta(seconds=progress.wait) if progress.wait else None,
             finished_at=self._clock() if ended else None,
         )
 

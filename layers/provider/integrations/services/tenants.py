@@ -43,8 +43,12 @@ WORKFLOWS: Final = 5
 AT_A_TIME: Final = 1
 """Connections or workflows removed in one step: each may wait for a provider more than once."""
 
-SETTLE_SECONDS: Final = 65
-"""So long an authorizer may still know a token, and a receiver a webhook, that are gone."""
+SETTLE_SECONDS: Final = 95
+"""So long somebody may still write: an authorizer knows a token, and a receiver a webhook, for a
+minute after they are gone, and what was let in goes on for half of one."""
+
+MAX_PASSES: Final = 20
+"""Where so often something new was found, somebody goes on writing for the tenant."""
 
 type _Found = tuple[list[Any], str | None]
 
@@ -203,27 +207,38 @@ class TenantEraser:
 
         Args:
             tenant: Which.
-            token_id: The caller's token, which is removed last; ``""`` where it is none of ours.
+            token_id: The caller's token, which outlives the others; ``""`` where it is none of
+            ours.
         """
         return self._jobs.create_once(tenant, "erase_tenant", {"tokenId": token_id})
 
     def step(self, job: Job) -> Progress:
-        """Remove a little more; whatever was removed before is not missed."""
+        """Remove a little more; whatever was removed before is not missed.
+
+        A pass goes through everything. The second begins when nobody can write any more, and
+        removes what was written during the first; the end is a pass that finds nothing.
+        """
         phases = list(self._phases(job))
-        at = int(cast("int", job.cursor.get("phase", 0)))
-        start = cast("Mapping[str, Any] | None", job.cursor.get("start"))
-        if at == len(phases):
-            return self._end(job)
-        if phases[at] is _settle:
-            return Progress(cursor={"phase": at + 1}, wait=SETTLE_SECONDS)
+        at = _Place(**cast("dict[str, Any]", dict(job.cursor)))
+        if at.phase == len(phases):
+            return self._end_of_pass(job, at)
         try:
-            removed, further, again = phases[at](start)
+            removed, further, again = phases[at.phase](at.start)
         except ConnectionInUse:  # a workflow was saved meanwhile
-            return Progress(cursor={"phase": 0})
-        cursor: dict[str, Json] = {"phase": at if again else at + 1}
-        if further:
-            cursor["start"] = dict(further)
+            return Progress(cursor=at.moved(phase=0, start=None))
+        phase = at.phase if again else at.phase + 1
+        start = dict(further) if further else None
+        cursor = at.moved(phase=phase, start=start, removed=at.removed + removed)
         return Progress(cursor=cursor, done=removed)
+
+    def _end_of_pass(self, job: Job, at: "_Place") -> Progress:
+        if at.number > 1 and not at.removed:
+            return self._end(job)
+        if at.number == MAX_PASSES:
+            error = "Somebody goes on writing for this tenant; erase it again when nobody does"
+            return Progress(cursor=job.cursor, gave_up=True, error=error)
+        self._data.delete_tokens(self._tables.tokens, job.tenant, keep="")
+        return Progress(cursor=_Place(number=at.number + 1)._asdict(), wait=SETTLE_SECONDS)
 
     def _phases(self, job: Job) -> Iterator["_Phase"]:
         """What is done, in order; each phase until nothing of it is left."""
@@ -240,7 +255,6 @@ class TenantEraser:
         yield _until_none(lambda: self._remove_connections(tenant))
         yield _scanned(lambda at: data.scan(tables.pages, ["page", "holder"], tenant, at))
         yield _scanned(lambda at: data.forget_webhooks(tables.webhooks, tenant, at))
-        yield _settle
         yield _until_none(lambda: data.delete_rows(tables.secrets, tenant, "name"))
         yield _until_none(lambda: data.delete_rows(tables.executions, tenant, "executionId"))
         yield _until_none(lambda: data.delete_objects(folder("values", tenant)))
@@ -271,9 +285,9 @@ class TenantEraser:
         return len(found) or None
 
     def _end(self, job: Job) -> Progress:
-        """Write the end down, then remove the caller's token and the job itself.
+        """Write the end down, then remove the job itself.
 
-        The job's row goes last: until then a process that dies is followed by another.
+        Its row goes last: until then a process that dies is followed by another.
         """
         self._audit.record(
             AuditEntry(
@@ -287,7 +301,6 @@ class TenantEraser:
                 outcome="succeeded",
             )
         )
-        self._data.delete_tokens(self._tables.tokens, job.tenant, keep="")
         self._data.delete_row(self._tables.jobs, {"tenant": job.tenant, "jobId": job.job_id})
         return Progress(cursor=job.cursor, finished=True)
 
@@ -297,9 +310,23 @@ type _Phase = Callable[[Mapping[str, Any] | None], tuple[int, Mapping[str, Any] 
 and whether the phase goes on."""
 
 
-def _settle(_: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any] | None, bool]:
-    """Nothing is removed while other processes still use what they remember."""
-    return 0, None, False
+class _Place(NamedTuple):
+    """How far an erasure is.
+
+    Attributes:
+        number: Which pass it is in.
+        phase, start: What of the pass is done: so many phases, and pages of the next.
+        removed: How many things the pass has found.
+    """
+
+    number: int = 1
+    phase: int = 0
+    start: dict[str, Any] | None = None
+    removed: int = 0
+
+    def moved(self, **changes: Any) -> dict[str, Json]:
+        """The cursor of another place in the same pass."""
+        return self._replace(**changes)._asdict()
 
 
 def _until_none(remove: Callable[[], int | None]) -> _Phase:

@@ -27,7 +27,7 @@ class Job(NamedTuple):
         done, failed: How many of them went well, and how many did not.
         error: Why it stopped, or why the last thing failed.
         revision: Counts the writes; each write names the one that it replaces.
-        due_at: When a process must have taken it up, or it is sent again.
+        due_at: When its next step may begin; ``None`` for at once.
     """
 
     tenant: str

@@ -381,11 +381,11 @@ class Webhooks:
                     {"webhookId": webhook_id},
                     {attribute: note},
                     add={counter: count} if counter else None,
-                    condition="attribute_exists(webhookId)",
+                    condition="attribute_exists(tenant)",
                 ),
             )
         except ConditionFailed:
-            return  # deleted in between: nobody is left to read it
+            return  # deleted in between, or of nobody any more: nobody is left to read it
 
 
 def _webhook(record: Mapping[str, Any]) -> Webhook:
