@@ -4,7 +4,6 @@ A step is given how far the job has come and does a little more. It may be done 
 process died before the checkpoint: whatever a step does must be the same when it is done twice.
 """
 
-import math
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -21,6 +20,9 @@ STEP_RESERVE_SECONDS = 20.0
 
 FIRST_DELAY = 1
 """Seconds until a job's first message can be seen: its row is written meanwhile."""
+
+CLOCKS_DIFFER = timedelta(seconds=1)
+"""So much at most, between the process that writes a time and the one that looks at it."""
 
 CANCEL_ATTEMPTS = 10
 
@@ -162,19 +164,17 @@ class JobService:
         job: Job | None = self._jobs.get(tenant, job_id)
         step = self._steps[job.kind]() if job else None
         while job and step and not job.finished:
-            # A message may come twice, or too early: what the job waits for, it waits for.
-            wait = self._wait(job)
-            if wait or time_left() < STEP_RESERVE_SECONDS:
-                self._queue.send(_message(job, delay=wait))
+            if job.due_at and job.due_at > self._clock():
+                return  # a copy, or too early: whoever wrote that it waits had sent a message first
+            if time_left() < STEP_RESERVE_SECONDS:
+                self._queue.send(_message(job))
                 return
             progress = self._step(step, job)
-            job = self._jobs.save(self._after(job, progress))
+            after = self._after(job, progress)
+            if after.due_at:
+                self._queue.send(_message(job, delay=progress.wait))
+            job = self._jobs.save(after)
         # Finished; or somebody else wrote in between: another process runs it, or it was stopped.
-
-    def _wait(self, job: Job) -> int:
-        """Seconds until the job's next step may begin."""
-        left = (job.due_at - self._clock()).total_seconds() if job.due_at else 0.0
-        return max(0, math.ceil(left))
 
     @staticmethod
     def _step(step: Step, job: Job) -> Progress:
@@ -184,6 +184,12 @@ class JobService:
             raise
         except IntegrationError as refusal:
             return Progress(cursor=job.cursor, error=refusal.detail, gave_up=True)
+
+    def _due_at(self, progress: Progress) -> datetime | None:
+        """When the step after this one may begin: a moment before the message for it comes."""
+        if not progress.wait or progress.finished or progress.gave_up:
+            return None
+        return self._clock() + timedelta(seconds=progress.wait) - CLOCKS_DIFFER
 
     def _after(self, job: Job, progress: Progress) -> Job:
         ended = progress.finished or progress.gave_up
@@ -197,7 +203,7 @@ class JobService:
             done=job.done + progress.done,
             failed=job.failed + progress.failed,
             error=progress.error or job.error,
-            due_at=self._clock() + timedelta(seconds=progress.wait) if progress.wait else None,
+            due_at=self._due_at(progress),
             finished_at=self._clock() if ended else None,
         )
 
