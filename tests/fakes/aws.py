@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl
 
 import boto3
 from moto.backends import get_backend
+from moto.core.serialize import ResponseSerializer
 from moto.dynamodb.models import dynamo_type
 from moto.dynamodb.models.dynamo_type import LimitedSizeDict
 from moto.server import DomainDispatcherApplication, create_backend_app
@@ -523,6 +524,19 @@ class _Attributes(LimitedSizeDict):
 
 
 dynamo_type.LimitedSizeDict = _Attributes  # type: ignore[misc]
+
+_TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"})
+_get_value = ResponseSerializer.get_value
+
+
+def _get_typed(self: ResponseSerializer, value: Any, key: str, shape: Any) -> Any:
+    """A part of what is answered; an attribute's has one name, where moto tries five for each."""
+    if isinstance(value, dict) and value.keys() <= _TYPES:
+        return value.get(key)
+    return _get_value(self, value, key, shape)
+
+
+ResponseSerializer.get_value = _get_typed  # type: ignore[method-assign]
 
 
 class _Handler(WSGIRequestHandler):
