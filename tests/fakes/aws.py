@@ -21,6 +21,7 @@ from typing import Any, Self, override
 from urllib.parse import parse_qsl
 
 import boto3
+from moto import backends
 from moto.backends import get_backend
 from moto.core.serialize import ResponseSerializer
 from moto.dynamodb.models import dynamo_type
@@ -242,6 +243,9 @@ class FakeAws:
             bucket.keys.clear()
         for group in get_backend("scheduler")[ACCOUNT][REGION].schedule_groups.values():
             group.schedules.clear()
+        # What was taken is taken from our own records; moto counts what it holds at each sending.
+        for queue in get_backend("sqs")[ACCOUNT][REGION].queues.values():
+            queue._messages = []
 
     def remember(self, name: str) -> None:
         """Keep the tables as they are under a name."""
@@ -537,6 +541,10 @@ def _get_typed(self: ResponseSerializer, value: Any, key: str, shape: Any) -> An
 
 
 ResponseSerializer.get_value = _get_typed  # type: ignore[method-assign]
+
+# Which services moto has, it looks for on the disk for each request.
+_services = frozenset(backends.list_of_moto_modules())
+backends.list_of_moto_modules = lambda: _services
 
 
 class _Handler(WSGIRequestHandler):
