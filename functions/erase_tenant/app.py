@@ -9,7 +9,7 @@ app = Api(scope="admin")
 
 @app.delete("/api/tenant", summary="Erase the tenant", tags=["Tenant"])
 def erase_tenant() -> JobAnswer:
-    """Grants are revoked at their providers; the caller's token goes after the others, the audit log stays."""
+    """Grants are revoked at their providers; the caller's token goes late, the audit log stays."""
     return job_answer(wiring_tenants.tenant_eraser().begin(app.tenant, app.caller.actor_id))
 
 
