@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from integrations.errors import ExpressionError
 from integrations.models import Json
 from integrations.workflows import expressions
 from integrations.workflows.expressions import parser
+from integrations.workflows.expressions.budget import Budget
 
 NOW = datetime(2026, 11, 22, 12, 30, 5, tzinfo=UTC)
 CONTEXT: dict[str, Json] = {
@@ -648,3 +650,19 @@ def test_a_template_is_split_at_the_commas_that_its_author_wrote(
     text: str, parts: list[str]
 ) -> None:
     assert expressions.split_by_commas(text) == parts
+
+
+def test_what_is_loaded_once_is_not_the_time_of_the_expression_that_comes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment = parser._environment
+    pauses = [0.2]
+
+    def slow() -> Any:
+        time.sleep(pauses.pop() if pauses else 0.0)
+        return environment()
+
+    monkeypatch.setattr(parser, "_environment", slow)
+    monkeypatch.setattr(parser, "_understood", {})
+    both = Budget(seconds=0.1, within=Budget(seconds=0.1))
+    assert expressions.evaluate("1 + 41", {}, now=NOW, place="x", budget=both) == 42

@@ -84,6 +84,12 @@ class Budget:
         if self._within is not None:
             self._within.look_at_the_clock()
 
+    def excuse(self, seconds: float) -> None:
+        """Let time have passed that is nobody's: what a process loads once, say."""
+        self._ends += seconds
+        if self._within is not None:
+            self._within.excuse(seconds)
+
     def parse(self, source: str) -> None:
         """Pay for understanding a template, which costs more than running it."""
         self.step(1 + len(source) // _CHARACTERS_PARSED_IN_A_STEP)

@@ -1,6 +1,7 @@
 """Text becomes a ``Template``: Jinja2's lexer and parser, and a memory of what was understood."""
 
 import re
+import time
 from functools import lru_cache
 from typing import Any, Final
 
@@ -74,6 +75,9 @@ def _understand(source: str, budget: Budget, *, bare: bool) -> Template:
         raise ExpressionError(f"has {len(source)} characters; at most {MAX_TEMPLATE} are allowed")
     found = _understood.get((source, bare))
     if found is None:
+        began = time.monotonic()
+        _environment()
+        budget.excuse(time.monotonic() - began)
         budget.parse(source)
         found = _parse(source, bare=bare)
         budget.look_at_the_clock()
