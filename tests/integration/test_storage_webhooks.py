@@ -136,6 +136,18 @@ def test_what_is_told_about_a_deleted_webhook_does_not_bring_it_back(
     assert aws.rows("WebhooksTable") == []
 
 
+def test_what_is_told_about_a_webhook_of_nobody_leaves_its_bare_id(
+    aws: FakeAws, webhooks: Webhooks
+) -> None:
+    webhooks.save(webhook(), SECRETS)
+    forgotten = {"webhookId": "orders", "releasedAt": 1795348800}
+    aws.put("WebhooksTable", item(forgotten))
+    webhooks.record_received("orders", 3)
+    webhooks.record_rejections("orders", "no", 1)
+    webhooks.record_failure("orders", "no")
+    assert aws.rows("WebhooksTable") == [forgotten]
+
+
 def test_a_warm_receiver_reads_a_webhook_once_a_minute(
     aws: FakeAws, webhooks: Webhooks, seconds: Seconds
 ) -> None:
