@@ -114,6 +114,8 @@ class Housekeeping:
                     end = partial(self.disconnect_spare, action, f"end-{name}")
                     self.world.scheduler.after(wait, end)
 
+        # From now on it may be there again, be it that nobody is told: its webhook comes first.
+        self.removed.hooks.pop(self.spares.get(action.tenant, ""), None)
         path = "/api/integrations/webhook/credentials"
         self._ask(action, name, "POST", path, body, done=answered)
 
