@@ -862,15 +862,8 @@ def sign(payload: object, app_secret: str) -> tuple[bytes, dict[str, str]]:
 class FacebookStandIn(Facebook):
     """The same at an address on 127.0.0.1."""
 
-    def __init__(
-        self,
-        app_id: str = "123456789012345",
-        app_secret: str = "0123456789abcdef0123456789abcdef",
-        *,
-        port: int = 0,
-        **more: str,
-    ) -> None:
-        super().__init__(app_id, app_secret, **more)
+    def __init__(self, *app: str, port: int = 0, **more: str) -> None:
+        super().__init__(*app, **more)
         self._server = Server(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 

@@ -185,17 +185,13 @@ class JobService:
         except IntegrationError as refusal:
             return Progress(cursor=job.cursor, error=refusal.detail, gave_up=True)
 
-    def _due_at(self, progress: Progress) -> datetime | None:
-        """When the step after this one may begin: a moment before the message for it comes."""
-        if not progress.wait or progress.finished or progress.gave_up:
-            return None
-        return self._clock() + timedelta(seconds=progress.wait) - CLOCKS_DIFFER
-
     def _after(self, job: Job, progress: Progress) -> Job:
         ended = progress.finished or progress.gave_up
         status: JobStatus = (
             "failed" if progress.gave_up else "succeeded" if progress.finished else "running"
         )
+        # The next step may begin a moment before the message for it comes.
+        wait = timedelta(seconds=progress.wait) - CLOCKS_DIFFER
         return job._replace(
             status=status,
             cursor=progress.cursor,
@@ -203,7 +199,7 @@ class JobService:
             done=job.done + progress.done,
             failed=job.failed + progress.failed,
             error=progress.error or job.error,
-            due_at=self._due_at(progress),
+            due_at=self._clock() + wait if progress.wait and not ended else None,
             finished_at=self._clock() if ended else None,
         )
 
