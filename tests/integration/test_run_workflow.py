@@ -344,6 +344,26 @@ def test_a_step_that_takes_long_keeps_its_lease(
     assert backend.execution(execution_id)["status"] == "succeeded"
 
 
+def test_no_renewal_is_still_under_way_when_the_run_is_over(
+    backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "SIGN_OF_LIFE", 0.05)
+    under_way = threading.Event()
+    ended = threading.Event()
+
+    def lasting(written: StoredExecution, until: datetime) -> None:
+        under_way.set()
+        time.sleep(0.6)
+        ended.set()
+
+    monkeypatch.setattr(wiring.executions(), "renew", lasting)
+    started(backend, say("1"))
+    telegram.fail(slow(0.3))
+    assert backend.run() == []
+    assert under_way.is_set()
+    assert ended.is_set()
+
+
 def test_what_was_given_back_gets_no_lease_any_more(
     backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -280,6 +280,9 @@ class Runner:
             yield
         finally:
             over.set()
+            # A call in flight is waited for: what still runs after the function has answered is
+            # frozen with it, and would go on in the midst of somebody else's run.
+            thread.join()
 
     def _perform(self, tenant: str, call: StepCall, conversations: "Conversations") -> Json:
         """Carry out a step; no secret that it was given is in what it gives, raises or logs."""
