@@ -19,14 +19,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = [item for item in items if item.path.is_relative_to(E2E)]
     quick = [item for item in items if not item.path.is_relative_to(E2E)]
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    items[:] = [*quick, *dealt(slow, workers)]
+    items[:] = [*dealt(quick, workers), *dealt(slow, workers)]
 
 
 def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
     """The tests in an order in which each worker begins with its share of the long ones.
 
-    They wait for minutes, and whoever begins with them waits beside everything else. xdist gives
-    each worker a part of the list, all of one length; who is done takes from the others.
+    Whoever begins with them works or waits beside everything else; at the end, the others would
+    have nothing left to do beside them. xdist gives each worker a part of the list, all of one
+    length; who is done takes from the others.
     """
     long = [item for item in items if item.get_closest_marker("long")]
     others = iter([item for item in items if not item.get_closest_marker("long")])

@@ -1,5 +1,6 @@
 """The vocabulary that every layer shares. Standard library only: the webhook path imports it."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
@@ -14,6 +15,20 @@ type Query = Mapping[str, Json]
 def as_object(value: Json) -> dict[str, Json]:
     """``value`` if it is an object, else an empty one: nothing is taken for granted in answers."""
     return value if isinstance(value, dict) else {}
+
+
+def same_json(one: Json, other: Json) -> bool:
+    """Whether two values are the same JSON, whatever the order of names.
+
+    Python alone has ``[1] == [True] == [1.0]``, which are three things in JSON.
+    """
+    if one is other:
+        return True
+    if type(one) is not type(other) or one != other:
+        return False
+    if not isinstance(one, dict | list):
+        return True
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def gathered(fields: Iterable[tuple[str, Json]]) -> dict[str, Json]:

@@ -14,7 +14,7 @@ from integrations.errors import (
     UnknownStep,
     ValueGone,
 )
-from integrations.models import Json, now, rfc3339
+from integrations.models import Json, now, rfc3339, same_json
 from integrations.services import lineage
 from integrations.services.execution_values import Events, ExecutionValues, event_key, logged_event
 from integrations.services.files import StepFiles
@@ -28,7 +28,7 @@ from integrations.storage.paging import decode_token, encode_token
 from integrations.storage.queues import Message, Queue
 from integrations.storage.workflows import StoredWorkflow, Workflows
 from integrations.workflows import lifecycle
-from integrations.workflows.limits import encoded, mark, same_json, storable
+from integrations.workflows.limits import encoded, mark, storable
 from integrations.workflows.records import Execution, StepRun, StoredValue, WorkflowDefinition
 
 INLINE_TRIGGER_BYTES = 32 * 1024

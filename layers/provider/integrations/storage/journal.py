@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from operator import is_
 from typing import Any, NamedTuple
 
-from integrations.models import Json
+from integrations.models import Json, same_json
 from integrations.storage.dictionaries import MEMORY, dictionary
 
 _TEXT, _PACKED = b"\x00", b"\x01"
@@ -145,7 +145,7 @@ def _difference(
     fields = {
         name: value
         for name, value in document.items()
-        if name != "steps" and not _same(known.get(name), value)
+        if name != "steps" and not same_json(known.get(name), value)
     }
     if fields:
         entry["set"] = fields
@@ -171,10 +171,10 @@ def _step_difference(
         elif name == "output" and after["rounds"] is not None:
             changed[name] = value
         elif name in _MERGED and isinstance(was, dict) and isinstance(value, dict):
-            more = {key: part for key, part in value.items() if not _same(was.get(key), part)}
+            more = {key: part for key, part in value.items() if not same_json(was.get(key), part)}
             if more:
                 changed[name] = more
-        elif not _same(was, value):
+        elif not same_json(was, value):
             changed[name] = value
     return changed, results
 
@@ -185,15 +185,6 @@ def _change(step: dict[str, Any], fields: Mapping[str, Any]) -> None:
             step[name] = step[name] | value
         else:
             step[name] = copy.deepcopy(value)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON: Python has ``[1] == [True] == [1.0]``."""
-    if one is other:
-        return True
-    if type(one) is not type(other) or one != other:
-        return False
-    return not isinstance(one, dict | list) or json.dumps(one) == json.dumps(other)
 
 
 def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:

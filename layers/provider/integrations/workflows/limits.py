@@ -41,11 +41,6 @@ def encoded(value: Json) -> bytes:
     return text.encode(errors="replace")
 
 
-def same_json(one: Json, other: Json) -> bool:
-    """Whether two values are the same JSON: ``true`` is not 1, names may be in any order."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-
-
 def storable(value: Json) -> Json:
     """``value`` without what is no text: half a surrogate pair becomes a question mark."""
     return cast("Json", json.loads(encoded(value)))
