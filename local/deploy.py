@@ -14,12 +14,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from local import build, digest, sam
+from local import build, digest, parameters, sam
 from local.errors import PlatformError
 from local.paths import ROOT
 
 BUILD = ROOT / ".aws-sam" / "build"
-FILE = "file://"
+OVERRIDES = "--parameter-overrides"
 
 
 def overrides(stage: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -40,17 +40,22 @@ def overrides(stage: str, arguments: Sequence[str]) -> tuple[list[str], list[str
     if "deploy" not in stages.get(stage, {}):
         raise PlatformError(f"samconfig.toml has no stage {stage} to deploy")
     written = stages[stage]["deploy"]["parameters"].get("parameter_overrides", "")
-    parameters = written if isinstance(written, list) else shlex.split(written)
+    given = written if isinstance(written, list) else shlex.split(written)
     others: list[str] = []
     taking = False
-    for each in arguments:
-        if each.startswith("--"):
-            taking = each == "--parameter-overrides"
-        if taking and ("=" in each or each.startswith(FILE)):
-            parameters.append(each)
-        elif each != "--parameter-overrides":
+    for argument in arguments:
+        option, is_joined, value = argument.partition("=")
+        each = argument
+        if argument.startswith("--"):
+            taking = option == OVERRIDES
+            if taking and not is_joined:
+                continue
+            each = value if taking else argument
+        if taking and ("=" in each or each.startswith(parameters.FILE)):
+            given.append(each)
+        else:
             others.append(each)
-    return parameters, others
+    return given, others
 
 
 def command(stage: str, architecture: str, arguments: Sequence[str], built: str) -> list[str]:
@@ -62,35 +67,43 @@ def command(stage: str, architecture: str, arguments: Sequence[str], built: str)
         arguments: More options of SAM.
         built: A digest of what was built.
     """
-    parameters, others = overrides(stage, arguments)
-    names = {each.partition("=")[0]: each for each in parameters}
-    given = names.get("Architecture", f"Architecture={architecture}")
-    if given != f"Architecture={architecture}":
-        raise PlatformError(f"{given} is asked for, but ARCHITECTURE={architecture} is built")
-    names["Architecture"] = given
-    check_reachable(names)
-    contents = {name: content(each) for name, each in names.items()}
-    names.setdefault("Revision", f"Revision={digest.of_values(built, contents)[:32]}")
-    values = map(quoted, names.values())
-    return ["deploy", "--config-env", stage, *others, "--parameter-overrides", *values]
+    given, others = overrides(stage, arguments)
+    names: dict[str, str] = {}
+    for each in map(quoted, given):
+        name = parameters.name(each)
+        names.pop(name, None)  # the later one wins over a file between them, too
+        names[name] = each
+    values = list(names.values())
+    known = {"Architecture": architecture} | parameters.read(values)
+    if known["Architecture"] != architecture:
+        asked = f"Architecture={known['Architecture']}"
+        raise PlatformError(f"{asked} is asked for, but ARCHITECTURE={architecture} is built")
+    check_reachable(known)
+    values.append(f"Architecture={architecture}")
+    if "Revision" not in known:
+        values.append(f"Revision={digest.of_values(built, known)[:32]}")
+    return ["deploy", "--config-env", stage, *others, OVERRIDES, *values]
 
 
-def check_reachable(parameters: Mapping[str, str]) -> None:
+def check_reachable(values: Mapping[str, str]) -> None:
     """Refuse a stage `prod` whose addresses lead to this machine, in whatever form.
 
     The template's rule has the usual forms alone: CloudFormation's rules know no patterns.
 
     Args:
-        parameters: Each as `Name=value`, by name.
+        values: The parameters, by name.
 
     Raises:
         PlatformError: One does.
     """
-    if parameters.get("Stage") != "Stage=prod":
+    if values.get("Stage") != "prod":
         return
     for name in ("PublicBaseUrl", "FrontendUrl"):
-        for url in parameters.get(name, "").partition("=")[2].split(","):
-            host = urlsplit(url.strip()).hostname or ""
+        for url in values.get(name, "").split(","):
+            try:
+                host = urlsplit(url.strip()).hostname or ""
+            except ValueError:
+                raise PlatformError(f"{name} must be an address: {url}") from None
             if host and leads_here(host):
                 raise PlatformError(f"with Stage=prod, {name} must not lead to this machine: {url}")
 
@@ -110,16 +123,6 @@ def leads_here(host: str) -> bool:
             return False
     mapped = getattr(address, "ipv4_mapped", None) or address
     return bool(mapped.is_loopback or mapped.is_unspecified)
-
-
-def content(parameter: str) -> str:
-    """Return what a parameter says; of a file, what it holds."""
-    if not parameter.startswith(FILE):
-        return parameter
-    path = ROOT / parameter.removeprefix(FILE)
-    if not path.is_file():
-        raise PlatformError(f"there is no file {path}")
-    return path.read_text(encoding="utf-8")
 
 
 def quoted(parameter: str) -> str:

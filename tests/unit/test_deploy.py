@@ -89,6 +89,92 @@ def test_prod_does_not_lead_to_this_machine_in_any_form(name: str, url: str) -> 
     parameters("--parameter-overrides", f"{name}=https://127.example.com", stage="prod")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Stage: prod\nFrontendUrl: http://localhost:5173\n",
+        "Stage: prod\nFrontendUrl: https://app.example.com,http://127.1\n",
+        "Stage: prod\nFrontendUrl: [https://app.example.com, 'http://127.1']\n",
+        "- Stage: prod\n- [FrontendUrl: 'http://[::1]']\n",
+        "- Stage=prod FrontendUrl=http://localhost:9\n",
+        "- ParameterKey=Stage,ParameterValue=prod\n- 'FrontendUrl=\"http://localhost:9\"'\n",
+        "Stage: prod\nPublicBaseUrl: https://2130706433\nFrontendUrl: https://app.example.com\n",
+    ],
+)
+def test_what_a_file_says_is_judged_like_what_the_command_line_says(
+    tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "prod.yaml"
+    file.write_text(text, encoding="utf-8")
+    for given in ([f"file://{file}"], ["Stage=dev", f"file://{file}"]):
+        with pytest.raises(PlatformError, match="must not lead to this machine"):
+            parameters("--parameter-overrides", *given)
+    parameters("--parameter-overrides", f"file://{file}", "Stage=dev")
+
+
+@pytest.mark.parametrize("include", ["file://addresses.toml", "['file://addresses.toml']"])
+def test_what_a_file_includes_is_judged_and_makes_another_revision(
+    tmp_path: Path, include: str
+) -> None:
+    file, included = tmp_path / "prod.yaml", tmp_path / "addresses.toml"
+    file.write_text(f"$include: {include}\n", encoding="utf-8")
+    passed = []
+    for url in ("https://a.example.com", "https://b.example.com"):
+        included.write_text(f'FrontendUrl = "{url}"\n', encoding="utf-8")
+        passed.append(parameters("--parameter-overrides", f"file://{file}", stage="prod"))
+    assert passed[0] != passed[1]
+    listed = 'FrontendUrl = ["https://a.example.com", "http://127.1"]\n'
+    included.write_text(listed, encoding="utf-8")
+    with pytest.raises(PlatformError, match="FrontendUrl"):
+        parameters("--parameter-overrides", f"file://{file}", stage="prod")
+    included.write_text("Architecture = 'arm64'\n", encoding="utf-8")
+    with pytest.raises(PlatformError, match="ARCHITECTURE=x86_64 is built"):
+        parameters("--parameter-overrides", f"file://{file}")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("prod.json", "{}", "yaml"),
+        ("prod.yaml", "Stage: [prod", "cannot be read"),
+        ("prod.toml", "Stage = prod", "cannot be read"),
+        ("prod.yaml", "$include: file://prod.yaml", "includes itself"),
+        ("prod.yaml", "prod", "no parameter"),
+        ("prod.yaml", "- 7", "no parameter"),
+    ],
+)
+def test_a_file_that_nobody_can_judge_is_refused(
+    tmp_path: Path, name: str, text: str, why: str
+) -> None:
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(PlatformError, match=why):
+        parameters("--parameter-overrides", f"file://{file}")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--parameter-overrides=FrontendUrl=http://localhost:9"],
+        ["--parameter-overrides", "ParameterKey=FrontendUrl,ParameterValue=http://localhost:9"],
+        ["--parameter-overrides", "FrontendUrl='http://localhost:9'"],
+        ["--parameter-overrides", 'LogLevel="INFO" FrontendUrl=http://localhost:9'],
+    ],
+)
+def test_prod_is_judged_however_sam_lets_a_parameter_be_written(given: list[str]) -> None:
+    with pytest.raises(PlatformError, match="FrontendUrl"):
+        parameters(*given, stage="prod")
+
+
+def test_of_two_ways_to_set_a_parameter_the_later_one_wins(tmp_path: Path) -> None:
+    file = tmp_path / "prod.yaml"
+    file.write_text("LogLevel: DEBUG\n", encoding="utf-8")
+    given = [f"file://{file}", "ParameterKey=Stage,ParameterValue=x", "LogLevel=INFO"]
+    passed = deploy.command("default", "arm64", ["--parameter-overrides", *given], "built")
+    assert passed[passed.index("--parameter-overrides") + 1 :][:3] == given
+    assert "Stage=dev" not in passed
+
+
 def test_an_unknown_stage_is_named() -> None:
     with pytest.raises(PlatformError, match="no stage moon"):
         parameters(stage="moon")
