@@ -33,7 +33,22 @@ def _routes() -> Iterator[str]:
 
 _OTHER_CODES = [
     (400, "malformed_json", "The body is not JSON, or not UTF-8."),
-    (403, "insufficient_scope", "The token lacks the scope `read` or `write`."),
+    (
+        401,
+        "invalid_token",
+        "The token is not known here, was revoked, or is a JWT that is refused.",
+    ),
+    (401, "token_expired", "The token has expired."),
+    (401, "unauthorized", "Nobody knows who asks: an API token or a JWT is needed."),
+    (
+        403,
+        "insufficient_scope",
+        (
+            "The token lacks the scope that the route needs (`read`, `write`, `admin`), or a"
+            " connect session asks for more than it is for."
+        ),
+    ),
+    (413, "payload_too_large", "The body is larger than [Lambda takes](#requests)."),
     (500, "internal_error", "A fault of this backend; the log has it under the `requestId`."),
     (503, "not_stored", "A webhook's delivery could not be made durable: send it again."),
 ]
