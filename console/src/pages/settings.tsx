@@ -126,7 +126,7 @@ function Tokens() {
                     <Confirm
                       class="plain"
                       title={`Revoke ${each.name}?`}
-                      text="Programs that use it are refused from now on, within five minutes."
+                      text="Programs that use it are refused from now on, within a minute."
                       word="Revoke"
                       done="Revoked"
                       run={async () => {
