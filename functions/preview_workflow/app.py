@@ -2,8 +2,10 @@
 
 from typing import Annotated, Any
 
+from pydantic import Field
+
 from integrations.entry import wiring
-from integrations.entry.http import Api, Body, Request
+from integrations.entry.http import ID_PATTERN, Api, Body, Request
 from integrations.errors import (
     InvalidWorkflow,
     UnknownEvent,
@@ -21,10 +23,10 @@ class PreviewRequest(Request):
     """A definition or a stored workflow, for an event or for the trigger's example."""
 
     definition: dict[str, Any] | None = None
-    workflow_id: str | None = None
+    workflow_id: str | None = Field(None, pattern=ID_PATTERN)
     event: dict[str, Any] | None = None
-    event_id: str | None = None
-    execution_id: str | None = None
+    event_id: str | None = Field(None, pattern=ID_PATTERN)
+    execution_id: str | None = Field(None, pattern=ID_PATTERN)
 
 
 @app.post("/api/workflows/preview", summary="Preview a workflow", tags=["Workflows"])

@@ -126,6 +126,18 @@ def test_what_does_not_go_together_is_refused(backend: Backend, given: Any, fiel
     assert field in answer.fields
 
 
+@pytest.mark.parametrize("field", ["workflowId", "eventId", "executionId"])
+@pytest.mark.parametrize("ident", ["", " ", "a b", "ß", "x" * 3000, "wf_1\x00"])
+def test_an_id_that_we_never_gave_is_refused_without_asking_the_table(
+    backend: Backend, field: str, ident: str
+) -> None:
+    given = {} if field == "workflowId" else {"definition": flow(say("x"))}
+    answer = backend.call("POST", "/api/workflows/preview", {**given, field: ident})
+    assert (answer.status, answer.code) == (422, "invalid_input")
+    assert set(answer.fields) == {field}
+    assert not backend.aws.calls
+
+
 # -- Nothing leaves --------------------------------------------------------------------------
 
 
