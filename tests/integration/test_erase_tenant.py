@@ -1,6 +1,7 @@
 """DELETE /api/tenant; the job itself is run_erasure's."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from integrations.services import tenants
 from integrations.services.tenants import SETTLE_SECONDS
 from integrations.storage.tokens import Token
 from tests.backend import Backend, LambdaContext
+from tests.fakes.aws import Sent
 from tests.fakes.telegram import TelegramServer, bad_gateway
 from tests.integration.flows import flow
-from tests.integration.tenants import fill, owned
+from tests.integration.tenants import fill, owned, token
 
 TABLES = (
     "ConnectionsTable",
@@ -155,6 +157,15 @@ def one_pass(backend: Backend) -> None:
     assert backend.consume("run_erasure", messages) == []
 
 
+def until_a_scan(backend: Backend) -> Sent:
+    """Go on until the tokens are gone, and die; the message comes again."""
+    (message,) = backend.aws.take("ErasuresQueue", 1)
+    backend.aws.fail("Scan", "InternalServerError")
+    backend.consume("run_erasure", [message])
+    backend.aws.recover()
+    return message
+
+
 def test_what_is_written_while_a_tenant_goes_goes_as_well(
     backend: Backend, telegram: TelegramServer
 ) -> None:
@@ -212,16 +223,32 @@ def test_the_callers_token_and_the_job_are_there_until_the_end(
     job = erase(backend, "acme", caller)
     names = {row["name"] for row in backend.aws.rows("TokensTable")}
     assert names == {"caller", "another", "page"}
-    (message,) = backend.aws.take("ErasuresQueue", 1)
-    backend.aws.fail("Scan", "InternalServerError")
-    backend.consume("run_erasure", [message])
-    backend.aws.recover()
+    message = until_a_scan(backend)
     assert {row["name"] for row in backend.aws.rows("TokensTable")} == {"caller", "page"}
     shown = backend.call("GET", f"/api/jobs/{job['jobId']}")
     assert shown.json["status"] == "running"
     assert backend.consume("run_erasure", [message]) == []
     backend.run_jobs()
     assert left(backend, "acme") == []
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [
+        lambda another: {"kind": "jwt", "id": another.token_id},
+        lambda another: {"kind": "jwt", "id": another.token_hash[:1]},
+        lambda another: {"id": another.token_id[:-1]},
+    ],
+    ids=["the subject of a JWT", "a short subject of a JWT", "a part of an id"],
+)
+def test_no_token_outlives_the_others_because_of_a_caller_that_is_none_of_them(
+    backend: Backend, caller: Callable[[Token], dict[str, str]]
+) -> None:
+    who = caller(token("acme", "another"))
+    answer = backend.call("DELETE", "/api/tenant", scopes="admin", caller=who)
+    assert answer.status == 200, answer
+    until_a_scan(backend)
+    assert backend.aws.rows("TokensTable") == []
 
 
 @pytest.mark.parametrize("scopes", ["read write", "read", "write"])

@@ -24,7 +24,6 @@ from integrations.storage.jobs import Job
 from integrations.storage.objects import folder
 from integrations.storage.paging import decode_token, encode_token
 from integrations.storage.tenant_data import TenantData
-from integrations.storage.tokens import ID_PREFIX
 from integrations.storage.webhooks import Webhooks
 from integrations.storage.workflows import Workflows
 
@@ -244,7 +243,7 @@ class TenantEraser:
         """What is done, in order; each phase until nothing of it is left."""
         tenant, tables, data = job.tenant, self._tables, self._data
         # What can write goes first, what it has written afterwards.
-        yield _until_none(lambda: data.delete_tokens(tables.tokens, tenant, keep=_digits(job)))
+        yield _until_none(lambda: data.delete_tokens(tables.tokens, tenant, keep=_kept(job)))
         yield _scanned(
             lambda at: data.scan(
                 tables.tokens, ["tokenHash"], tenant, at, attribute="sessionTenant"
@@ -347,5 +346,6 @@ def _scanned(
     return phase
 
 
-def _digits(job: Job) -> str:
-    return str(job.params.get("tokenId", "")).removeprefix(ID_PREFIX)
+def _kept(job: Job) -> str:
+    """The id of the token that goes late."""
+    return str(job.params.get("tokenId", ""))

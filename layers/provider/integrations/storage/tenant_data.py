@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from integrations.models import now
 from integrations.storage.aws import Attribute, Aws, attributes, boto3_failures, item, pages
+from integrations.storage.tokens import token_id_of
 
 PAGE: Final = 100
 SCANNED: Final = 500
@@ -62,9 +63,9 @@ class TenantData:
         return len(gone) or None
 
     def delete_tokens(self, table: str, tenant: str, *, keep: str) -> int | None:
-        """Delete a page of a tenant's API tokens but the one whose hash begins with ``keep``."""
+        """Delete a page of a tenant's API tokens but the one whose id is ``keep``."""
         found, _ = next(pages(self._aws, "Query", _by_index(table, "tenant", tenant)))
-        gone = [each for each in found if not keep or not each["tokenHash"].startswith(keep)]
+        gone = [each for each in found if token_id_of(each["tokenHash"]) != keep]
         for each in gone:
             self._delete(table, {"tokenHash": each["tokenHash"]})
         return len(gone) or None

@@ -53,7 +53,12 @@ class Token(NamedTuple):
     @property
     def token_id(self) -> str:
         """The token's public name."""
-        return f"{ID_PREFIX}{self.token_hash[:ID_DIGITS]}"
+        return token_id_of(self.token_hash)
+
+
+def token_id_of(hashed: str) -> str:
+    """The public name of the token that has this hash."""
+    return f"{ID_PREFIX}{hashed[:ID_DIGITS]}"
 
 
 def token_hash(token: str) -> str:
