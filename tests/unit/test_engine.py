@@ -25,6 +25,8 @@ from integrations.errors import (
     VersionConflict,
 )
 from integrations.models import Json
+from integrations.storage import journal
+from integrations.storage.journal import Journal
 from integrations.workflows import engine, lifecycle, limits
 from integrations.workflows.outcomes import Finished, Outcome, OutOfTime, RetryAfter, Sent, StepCall
 from integrations.workflows.records import Execution, StepDefinition, WorkflowDefinition
@@ -71,19 +73,19 @@ class World:
         self.idempotent_but: set[str] = set()
         self.die_in_save: int | None = None
         self.seconds_per_call = 0.0
+        self.time = timedelta(days=1)
         self.values = Values()
-        self.stored = json.dumps(
-            lifecycle.new_execution(
-                self.workflow,
-                execution_id="exe_1",
-                workflow_id="wf_1",
-                workflow_version=1,
-                event_id="evt_1",
-                data=data,
-                hops=2,
-                clock=self.clock,
-            )
+        new = lifecycle.new_execution(
+            self.workflow,
+            execution_id="exe_1",
+            workflow_id="wf_1",
+            workflow_version=1,
+            event_id="evt_1",
+            data=data,
+            hops=2,
+            clock=self.clock,
         )
+        self.journal = journal.followed_by(Journal(), new)
 
     def clock(self) -> datetime:
         return self.now
@@ -108,12 +110,17 @@ class World:
         if self.die_in_save == len(self.saves):
             self.die_in_save = None
             raise Killed
-        self.stored = json.dumps(execution)
+        self.write(execution)
         self.saves.append(copy.deepcopy(execution))
+
+    def write(self, execution: Execution) -> None:
+        """Store it as the tables do: by what has changed."""
+        self.journal = journal.followed_by(self.journal, execution)
+        assert self.execution == execution
 
     @property
     def execution(self) -> Execution:
-        return cast("Execution", json.loads(self.stored))
+        return cast("Execution", journal.read(json.loads(json.dumps(self.journal.tail))))
 
     def step(self, id_: str) -> dict[str, Any]:
         return next(dict(run) for run in self.execution["steps"] if run["id"] == id_)
@@ -121,6 +128,7 @@ class World:
     def invoke(self, deadline: datetime | None = None) -> Outcome:
         """One invocation of the function: read, lease, advance."""
         execution = self.execution
+        self.journal = journal.opened(self.journal, execution)
         machine = engine.begin(
             execution,
             self.workflow,
@@ -129,11 +137,11 @@ class World:
             is_idempotent=self.is_idempotent,
             clock=self.clock,
         )
-        self.stored = json.dumps(execution)
+        self.write(execution)
         return machine.advance(
             perform=self.perform,
             save=self.save,
-            deadline=deadline or self.now + timedelta(days=1),
+            deadline=deadline or self.now + self.time,
             jitter=lambda: 0.5,
         )
 
@@ -372,7 +380,7 @@ def test_a_failed_round_stops_the_step_and_a_retry_goes_on_from_it() -> None:
     assert world.step("a")["rounds"]["done"] == 1
     execution = world.execution
     lifecycle.retry_from_failed(execution)
-    world.stored = json.dumps(execution)
+    world.write(execution)
     assert world.run() == "succeeded"
     assert [call.params["n"] for call in world.calls] == [1, 2, 2, 3]
     assert world.step("a")["output"] == ["one", "two", "three"]
@@ -546,7 +554,7 @@ def test_after_its_attempts_the_step_fails_and_can_be_retried() -> None:
     execution = world.execution
     lifecycle.retry_from_failed(execution)
     assert execution["status"] == "queued"
-    world.stored = json.dumps(execution)
+    world.write(execution)
     assert world.run() == "succeeded"
     assert world.done() == ["fake.a", *["fake.b"] * 4]
     assert world.execution["retryCount"] == 1
@@ -764,12 +772,26 @@ def test_a_stored_output_is_read_once_and_only_where_it_may_be_touched(
     assert len(world.values.read) == reads
 
 
+def test_what_a_loop_sees_is_read_once_for_all_its_rounds_however_much_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "MAX_LOADED", 100_000)
+    world = World(
+        step("load", forEach="range(4)"),
+        step("use", forEach="range(9)", params={"x": "{{ steps.load.output[3]|length + item }}"}),
+    )
+    world.answer("fake.load", *("x" * 50_000 for _ in range(4)))
+    assert world.run() == "succeeded"
+    assert [call.params["x"] for call in world.calls[4:]] == [50_000 + n for n in range(9)]
+    assert sorted(world.values.read) == ["v0", "v1", "v2", "v3"]
+
+
 @pytest.mark.parametrize("before", [[], [step("a")]], ids=["by the first step", "by a later one"])
 def test_a_stored_trigger_is_read_once_where_it_is_touched(before: list[dict[str, Any]]) -> None:
     world = World(*before, step("b", params={"x": "{{ trigger.x }}"}))
     execution = world.execution
     execution["trigger"]["stored"] = {"key": world.values.put(b'{"x":1}'), "bytes": 7}
-    world.stored = json.dumps(execution)
+    world.write(execution)
     assert world.run() == "succeeded"
     assert world.calls[-1].params == {"x": 1}
     assert world.values.read == ["v0"]
@@ -867,16 +889,19 @@ def test_of_twenty_thousand_items_one_bad_one_is_named() -> None:
     assert world.calls[-1].params == {"n": 20_000}
 
 
-def test_all_the_outputs_and_inputs_together_are_bounded() -> None:
+@pytest.mark.parametrize("invocations", ["one", "many"])
+def test_all_the_outputs_and_inputs_together_are_bounded(invocations: str) -> None:
     world = World(
         *(step(f"s{n}", params={"x": "y" * 8000}) for n in range(99)),
         step("each", forEach="range(100)"),
     )
+    if invocations == "many":
+        world.seconds_per_call, world.time = 1.0, timedelta(seconds=10)
     for number in range(99):
         world.answer(f"fake.s{number}", "z" * 30_000)
     world.answer("fake.each", *("z" * 30_000 for _ in range(100)))
     assert world.run() == "succeeded"
-    assert len(world.stored) < 350_000
+    assert len(json.dumps(world.execution)) < 350_000
 
 
 def test_an_output_that_is_no_json_does_not_undo_the_step() -> None:
@@ -892,7 +917,7 @@ def test_text_that_cannot_be_stored_is_mended_on_the_way_in() -> None:
     assert world.run() == "succeeded"
     assert world.calls[0].params == {"x": "a?"}
     assert world.step("a")["output"] == "b?"
-    world.stored.encode()
+    json.dumps(world.execution, ensure_ascii=False).encode()
 
 
 # -- A workflow that changes -----------------------------------------------------------------
@@ -913,6 +938,50 @@ def test_a_waiting_execution_follows_its_changed_workflow() -> None:
     assert world.execution["workflowVersion"] == 2
 
 
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_a_step_that_is_no_loop_any_more_is_carried_out_once(*, idempotent: bool) -> None:
+    world = World(step("a", forEach="[1, 2, 3, 4]"), step("b"))
+    world.idempotent = idempotent
+    world.answer("fake.a", {"n": 1}, RequestRejected("no such chat"))
+    assert world.run() == "failed"
+    execution = world.execution
+    lifecycle.retry_from_failed(execution)
+    world.write(execution)
+    world.workflow["steps"] = [cast("StepDefinition", each) for each in (step("a"), step("b"))]
+    world.version = 2
+    world.calls.clear()
+    assert world.run() == "succeeded"
+    assert [call.idempotency_key for call in world.calls] == ["exe_1.a", "exe_1.b"]
+    assert (world.step("a")["rounds"], world.step("a")["output"]) == (None, {"did": "fake.a"})
+
+
+def test_a_round_that_was_interrupted_stays_so_where_the_loop_is_taken_away() -> None:
+    world = World(step("a", forEach="[1, 2, 3]"))
+    world.idempotent = False
+    world.die_in_save = 1
+    with pytest.raises(Killed):
+        world.invoke()
+    world.workflow["steps"] = [cast("StepDefinition", step("a"))]
+    world.version = 2
+    assert world.run() == "failed"
+    assert world.step("a")["error"]["code"] == "outcome_unknown"
+    assert len(world.calls) == 2
+
+
+def test_what_a_changed_step_has_done_before_it_became_a_loop_counts_as_no_round() -> None:
+    world = World(step("a"))
+    world.answer("fake.a", RequestRejected("no such chat"))
+    assert world.run() == "failed"
+    execution = world.execution
+    lifecycle.retry_from_failed(execution)
+    world.write(execution)
+    world.workflow["steps"] = [cast("StepDefinition", step("a", forEach="[1, 2]"))]
+    world.version = 2
+    world.calls.clear()
+    assert world.run() == "succeeded"
+    assert [call.idempotency_key for call in world.calls] == ["exe_1.a.0", "exe_1.a.1"]
+
+
 # -- Cancel and retry ------------------------------------------------------------------------
 
 
@@ -922,11 +991,11 @@ def test_a_cancelled_execution_stays_cancelled_until_it_is_retried() -> None:
     world.invoke()
     execution = world.execution
     lifecycle.cancel(execution, clock=world.clock)
-    world.stored = json.dumps(execution)
+    world.write(execution)
     assert world.invoke() == Finished("cancelled")
     assert world.step("b")["error"]["code"] == "cancelled"
     lifecycle.retry_from_failed(execution)
-    world.stored = json.dumps(execution)
+    world.write(execution)
     assert world.run() == "succeeded"
     assert world.done() == ["fake.a", "fake.b", "fake.b"]
 

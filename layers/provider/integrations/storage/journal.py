@@ -166,7 +166,7 @@ def _step_difference(
     results: list[Json] = []
     for name, value in after.items():
         was = before.get(name)
-        if name == "output" and before["rounds"] is not None:
+        if name == "output" and before["rounds"] is not None and after["rounds"] is not None:
             results = value[was:]
         elif name == "output" and after["rounds"] is not None:
             changed[name] = value
@@ -193,7 +193,11 @@ def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _seen(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a document tells a later change: the engine changes steps in place, not values."""
+    """What of a document tells a later change.
+
+    The engine changes steps in place, and what ``_seen_step`` copies; any other value that changes
+    has to be replaced by another.
+    """
     return {**document, "steps": [_seen_step(step) for step in _steps(document)]}
 
 

@@ -175,6 +175,7 @@ class Machine:
         self.measured: dict[str, tuple[Json, int]] = {}
         self.sources: dict[str, list[Json]] = {}
         self.loaded_bytes = 0
+        self.seen: tuple[str, dict[str, Json]] = ("", {})
         # Which step of a run kills its process is to be found out: each is recorded then.
         self.doubtful = any(run["resumes"] for run in execution["steps"])
         self.recorded()
@@ -360,7 +361,7 @@ class Machine:
                 run["startedAt"] = run["startedAt"] or rfc3339(moment)
                 self._close_rounds(run)
                 return False
-            context |= {"item": items[index], "index": index}
+            context = {**context, "item": items[index], "index": index}
         self.params = evaluation.parameters(step, context, moment)
         self.with_secrets = partial(evaluation.sent, step, context, moment)
         run["input"] = None
@@ -377,7 +378,17 @@ class Machine:
         return size
 
     def _context(self, step: StepDefinition) -> dict[str, Json]:
-        """What the expressions of ``step`` may see: of the earlier steps those that it names."""
+        """What the expressions of ``step`` may see: of the earlier steps those that it names.
+
+        Nothing of it changes while the step goes on, and each of twenty thousand rounds asks.
+        """
+        of, context = self.seen
+        if of != step["id"]:
+            context = self._looked_up(step)
+            self.seen = (step["id"], context)
+        return context
+
+    def _looked_up(self, step: StepDefinition) -> dict[str, Json]:
         steps: dict[str, Json] = {}
         sources = self._sources(step)
         for name in touched_steps(sources, self._before(step)):
@@ -524,15 +535,21 @@ class Machine:
             message = f"The step was carried out, but {over}"
             self._fail(step, run, self._failure("output_too_large", message))
             return
-        sizes["outputs"] += len(text)
         left = SHOWN_OUTPUTS_BYTES - sizes["shown"]
         if not text:
             shown: Json = {"truncated": True, "bytes": 0, "preview": ""}
+            shown_bytes = 0
         elif len(text) <= max(SMALL_BYTES, min(SHOWN_OUTPUT_BYTES, left)):
             shown = cast("Json", json.loads(text))
-            sizes["shown"] += len(text)
+            shown_bytes = len(text)
         else:
             shown = self._store(run, text, left)
+            shown_bytes = len(encoded(shown))
+        # Another object: what is stored is what has been replaced.
+        self.execution["sizes"] = {
+            "outputs": sizes["outputs"] + len(text),
+            "shown": sizes["shown"] + shown_bytes,
+        }
         if run["rounds"] is None:
             run["output"] = shown
             close_run(run, "succeeded", self.clock(), None)
@@ -544,9 +561,7 @@ class Machine:
         index = "" if run["rounds"] is None else str(run["rounds"]["done"])
         stored: StoredValue = {"key": self.values.put(text), "bytes": len(text)}
         run["stored"] = {**(run["stored"] or {}), index: stored}
-        shown = mark(text, left)
-        self.execution["sizes"]["shown"] += len(encoded(shown))
-        return shown
+        return mark(text, left)
 
     def _fail(self, step: StepDefinition, run: StepRun, failure: Failure) -> None:
         """Record a final failure: of the round, where others may go on; else of the step."""

@@ -67,6 +67,10 @@ def follow_workflow(execution: Execution, workflow: WorkflowDefinition, version:
     for run in removed:
         if run["status"] not in DONE:
             run["status"] = "skipped"
+    for step, run in zip(workflow["steps"], steps, strict=True):
+        if run["rounds"] and run["status"] not in DONE and "forEach" not in step:
+            # It is carried out once from now on, not once for each round that was left.
+            run["rounds"] = run["output"] = run["stored"] = None
     execution["steps"] = removed + steps
     execution["workflowVersion"] = version
 
