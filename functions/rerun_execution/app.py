@@ -2,10 +2,16 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, ExecutionId, IdempotencyKey
-from integrations.errors import QuotaExceeded, UnknownExecution, UnknownWorkflow, ValueGone
+from integrations.errors import (
+    NeverBegan,
+    QuotaExceeded,
+    UnknownExecution,
+    UnknownWorkflow,
+    ValueGone,
+)
 from integrations.services.answers.executions import ExecutionAnswer, execution_answer
 
-app = Api(refuses=(UnknownExecution, UnknownWorkflow, ValueGone, QuotaExceeded))
+app = Api(refuses=(UnknownExecution, UnknownWorkflow, ValueGone, NeverBegan, QuotaExceeded))
 
 
 @app.post("/api/executions/<executionId>/rerun", summary="Rerun an execution", tags=["Executions"])

@@ -1,10 +1,15 @@
 """POST /api/executions/{executionId}/retry."""
 
+from collections.abc import Callable
+
 import pytest
 
+from integrations.entry import wiring
+from integrations.services.lineage import MAX_HOPS
 from tests.backend import Answer, Backend
 from tests.fakes.telegram import TelegramServer
 from tests.integration.flows import flow, heads, say, started, step, texts
+from tests.integration.logged import post
 
 
 @pytest.fixture(autouse=True)
@@ -115,3 +120,43 @@ def test_another_tenants_execution_is_not_found(backend: Backend, telegram: Tele
     answer = retry(backend, execution_id, "other")
     assert (answer.status, answer.code) == (404, "unknown_execution")
     assert backend.execution(execution_id)["status"] == "failed"
+
+
+def unfiltered(backend: Backend) -> str:
+    """The execution of an event whose workflow's filter does not evaluate."""
+    backend.save("webhook", {"url": "https://example.com/hooks/orders"})
+    trigger = {"type": "webhook", "webhookId": "orders", "filter": "trigger.body.user.is_admin"}
+    backend.create_workflow(flow(trigger=trigger, steps=[say("Welcome")]))
+    post(backend)
+    (execution,) = backend.executions()
+    return str(execution["executionId"])
+
+
+def circling(backend: Backend) -> str:
+    """The execution of a workflow that has led to itself too often."""
+    made = backend.create_workflow(flow(trigger={"type": "manual"}, steps=[say("Welcome")]))
+    hops = {"Integrations-Hops": wiring.lineage().header(MAX_HOPS + 1, "step_1")}
+    path = f"/api/workflows/{made['workflowId']}/run"
+    return str(backend.call("POST", path, {}, headers=hops).json["executionId"])
+
+
+@pytest.mark.parametrize("route", ["retry", "rerun"])
+@pytest.mark.parametrize(
+    ("kept_out", "why"),
+    [(unfiltered, "its trigger did not evaluate"), (circling, "triggers itself")],
+    ids=["filter", "circle"],
+)
+def test_what_its_trigger_has_not_let_in_runs_no_step(
+    backend: Backend,
+    telegram: TelegramServer,
+    route: str,
+    kept_out: Callable[[Backend], str],
+    why: str,
+) -> None:
+    execution_id = kept_out(backend)
+    assert backend.execution(execution_id)["status"] == "failed"
+    answer = backend.call("POST", f"/api/executions/{execution_id}/{route}")
+    assert (answer.status, answer.code) == (409, "conflict")
+    assert why in answer.json["detail"]
+    backend.drain()
+    assert texts(telegram) == []

@@ -192,6 +192,10 @@ class Conflict(IntegrationError):
     code = "conflict"
 
 
+class NeverBegan(Conflict):
+    """An execution that its trigger has not let in has no step to go on from."""
+
+
 class VersionConflict(Conflict):
     """Somebody else changed the record in between; read it again and repeat."""
 
@@ -393,6 +397,12 @@ class NeedsReauthentication(CredentialsRejected):
 
 
 # -- What happened to an execution -----------------------------------------------------------
+
+
+class CycleDetected(InvalidInput):
+    """Workflows trigger each other, or one itself, without end."""
+
+    code = "cycle_detected"
 
 
 class ExpressionError(IntegrationError):

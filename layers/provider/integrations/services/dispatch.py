@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from integrations import signatures
 from integrations.errors import (
+    CycleDetected,
     ExpressionError,
     IntegrationError,
     InvalidInput,
@@ -44,7 +45,6 @@ from integrations.services.events import (
     share_id,
 )
 from integrations.services.executions import ExecutionService, Launch
-from integrations.services.lineage import CycleDetected
 from integrations.services.quotas import AT_ONCE, Quotas, Start
 from integrations.services.sampling import Sampler
 from integrations.services.shares import Resent

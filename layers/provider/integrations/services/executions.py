@@ -200,10 +200,12 @@ class ExecutionService:
             UnknownExecution: There is none with this id.
             UnknownWorkflow: Its workflow was deleted.
             ValueGone: Its trigger is no longer stored.
+            NeverBegan: Its trigger has not let it in.
             QuotaExceeded: The tenant, or the workflow, has started too many this minute.
         """
         stored = self._executions.get(tenant, execution_id)
         state = cast("Execution", stored.state)
+        lifecycle.check_began(state)
         launch = Launch(
             self._workflows.get(tenant, stored.workflow_id),
             f"rerun:{execution_id}:{idempotency_key or secrets.token_hex(16)}",
@@ -408,6 +410,7 @@ class ExecutionService:
         Raises:
             UnknownExecution: There is none with this id.
             Conflict: It neither failed nor was cancelled, or not by then.
+            NeverBegan: Its trigger has not let it in.
             QuotaExceeded: The tenant, or the workflow, has started too many this minute.
         """
         stored = self._executions.get(tenant, execution_id)

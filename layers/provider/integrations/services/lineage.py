@@ -9,7 +9,7 @@ Nothing heavy may be imported here: the receiver uses it.
 import hmac
 from collections.abc import Callable
 
-from integrations.errors import InvalidInput
+from integrations.errors import CycleDetected
 
 HEADER = "Integrations-Hops"
 
@@ -17,12 +17,6 @@ MAX_HOPS = 8
 """How many executions may lead to one another before it is called a cycle."""
 
 _MAX_LENGTH = 200
-
-
-class CycleDetected(InvalidInput):
-    """Workflows trigger each other, or one itself, without end."""
-
-    code = "cycle_detected"
 
 
 class Lineage:

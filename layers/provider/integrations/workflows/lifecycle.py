@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from integrations.errors import Conflict, ExpressionError
+from integrations.errors import Conflict, CycleDetected, ExpressionError, NeverBegan
 from integrations.models import Json, now, rfc3339
 from integrations.workflows import expressions
 from integrations.workflows.expressions import Budget
@@ -154,6 +154,22 @@ def cancel(execution: Execution, *, clock: Clock = now) -> None:
     rest_execution(execution, "cancelled", moment)
 
 
+def check_began(execution: Execution) -> None:
+    """Refuse to run the steps of an execution that its trigger has not let in.
+
+    Raises:
+        NeverBegan: ``filter`` or ``oncePer`` did not evaluate, or it goes in a circle.
+    """
+    error = execution["error"]
+    if not error or error["step"]:
+        return
+    if error["code"] == CycleDetected.code:
+        raise NeverBegan("It never began, as a workflow triggers itself")
+    if error["code"] == ExpressionError.code:
+        detail = "It never began, as its trigger did not evaluate: mend that, then replay the event"
+        raise NeverBegan(detail)
+
+
 def retry_from_failed(execution: Execution) -> None:
     """Make a failed or cancelled execution go on, in place, from the step that stopped it.
 
@@ -162,10 +178,12 @@ def retry_from_failed(execution: Execution) -> None:
 
     Raises:
         Conflict: It neither failed nor was cancelled.
+        NeverBegan: Its trigger has not let it in.
     """
     if execution["status"] not in {"failed", "cancelled"}:
         detail = f"Only a failed or cancelled execution can be retried; it is {execution['status']}"
         raise Conflict(detail)
+    check_began(execution)
     stopped_at = execution["error"]["step"] if execution["error"] else None
     for run in execution["steps"]:
         error = run["error"]
