@@ -107,10 +107,11 @@ def test_who_replaces_an_old_version_is_refused_and_changes_nothing(
     connections: Connections,
 ) -> None:
     first = saved(connections)
-    second = connections.save(first, {"botToken": "two"}, replaces=1, due_at=TOMORROW)
-    assert second.version == 2
+    was = first.version
+    second = connections.save(first, {"botToken": "two"}, replaces=was, due_at=TOMORROW)
+    assert second.version == was + 1
     with pytest.raises(VersionConflict):
-        connections.save(first, {"botToken": "three"}, replaces=1, due_at=TOMORROW)
+        connections.save(first, {"botToken": "three"}, replaces=was, due_at=TOMORROW)
     read = connections.get_sealed("acme", "telegram", "default")
     assert connections.open(read) == {"botToken": "two"}
 
@@ -122,7 +123,7 @@ def test_of_many_writers_at_once_one_wins(connections: Connections) -> None:
     def write(number: int) -> None:
         try:
             written = connections.save(
-                first, {"botToken": str(number)}, replaces=1, due_at=TOMORROW
+                first, {"botToken": str(number)}, replaces=first.version, due_at=TOMORROW
             )
             outcomes.append(written.version)
         except VersionConflict:
@@ -133,7 +134,7 @@ def test_of_many_writers_at_once_one_wins(connections: Connections) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(map(str, outcomes)) == ["2", *["conflict"] * 5]
+    assert sorted(map(str, outcomes)) == [str(first.version + 1), *["conflict"] * 5]
 
 
 def test_a_new_save_ends_lease_and_pause_and_keeps_the_subscription(
@@ -143,7 +144,7 @@ def test_a_new_save_ends_lease_and_pause_and_keeps_the_subscription(
     assert connections.lease(first, NOW + timedelta(seconds=30))
     assert connections.pause(first, TOMORROW)
     connections.record_subscription(first, "messages")
-    connections.save(first, {"botToken": "two"}, replaces=1, due_at=TOMORROW)
+    connections.save(first, {"botToken": "two"}, replaces=first.version, due_at=TOMORROW)
     read = connections.get("acme", "telegram", "default")
     assert (read.lease_until, read.paused_until, read.subscribed) == (None, None, "messages")
 
@@ -162,7 +163,7 @@ def test_what_the_provider_limits_rests_by_itself(connections: Connections) -> N
     read = connections.get_sealed("acme", "telegram", "default")
     assert len(read.pauses) == 2, "what has ended is forgotten"
 
-    connections.save(read, {"botToken": "two"}, replaces=1, due_at=TOMORROW)
+    connections.save(read, {"botToken": "two"}, replaces=read.version, due_at=TOMORROW)
     read = connections.get_sealed("acme", "telegram", "default")
     assert read.rests_until("chat 1") is None
 
@@ -196,7 +197,7 @@ def test_one_of_two_gets_the_lease_until_it_is_over(connections: Connections, cl
 
 def test_the_lease_of_replaced_credentials_is_not_given(connections: Connections) -> None:
     first = saved(connections)
-    connections.save(first, {"botToken": "two"}, replaces=1, due_at=TOMORROW)
+    connections.save(first, {"botToken": "two"}, replaces=first.version, due_at=TOMORROW)
     assert not connections.lease(first, NOW + timedelta(seconds=30))
 
 
@@ -225,7 +226,7 @@ def test_a_transient_error_leaves_the_state_as_it_is(connections: Connections) -
 
 def test_what_old_credentials_suffered_does_not_touch_new_ones(connections: Connections) -> None:
     first = saved(connections)
-    connections.save(first, {"botToken": "two"}, replaces=1, due_at=TOMORROW)
+    connections.save(first, {"botToken": "two"}, replaces=first.version, due_at=TOMORROW)
     assert not connections.record_error(first, "credentials_rejected", "No", status="error")
     assert not connections.record_success(first, Account("2", "old"))
     assert not connections.pause(first, TOMORROW)
@@ -236,11 +237,30 @@ def test_what_old_credentials_suffered_does_not_touch_new_ones(connections: Conn
 
 def test_only_the_version_that_was_read_is_deleted(connections: Connections) -> None:
     first = saved(connections)
-    second = connections.save(first, {"botToken": "two"}, replaces=1, due_at=TOMORROW)
+    second = connections.save(first, {"botToken": "two"}, replaces=first.version, due_at=TOMORROW)
     assert not connections.delete(first)
     assert connections.delete(second)
     assert connections.find("acme", "telegram", "default") is None
     assert not connections.delete(second)
+
+
+def test_who_holds_a_deleted_connection_does_not_touch_the_one_that_came_after_it(
+    connections: Connections,
+) -> None:
+    deleted = saved(connections)
+    assert connections.delete(deleted)
+    after = saved(connections, account=Account("2", "@other"))
+    with pytest.raises(VersionConflict):
+        connections.save(deleted, {"botToken": "x"}, replaces=deleted.version, due_at=TOMORROW)
+    assert not connections.lease(deleted, TOMORROW)
+    assert not connections.record_error(deleted, "needs_reauth", "Log in", status="needs_reauth")
+    assert not connections.record_success(deleted, deleted.account)
+    assert not connections.record_use(deleted, "connected")
+    assert not connections.pause(deleted, TOMORROW)
+    assert not connections.delete(deleted)
+    read = connections.get_sealed("acme", "telegram", "default")
+    assert read == after
+    assert connections.open(read) == {"botToken": SECRET}
 
 
 def test_a_tenants_connections_come_page_after_page(aws: FakeAws, connections: Connections) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -36,6 +37,9 @@ _PAUSE = "pause_"
 MAX_PAUSES = 32
 """With more parts than these at rest, the whole connection is what the provider limits."""
 
+_VERSION_BITS = 48
+"""Random bits of a first version: so many that no two meet."""
+
 _NAMES = {"#connection": "connection", "#name": "name", "#status": "status"}
 
 
@@ -52,7 +56,8 @@ class Connection(NamedTuple):
 
     Attributes:
         status: ``connected``, ``needs_reauth`` or ``error``; ``expired`` follows from the time.
-        version: Counts the writes of the credentials (optimistic locking).
+        version: Counts the writes of the credentials (optimistic locking), from a number at random
+            on: a connection of the same name that was removed before had others.
         granted_at: When somebody gave the credentials or logged in; to refresh them changes nothing
             about it. ``None`` in a record of before this was kept.
         expires_at: When the credentials die unless they are refreshed; ``None`` for never.
@@ -253,7 +258,8 @@ class Connections:
         Raises:
             VersionConflict: Somebody else wrote in between.
         """
-        version = (replaces or 0) + 1
+        # No version comes twice: whoever holds one that was removed must not write to this one.
+        version = secrets.randbits(_VERSION_BITS) if replaces is None else replaces + 1
         sealed = self._envelope.seal(
             json.dumps(credentials).encode(), connection.context, str(version)
         )
