@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from integrations.entry import wiring
+from integrations.models import now
 from integrations.services import runner
 from integrations.services.runner import LEASE
 from integrations.storage.aws import item
 from integrations.storage.executions import StoredExecution
+from integrations.workflows import engine
 from tests.backend import Backend, LambdaContext, event
 from tests.fakes.receiver import Receiver, Reply
 from tests.fakes.smtp import MailServer
@@ -271,6 +273,29 @@ def test_a_runner_without_time_leaves_it_to_another(
     assert (again.json(), again.delay) == (message(execution_id), 0)
     backend.drain()
     assert backend.execution(execution_id)["status"] == "succeeded"
+
+
+def test_the_time_that_a_slow_table_takes_is_none_for_steps(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease, advance = wiring.executions().lease, engine.Machine.advance
+    deadlines = []
+
+    def slowly(stored: StoredExecution, until: datetime) -> StoredExecution:
+        time.sleep(0.6)
+        return lease(stored, until)
+
+    def noted(machine: engine.Machine, **given: Any) -> Any:
+        deadlines.append(given["deadline"])
+        return advance(machine, **given)
+
+    monkeypatch.setattr(wiring.executions(), "lease", slowly)
+    monkeypatch.setattr(engine.Machine, "advance", noted)
+    started(backend, say("1"))
+    began = now()
+    assert backend.run(context=LambdaContext(seconds=110)) == []
+    (deadline,) = deadlines
+    assert deadline - began < timedelta(seconds=110.3) - runner.STEP_RESERVE
 
 
 # -- Death in between ------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from integrations.errors import (
@@ -111,12 +111,13 @@ class Runner:
             time_left: How long this process may still live.
         """
         tenant, execution_id = str(message["tenant"]), str(message["executionId"])
+        ends_at = self._clock() + time_left
         if message.get("fewUntil", 0) > self._clock().timestamp():
-            self._run_and_wait(tenant, execution_id, time_left)
+            self._run_and_wait(tenant, execution_id, ends_at)
             return
         with self._share.hold(tenant, time_left + SLOT_MARGIN) as has_slot:
             if has_slot:
-                self._run_and_wait(tenant, execution_id, time_left)
+                self._run_and_wait(tenant, execution_id, ends_at)
                 return
         turn = str(message.get("turn") or f"{random.getrandbits(64):x}")
         self._put_back(tenant, execution_id, int(message.get("tries", 0)), turn)
@@ -125,8 +126,8 @@ class Runner:
         """Leave an execution to another process, at once."""
         self._service.send(message_of(str(message["tenant"]), str(message["executionId"])))
 
-    def _run_and_wait(self, tenant: str, execution_id: str, time_left: timedelta) -> None:
-        wait = self._run(tenant, execution_id, time_left)
+    def _run_and_wait(self, tenant: str, execution_id: str, ends_at: datetime) -> None:
+        wait = self._run(tenant, execution_id, ends_at)
         if wait is not None and wait <= MAX_DELAY:
             self._service.send(message_of(tenant, execution_id, delay=wait))
 
@@ -145,7 +146,7 @@ class Runner:
         self._service.send(again)
         self._resent.note(turn, tries + 1)
 
-    def _run(self, tenant: str, execution_id: str, time_left: timedelta) -> float | None:
+    def _run(self, tenant: str, execution_id: str, ends_at: datetime) -> float | None:
         """Seconds until it must be taken up again; ``None`` where nothing is left to do."""
         try:
             stored = self._executions.get(tenant, execution_id)
@@ -160,13 +161,11 @@ class Runner:
         if wait > 0:
             return wait
         try:
-            return self._lead(stored, state, time_left)
+            return self._lead(stored, state, ends_at)
         except LeaseLost:
             return 1.0  # another runner, or somebody's cancel: see how it ended
 
-    def _lead(
-        self, stored: StoredExecution, state: Execution, time_left: timedelta
-    ) -> float | None:
+    def _lead(self, stored: StoredExecution, state: Execution, ends_at: datetime) -> float | None:
         """Take the lease and run; see ``_run``."""
         tenant = stored.tenant
         try:
@@ -212,11 +211,12 @@ class Runner:
             closing(Conversations()) as conversations,
             self._signs_of_life(lambda: written),
         ):
+            left = ends_at - self._clock()
             outcome = machine.advance(
                 perform=perform,
                 save=save,
                 # A process that has little time from the start must get somewhere all the same.
-                deadline=self._clock() + time_left - min(STEP_RESERVE, time_left * 0.75),
+                deadline=ends_at - min(STEP_RESERVE, left * 0.75),
             )
         match outcome:
             case RetryAfter(seconds):
