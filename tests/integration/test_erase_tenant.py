@@ -9,6 +9,7 @@ import pytest
 from integrations import memory
 from integrations.services import tenants
 from integrations.services.tenants import SETTLE_SECONDS
+from integrations.storage.aws import item
 from integrations.storage.tokens import Token
 from tests.backend import Backend, LambdaContext
 from tests.fakes.aws import Sent
@@ -87,6 +88,24 @@ def test_an_erasure_that_was_stopped_begins_again(
     assert (again["status"], again["finishedAt"]) == ("queued", None)
     backend.run_jobs()
     assert left(backend, "acme") == []
+
+
+def test_an_erasure_that_begins_again_is_the_second_callers(backend: Backend) -> None:
+    first, second = token("acme", "first"), token("acme", "second")
+    erase(backend, "acme", first)
+    (row,) = backend.aws.rows("JobsTable")
+    assert backend.call("POST", f"/api/jobs/{row['jobId']}/cancel").status == 200
+    long_ago = {"createdKey": f"2026-01-01T00:00:00.000Z#{row['jobId']}", "expiresAt": 1}
+    (stopped,) = backend.aws.rows("JobsTable")
+    backend.aws.put("JobsTable", item(stopped | long_ago))
+    again = erase(backend, "acme", second)
+    (begun,) = backend.aws.rows("JobsTable")
+    assert begun["createdKey"] >= row["createdKey"], "it stands where the newest jobs do"
+    assert begun["expiresAt"] >= row["expiresAt"], "and is not forgotten with the one before"
+    assert again["createdAt"] == backend.call("GET", f"/api/jobs/{row['jobId']}").json["createdAt"]
+    backend.aws.take("ErasuresQueue", 1)
+    until_a_scan(backend)
+    assert {row["name"] for row in backend.aws.rows("TokensTable")} == {"second"}
 
 
 def test_nothing_is_left_of_a_tenant_but_its_audit_log(

@@ -91,7 +91,7 @@ class JobService:
         """Begin a job of which a tenant has one at a time; the one that runs already is the answer.
 
         Who asks again has it carried on, too, should its message have come too often and be a dead
-        letter. One that has ended, well or not, begins again from its start.
+        letter. One that has ended, well or not, begins again from its start, and for who asks now.
         """
         job = self._new(tenant, kind, params, f"job_{kind}")
         try:
@@ -102,7 +102,7 @@ class JobService:
         if there and not there.finished:
             return there
         if there:
-            written = self._jobs.save(job._replace(revision=there.revision))
+            written = self._jobs.begin_again(job, there)
         else:
             written = job if self._jobs.create(job) else None
         return written or self._jobs.get(tenant, job.job_id)

@@ -61,24 +61,37 @@ class Jobs:
 
     def create(self, job: Job) -> bool:
         """Write a new job, once. Returns whether it is new."""
+        condition = {"ConditionExpression": "attribute_not_exists(tenant)"}
+        return self._put(job._replace(revision=0), condition)
+
+    def begin_again(self, job: Job, earlier: Job) -> Job | None:
+        """Write a job in the place of one of its name that has ended; nothing of that one stays.
+
+        Returns:
+            The job as it was written; ``None`` where somebody else wrote in between.
+        """
+        begun = job._replace(revision=earlier.revision + 1)
+        condition = {
+            "ConditionExpression": "#revision = :was",
+            "ExpressionAttributeNames": {"#revision": "revision"},
+            "ExpressionAttributeValues": item({":was": earlier.revision}),
+        }
+        return begun if self._put(begun, condition) else None
+
+    def _put(self, job: Job, condition: Mapping[str, Any]) -> bool:
         record: dict[str, Attribute] = {
             "tenant": job.tenant,
             "jobId": job.job_id,
             "createdKey": f"{rfc3339(job.created_at)}#{job.job_id}",
             "kind": job.kind,
             "params": _text(job.params),
-            "revision": 0,
+            "revision": job.revision,
             "expiresAt": int((job.created_at + RETENTION).timestamp()),
             **_changing(job),
         }
         try:
             self._aws.dynamodb(
-                "PutItem",
-                {
-                    "TableName": self._table,
-                    "Item": item(record),
-                    "ConditionExpression": "attribute_not_exists(tenant)",
-                },
+                "PutItem", {"TableName": self._table, "Item": item(record), **condition}
             )
         except ConditionFailed:
             return False
