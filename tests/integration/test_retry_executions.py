@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from integrations.entry import wiring
+from integrations.errors import QuotaExceeded
 from integrations.services import replay
+from integrations.services.quotas import Quotas, Start
 from tests.backend import Backend
 from tests.fakes.telegram import TelegramServer
 from tests.integration.flows import flow, say, started
@@ -79,6 +81,45 @@ def test_a_step_that_is_done_once_more_retries_nothing_that_failed_since(backend
         wiring.replay_service().retry_step(stored)
     backend.drain()
     assert (backend.execution(bad)["status"], backend.execution(bad)["retryCount"]) == ("failed", 1)
+
+
+def test_what_a_full_quota_holds_up_is_counted_once(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest come first: one cannot go on, one fails again meanwhile, one has to wait."""
+    waits, again, gone = (started(backend, say("{{ trigger.no.such }}")) for _ in range(3))
+    backend.drain()
+    workflow_id = backend.execution(gone)["workflowId"]
+    assert backend.call("DELETE", f"/api/workflows/{workflow_id}").status == 200
+    room = iter([True, False, False, True])
+
+    def start(*_: str) -> Start:
+        if not next(room):
+            raise QuotaExceeded("This minute is full", retry_after=1)
+        return Start()
+
+    monkeypatch.setattr(Quotas, "start", start)
+    begun = begin(backend)
+    while messages := backend.aws.take("JobsQueue", 1):
+        backend.let_jobs_be_due()
+        assert backend.consume("run_job", messages) == []
+        backend.drain()
+    ended = job(backend, begun["jobId"])
+    assert (ended["status"], ended["done"], ended["failed"]) == ("succeeded", 2, 1)
+    assert gone in ended["error"]
+    assert [backend.execution(each)["retryCount"] for each in (waits, again, gone)] == [1, 1, 0]
+
+
+def test_what_its_trigger_never_let_in_is_counted_as_failed(backend: Backend) -> None:
+    backend.save("webhook", {"url": "https://example.com/hooks/orders"})
+    trigger = {"type": "webhook", "webhookId": "orders", "filter": "trigger.no.such"}
+    backend.create_workflow(flow(trigger=trigger))
+    assert backend.deliver("orders", {"id": 1}).status == 200
+    backend.drain()
+    begun = begin(backend)
+    backend.run_jobs()
+    ended = job(backend, begun["jobId"])
+    assert (ended["status"], ended["done"], ended["failed"]) == ("succeeded", 0, 1)
 
 
 def test_what_cannot_go_on_is_counted_and_told(backend: Backend) -> None:

@@ -15,6 +15,7 @@ from integrations.errors import (
     FieldError,
     IntegrationError,
     InvalidInput,
+    NeverBegan,
     QuotaExceeded,
     UnknownWorkflow,
 )
@@ -231,20 +232,30 @@ class ReplayService:
             cursor.get("token"),
         )
         done, failed, error = 0, 0, None
+        behind = str(cursor.get("behind") or "~")
         for each in found:
+            place = f"{rfc3339(each.created_at)}#{each.execution_id}"
+            if place >= behind:
+                continue
             try:
                 self._executions.retry(job.tenant, each.execution_id, ended_by=job.created_at)
                 done += 1
             except AwsError:
                 raise
             except QuotaExceeded as full:
-                # The page once more, in a while: what was retried is in it no longer.
-                return Progress(cursor=cursor, done=done, failed=failed, wait=_wait(full))
+                # The page once more, in a while: what is counted of it stays behind.
+                here: dict[str, Json] = {"token": cursor.get("token"), "behind": behind}
+                wait = _wait(full)
+                return Progress(cursor=here, done=done, failed=failed, error=error, wait=wait)
+            except NeverBegan as refusal:
+                failed += 1
+                error = f"{each.execution_id}: {refusal.detail}"
             except Conflict:
                 done += 1  # it goes on already, or went on: this step was done before
             except IntegrationError as refusal:  # its workflow is gone, its payload is
                 failed += 1
                 error = f"{each.execution_id}: {refusal.detail}"
+            behind = place
         return Progress(
             cursor={"token": token}, done=done, failed=failed, error=error, finished=token is None
         )
