@@ -595,6 +595,21 @@ def test_a_token_of_an_issuer_opens_a_webhook(backend: Backend, receiver: Receiv
         assert backend.deliver("orders", BODY, wrong).status == 401
 
 
+def test_a_delivery_comes_again_while_the_issuer_of_its_token_is_down_and_its_webhook_says_why(
+    backend: Backend, receiver: Receiver
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    receiver.reply(*[Reply(503, b'{"error": "busy"}')] * 9)
+    hook(backend, {"type": "jwt", "jwksUrl": receiver.url("/keys")})
+    for _ in range(2):
+        answer = backend.deliver("orders", BODY, token({}, key, "ES256", headers={"kid": "one"}))
+        assert (answer.status, answer.code) == (503, "not_stored")
+        assert answer.headers["Retry-After"] == "5"
+    connection = backend.call("GET", "/api/integrations/webhook/credentials").json
+    told = connection["webhook"]["lastRejection"]
+    assert told["reason"] == "The issuer's keys could not be fetched: it answered with status 503"
+
+
 def test_a_webhook_can_ask_where_a_delivery_comes_from(backend: Backend) -> None:
     hook(backend, {"type": "ip", "ranges": ["203.0.113.0/24", "2001:db8::/32"]})
     payload = event("receive_webhook", "order")

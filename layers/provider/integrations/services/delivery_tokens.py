@@ -7,11 +7,17 @@ RFC 7519, RFC 7517, RFC 8725
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt
 
-from integrations.errors import ProviderError, ServiceUnavailable, SignatureRefused
+from integrations.errors import (
+    ProviderError,
+    ProviderUnavailable,
+    ServiceUnavailable,
+    SignatureRefused,
+)
 from integrations.models import Json
 
 if TYPE_CHECKING:
@@ -23,6 +29,11 @@ KEY_ALGORITHMS = ["RS256", "ES256"]
 KEYS_SECONDS = 300
 """How long an issuer's keys are cached."""
 
+STALE_SECONDS = 3600
+"""How long after that they are good while the issuer cannot be asked. Its outage should not stop
+deliveries, of which many senders repeat each for some minutes only; but a key that it has withdrawn
+must not be good for as long as somebody keeps us from hearing of it."""
+
 COOLDOWN_SECONDS = 10
 """How long a token with an unknown key is no reason to ask the issuer again, nor a failure to."""
 
@@ -31,6 +42,25 @@ MAX_KEYS_BYTES = 256 * 1024
 MAX_ISSUERS = 256
 LEEWAY = 60
 """Seconds that the two clocks may differ, where the verification does not say."""
+
+
+class _Keys(NamedTuple):
+    """What is known of an issuer.
+
+    Attributes:
+        keys: By their ids.
+        fetched_at: When it gave them.
+        asked_at: When it was asked last.
+        failure: Why it gave none then; ``""`` where it did.
+    """
+
+    keys: Mapping[str, jwt.PyJWK]
+    fetched_at: float
+    asked_at: float
+    failure: str
+
+
+_NOTHING = _Keys({}, float("-inf"), float("-inf"), "")
 
 
 class DeliveryTokens:
@@ -49,7 +79,7 @@ class DeliveryTokens:
     ) -> None:
         self._outbound = outbound
         self._monotonic = monotonic
-        self._sets: dict[str, tuple[float, Mapping[str, jwt.PyJWK]]] = {}
+        self._sets: dict[str, _Keys] = {}
 
     def verify(
         self, verification: Mapping[str, Json], secret: str, headers: Mapping[str, str]
@@ -64,7 +94,7 @@ class DeliveryTokens:
         Raises:
             SignatureRefused: It is missing, expired, of another issuer or audience, or not signed
                 by the right key.
-            ServiceUnavailable: The issuer does not answer: the delivery must come again.
+            ServiceUnavailable: The issuer gives no keys now: the delivery must come again.
         """
         header = str(verification.get("header") or "Authorization")
         scheme, _, token = headers.get(header.lower(), "").strip().rpartition(" ")
@@ -93,37 +123,49 @@ class DeliveryTokens:
 
     def _key(self, url: str, token: str) -> jwt.PyJWK:
         named = str(jwt.get_unverified_header(token).get("kid") or "")
-        fetched_at, keys = self._sets.get(url, (float("-inf"), {}))
-        age = self._monotonic() - fetched_at
-        found = _chosen(keys, named)
-        if age > KEYS_SECONDS or (found is None and age > COOLDOWN_SECONDS):
-            keys = self._fetch(url)
-            found = _chosen(keys, named)
+        known = self._sets.get(url, _NOTHING)
+        present = self._monotonic()
+        is_old = present - known.fetched_at > KEYS_SECONDS
+        asks = present - known.asked_at > COOLDOWN_SECONDS
+        if asks and (is_old or _chosen(known.keys, named) is None):
+            known = self._asked(url, known)
+        lasts = KEYS_SECONDS + (STALE_SECONDS if known.failure else 0)
+        is_good = self._monotonic() - known.fetched_at <= lasts
+        found = _chosen(known.keys, named) if is_good else None
+        if found is None and known.failure:
+            raise ServiceUnavailable(f"The issuer's keys could not be fetched: {known.failure}")
         if found is None:
             raise SignatureRefused("The issuer has no key that the token names", kind="token")
         return found
 
-    def _fetch(self, url: str) -> Mapping[str, jwt.PyJWK]:
-        if len(self._sets) >= MAX_ISSUERS:
-            self._sets.clear()
-        keys: Mapping[str, jwt.PyJWK] = {}
-        self._sets[url] = (self._monotonic(), keys)
+    def _asked(self, url: str, known: "_Keys") -> "_Keys":
+        """The keys as the issuer gives them now; those that are known where it gives none."""
         try:
-            answer = self._outbound().request(
-                "GET", url, max_bytes=MAX_KEYS_BYTES, read_timeout=KEYS_TIMEOUT
-            )
-            found = answer.json()
-        except ProviderError as failure:
-            raise ServiceUnavailable(
-                f"The issuer's keys could not be fetched: {failure.detail}"
-            ) from None
-        if not isinstance(found, dict):
-            raise SignatureRefused(
-                "What the issuer has at jwksUrl is not a set of keys", kind="token"
-            )
-        keys = {each.key_id or "": each for each in jwt.PyJWKSet.from_dict(found).keys}
-        self._sets[url] = (self._monotonic(), keys)
-        return keys
+            keys, failure = self._fetch(url), ""
+        except ProviderError as down:
+            keys, failure = known.keys, down.detail
+        # The cooldown begins when the issuer is done: one that takes long to fail would else be
+        # asked without a pause.
+        present = self._monotonic()
+        if url not in self._sets and len(self._sets) >= MAX_ISSUERS:
+            self._sets.clear()
+        fetched_at = known.fetched_at if failure else present
+        self._sets[url] = _Keys(keys, fetched_at, present, failure)
+        return self._sets[url]
+
+    def _fetch(self, url: str) -> Mapping[str, jwt.PyJWK]:
+        answer = self._outbound().request(
+            "GET", url, max_bytes=MAX_KEYS_BYTES, read_timeout=KEYS_TIMEOUT
+        )
+        if answer.status != HTTPStatus.OK:
+            raise ProviderUnavailable(f"it answered with status {answer.status}")
+        found = answer.json()
+        try:
+            if isinstance(found, dict):
+                return {each.key_id or "": each for each in jwt.PyJWKSet.from_dict(found).keys}
+        except (jwt.PyJWTError, TypeError):  # the second where a name in it is no text
+            pass
+        raise ProviderUnavailable("what it has there is not a set of keys")
 
 
 def _chosen(keys: Mapping[str, jwt.PyJWK], named: str) -> jwt.PyJWK | None:

@@ -151,7 +151,8 @@ class Receiver:
         Raises:
             SignatureRefused: It does not verify, or there is no webhook with this id: a stranger
                 cannot tell which. The webhook's record keeps why.
-            ServiceUnavailable: Its secret does not open; the webhook's record says so.
+            ServiceUnavailable: Its secret does not open, or the issuer of its tokens gives no keys
+                now; the webhook's record says so.
             AwsError: It could not be made durable; the sender must send it again.
         """
         began = self._monotonic()
@@ -165,6 +166,9 @@ class Receiver:
             raise SignatureRefused(REFUSED) from None
         try:
             self._verify(webhook, secrets, request)
+        except ServiceUnavailable as failure:
+            self._record_refusal(webhook, failure.detail, request)
+            raise
         except SignatureRefused as refusal:
             if signatures.is_ping(request.body):
                 return self._ping()
