@@ -366,8 +366,10 @@ def test_the_issuers_keys_are_asked_for_once_and_again_when_they_rotate(
         Reply(200, b'{"keys": ' + b"[" * 100 + b"]" * 100 + b"}"),
         Reply(200, b'{"keys": [], "keys": []}'),
         Reply(302, headers={"Location": "/elsewhere"}),
+        Reply(200, b'{"keys": []}'),
+        Reply(200, b'{"error": "maintenance"}'),
     ],
-    ids=["503", "hang-up", "nonsense", "huge", "deep", "twice", "redirect"],
+    ids=["503", "hang-up", "nonsense", "huge", "deep", "twice", "redirect", "empty", "no-keys"],
 )
 def test_an_issuer_that_does_not_answer_lets_nobody_in_and_is_asked_again(
     backend: Backend, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, place: str, reply: Reply

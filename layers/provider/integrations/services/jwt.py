@@ -193,10 +193,11 @@ class _Keys(jwt.PyJWKClient):
         """The issuer's keys, now; they are cached where they could be had."""
         try:
             found = _document(self.uri)
-        except (OSError, HTTPException, ValueError, TypeError) as failure:
+            if self.jwk_set_cache is not None:
+                self.jwk_set_cache.put(found)
+        except (OSError, HTTPException, ValueError, TypeError, jwt.PyJWKSetError) as failure:
+            # The last: it is no set of keys, which says no more about the token than no answer.
             raise jwt.PyJWKClientConnectionError("The keys cannot be fetched") from failure
-        if self.jwk_set_cache is not None:
-            self.jwk_set_cache.put(found)
         self._last_successful_fetch = time.monotonic()
         return found
 
