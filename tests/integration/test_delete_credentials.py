@@ -1,12 +1,17 @@
 """DELETE /api/integrations/{providerId}/credentials."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from integrations.entry import wiring
+from integrations.models import now
 from tests.backend import Answer, Backend
+from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.telegram import TelegramServer, bad_gateway, too_many
 from tests.integration.flows import manual_flow
+from tests.integration.oauth import connect
 
 PATH = "/api/integrations/telegram/credentials"
 HOOK = {
@@ -150,4 +155,118 @@ def test_a_key_that_is_gone_does_not_keep_anybody_from_leaving(
     backend.save("telegram", {"botToken": telegram.token})
     backend.aws.fail(operation, "DisabledException", status=400)
     assert delete(backend).status == 200
+    assert backend.aws.rows("ConnectionsTable") == []
+
+
+# -- What happens in between -----------------------------------------------------------------
+
+ORDERS = "/api/integrations/webhook/credentials"
+FACEBOOK = "/api/integrations/facebook_oauth/credentials"
+
+
+def before(
+    monkeypatch: pytest.MonkeyPatch, table: Any, method: str, act: Callable[[], object]
+) -> None:
+    """Let something happen right before a table is first asked for something."""
+    asked = getattr(table, method)
+    left = [act]
+
+    def late(*given: Any, **more: Any) -> Any:
+        if left:
+            left.pop()()
+        return asked(*given, **more)
+
+    monkeypatch.setattr(table, method, late)
+
+
+@pytest.mark.parametrize(
+    ("operation", "where"),
+    [("UpdateItem", "releasedAt"), ("DeleteItem", "ConnectionsTable")],
+)
+def test_a_removal_that_broke_off_is_repeated_and_leaves_no_webhook(
+    backend: Backend, operation: str, where: str
+) -> None:
+    backend.save("webhook", HOOK)
+    backend.aws.fail(operation, where=where)
+    assert backend.call("DELETE", ORDERS).status == 503
+    backend.aws.recover()
+    assert backend.call("GET", ORDERS).status == 200, "whoever looks sees that it is still there"
+    assert backend.call("DELETE", ORDERS).status == 200
+    (left,) = backend.webhooks()
+    assert "ciphertext" not in left
+    backend.save("webhook", HOOK, "other")
+
+
+def test_a_removal_that_broke_off_is_repeated_and_leaves_no_page(
+    backend: Backend, facebook: FacebookStandIn
+) -> None:
+    facebook.login_user = facebook.add_user("Ann", pages=[facebook.add_page("Bakery")])
+    connect(backend, "facebook_oauth")
+    backend.aws.fail("DeleteItem", where="PagesTable")
+    assert backend.call("DELETE", FACEBOOK).status == 503
+    backend.aws.recover()
+    assert backend.call("DELETE", FACEBOOK).status == 200
+    assert backend.aws.rows("PagesTable") == []
+
+
+def test_a_webhook_that_another_connection_has_taken_since_is_not_let_go(backend: Backend) -> None:
+    backend.save("webhook", HOOK)
+    backend.aws.fail("DeleteItem", where="ConnectionsTable")
+    backend.call("DELETE", ORDERS)
+    backend.aws.recover()
+    backend.save("webhook", HOOK, "other")
+    assert backend.call("DELETE", ORDERS).status == 200
+    (webhook,) = backend.webhooks()
+    assert webhook["connection"] == "other"
+    assert "ciphertext" in webhook
+
+
+@pytest.mark.parametrize(
+    ("table", "method"),
+    [("webhooks", "get"), ("webhooks", "release"), ("connections", "delete")],
+)
+@pytest.mark.parametrize("removals", [0, 1])
+def test_what_is_connected_during_a_slow_removal_stays_with_its_webhook(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, table: str, method: str, removals: int
+) -> None:
+    backend.save("webhook", HOOK)
+
+    def anew() -> None:
+        for _ in range(removals):
+            assert backend.call("DELETE", ORDERS).status == 200
+        backend.save("webhook", HOOK)
+
+    before(monkeypatch, getattr(wiring, table)(), method, anew)
+    answer = backend.call("DELETE", ORDERS)
+    assert (answer.status, answer.code) == (409, "version_conflict")
+    assert backend.call("GET", ORDERS).status == 200
+    assert backend.deliver("orders", {}).status == 200
+
+
+@pytest.mark.parametrize("method", ["release", "delete"])
+def test_a_log_in_during_a_slow_removal_keeps_its_pages(
+    backend: Backend, facebook: FacebookStandIn, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    page = facebook.add_page("Bakery")
+    facebook.login_user = facebook.add_user("Ann", pages=[page])
+    connect(backend, "facebook_oauth")
+    table: Any = wiring.pages() if method == "release" else wiring.connections()
+    before(monkeypatch, table, method, lambda: connect(backend, "facebook_oauth"))
+    assert backend.call("DELETE", FACEBOOK).code == "version_conflict"
+    assert page in {row["target"] for row in backend.aws.rows("PagesTable")}
+
+
+def test_what_is_refreshed_during_a_removal_goes_all_the_same(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend.save("webhook", HOOK)
+    connections = wiring.connections()
+
+    def refresh() -> None:
+        stored = connections.get_sealed("acme", "webhook", "default")
+        credentials = connections.open(stored)
+        connections.save(stored, credentials, replaces=stored.version, due_at=now())
+
+    before(monkeypatch, connections, "delete", refresh)
+    assert backend.call("DELETE", ORDERS).status == 200
     assert backend.aws.rows("ConnectionsTable") == []

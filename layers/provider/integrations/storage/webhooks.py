@@ -113,8 +113,8 @@ class Webhooks:
         self._cache: dict[str, tuple[float, Webhook, WebhookSecrets]] = {}
         self._own_key: tuple[float, bytes] | None = None
 
-    def get(self, webhook_id: str) -> Webhook:
-        """A webhook by its id.
+    def get(self, webhook_id: str, *, consistent: bool = False) -> Webhook:
+        """A webhook by its id; ``consistent`` as it was written a moment ago.
 
         Raises:
             UnknownWebhook: There is none.
@@ -122,7 +122,12 @@ class Webhooks:
         if not 0 < len(webhook_id) <= MAX_ID:
             raise UnknownWebhook("There is no webhook with such an id")
         answer = self._aws.dynamodb(
-            "GetItem", {"TableName": self._table, "Key": item({"webhookId": webhook_id})}
+            "GetItem",
+            {
+                "TableName": self._table,
+                "Key": item({"webhookId": webhook_id}),
+                "ConsistentRead": consistent,
+            },
         )
         row = attributes(answer.get("Item", {}))
         if "provider" not in row or "releasedAt" in row:
@@ -317,12 +322,17 @@ class Webhooks:
         )
         return attributes(answer["Item"]).get("tenant", "") if "Item" in answer else None
 
-    def release(self, webhook: Webhook) -> None:
+    def release(self, webhook: Webhook) -> bool:
         """Let this connection's webhook go: it takes nothing more, its id stays the tenant's.
 
-        Nothing happens where it is another connection's.
+        Nothing happens where it is another connection's, or where a webhook that was read has been
+        saved since: ``False``.
         """
         sealed = ("ciphertext", "nonce", "dataKey", "keyId")
+        condition, values = _OWN, {}
+        if webhook.secrets_version:
+            condition += " AND #secretsVersion = :secretsVersion"
+            values["secretsVersion"] = webhook.secrets_version
         try:
             self._aws.dynamodb(
                 "UpdateItem",
@@ -331,16 +341,18 @@ class Webhooks:
                     {"webhookId": webhook.webhook_id},
                     {"releasedAt": self._clock().timestamp()},
                     remove=sealed,
-                    condition=_OWN,
+                    condition=condition,
                     values={
                         "tenant": webhook.tenant,
                         "provider": webhook.provider,
                         "connection": webhook.connection,
+                        **values,
                     },
                 ),
             )
         except ConditionFailed:
-            return
+            return False
+        return True
 
     def release_of(self, connection: "Connection") -> None:
         """Let the webhook of a connection go, where it has one of its own."""

@@ -3,7 +3,13 @@
 import time
 from collections.abc import Callable
 
-from integrations.errors import ConnectionInUse, IntegrationError, RateLimited
+from integrations.errors import (
+    ConnectionInUse,
+    IntegrationError,
+    RateLimited,
+    UnknownWebhook,
+    VersionConflict,
+)
 from integrations.providers import registry
 from integrations.providers.base import Provider
 from integrations.services.answers.connections import DeletedAnswer
@@ -11,7 +17,7 @@ from integrations.services.ownership import Ownership
 from integrations.services.subscriptions import Subscriptions
 from integrations.services.vault import Vault
 from integrations.storage.connections import Connection, Connections
-from integrations.storage.webhooks import Webhooks
+from integrations.storage.webhooks import Webhook, Webhooks
 from integrations.storage.workflows import Workflows
 
 PATIENCE = 5.0
@@ -62,21 +68,61 @@ class ConnectionRemover:
         """
         provider = registry.get(provider_id)
         connection = self._connections.get_sealed(tenant, provider_id, name)
+        self._check_unused(connection)
+        while True:
+            revoked, message = self._revoke(provider, connection)
+            if self._forget(connection):
+                return DeletedAnswer(revoked=revoked, message=message)
+            connection = self._refreshed(connection)
+
+    def _check_unused(self, connection: Connection) -> None:
         users = [
             workflow
-            for workflow in self._workflows.of_tenant(tenant)
+            for workflow in self._workflows.of_tenant(connection.tenant)
             if connection.key in workflow.uses
         ]
         if users:
             names = ", ".join(f"{each.name!r} ({each.workflow_id})" for each in users[:10])
             detail = f"{len(users)} workflow(s) use this connection: {names}. Change them first."
             raise ConnectionInUse(detail)
-        revoked, message = self._revoke(provider, connection)
-        if not self._connections.delete(connection):
-            return self.remove(tenant, provider_id, name)  # it was refreshed in between
-        self._webhooks.release_of(connection)
+
+    def _forget(self, connection: Connection) -> bool:
+        """Remove what leads to a connection, then its record; false where that has changed.
+
+        The record goes last: whoever asks again after a process that died here finds it, and with
+        it the id of its webhook. The webhook is let go as it was while the connection was this one:
+        somebody who connects anew writes another one over it, which stays.
+        """
+        tenant, provider_id, name = connection.tenant, connection.provider, connection.name
+        webhook = self._webhook(connection)
+        if self._connections.get_sealed(tenant, provider_id, name).version != connection.version:
+            return False
+        if webhook and not self._webhooks.release(webhook):
+            raise _changed(connection)
         self._ownership.forget(connection)
-        return DeletedAnswer(revoked=revoked, message=message)
+        return self._connections.delete(connection)
+
+    def _webhook(self, connection: Connection) -> Webhook | None:
+        """Its webhook as it is now; ``None`` where it has none, or none any more."""
+        try:
+            found = self._webhooks.get(connection.webhook_id or "", consistent=True)
+        except UnknownWebhook:
+            return None
+        owner = (found.tenant, found.provider, found.connection)
+        return found if owner == (connection.tenant, connection.provider, connection.name) else None
+
+    def _refreshed(self, removed: Connection) -> Connection:
+        """The connection as somebody has written it in between, where he only refreshed it.
+
+        Raises:
+            UnknownConnection: Somebody else has removed it.
+            VersionConflict: Somebody has connected it anew: that is not what was to be removed.
+        """
+        present = self._connections.get_sealed(removed.tenant, removed.provider, removed.name)
+        if present.granted_at != removed.granted_at:
+            self._ownership.hold(present, present.account)
+            raise _changed(removed)
+        return present
 
     def _revoke(self, provider: Provider, connection: Connection) -> tuple[bool | None, str | None]:
         failures = []
@@ -121,3 +167,8 @@ class ConnectionRemover:
             ),
             None,
         )
+
+
+def _changed(connection: Connection) -> VersionConflict:
+    detail = f"{connection.label} was connected anew at the same moment; read it again"
+    return VersionConflict(detail)
