@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 
 from integrations.entry.problem import MAX_EVENT_BYTES
+from integrations.errors import UnknownExecution
+from integrations.services import tenants
+from integrations.storage.aws import item
+from integrations.storage.executions import Executions, StoredExecution
 from tests.backend import Backend, noise
 from tests.fakes.telegram import TelegramServer
+from tests.integration.flows import flow, step
 from tests.integration.tenants import fill
 
 
@@ -96,6 +101,33 @@ def test_many_large_events_come_in_pages(backend: Backend) -> None:
     backend.drain()
     events = [each["data"] for each in export(backend) if each["kind"] == "event"]
     assert sorted(each["body"]["n"] for each in events) == list(range(30))
+
+
+def test_it_ends_although_some_of_what_is_listed_cannot_be_read_any_more(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is past its time, DynamoDB deletes days later, an execution's parts in any order."""
+    monkeypatch.setattr(tenants, "LOOKED", 4)
+    backend.save("webhook", {"url": "https://example.com/hooks/orders"})
+    send = step(action="webhook.send", params={"url": "http://127.0.0.1:1/", "json": 1})
+    backend.create_workflow(flow(steps=[send]))
+    for number in range(9):
+        backend.deliver("orders", {"n": number})
+    backend.drain()
+    for number, row in enumerate(backend.aws.rows("EventsTable")):
+        if number % 3:
+            backend.aws.put("EventsTable", item(row | {"expiresAt": 1}))
+    get, seen = Executions.get, []
+
+    def gone(table: Executions, tenant: str, execution_id: str) -> StoredExecution:
+        seen.append(execution_id)
+        if len(seen) % 3:
+            raise UnknownExecution("A page of it is there no more")
+        return get(table, tenant, execution_id)
+
+    monkeypatch.setattr(Executions, "get", gone)
+    kinds = [each["kind"] for each in export(backend)]
+    assert (kinds.count("execution"), kinds.count("event")) == (3, 3)
 
 
 def test_a_tenant_with_nothing_has_an_empty_one(backend: Backend) -> None:

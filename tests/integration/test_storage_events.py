@@ -187,6 +187,67 @@ def test_a_page_of_few_among_many_looks_at_so_many_and_no_more(
     assert events.page("acme", chosen, limit=10, next_token=token) == ([], None)
 
 
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_what_is_past_its_time_is_in_no_list_although_nobody_has_deleted_it(
+    events: Events, clock: Clock, *, oldest_first: bool
+) -> None:
+    for number in range(6):
+        clock.moment = NOW + timedelta(days=number)
+        events.record(logged(number, received_at=clock.moment))
+    clock.moment = NOW + timedelta(days=32)
+
+    def ids(chosen: EventFilter, limit: int = 2) -> list[str]:
+        found: list[str] = []
+        token = None
+        for _ in range(7):
+            page, token = events.page(
+                "acme", chosen, limit=limit, next_token=token, oldest_first=oldest_first
+            )
+            found += [each.event_id for each in page]
+            if token is None:
+                return found if oldest_first else found[::-1]
+        raise AssertionError("the list does not end")
+
+    stored = [event_id(number) for number in (3, 4, 5)]
+    assert ids(EventFilter()) == stored
+    assert ids(EventFilter(webhook_id="orders"), limit=1) == stored
+    assert ids(EventFilter(since=NOW, until=NOW + timedelta(days=3))) == stored[:1]
+    assert ids(EventFilter(until=NOW + timedelta(days=2))) == []
+    assert ids(EventFilter(past=True)) == [event_id(number) for number in range(6)]
+    for each in stored:
+        events.get(each)
+
+
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_a_list_goes_on_where_the_end_of_a_page_is_past_its_time_meanwhile(
+    events: Events, clock: Clock, *, oldest_first: bool
+) -> None:
+    for number in range(3):
+        clock.moment = NOW + timedelta(days=number)
+        events.record(logged(number, received_at=clock.moment))
+    clock.moment = NOW + timedelta(days=29)
+    limit = 1 if oldest_first else 2
+    _, token = events.page(
+        "acme", EventFilter(), limit=limit, next_token=None, oldest_first=oldest_first
+    )
+    clock.moment += timedelta(days=2, hours=-1)
+    rest, token = events.page(
+        "acme", EventFilter(), limit=9, next_token=token, oldest_first=oldest_first
+    )
+    assert token is None
+    assert [each.event_id for each in rest] == ([event_id(1), event_id(2)] if oldest_first else [])
+
+
+def test_what_comes_again_after_its_time_is_new_although_nobody_has_deleted_it(
+    events: Events, clock: Clock
+) -> None:
+    events.record(logged(outcome="refused"))
+    clock.moment += timedelta(days=30)
+    again = logged(received_at=clock.moment, outcome="dispatched")
+    assert events.record(again) == again
+    assert events.get(event_id(1)).outcome == "dispatched"
+
+
 # -- What it costs ---------------------------------------------------------------------------
 
 

@@ -1,10 +1,17 @@
 """A tenant as a whole: all that is stored of it shown, or removed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
-from integrations.errors import ConnectionInUse, InvalidInput, UnknownConnection, UnknownWorkflow
+from integrations.errors import (
+    ConnectionInUse,
+    InvalidInput,
+    NotFound,
+    UnknownConnection,
+    UnknownWorkflow,
+)
 from integrations.models import Json, now
 from integrations.services.answers.events import event_answer, job_answer
 from integrations.services.answers.executions import execution_answer
@@ -32,6 +39,9 @@ EXPORTED: Final = 50
 
 EXPORTED_CHARACTERS: Final = 1024 * 1024
 """A page that has become this long is not continued: Lambda answers at most 6 MB."""
+
+LOOKED: Final = 100
+"""So many looks into the tables a page takes at most: where what they list is gone, it is short."""
 
 BEGINNING: Final = "-"
 """In the place of a kind's token where a page ended just before the kind's first item."""
@@ -95,6 +105,8 @@ class TenantExport:
     def page(self, tenant: str, next_token: str | None) -> ExportPage:
         """One page, in the order tokens, connections, workflows, secrets, jobs, executions, events.
 
+        One may be short, or empty, while more follow: what is deleted meanwhile is left out.
+
         Raises:
             InvalidInput: ``next_token`` is not one of ours.
         """
@@ -107,7 +119,9 @@ class TenantExport:
         kind, token = at["kind"], at["token"] if at["token"] != BEGINNING else None
         items: list[ExportItem] = []
         size = 0
-        while len(items) < EXPORTED and size < EXPORTED_CHARACTERS:
+        for _ in range(LOOKED):
+            if len(items) >= EXPORTED or size >= EXPORTED_CHARACTERS:
+                break
             found, token = self._sections[kind](tenant, token)
             for each in found:
                 item = ExportItem(kind=kind, data=each.model_dump(mode="json", by_alias=True))
@@ -142,12 +156,26 @@ class TenantExport:
 
     def _execution_page(self, tenant: str, token: str | None) -> _Found:
         found, further = self._executions.page(tenant, None, None, None, None, 1, token)
-        whole = [self._executions.get(tenant, each.execution_id) for each in found]
+        ids = [each.execution_id for each in found]
+        whole = _those_there(partial(self._executions.get, tenant), ids)
         return [execution_answer(each) for each in whole], further
 
     def _event_page(self, tenant: str, token: str | None) -> _Found:
-        found, further = self._events.page(tenant, EventFilter(), 1, token)
-        return [event_answer(self._events.get(tenant, each.event_id)) for each in found], further
+        found, further = self._events.page(tenant, EventFilter(past=True), 1, token)
+        ids = [each.event_id for each in found]
+        return [
+            event_answer(each) for each in _those_there(partial(self._events.get, tenant), ids)
+        ], further
+
+
+def _those_there[T](get: Callable[[str], T], ids: Iterable[str]) -> Iterator[T]:
+    """Each of what was listed, but what was deleted meanwhile and what is past its time."""
+    for each in ids:
+        try:
+            found = get(each)
+        except NotFound:
+            continue
+        yield found
 
 
 class Tables(NamedTuple):

@@ -156,6 +156,7 @@ class EventFilter(NamedTuple):
     Attributes:
         since, until: Received at or after, at or before.
         replayable: Not what was refused, and no replays.
+        past: Also what is older than events are stored for, and not deleted yet.
     """
 
     webhook_id: str | None = None
@@ -164,6 +165,7 @@ class EventFilter(NamedTuple):
     since: datetime | None = None
     until: datetime | None = None
     replayable: bool = False
+    past: bool = False
 
 
 class Events:
@@ -197,8 +199,9 @@ class Events:
 
         Returns:
             The event as it stands: what an earlier attempt has written wins, for executions may
-            have been started by it.
+            have been started by it. What is past its time, and not deleted yet, does not count.
         """
+        moment = self._clock()
         payload = event.payload or Payload()
         packed, body_key = self._pack(event, payload)
         row: dict[str, Attribute] = {
@@ -216,7 +219,7 @@ class Events:
             "replayOf": event.replay_of,
             "packed": packed,
             "bodyKey": body_key,
-            "expiresAt": int((self._clock() + self._retention).timestamp()),
+            "expiresAt": int((moment + self._retention).timestamp()),
         }
         try:
             self._aws.dynamodb(
@@ -224,7 +227,8 @@ class Events:
                 {
                     "TableName": self._table,
                     "Item": item(row),
-                    "ConditionExpression": "attribute_not_exists(eventId)",
+                    "ConditionExpression": "attribute_not_exists(eventId) OR expiresAt <= :now",
+                    "ExpressionAttributeValues": item({":now": int(moment.timestamp())}),
                     "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
                 },
             )
@@ -264,12 +268,19 @@ class Events:
         """One page of a tenant's events, and the token of the next one.
 
         A page that is filtered may be short, or empty, while more follow: it looks at
-        ``FILTERED_PAGE`` events and says where to go on.
+        ``FILTERED_PAGE`` events and says where to go on. What is older than events are stored for
+        is left out, although DynamoDB deletes it days later: it cannot be read any more.
 
         Raises:
             InvalidInput: The token is not one of ours, or of a list with other filters.
         """
         span = Span.between(chosen.since, chosen.until)
+        key = span.start(next_token, "id") if next_token and not span.is_empty else None
+        if not chosen.past:
+            stored_since = rfc3339(self._clock() - self._retention)
+            span = span._replace(first=max(span.first, f"{stored_since}~"))
+            if key and key["key"] < span.first:  # its time is over since the page before
+                key, span = None, span if oldest_first else span._replace(last="")
         if span.is_empty:
             return [], None
         equal = {
@@ -300,8 +311,7 @@ class Events:
         if conditions:
             query |= {"FilterExpression": " AND ".join(conditions), "Limit": FILTERED_PAGE}
         query["ExpressionAttributeValues"] = item(values)
-        if next_token:
-            key = span.start(next_token, "id")
+        if key:
             query["ExclusiveStartKey"] = item(
                 {"tenant": tenant, "eventId": key["id"], "receivedKey": key["key"]}
             )
