@@ -1,6 +1,7 @@
 """The e-mail provider against a mail server on loopback: every login, every refusal, every byte."""
 
 import base64
+import socket
 import unicodedata
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,6 +25,7 @@ from integrations.errors import (
     ProviderUnavailable,
     RequestRejected,
 )
+from integrations.outbound import bounds, guard
 from integrations.outbound.client import Outbound
 from integrations.outbound.content import Content
 from integrations.outbound.conversations import Conversations
@@ -507,6 +509,35 @@ def test_a_conversation_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(api, "TOTAL_SECONDS", 0.3)
     with ScriptedServer(b"220 x\r\n", silent=True) as slow, pytest.raises(ProviderTimeout):
         provider.verify(open_call(slow))
+
+
+def test_the_deadline_of_a_conversation_counts_from_before_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(api, "TOTAL_SECONDS", 0.3)
+    given: list[float] = []
+
+    def refuse(*_: Any, seconds: float, **__: Any) -> None:
+        given.append(seconds)
+        raise ProviderTimeout("nobody there")
+
+    monkeypatch.setattr(guard, "connect", refuse)
+    with ScriptedServer(b"220 x\r\n") as any_server, pytest.raises(ProviderTimeout):
+        provider.verify(open_call(any_server))
+    assert 0 < given[0] <= 0.3
+
+
+def test_after_its_deadline_a_conversation_says_nothing_more() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        over = bounds.Flight(allow_loopback=False, deadline=0, read_timeout=1)
+        conversation = api._Smtp(ours, "shop.example.com", over)
+        with pytest.raises(TimeoutError):
+            conversation.putcmd("NOOP")
+        theirs.setblocking(False)  # noqa: FBT003
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+        conversation.close()
 
 
 # -- Sending ---------------------------------------------------------------------------------

@@ -13,7 +13,14 @@ from typing import Any, override
 from integrations.errors import ProviderUnavailable
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds for reaching one address, and again for the TLS handshake."""
+"""Seconds for reaching one address at most, and again for the TLS handshake."""
+
+CONNECT_SECONDS = 10.0
+"""Seconds for reaching a host by any of its addresses."""
+
+MOST_ADDRESSES = 3
+"""How many addresses of a kind (IPv4, IPv6) are tried: whoever owns a name may give it a hundred
+that are dead."""
 
 TOTAL_TIMEOUT = 60.0
 """Seconds for one request from look-up to last byte, redirects included."""
@@ -21,6 +28,9 @@ TOTAL_TIMEOUT = 60.0
 IDLE_TIMEOUT = 20.0
 """Seconds after which a kept connection is not trusted any more: a frozen Lambda cannot see that
 the other side has hung up, and a request lost on a dead connection has an unknown outcome."""
+
+_WRITE = 64 * 1024
+"""Bytes of one write; OpenSSL waits within one until all of it is gone."""
 
 WIRE_ALLOWANCE = 256 * 1024
 """What an answer may take on the wire beyond its body: status line, headers, chunk sizes."""
@@ -57,6 +67,14 @@ class Flight:
             raise TimeoutError
         return left
 
+    def handshake_timeout(self) -> float:
+        """Seconds for a TLS handshake.
+
+        Raises:
+            TimeoutError: The deadline has passed.
+        """
+        return min(CONNECT_TIMEOUT, self.remaining())
+
     def spend(self, count: int) -> None:
         """Take ``count`` bytes off the budget.
 
@@ -66,6 +84,21 @@ class Flight:
         self.wire_budget -= count
         if self.wire_budget < 0:
             raise too_large(self.host)
+
+
+def send_all(sock: socket.socket, content: bytes | memoryview, flight: Flight) -> None:
+    """Send bytes: as long as that takes, up to the flight's deadline.
+
+    A body that goes out in pieces would else have a whole time-out for each of them, and with TLS
+    ``sendall`` itself one for each of its writes.
+
+    Raises:
+        TimeoutError: The deadline has passed; some of it may be sent.
+    """
+    left = memoryview(content)
+    while left:
+        sock.settimeout(flight.remaining())
+        left = left[sock.send(left[:_WRITE]) :]
 
 
 class BoundedReader(io.RawIOBase):

@@ -100,12 +100,15 @@ class _GuardedConnection(HTTPConnection):
     @override
     def _new_conn(self) -> socket.socket:
         flight = _FLIGHT.get()
-        return connect(
+        sock = connect(
             self._dns_host.strip("[]"),
             self.port,
             allow_loopback=flight.allow_loopback,
-            timeout=min(bounds.CONNECT_TIMEOUT, flight.remaining()),
+            seconds=flight.remaining(),
         )
+        # What comes next on it is the TLS handshake.
+        sock.settimeout(flight.handshake_timeout())
+        return sock
 
     @property
     @override
@@ -114,13 +117,15 @@ class _GuardedConnection(HTTPConnection):
 
     @override
     def request(self, *args: Any, **kwargs: Any) -> None:
-        flight = _FLIGHT.get()
         if self.sock is None:
             self.connect()
-        # Sending takes as long as it takes, up to the deadline: uploads are large.
-        self.sock.settimeout(flight.remaining())
-        flight.sent = True
+        _FLIGHT.get().sent = True
         super().request(*args, **kwargs)
+
+    @override
+    def send(self, data: Any) -> None:
+        # Sending takes as long as it takes, up to the deadline: uploads are large.
+        bounds.send_all(self.sock, data, _FLIGHT.get())
 
     @override
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]

@@ -15,8 +15,11 @@ https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Preve
 """
 
 import ipaddress
+import math
 import socket
 import ssl
+import time
+from collections import Counter
 from typing import Any
 
 from urllib3.exceptions import LocationParseError
@@ -24,8 +27,7 @@ from urllib3.util import Url, parse_url
 
 from integrations import memory
 from integrations.errors import AddressRefused, ProviderTimeout, ProviderUnavailable
-from integrations.outbound import egress
-from integrations.outbound.bounds import CONNECT_TIMEOUT
+from integrations.outbound import bounds, egress
 from integrations.outbound.domains import to_ascii
 
 # https://fetch.spec.whatwg.org/#port-blocking
@@ -120,7 +122,7 @@ def resolve(host: str, port: int, *, allow_loopback: bool = False) -> list[_Addr
 
 
 def connect(
-    host: str, port: int, *, allow_loopback: bool = False, timeout: float = CONNECT_TIMEOUT
+    host: str, port: int, *, allow_loopback: bool = False, seconds: float = math.inf
 ) -> socket.socket:
     """Connect to ``host`` by TCP, to an address that the guard has judged.
 
@@ -128,21 +130,28 @@ def connect(
         host: A name or an IP address (without brackets).
         port: The port.
         allow_loopback: Lets loopback addresses pass.
-        timeout: Seconds for each address, and the socket's time-out from then on.
+        seconds: For the look-up and the addresses together, where that is less than
+            ``CONNECT_SECONDS``. Each address has its share of what is left.
 
     Returns:
-        The connected socket.
+        The connected socket, with a time-out.
 
     Raises:
         AddressRefused: The guard refuses where the name leads.
         ProviderTimeout: No address answered in time; nothing was sent.
         ProviderUnavailable: The name does not resolve, or the connection was refused.
     """
+    deadline = time.monotonic() + min(seconds, bounds.CONNECT_SECONDS)
+    addresses = _few(resolve(host, port, allow_loopback=allow_loopback))
     timed_out = False
-    for family, sockaddr in resolve(host, port, allow_loopback=allow_loopback):
+    for tried, (family, sockaddr) in enumerate(addresses):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            timed_out = True
+            break
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.settimeout(timeout)
+            sock.settimeout(min(bounds.CONNECT_TIMEOUT, left / (len(addresses) - tried)))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.connect(sockaddr)
         except OSError as failure:
@@ -151,10 +160,21 @@ def connect(
         else:
             return sock
     if timed_out:
-        detail = f"The host {host} did not answer on port {port} within {timeout:g} s"
+        detail = f"The host {host} did not answer on port {port} in time"
         raise ProviderTimeout(detail)
     detail = f"The host {host} refused the connection on port {port}"
     raise ProviderUnavailable(detail, provider_code="connection_refused")
+
+
+def _few(addresses: list[_Address]) -> list[_Address]:
+    """The first addresses of each kind, in their order: one kind may lead nowhere from here."""
+    counts: Counter[socket.AddressFamily] = Counter()
+    found = []
+    for family, sockaddr in addresses:
+        counts[family] += 1
+        if counts[family] <= bounds.MOST_ADDRESSES:
+            found.append((family, sockaddr))
+    return found
 
 
 def check_url(url: str, *, allow_loopback: bool = False) -> Url:

@@ -14,7 +14,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Literal, override
+from typing import Any, Literal, cast, override
 
 from integrations.errors import (
     AddressRefused,
@@ -35,7 +35,7 @@ from integrations.providers.email.credentials import EmailCredentials
 PORTS = frozenset({25, 465, 587, 2465, 2525, 2587})
 """The ports of mail servers. The local platform alone may use others (MailHog's 1025, say)."""
 TOTAL_SECONDS = 60.0
-"""For one conversation altogether."""
+"""For one conversation altogether, from the look-up of the host on."""
 REPLY_SECONDS = 20.0
 """Between the bytes of a reply."""
 _MAX_REPLIES = 256 * 1024
@@ -89,17 +89,11 @@ class _Smtp(smtplib.SMTP):
         mails: How many exchanges it has had after the log-in.
     """
 
-    def __init__(self, host: str, sock: socket.socket, helo_name: str) -> None:
+    def __init__(self, sock: socket.socket, helo_name: str, flight: bounds.Flight) -> None:
         super().__init__(local_hostname=helo_name)
-        self._host = host
+        self._host = flight.host
         self.sock = sock
-        self.flight = bounds.Flight(
-            allow_loopback=False,
-            deadline=time.monotonic() + TOTAL_SECONDS,
-            read_timeout=REPLY_SECONDS,
-            wire_budget=_MAX_REPLIES,
-            host=host,
-        )
+        self.flight = flight
         self.masked: list[str] = []
         self.mails = 0
 
@@ -121,13 +115,17 @@ class _Smtp(smtplib.SMTP):
             self.file = io.BufferedReader(bounds.BoundedReader(self.sock, self.flight))
         return super().getreply()
 
-    def transmit(self, content: bytes) -> None:
-        """Send bytes; that takes as long as it takes, up to the deadline."""
+    @override
+    def send(self, s: Any) -> None:
         if self.sock is None:
             raise smtplib.SMTPServerDisconnected
-        self.sock.settimeout(self.flight.remaining())
+        content = s.encode(self.command_encoding) if isinstance(s, str) else s
+        bounds.send_all(self.sock, content, self.flight)
+
+    def transmit(self, content: bytes) -> None:
+        """Send bytes; that takes as long as it takes, up to the deadline."""
         try:
-            self.sock.sendall(content)
+            self.send(content)
         except TimeoutError:
             raise
         except OSError as broken:
@@ -169,6 +167,17 @@ class _Smtp(smtplib.SMTP):
         return code, reply
 
 
+@dataclass(slots=True)
+class _Tls:
+    """Our TLS settings, as smtplib uses a context; the handshake is over in time."""
+
+    flight: bounds.Flight
+
+    def wrap_socket(self, sock: socket.socket, *, server_hostname: str) -> ssl.SSLSocket:
+        sock.settimeout(self.flight.handshake_timeout())
+        return guard.tls_context().wrap_socket(sock, server_hostname=server_hostname)
+
+
 @contextmanager
 def conversation(call: Call[EmailCredentials]) -> Iterator[tuple[_Smtp, _Progress]]:
     """Connect, secure the connection, log in; at the end say good-bye.
@@ -198,12 +207,21 @@ def _opened(call: Call[EmailCredentials], progress: _Progress) -> _Smtp:
     """A new conversation, ready for a mail."""
     credentials = call.credentials
     host = to_ascii(credentials.host)
-    sock = guard.connect(host, credentials.port, allow_loopback=call.allow_loopback)
+    flight = bounds.Flight(
+        allow_loopback=call.allow_loopback,
+        deadline=time.monotonic() + TOTAL_SECONDS,
+        read_timeout=REPLY_SECONDS,
+        wire_budget=_MAX_REPLIES,
+        host=host,
+    )
+    sock = guard.connect(
+        host, credentials.port, allow_loopback=call.allow_loopback, seconds=flight.remaining()
+    )
     try:
         with _translated(credentials, progress):
             if credentials.security == "tls":
-                sock = guard.tls_context().wrap_socket(sock, server_hostname=host)
-            smtp = _Smtp(host, sock, credentials.introduction)
+                sock = _Tls(flight).wrap_socket(sock, server_hostname=host)
+            smtp = _Smtp(sock, credentials.introduction, flight)
             try:
                 _greet(smtp, credentials)
                 progress.stage = "login"
@@ -251,7 +269,7 @@ def _greet(smtp: _Smtp, credentials: EmailCredentials) -> None:
             "sent without TLS; set secure to tls for port 465, to none to go without",
             provider_code="no_starttls",
         )
-    smtp.starttls(context=guard.tls_context())
+    smtp.starttls(context=cast("ssl.SSLContext", _Tls(smtp.flight)))
     smtp.introduce()
 
 
