@@ -1,6 +1,5 @@
 """DELETE /api/integrations/{providerId}/credentials."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from tests.backend import Answer, Backend
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.telegram import TelegramServer, bad_gateway, too_many
 from tests.integration.flows import manual_flow
+from tests.integration.moments import before
 from tests.integration.oauth import connect
 
 PATH = "/api/integrations/telegram/credentials"
@@ -164,21 +164,6 @@ ORDERS = "/api/integrations/webhook/credentials"
 FACEBOOK = "/api/integrations/facebook_oauth/credentials"
 
 
-def before(
-    monkeypatch: pytest.MonkeyPatch, table: Any, method: str, act: Callable[[], object]
-) -> None:
-    """Let something happen right before a table is first asked for something."""
-    asked = getattr(table, method)
-    left = [act]
-
-    def late(*given: Any, **more: Any) -> Any:
-        if left:
-            left.pop()()
-        return asked(*given, **more)
-
-    monkeypatch.setattr(table, method, late)
-
-
 @pytest.mark.parametrize(
     ("operation", "where"),
     [("UpdateItem", "releasedAt"), ("DeleteItem", "ConnectionsTable")],
@@ -243,14 +228,14 @@ def test_what_is_connected_during_a_slow_removal_stays_with_its_webhook(
     assert backend.deliver("orders", {}).status == 200
 
 
-@pytest.mark.parametrize("method", ["release", "delete"])
+@pytest.mark.parametrize("method", ["hold", "delete"])
 def test_a_log_in_during_a_slow_removal_keeps_its_pages(
     backend: Backend, facebook: FacebookStandIn, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     page = facebook.add_page("Bakery")
     facebook.login_user = facebook.add_user("Ann", pages=[page])
     connect(backend, "facebook_oauth")
-    table: Any = wiring.pages() if method == "release" else wiring.connections()
+    table: Any = wiring.pages() if method == "hold" else wiring.connections()
     before(monkeypatch, table, method, lambda: connect(backend, "facebook_oauth"))
     assert backend.call("DELETE", FACEBOOK).code == "version_conflict"
     assert page in {row["target"] for row in backend.aws.rows("PagesTable")}

@@ -22,6 +22,7 @@ from tests.fakes.telegram import (
     too_many,
 )
 from tests.integration.flows import manual_flow
+from tests.integration.moments import before
 
 HOOK = {
     "url": "https://example.com/hooks/orders",
@@ -413,6 +414,30 @@ def test_of_two_that_save_at_once_both_are_told_the_truth(
     assert row["version"] == saved >= 1
     webhook = backend.call("GET", "/api/integrations/telegram/credentials").json["webhook"]
     assert webhook["id"] in {each["webhookId"] for each in backend.webhooks()}
+
+
+def test_a_connection_that_is_removed_while_it_is_saved_again_leaves_no_webhook(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend.save("webhook", HOOK)
+    path = "/api/integrations/webhook/credentials"
+    before(monkeypatch, wiring.webhooks(), "save", lambda: backend.call("DELETE", path))
+    save(backend, HOOK, "webhook")
+    assert backend.call("GET", path).status == 404
+    assert living(backend) == []
+
+
+def test_of_two_that_save_again_at_once_the_last_ones_secret_is_the_webhooks(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend.save("webhook", HOOK | {"verifySecret": True})
+    last = {"secret": "the-secret-of-the-last-one", "verifySecret": True}
+    before(monkeypatch, wiring.webhooks(), "save", lambda: backend.save("webhook", HOOK | last))
+    other = {"secret": "the-secret-of-the-other-one", "verifySecret": True}
+    save(backend, HOOK | other, "webhook")
+    memory.forget()
+    sent = {"X-Webhook-Secret": last["secret"]}
+    assert backend.deliver("orders", {}, sent).status == 200
 
 
 @pytest.mark.parametrize("webhook_id", ["orders", "invoices"])

@@ -150,6 +150,9 @@ class ConnectionSaver:
             raise
         if webhook and in_use:
             self._webhooks.save(webhook, its_secrets)
+            present = self._connections.find(tenant, provider.id, name)
+            if present is None or present.granted_at != written.granted_at:
+                self._give_way(provider, webhook)
         if earlier and earlier.webhook_id not in (None, written.webhook_id):
             self._webhooks.release_of(earlier)
         self._ownership.hold(written, written.account)
@@ -251,7 +254,7 @@ class ConnectionSaver:
             raise ConnectionInUse(detail)
 
     def _give_way(self, provider: Provider, webhook: Webhook) -> None:
-        """Leave a new webhook as the quicker save wants it; remove it where that has another."""
+        """Leave a webhook as the other save wants it; let it go where nobody has it any more."""
         winner = self._connections.find(webhook.tenant, provider.id, webhook.connection)
         if winner is None or winner.webhook_id != webhook.webhook_id:
             self._webhooks.release(webhook)
