@@ -1,9 +1,12 @@
 """POST /api/integrations/oauth/deauthorize/{providerId}."""
 
 import time
+from typing import Any
 
 import pytest
 
+from integrations.entry import wiring
+from integrations.storage.connections import Connection
 from tests.backend import Backend
 from tests.fakes.facebook import FacebookStandIn, signed_request
 from tests.integration.oauth import connect
@@ -44,6 +47,23 @@ def test_a_log_in_after_it_is_not_ended_by_an_old_telling(
     old = signed(facebook, issued_at=int(time.time()) - 60)
     assert tell(backend, "deauthorize", old).json == {"connections": 0}
     assert set(states(backend).values()) == {"connected"}
+
+
+def test_a_refresh_at_the_same_moment_is_no_log_in(
+    backend: Backend, facebook: FacebookStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = wiring.connections()
+    record = connections.record_error
+    late = [True]
+
+    def refreshed_since(connection: Connection, *what: str, **more: Any) -> bool:
+        version = connection.version - 1 if late else connection.version
+        late.clear()
+        return record(connection._replace(version=version), *what, **more)
+
+    monkeypatch.setattr(connections, "record_error", refreshed_since)
+    assert tell(backend, "deauthorize", signed(facebook)).json == {"connections": 2}
+    assert set(states(backend).values()) == {"needs_reauth"}
 
 
 def test_another_account_keeps_what_it_has(backend: Backend, facebook: FacebookStandIn) -> None:

@@ -211,7 +211,8 @@ def test_an_error_is_kept_and_a_success_ends_it(connections: Connections, clock:
     assert read.last_error.at == NOW
     assert read.last_tested is None
     clock.moment = TOMORROW
-    assert connections.record_success(first, Account("1", "@renamed"))
+    assert not connections.record_success(first, Account("1", "@before")), "it ended before"
+    assert connections.record_success(read, Account("1", "@renamed"))
     read = connections.get("acme", "telegram", "default")
     assert (read.status, read.last_error, read.last_tested) == ("connected", None, TOMORROW)
     assert read.account.label == "@renamed"

@@ -341,7 +341,7 @@ def ownership() -> Ownership:
     """Whose a page is."""
     from integrations.services.ownership import Ownership
 
-    return Ownership(pages())
+    return Ownership(pages(), connections())
 
 
 @once

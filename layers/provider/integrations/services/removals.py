@@ -79,16 +79,11 @@ class Removals:
             SignatureRefused, InvalidInput: It is not what the provider sends.
         """
         provider, _, removal = self._verified(provider_id, form)
-        tenants = []
-        for _, connection in self._of(provider, removal):
-            if connection is None:
-                continue
-            detail = f"The app was removed from the account at {provider.title}; log in again"
-            code = NeedsReauthentication.code
-            if self._connections.record_error(connection, code, detail, status="needs_reauth"):
-                self._ownership.release(connection)
-                tenants.append(connection.tenant)
-        return tuple(tenants)
+        return tuple(
+            holder.tenant
+            for holder, connection in self._of(provider, removal)
+            if connection and self._end(provider, holder, connection, removal)
+        )
 
     def delete(self, provider_id: str, form: Mapping[str, str]) -> Deletion:
         """Somebody wants their data gone: their connections are removed, whoever uses them.
@@ -147,6 +142,23 @@ class Removals:
             if connection is None or not _is_newer(connection, removal):
                 yield holder, connection
 
+    def _end(
+        self, provider: Provider, holder: PageHolder, connection: Connection, removal: Removal
+    ) -> bool:
+        """Keep that a connection needs a log-in; false where somebody logs in meanwhile."""
+        found: Connection | None = connection
+        code = NeedsReauthentication.code
+        detail = f"The app was removed from the account at {provider.title}; log in again"
+        while found and not self._connections.record_error(
+            found, code, detail, status="needs_reauth"
+        ):
+            found = self._find(provider, holder)  # it was refreshed in between
+            if found and _is_newer(found, removal):
+                return False
+        if found:
+            self._ownership.release(found)
+        return found is not None
+
     def _forget(
         self,
         provider: Provider,
@@ -161,7 +173,10 @@ class Removals:
             found = self._find(provider, holder)  # it was refreshed in between
             if found and _is_newer(found, removal):
                 return False
-        self._pages.release(holder.tenant, holder.connection_key)
+        if connection:
+            self._ownership.forget(connection)
+        else:
+            self._pages.release(holder.tenant, holder.connection_key)
         return True
 
     def _find(self, provider: Provider, holder: PageHolder) -> Connection | None:

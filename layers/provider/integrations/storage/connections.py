@@ -288,13 +288,23 @@ class Connections:
     def record_success(
         self, connection: Connection, account: Account, *, due_at: datetime | None = None
     ) -> bool:
-        """Keep that a test went well. ``False`` where the credentials changed in between."""
+        """Keep that a test went well.
+
+        Returns ``False`` where the credentials or the state changed in between, as ``record_use``.
+        """
         sets: dict[str, Attribute] = {
             "status": "connected",
             "lastTested": self._clock().timestamp(),
             "account": _account_json(account),
         }
-        return self._update(connection, sets, remove=("lastError",), due_at=due_at)
+        return self._update(
+            connection,
+            sets,
+            remove=("lastError",),
+            due_at=due_at,
+            condition="#version = :was AND #status = :before",
+            values={"was": connection.version, "before": connection.status},
+        )
 
     def record_use(self, connection: Connection, status: str) -> bool:
         """Keep that the credentials worked, where the record said otherwise.

@@ -55,16 +55,33 @@ class Pages:
             }
         )
 
-    def hold(self, tenant: str, connection_key: str, targets: Iterable[str]) -> None:
+    def hold(
+        self,
+        tenant: str,
+        connection_key: str,
+        targets: Iterable[str],
+        *,
+        gone: Iterable[str] = (),
+    ) -> None:
         """Write that a connection holds these pages now, and no others.
 
         What is gone goes first: a process that dies in between has lost events to nobody, and the
         next check goes on.
+
+        Args:
+            tenant: Whose connection.
+            connection_key: Which.
+            targets: The pages.
+            gone: What it has held until now, as far as it is known: the index that names its pages
+                learns of them with some delay.
         """
         wanted = frozenset(targets)
-        for record in self.of_connection(tenant, connection_key):
-            if record.target not in wanted:
-                self._remove(record)
+        found = {record.target for record in self.of_connection(tenant, connection_key)}
+        for target in sorted((found | frozenset(gone)) - wanted):
+            key = item(
+                {"page": _page(connection_key, target), "holder": _holder(tenant, connection_key)}
+            )
+            self._aws.dynamodb("DeleteItem", {"TableName": self._table, "Key": key})
         moment = self._clock().timestamp()
         for target in sorted(wanted):
             row: dict[str, Attribute] = {
@@ -80,20 +97,6 @@ class Pages:
     def release(self, tenant: str, connection_key: str) -> None:
         """Write that a connection holds no page any more."""
         self.hold(tenant, connection_key, ())
-
-    def _remove(self, record: PageHolder) -> None:
-        self._aws.dynamodb(
-            "DeleteItem",
-            {
-                "TableName": self._table,
-                "Key": item(
-                    {
-                        "page": _page(record.connection_key, record.target),
-                        "holder": _holder(record.tenant, record.connection_key),
-                    }
-                ),
-            },
-        )
 
     def _query(self, query: Mapping[str, Any]) -> list[PageHolder]:
         found = rows(self._aws, "Query", {"TableName": self._table, **query})

@@ -100,7 +100,10 @@ class ConnectionRemover:
         if webhook and not self._webhooks.release(webhook):
             raise _changed(connection)
         self._ownership.forget(connection)
-        return self._connections.delete(connection)
+        if not self._connections.delete(connection):
+            return False
+        self._ownership.forget(connection)  # once more: a check may have ended in between
+        return True
 
     def _webhook(self, connection: Connection) -> Webhook | None:
         """Its webhook as it is now; ``None`` where it has none, or none any more."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -68,17 +67,18 @@ class ConnectionTester:
         """
         provider = registry.get(provider_id)
         started = time.monotonic()
+        opened = None
         try:
             if given is None:
                 opened = self._vault.open(tenant, provider_id, name)
-                opened, verified = self._vault.attempt(opened, provider.verify)
-                self._record_success(opened, verified)
+                taken, verified = self._vault.attempt(opened, provider.verify)
+                self._record_success(taken, verified)
             else:
                 credentials = credentials_of(provider, given)
                 verified = self._vault.ask(provider, credentials, provider.verify)
         except ProviderError as refusal:
             if given is None:
-                self._record_failure(tenant, provider_id, name, refusal)
+                self._record_failure(tenant, provider_id, name, refusal, opened)
             return self._test_answer(started, refusal.detail, code=refusal.code)
         return self._test_answer(started, verified.message, verified=verified)
 
@@ -108,33 +108,40 @@ class ConnectionTester:
         A provider that is down changes nothing: the next check is only an hour away then.
         """
         provider = registry.get(provider_id)
+        opened = None
         try:
             opened = self._vault.open_for_check(tenant, provider_id, name)
-            opened, verified = self._vault.attempt(opened, provider.verify)
+            taken, verified = self._vault.attempt(opened, provider.verify)
         except (ProviderError, ProviderNotConfigured) as failure:
             soon = isinstance(failure, (ProviderUnavailable, RateLimited))
             due_at = self._vault.next_check(soon=soon)
-            return self._record_failure(tenant, provider_id, name, failure, due_at=due_at)
-        self._record_success(opened, verified)
+            return self._record_failure(tenant, provider_id, name, failure, opened, due_at=due_at)
+        self._record_success(taken, verified)
         self._subscriptions.synchronize(tenant, provider_id, name)
         return "connected"
 
     def _record_success(self, opened: Opened, verified: Verified[Any]) -> None:
-        """Keep that a test went well, and the better credentials that it made, if it did."""
+        """Keep that a test went well, and the better credentials that it made, if it did.
+
+        What it has found of the pages counts where that could be kept: else the connection was
+        removed meanwhile, or somebody has logged in.
+        """
         connection = opened.connection
         if connection is None:
             return
-        self._ownership.hold(connection, verified.account)
         if verified.credentials is not None and verified.credentials != opened.credentials:
             better = opened._replace(credentials=verified.credentials)
             moment = self._clock()
             known = connection._replace(account=verified.account, last_tested=moment)
-            with suppress(VersionConflict):  # somebody else's refresh is as good
-                self._vault.save(known, better, replaces=connection.version)
-            return
-        self._connections.record_success(
+            try:
+                connection = self._vault.save(known, better, replaces=connection.version)
+            except VersionConflict:
+                return  # somebody else's refresh is as good
+        elif not self._connections.record_success(
             connection, verified.account, due_at=self._vault.next_check()
-        )
+        ):
+            return
+        self._ownership.hold(connection, verified.account)
 
     def _record_failure(
         self,
@@ -142,20 +149,38 @@ class ConnectionTester:
         provider_id: str,
         name: str,
         failure: IntegrationError,
+        opened: Opened | None,
         *,
         due_at: datetime | None = None,
     ) -> ConnectionStatus:
-        """Keep how a test failed. Returns the state afterwards."""
+        """Keep how a test failed, where it is still about the connection as it is now.
+
+        Args:
+            tenant: Whose connection.
+            provider_id: At which provider.
+            name: Which.
+            failure: What came of the test.
+            opened: What was tested; ``None`` where it did not come to that.
+            due_at: When the schedule should look again.
+
+        Returns:
+            The state afterwards.
+        """
         connection = self._connections.find(tenant, provider_id, name)
         if connection is None:
             return "disconnected"
-        if isinstance(failure, CredentialsRejected):
-            self._ownership.release(connection)
+        tested = opened.connection if opened else None
+        refused = isinstance(failure, CredentialsRejected)  # which the vault has recorded
+        is_newer = tested is not None and tested.granted_at != connection.granted_at
+        if is_newer or (refused and connection.status == "connected"):
+            return states.shown(connection, self._clock())
         state = connection.status
-        if not isinstance(failure, CredentialsRejected):  # which the vault has recorded
+        if not refused:
             state = states.after(state, states.happening_of(failure, testing=True))
-        self._connections.record_error(
+        if self._connections.record_error(
             connection, failure.code, failure.detail, status=state, tested=True, due_at=due_at
-        )
-        states.tell(self._observe, connection, state, failure)
+        ):
+            states.tell(self._observe, connection, state, failure)
+            if refused:
+                self._ownership.release(connection)
         return states.shown(connection._replace(status=state), self._clock())
