@@ -13,6 +13,7 @@ from integrations.errors import UnknownConnection
 from integrations.models import now
 from integrations.services.connections.due import PAGE, DueChecks
 from integrations.storage.aws import AwsError
+from integrations.storage.aws.client import AwsUnavailable
 from integrations.storage.connections import DUE_SHARDS
 
 type Key = tuple[str, str, str]
@@ -146,6 +147,19 @@ def test_one_that_fails_stops_no_other(run: Any) -> None:
     assert counts == {"failed": 3, "gone": 1, "needs_reauth": 1, "connected": 55}
     # What failed is not tried again before tomorrow.
     assert due.rows["acme", "sheets_oauth", "c0"] > now() + timedelta(hours=23)
+
+
+def test_one_whose_check_aws_did_not_answer_is_checked_again_in_a_minute(run: Any) -> None:
+    due = Due(1)
+
+    def act(_: str) -> str:
+        raise AwsUnavailable("UpdateItem", "RequestTimeout", "no answer")
+
+    due.act = act
+    due, counts = run(due)
+    assert counts == {"failed": 1}
+    (again,) = due.rows.values()
+    assert now() < again <= now() + timedelta(minutes=1)
 
 
 def test_what_stays_due_is_checked_once_a_run(run: Any) -> None:

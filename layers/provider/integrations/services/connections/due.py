@@ -6,10 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from integrations.errors import IntegrationError, UnknownConnection
+from integrations.errors import IntegrationError, ServiceUnavailable, UnknownConnection
 from integrations.models import now
 from integrations.services.connections.testing import ConnectionTester
 from integrations.services.observing import Observe, nobody
+from integrations.services.subscriptions import SOON
 from integrations.services.vault import Vault
 from integrations.storage.connections import DUE_SHARDS, Connections
 
@@ -95,11 +96,15 @@ class DueChecks:
             return self._tester.check(tenant, provider_id, name)
         except UnknownConnection:
             return "gone"
+        except ServiceUnavailable:  # which says nothing about the connection
+            _log.exception("not checked", extra=where)
+            due_at = self._clock() + SOON
         except Exception:  # noqa: BLE001 - the others are checked all the same, this one tomorrow
             _log.exception("not checked", extra=where)
+            due_at = self._vault.next_check()
         try:
             connection = self._connections.get(tenant, provider_id, name)
-            self._connections.check_at(connection, self._vault.next_check())
+            self._connections.check_at(connection, due_at)
         except IntegrationError:
             _log.exception("not put off", extra=where)
         return "failed"
