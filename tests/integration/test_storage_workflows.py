@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from integrations.errors import InvalidInput, UnknownWorkflow, VersionConflict
-from integrations.storage.aws import item
+from integrations.storage.aws import Aws, item
 from integrations.storage.paging import encode_token
 from integrations.storage.workflows import StoredWorkflow, Workflows
 from tests.fakes.aws import FakeAws
@@ -148,6 +148,30 @@ def test_a_token_of_another_tenant_leads_to_ones_own_workflows(workflows: Workfl
     assert [(each.tenant, each.workflow_id) for each in found] == [("acme", "wf_9")]
 
 
+def test_what_a_tenants_workflows_use_is_read_without_their_definitions(
+    workflows: Workflows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trigger = {"type": "webhook", "webhookId": "orders"}
+    steps = [{"id": "a", "action": "telegram.sendMessage", "params": {"text": "x" * 50_000}}]
+    whole = {"name": "Orders", "trigger": trigger, "steps": steps}
+    workflows.save(workflow(definition=whole, filters={"webhookId": "orders"}), replaces=None)
+    workflows.save(workflow("wf_2", enabled=False, uses=frozenset()), replaces=None)
+    answers: list[Any] = []
+    ask = Aws.dynamodb
+
+    def kept(aws: Aws, operation: str, payload: Any) -> Any:
+        answers.append(ask(aws, operation, payload))
+        return answers[-1]
+
+    monkeypatch.setattr(Aws, "dynamodb", kept)
+    first, second = workflows.of_tenant("acme")
+    assert len(json.dumps(answers)) < 2000
+    assert (first.workflow_id, first.name, first.enabled) == ("wf_1", "Orders", True)
+    assert (first.trigger, first.trigger_key) == (trigger, "orders#webhook")
+    assert first.uses == {"webhook#default", "telegram#default"}
+    assert (second.enabled, second.uses, second.trigger_key) == (False, frozenset(), None)
+
+
 def saved_long_ago(aws: FakeAws, workflows: Workflows, saved: StoredWorkflow) -> None:
     """A row as it was before the index had triggers."""
     workflows.save(saved, replaces=None)
@@ -187,6 +211,8 @@ def test_what_was_saved_before_the_index_had_triggers_is_found(
     (found,) = workflows.triggered_by("orders#webhook")
     assert (found.trigger, found.trigger_connection) == (trigger, connection)
     assert workflows.find("acme", "wf_1") == found
+    (using,) = workflows.of_tenant("acme")
+    assert (using.trigger, using.uses) == (trigger, uses)
     again = workflows.get("acme", "wf_1")
     workflows.save(again, replaces=again.version)
     assert workflows.triggered_by("orders#webhook") == [found]

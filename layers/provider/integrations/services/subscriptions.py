@@ -88,7 +88,7 @@ class Subscriptions:
         if not self._subscribes(provider):
             return
         present = _subscribed(connection)
-        coming = _wanted(provider, connection, [dict(trigger)]) if trigger else {}
+        coming = _wanted(provider, connection, [trigger]) if trigger else {}
         if trigger and _joined(present, coming) == present:
             return
         if trigger or present:
@@ -132,7 +132,7 @@ class Subscriptions:
         for _ in range(ROUNDS):
             connection = self._connections.get_sealed(tenant, provider_id, name)
             triggers = [
-                workflow.definition["trigger"]
+                workflow.trigger
                 for workflow in self._workflows.of_tenant(tenant)
                 if workflow.enabled and connection.key in workflow.uses
             ]
@@ -263,14 +263,16 @@ def _joined(one: Wanted, other: Wanted) -> Wanted:
     }
 
 
-def _wanted(provider: Provider, connection: Connection, triggers: Iterable[Json]) -> Wanted:
+def _wanted(
+    provider: Provider, connection: Connection, triggers: Iterable[Mapping[str, Json]]
+) -> Wanted:
     known = {trigger.type for trigger in provider.triggers}
     field, _ = target_of(provider.id)
     inbound = provider.inbound
     targets = dict(inbound.targets(connection.account)) if inbound and inbound.targets else {}
     wanted: dict[str, set[str]] = {}
     for trigger in triggers:
-        if not isinstance(trigger, dict) or trigger.get("type") not in known:
+        if trigger.get("type") not in known:
             continue
         chosen = trigger.get(field)
         for target in [str(chosen)] if chosen else targets or [""]:

@@ -66,6 +66,23 @@ class WaitingWorkflow(NamedTuple):
     trigger_connection: str | None = None
 
 
+class UsingWorkflow(NamedTuple):
+    """What tells which connections a workflow uses, and what it waits for; without its steps.
+
+    Attributes:
+        trigger: The trigger of its definition.
+        uses: The connections (``provider#name``) that its trigger and steps use.
+        trigger_key: What an event must match to start it; ``None`` where no event does.
+    """
+
+    workflow_id: str
+    name: str
+    enabled: bool
+    trigger: Mapping[str, Json]
+    uses: frozenset[str]
+    trigger_key: str | None
+
+
 class Workflows:
     """The Workflows table."""
 
@@ -119,16 +136,30 @@ class Workflows:
         token = encode_token({"workflowId": last["workflowId"]}) if last else None
         return [_workflow(attributes(record)) for record in page["Items"]], token
 
-    def of_tenant(self, tenant: str) -> Iterator[StoredWorkflow]:
-        """All the tenant's workflows, read consistently: one saved a moment ago is among them."""
+    def of_tenant(self, tenant: str) -> Iterator[UsingWorkflow]:
+        """All the tenant's workflows, read consistently: one saved a moment ago is among them.
+
+        Without their definitions, which can be a hundred megabytes together.
+        """
         query = {
             "TableName": self._table,
             "ConsistentRead": True,
             "KeyConditionExpression": "tenant = :tenant",
             "ExpressionAttributeValues": item({":tenant": tenant}),
+            "ProjectionExpression": (
+                "tenant, workflowId, #name, enabled, #trigger, #uses, triggerKey, triggerConnection"
+            ),
+            "ExpressionAttributeNames": {"#name": "name", "#trigger": "trigger", "#uses": "uses"},
         }
         for row in rows(self._aws, "Query", query):
-            yield _workflow(row)
+            yield UsingWorkflow(
+                workflow_id=row["workflowId"],
+                name=row["name"],
+                enabled=row["enabled"],
+                trigger=self._waiting(row).trigger,
+                uses=frozenset(row.get("uses") or ()),
+                trigger_key=row.get("triggerKey"),
+            )
 
     def count(self, tenant: str, *, trigger_key: str | None = None) -> int:
         """How many workflows the tenant has, or how many enabled ones with this trigger key."""
