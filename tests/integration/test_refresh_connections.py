@@ -14,7 +14,7 @@ from tests.backend import Answer, Backend
 from tests.fakes.facebook import LONG, FacebookStandIn
 from tests.fakes.google import Book, Failure, FakeGoogle
 from tests.fakes.telegram import TelegramServer, bad_gateway
-from tests.integration.checks import check, make_due
+from tests.integration.checks import check, make_due, minute_later
 from tests.integration.flows import manual_flow
 from tests.integration.oauth import connect
 
@@ -128,6 +128,20 @@ def test_a_removed_webhook_of_the_provider_is_set_again(
     memory.forget()
     assert check(backend) == {"connected": 1}
     assert "42:AAanother-token-of-another-bot-000" in telegram.webhooks
+
+
+def test_a_stack_whose_address_no_setting_says_sets_webhooks_from_the_schedule_too(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    telegram.fail(bad_gateway(), method="setWebhook")
+    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
+    assert not telegram.webhooks.get(telegram.token, {}).get("url")
+    memory.forget()  # the schedule's function, which no request reaches
+    minute_later(backend)
+    assert check(backend) == {"connected": 1}
+    url = telegram.webhooks[telegram.token]["url"]
+    assert url.startswith("https://api.example.com/api/webhooks/")
 
 
 # -- Refreshing on use -----------------------------------------------------------------------

@@ -85,14 +85,14 @@ class Subscriptions:
             trigger: The one that is about to be saved; ``None`` where a workflow goes away.
         """
         provider = registry.get(connection.provider)
-        if not self._subscribes(provider):
+        if not _can_subscribe(provider) or not self._address(connection):
             return
         present = _subscribed(connection)
         coming = _wanted(provider, connection, [trigger]) if trigger else {}
         if trigger and _joined(present, coming) == present:
             return
         if trigger or present:
-            self._connections.check_at(connection, self._clock() + SOON)
+            self._check_at(connection, SOON)
 
     def synchronize(self, tenant: str, provider_id: str, name: str) -> IntegrationError | None:
         """Ask the provider for what the enabled workflows need now; where that fails, soon again.
@@ -108,13 +108,8 @@ class Subscriptions:
             with suppress(UnknownConnection):
                 connection = self._connections.get(tenant, provider_id, name)
                 message = f"Its webhooks could not be set up: {failure.detail}"
-                self._connections.record_error(
-                    connection,
-                    failure.code,
-                    message,
-                    status=None,
-                    due_at=self._clock() + _wait(failure),
-                )
+                self._check_at(connection, _wait(failure))
+                self._connections.record_error(connection, failure.code, message, status=None)
             return failure
         return None
 
@@ -126,11 +121,13 @@ class Subscriptions:
             ProviderError: The provider refuses.
         """
         provider = registry.get(provider_id)
-        if not self._subscribes(provider):
+        if not _can_subscribe(provider):
             return
         # What somebody else saves in between is seen by the next round, his or ours.
         for _ in range(ROUNDS):
             connection = self._connections.get_sealed(tenant, provider_id, name)
+            if not self._address(connection):
+                return
             triggers = [
                 workflow.trigger
                 for workflow in self._workflows.of_tenant(tenant)
@@ -140,8 +137,7 @@ class Subscriptions:
             if wanted == _subscribed(connection):
                 return
             self._apply(provider, connection, wanted)
-        connection = self._connections.get(tenant, provider_id, name)
-        self._connections.check_at(connection, self._clock() + SOON)
+        self._check_at(self._connections.get(tenant, provider_id, name), SOON)
 
     def stop(self, connection: Connection) -> None:
         """Ask the provider to send nothing more."""
@@ -149,9 +145,13 @@ class Subscriptions:
         if provider.inbound and provider.inbound.unsubscribe and connection.subscribed:
             self._apply(provider, connection, {})
 
-    def _subscribes(self, provider: Provider) -> bool:
-        inbound = provider.inbound
-        return bool(inbound and inbound.subscribe and self._public_url)
+    def _check_at(self, connection: Connection, wait: timedelta) -> None:
+        """Have the schedule look; where no setting says where we are, it learns that from here."""
+        due_at = self._clock() + wait
+        self._connections.check_at(connection, due_at, address=self._public_url)
+
+    def _address(self, connection: Connection) -> str:
+        return self._public_url or connection.address or ""
 
     def _apply(self, provider: Provider, connection: Connection, wanted: Wanted) -> None:
         inbound = provider.inbound
@@ -224,13 +224,17 @@ class Subscriptions:
             webhook_id, secret = webhook.webhook_id, secrets.secret
             verify_token = secrets.verify_token
         return Subscription(
-            url=f"{self._public_url}/api/webhooks/{webhook_id}",
+            url=f"{self._address(connection)}/api/webhooks/{webhook_id}",
             secret=SecretStr(secret),
             verify_token=SecretStr(verify_token),
             account=connection.account,
             target=target,
             events=frozenset(events),
         )
+
+
+def _can_subscribe(provider: Provider) -> bool:
+    return bool(provider.inbound and provider.inbound.subscribe)
 
 
 def _subscribed(connection: Connection) -> Wanted:

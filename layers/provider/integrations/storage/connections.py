@@ -29,7 +29,7 @@ DUE_SHARDS = 8
 _METADATA = (
     "tenant, #connection, provider, #name, version, #status, account, connectedAt, updatedAt, "
     "grantedAt, expiresAt, refreshes, lastTested, lastError, webhookId, pausedUntil, leaseUntil, "
-    "subscribed"
+    "subscribed, address"
 )
 _PAUSE = "pause_"
 """What the attributes of pauses of a part of a connection's calls begin with."""
@@ -68,6 +68,7 @@ class Connection(NamedTuple):
             alone.
         lease_until: Somebody refreshes the credentials until then.
         subscribed: What the provider was last asked to send (``services/subscriptions.py``).
+        address: Where this backend answers, as a request that expected a check learned it.
     """
 
     tenant: str
@@ -88,6 +89,7 @@ class Connection(NamedTuple):
     pauses: Mapping[str, datetime] = {}
     lease_until: datetime | None = None
     subscribed: str | None = None
+    address: str | None = None
     sealed: Sealed | None = None
 
     @property
@@ -343,9 +345,9 @@ class Connections:
             sets["lastTested"] = at
         return self._update(connection, sets, due_at=due_at)
 
-    def check_at(self, connection: Connection, due_at: datetime) -> bool:
-        """Set only when the schedule should look again."""
-        return self._update(connection, {}, due_at=due_at)
+    def check_at(self, connection: Connection, due_at: datetime, *, address: str = "") -> bool:
+        """Set only when the schedule should look again, and what it may not know: where we are."""
+        return self._update(connection, {"address": address} if address else {}, due_at=due_at)
 
     def pause(self, connection: Connection, until: datetime, scope: str = "") -> bool:
         """Let nobody call before ``until``: the provider asked for patience.
@@ -518,6 +520,7 @@ def _connection(record: Mapping[str, Any]) -> Connection:
         },
         lease_until=_moment(record, "leaseUntil"),
         subscribed=record.get("subscribed"),
+        address=record.get("address"),
         sealed=Sealed.of(record),
     )
 
