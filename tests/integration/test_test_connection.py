@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from integrations import memory
+from integrations.entry import wiring
 from integrations.storage.aws import item
-from tests.backend import Answer, Backend, body_of
+from tests.backend import Answer, Backend, LambdaContext, body_of
 from tests.fakes.google import FakeGoogle
 from tests.fakes.telegram import Failure, TelegramServer, bad_gateway, too_many
 
@@ -46,6 +47,24 @@ def test_a_refusal_is_an_answer_with_the_providers_own_reason(
     assert answer.json["code"] == "credentials_rejected"
     assert "Unauthorized" in answer.json["message"]
     assert answer.json["account"] is None
+
+
+def test_a_provider_that_never_answers_is_given_up_before_the_invocation_ends(
+    backend: Backend, black_hole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TELEGRAM_API_BASE", black_hole)
+    memory.forget()
+    port = int(black_hole.rpartition(":")[2])
+    mail = {"host": "127.0.0.1", "port": port, "secure": "none", "from": "shop@example.com"}
+    for provider, credentials in (
+        ("telegram", {"botToken": "42:AAtoken-of-nobody-000000000000000"}),
+        ("email", mail),
+    ):
+        context = LambdaContext(wiring.OUTBOUND_RESERVE + 0.5)
+        path = f"/api/integrations/{provider}/test"
+        answer = backend.call("POST", path, {"credentials": credentials}, context=context)
+        assert (answer.status, answer.json["code"]) == (200, "provider_timeout")
+        assert context.get_remaining_time_in_millis() > 0
 
 
 @pytest.mark.parametrize("body", [None, {}, {"credentials": None}, {"connection": "default"}])

@@ -527,6 +527,11 @@ def test_the_deadline_of_a_conversation_counts_from_before_its_connection(
     assert 0 < given[0] <= 0.3
 
 
+def test_a_conversation_has_no_more_time_than_whoever_asks() -> None:
+    with ScriptedServer(b"220 x\r\n", silent=True) as slow, pytest.raises(ProviderTimeout):
+        provider.verify(replace(open_call(slow), time_left=lambda: 0.3))
+
+
 def test_after_its_deadline_a_conversation_says_nothing_more() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:

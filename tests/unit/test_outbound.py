@@ -489,6 +489,27 @@ def test_headers_that_drip_end_at_the_total_deadline() -> None:
         thread.join()
 
 
+def test_a_request_may_have_less_time_than_others(receiver: Receiver, local: Http) -> None:
+    receiver.reply(Reply(body=b"x" * 1000, drip=0.02))
+    with pytest.raises(ProviderTimeout):
+        local.request("GET", receiver.url(), total_timeout=0.3)
+
+
+def test_a_request_has_no_more_time_than_whoever_asks(receiver: Receiver) -> None:
+    left = [0.3, 3.0, -1.0, -1.0]
+    outbound = Outbound(allow_loopback=True, time_left=lambda: left.pop(0))
+    receiver.reply(Reply(body=b"x" * 1000, drip=0.02))
+    with pytest.raises(ProviderTimeout) as late:
+        outbound.request("POST", receiver.url())
+    assert late.value.outcome_unknown
+    assert outbound.request("POST", receiver.url()).status == 200
+    for asked in (outbound, Outbound(allow_loopback=True, time_left=lambda: left.pop(0))):
+        with pytest.raises(ProviderTimeout) as never:  # by a connection that is kept, and anew
+            asked.request("POST", receiver.url())
+        assert not never.value.outcome_unknown
+    assert len(receiver.received) == 2
+
+
 UPLOAD = 16 * 1024 * 1024
 """More than the buffers of two sockets take."""
 

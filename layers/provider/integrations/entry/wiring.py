@@ -64,6 +64,9 @@ NOBODY = "*"
 OUTBOUND_SECONDS = 22.0
 """How long one request to a provider may take: the API's own functions have 29 s for all."""
 
+OUTBOUND_RESERVE = 5.0
+"""Seconds of an invocation in which no provider is waited for: what came of it is written then."""
+
 WEBHOOK_KEY_SECONDS = 300
 """How long a webhook's data key is used again; its record is read anew each minute."""
 
@@ -99,7 +102,15 @@ def http() -> Http:
     """The one way out to providers."""
     from integrations.outbound.client import Outbound
 
-    return Outbound(allow_loopback=_opens_loopback(), total_timeout=OUTBOUND_SECONDS)
+    return Outbound(
+        allow_loopback=_opens_loopback(),
+        total_timeout=OUTBOUND_SECONDS,
+        time_left=_time_for_providers,
+    )
+
+
+def _time_for_providers() -> float:
+    return invocation.seconds_left() - OUTBOUND_RESERVE
 
 
 def _opens_loopback() -> bool:
@@ -308,6 +319,7 @@ def vault() -> Vault:
         lineage=lineage(),
         quotas=quotas(),
         allow_loopback=_opens_loopback(),
+        time_left=_time_for_providers,
         observe=metrics.observe,
     )
 

@@ -15,12 +15,13 @@ import socket
 import time
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
+from math import inf
 from typing import Any, Final, NamedTuple, Unpack, override
 from urllib.parse import urljoin
 
@@ -119,7 +120,9 @@ class _GuardedConnection(HTTPConnection):
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is None:
             self.connect()
-        _FLIGHT.get().sent = True
+        flight = _FLIGHT.get()
+        flight.remaining()  # what has no time is not begun
+        flight.sent = True
         super().request(*args, **kwargs)
 
     @override
@@ -210,6 +213,7 @@ class Outbound:
     Args:
         allow_loopback: Lets loopback addresses pass (the local platform's setting, nobody else's).
         total_timeout: Seconds that one request may take altogether.
+        time_left: For how many seconds whoever asks may still wait.
     """
 
     def __init__(
@@ -217,9 +221,11 @@ class Outbound:
         *,
         allow_loopback: bool = False,
         total_timeout: float = bounds.TOTAL_TIMEOUT,
+        time_left: Callable[[], float] = lambda: inf,
     ) -> None:
         self._allow_loopback = allow_loopback
         self._total_timeout = total_timeout
+        self._time_left = time_left
         session = _Session()
         session.trust_env = False  # no proxies, no .netrc, no bundle of certificates
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
@@ -264,9 +270,10 @@ class Outbound:
             request = self._session.prepare_request(asked)
         except InvalidURL:
             raise AddressRefused("The URL is malformed") from None
+        seconds = min(self._total_timeout, options.get("total_timeout", inf), self._time_left())
         flight = Flight(
             allow_loopback=self._allow_loopback,
-            deadline=time.monotonic() + self._total_timeout,
+            deadline=time.monotonic() + seconds,
             read_timeout=options.get("read_timeout", READ_TIMEOUT),
         )
         max_bytes = options.get("max_bytes", MAX_BYTES)

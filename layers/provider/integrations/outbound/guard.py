@@ -246,3 +246,19 @@ def tls_context() -> ssl.SSLContext:
 
         context.load_verify_locations(cadata=files("botocore").joinpath("cacert.pem").read_text())
     return context
+
+
+class Tls:
+    """The same for one exchange, as smtplib uses a context: the handshake is over in time.
+
+    Args:
+        flight: The exchange.
+    """
+
+    def __init__(self, flight: bounds.Flight) -> None:
+        self._flight = flight
+
+    def wrap_socket(self, sock: socket.socket, *, server_hostname: str) -> ssl.SSLSocket:
+        """Secure a connection by a handshake."""
+        sock.settimeout(self._flight.handshake_timeout())
+        return tls_context().wrap_socket(sock, server_hostname=server_hostname)

@@ -21,6 +21,7 @@ class Options(TypedDict, total=False):
         max_redirects: How many redirects to follow, each checked by the guard; none by default.
         max_bytes: The most that is read of the answer; 8 MiB by default.
         read_timeout: Seconds to wait between bytes of the answer; 15 by default.
+        total_timeout: Seconds for the whole request, where that is less than it may take anyhow.
         sink: Told the headers of a good answer (2xx), gives what takes its body piece by piece, up
             to ``MAX_STORED`` bytes; ``None`` has it read.
     """
@@ -33,6 +34,7 @@ class Options(TypedDict, total=False):
     max_redirects: int
     max_bytes: int
     read_timeout: float
+    total_timeout: float
     sink: ChooseSink | None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from importlib import import_module
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
@@ -116,6 +117,7 @@ class Call[C: Credentials]:
         hops: How many executions led to this one (loop protection of ``webhook.send``).
         lineage: Gives the proof of that, for the header ``Integrations-Hops``.
         allow_loopback: True on the local platform alone; for what does not go through ``http``.
+        time_left: For how many seconds whoever asks may still wait; for the same.
         files: Where a workflow's files are, apart and as large as they may be; ``None`` where an
             action is run by itself and hands its file on in its answer.
         hidden: The secrets that a step sends, and what was made of them: no result may show one.
@@ -134,6 +136,7 @@ class Call[C: Credentials]:
     hops: int = 0
     lineage: Callable[[], str] | None = None
     allow_loopback: bool = False
+    time_left: Callable[[], float] = lambda: inf
     files: FileStore | None = None
     hidden: tuple[str, ...] = field(default=(), repr=False)
     conversations: "Conversations | None" = field(default=None, repr=False)

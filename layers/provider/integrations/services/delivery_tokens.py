@@ -38,6 +38,8 @@ COOLDOWN_SECONDS = 10
 """How long a token with an unknown key is no reason to ask the issuer again, nor a failure to."""
 
 KEYS_TIMEOUT = 5.0
+"""Seconds for all of it: the sender of a delivery waits meanwhile."""
+
 MAX_KEYS_BYTES = 256 * 1024
 MAX_ISSUERS = 256
 LEEWAY = 60
@@ -155,7 +157,7 @@ class DeliveryTokens:
 
     def _fetch(self, url: str) -> Mapping[str, jwt.PyJWK]:
         answer = self._outbound().request(
-            "GET", url, max_bytes=MAX_KEYS_BYTES, read_timeout=KEYS_TIMEOUT
+            "GET", url, max_bytes=MAX_KEYS_BYTES, total_timeout=KEYS_TIMEOUT
         )
         if answer.status != HTTPStatus.OK:
             raise ProviderUnavailable(f"it answered with status {answer.status}")

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr, ValidationError
@@ -105,6 +106,7 @@ class Vault:
         lineage: Proves how many executions led to a call.
         quotas: What a tenant may send with the stack's own credentials.
         allow_loopback: True on the local platform alone.
+        time_left: For how many seconds whoever asks may still wait.
         observe: Hears of each call of a provider, and of connections that break.
         clock: The present moment.
         sleep: Waits, in seconds.
@@ -120,6 +122,7 @@ class Vault:
         lineage: Lineage | None = None,
         quotas: Quotas | None = None,
         allow_loopback: bool = False,
+        time_left: Callable[[], float] = lambda: inf,
         observe: Observe = nobody,
         clock: Callable[[], datetime] = now,
         sleep: Callable[[float], None] = time.sleep,
@@ -131,6 +134,7 @@ class Vault:
         self._lineage = lineage
         self._quotas = quotas
         self._allow_loopback = allow_loopback
+        self._time_left = time_left
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
@@ -158,6 +162,7 @@ class Vault:
             if self._lineage and idempotency_key
             else None,
             allow_loopback=self._allow_loopback,
+            time_left=self._time_left,
         )
         if connection is None:
             return call

@@ -167,17 +167,6 @@ class _Smtp(smtplib.SMTP):
         return code, reply
 
 
-@dataclass(slots=True)
-class _Tls:
-    """Our TLS settings, as smtplib uses a context; the handshake is over in time."""
-
-    flight: bounds.Flight
-
-    def wrap_socket(self, sock: socket.socket, *, server_hostname: str) -> ssl.SSLSocket:
-        sock.settimeout(self.flight.handshake_timeout())
-        return guard.tls_context().wrap_socket(sock, server_hostname=server_hostname)
-
-
 @contextmanager
 def conversation(call: Call[EmailCredentials]) -> Iterator[tuple[_Smtp, _Progress]]:
     """Connect, secure the connection, log in; at the end say good-bye.
@@ -209,7 +198,7 @@ def _opened(call: Call[EmailCredentials], progress: _Progress) -> _Smtp:
     host = to_ascii(credentials.host)
     flight = bounds.Flight(
         allow_loopback=call.allow_loopback,
-        deadline=time.monotonic() + TOTAL_SECONDS,
+        deadline=time.monotonic() + min(TOTAL_SECONDS, call.time_left()),
         read_timeout=REPLY_SECONDS,
         wire_budget=_MAX_REPLIES,
         host=host,
@@ -220,7 +209,7 @@ def _opened(call: Call[EmailCredentials], progress: _Progress) -> _Smtp:
     try:
         with _translated(credentials, progress):
             if credentials.security == "tls":
-                sock = _Tls(flight).wrap_socket(sock, server_hostname=host)
+                sock = guard.Tls(flight).wrap_socket(sock, server_hostname=host)
             smtp = _Smtp(sock, credentials.introduction, flight)
             try:
                 _greet(smtp, credentials)
@@ -251,7 +240,7 @@ def _resumed(call: Call[EmailCredentials], progress: _Progress) -> _Smtp | None:
     except (smtplib.SMTPException, OSError, ProviderError):
         smtp.close()  # nothing of this mail was said: a new conversation can say it all
         return None
-    smtp.refill(TOTAL_SECONDS)
+    smtp.refill(min(TOTAL_SECONDS, call.time_left()))
     progress.stage = "mail"
     return smtp
 
@@ -269,7 +258,7 @@ def _greet(smtp: _Smtp, credentials: EmailCredentials) -> None:
             "sent without TLS; set secure to tls for port 465, to none to go without",
             provider_code="no_starttls",
         )
-    smtp.starttls(context=cast("ssl.SSLContext", _Tls(smtp.flight)))
+    smtp.starttls(context=cast("ssl.SSLContext", guard.Tls(smtp.flight)))
     smtp.introduce()
 
 
