@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from integrations import memory
+from integrations.entry import invocation
 from integrations.services.lineage import MAX_HOPS
-from integrations.services.quotas import Limits, Quotas
-from integrations.storage.quotas import QuotaCounters
+from integrations.services.quotas import MINUTE, Limits, Quotas
+from integrations.storage.quotas import QuotaCounters, Window
 from tests.backend import Backend
 from tests.fakes.receiver import Receiver
 from tests.fakes.smtp import MailServer
@@ -178,6 +179,105 @@ def test_the_quotas_table_that_does_not_answer_loses_nothing(backend: Backend) -
     assert len(backend.executions()) == 1
 
 
+def taken(backend: Backend) -> int:
+    """How many starts are counted, in whichever minutes."""
+    rows = backend.aws.rows("QuotasTable")
+    return sum(int(row["all"]) for row in rows if "#minute#" in row["counter"])
+
+
+def test_what_is_accepted_is_not_refused_for_the_attempts_of_an_outage(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, max_executions_per_minute=2, max_workflow_executions_per_minute=2)
+    hook = webhook(backend)
+    listening(backend)
+    for number in range(2):
+        assert backend.deliver(hook, {"n": number}).status == 200
+    messages = backend.aws.take("EventsQueue")
+    table = backend.aws.names["EventsTable"]
+    backend.aws.fail("PutItem", "AccessDeniedException", status=400, where=table)
+    for receives in range(1, 8):
+        failed = backend.consume("dispatch_event", messages, receives=receives)
+        assert failed == [each.id for each in messages]
+        assert taken(backend) == 0
+    backend.aws.recover()
+    assert backend.consume("dispatch_event", messages, receives=8) == []
+    assert [each["outcome"] for each in log(backend)] == ["dispatched"] * 2
+    assert [each.delay for each in backend.aws.sent("ExecutionsQueue")] == [0, 0]
+
+
+def test_a_delivery_that_comes_ten_times_takes_room_once(backend: Backend) -> None:
+    hook = webhook(backend)
+    listening(backend)
+    for _ in range(10):
+        headers = {"Idempotency-Key": "order-1001"}
+        assert backend.deliver(hook, {"n": 1}, headers).status == 200
+    while backend.aws.sent("EventsQueue"):
+        assert backend.dispatch() == []
+    assert len(backend.executions()) == 1
+    assert taken(backend) == 1
+
+
+@pytest.mark.parametrize("broken", ["ExecutionsTable", "ExecutionsQueue"])
+def test_what_is_recorded_goes_on_with_the_room_that_it_has(backend: Backend, broken: str) -> None:
+    hook = webhook(backend)
+    workflow_id = listening(backend)
+    assert backend.deliver(hook, {"n": 1}).status == 200
+    messages = backend.aws.take("EventsQueue")
+    operation = {"ExecutionsTable": "PutItem", "ExecutionsQueue": "SendMessageBatch"}[broken]
+    for receives in range(1, 4):
+        concerned = backend.aws.names[broken].rpartition("/")[2]
+        backend.aws.fail(operation, "AccessDeniedException", status=400, where=concerned)
+        failed = backend.consume("dispatch_event", messages, receives=receives)
+        assert failed == [each.id for each in messages]
+        backend.aws.recover()
+        assert taken(backend) == 1
+    backend.aws.calls.clear()
+    assert backend.consume("dispatch_event", messages, receives=4) == []
+    assert backend.aws.calls["Query"] == 0, "it is not matched again"
+    assert [each["workflowId"] for each in backend.executions()] == [workflow_id]
+    assert taken(backend) == 1
+
+
+def test_a_tick_that_comes_again_goes_on_with_the_room_that_it_has(backend: Backend) -> None:
+    webhook(backend)
+    ticking = {"trigger": {"type": "schedule", "expression": "rate(5 minutes)"}, "steps": STEPS}
+    backend.create_workflow(flow(**ticking))
+    (made,) = backend.aws.schedules()
+    tick = made["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", "2026-11-22T12:00:00Z")
+    for table, room in (("EventsTable", 0), ("ExecutionsTable", 1)):
+        concerned = backend.aws.names[table]
+        backend.aws.fail("PutItem", "AccessDeniedException", status=400, where=concerned)
+        for receives in (1, 2):
+            assert backend.consume("dispatch_event", [tick], receives=receives) == ["message-0"]
+            assert taken(backend) == room
+        backend.aws.recover()
+    assert backend.consume("dispatch_event", [tick], receives=3) == []
+    assert taken(backend) == 1
+    assert len(backend.executions()) == 1
+
+
+def test_what_there_was_no_time_for_takes_no_room(backend: Backend) -> None:
+    hook = webhook(backend)
+    listening(backend)
+    assert backend.deliver(hook, {"n": 1}).status == 200
+    messages = backend.aws.take("EventsQueue")
+    take, left = QuotaCounters.take, [60.0]
+
+    def slow(*given: Any) -> Any:
+        left[0] = 5.0
+        return take(*given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(QuotaCounters, "take", slow)
+        patched.setattr(invocation, "seconds_left", lambda: left[0])
+        failed = backend.consume("dispatch_event", messages)
+    assert failed == [each.id for each in messages]
+    assert taken(backend) == 0
+    assert backend.consume("dispatch_event", messages, receives=2) == []
+    assert len(backend.executions()) == 1
+
+
 def test_a_workflow_that_starts_itself_without_end_is_bounded(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +383,20 @@ def test_one_workflow_s_flood_leaves_the_others_their_share(counters: QuotaCount
     flood = delays(two, "acme", ["wf_a"] * 20)
     assert flood.count(None) == 20 - 2 * 6
     assert delays(two, "acme", ["wf_b", "wf_a"]) == [0.0, None]
+
+
+def test_what_is_given_back_is_given_to_the_minute_that_had_it(counters: QuotaCounters) -> None:
+    two = quotas(counters, executions=2)
+    wanted = ["wf_a", "wf_b", "wf_a"]
+    starts = two.starts("acme", wanted)
+    assert [each and each.delay for each in starts] == [0.0, 0.0, 30.0]
+    two.give_back("acme", list(zip(wanted, starts, strict=True))[1:])
+    assert delays(two, "acme", ["wf_c"] * 3) == [0.0, 30.0, 30.0]
+    two.give_back("acme", [("wf_a", None)])
+    many = [f"wf_{number}" for number in range(100)]
+    hundred = quotas(counters)
+    hundred.give_back("other", zip(many, hundred.starts("other", many), strict=True))
+    assert set(counters.used("other", Window.at("minute", MINUTE, MOMENT)).values()) == {0}
 
 
 def test_few_are_a_quarter_of_the_runners_in_a_minute(counters: QuotaCounters) -> None:

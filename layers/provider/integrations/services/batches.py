@@ -11,6 +11,7 @@ from integrations.errors import IntegrationError, UnknownWorkflow
 from integrations.services import shares
 from integrations.services.deliveries import SHARED_GROUP
 from integrations.services.quotas import Start
+from integrations.storage.events import LoggedEvent
 from integrations.storage.pages import PageHolder, Pages
 from integrations.storage.queues import AGAIN, Message
 from integrations.storage.workflows import StoredWorkflow, WaitingWorkflow, Workflows
@@ -84,14 +85,20 @@ class Matched(NamedTuple):
     """What a message starts.
 
     Attributes:
-        workflow_ids: The workflow of each start.
-        start: Does it, given when each may; ``None`` for one that is over the quota.
+        workflow_ids: The workflow of each start that needs room.
+        record: Writes what starts, given when each may; ``None`` for one that is over the quota.
+        start: Starts what the record says.
     """
 
     message_id: str
     tenant: str
     workflow_ids: Sequence[str]
-    start: Callable[[Sequence[Start | None]], None]
+    record: "Record"
+    start: "Launch"
+
+
+type Record = Callable[[Sequence[Start | None]], LoggedEvent]
+type Launch = Callable[[LoggedEvent, Sequence[Start | None]], None]
 
 
 class Batch:
@@ -106,6 +113,7 @@ class Batch:
         outbox: What must be sent to runners.
         received: Webhook id → how many deliveries came to it.
         message_id: The message that is being matched.
+        first: It was not delivered before.
         matched: What the group at hand starts, and has not started yet.
         held: How many bytes its events have.
     """
@@ -119,6 +127,7 @@ class Batch:
         self.time_left = time_left
         self._rests = rests
         self.message_id = ""
+        self.first = True
         self.matched: list[Matched] = []
         self._monotonic = monotonic
         self._tenant = ""
@@ -194,11 +203,12 @@ class Batch:
         self,
         tenant: str,
         workflow_ids: Sequence[str],
-        start: Callable[[Sequence[Start | None]], None],
+        record: Record,
+        start: Launch,
         size: int = 0,
     ) -> None:
         """Add what the present message starts, and how many bytes its event has."""
-        self.matched.append(Matched(self.message_id, tenant, workflow_ids, start))
+        self.matched.append(Matched(self.message_id, tenant, workflow_ids, record, start))
         self.held += size
 
     def waiting(self, workflows: Workflows, key: str) -> list[WaitingWorkflow]:

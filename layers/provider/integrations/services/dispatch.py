@@ -43,6 +43,7 @@ from integrations.services.events import (
     events_of,
     read_again,
     share_id,
+    start_id,
 )
 from integrations.services.executions import ExecutionService, Launch
 from integrations.services.quotas import AT_ONCE, Quotas, Start
@@ -223,15 +224,29 @@ class Dispatcher:
         except AwsError as failure:
             return {each.message_id: failure for each in matched}
         found: dict[str, Exception] = {}
+        unused: list[tuple[str, Start | None]] = []
         for each in matched:
             own = [next(starts) for _ in each.workflow_ids]
+            recorded = False
             try:
                 if work.time_left() < RESERVE_SECONDS:
                     raise NoTimeLeft("The rest of the batch comes again")  # noqa: TRY301
-                each.start(own)
+                logged = each.record(own)
+                recorded = not logged.earlier
+                each.start(logged, own)
             except Exception as failure:  # noqa: BLE001 - as above
                 found[each.message_id] = failure
+            if not recorded:
+                unused += zip(each.workflow_ids, own, strict=True)
+        self._give_back(tenant, unused)
         return found
+
+    def _give_back(self, tenant: str, unused: Sequence[tuple[str, Start | None]]) -> None:
+        """Give back the room of what comes again, and of what had come before."""
+        try:
+            self._quotas.give_back(tenant, unused)
+        except AwsError:  # the minute has less room than it might
+            _log.warning("not given back: the room of %s starts of %s", len(unused), tenant)
 
     def _count(self, received: Mapping[str, int]) -> None:
         """Tell webhooks what came to them, now and then: not one write for each delivery."""
@@ -243,7 +258,7 @@ class Dispatcher:
                     _log.warning("not counted: %s deliveries to %s", due, webhook_id)
 
     def _one(self, received: Received, work: Batch) -> None:
-        work.message_id = received.message_id
+        work.message_id, work.first = received.message_id, received.first
         body = cast("dict[str, Any]", self._events.load(received.text))
         if "schedule" in body:
             self._scheduled(body, received, work)
@@ -278,24 +293,38 @@ class Dispatcher:
         data: Json = {"scheduledTime": None if moment.startswith("<") else moment}
         identity = f"schedule:{event_id}"
 
-        def start(starts: Sequence[Start | None]) -> None:
-            (when,) = starts
-            logged = self._log.record_start(
+        def record(starts: Sequence[Start | None]) -> LoggedEvent:
+            return self._log.record_start(
                 workflow,
                 "schedule",
                 identity,
                 data,
                 execution_id=lifecycle.execution_id(workflow.workflow_id, identity),
-                refused=self._quotas.refusal() if when is None else None,
+                refused=self._quotas.refusal() if starts[0] is None else None,
             )
+
+        def start(logged: LoggedEvent, starts: Sequence[Start | None]) -> None:
             if logged.workflows[0].outcome == "refused":
                 return
-            event = (logged.event_id, 0)
-            launch = Launch(workflow, identity, data, logged=event, start=when or AT_ONCE)
+            event, when = (logged.event_id, 0), next(iter(starts), None) or AT_ONCE
+            launch = Launch(workflow, identity, data, logged=event, start=when)
             if message := self._executions.launch(launch):
                 work.outbox.append(message)
 
-        work.match(workflow.tenant, [workflow.workflow_id], start)
+        if not self._goes_on(tenant, start_id(workflow, identity), start, work):
+            work.match(tenant, [workflow_id], record, start)
+
+    def _goes_on(
+        self, tenant: str, event_id: str, start: Callable[..., None], work: Batch, size: int = 0
+    ) -> bool:
+        """Whether an earlier attempt has recorded the event: then what it says starts.
+
+        It has its room: taken once more at each attempt, what was accepted would be refused for it.
+        """
+        logged = None if work.first else self._log.recorded_before(tenant, event_id)
+        if logged:
+            work.match(tenant, [], lambda _: logged, start, size)
+        return logged is not None
 
     def _remove_orphan(self, tenant: str, workflow_id: str, schedule: Mapping[str, Any]) -> None:
         """Remove a schedule that no workflow has: a process died before it could.
@@ -402,25 +431,32 @@ class Dispatcher:
     def _take(self, incoming: Incoming, work: Batch) -> None:
         """Match a tenant's share of a delivery; it starts when the batch is matched."""
         work.turn(incoming.tenant)
-        outcomes = self._outcomes(incoming, work)
-        starting = [each for each in outcomes if each.outcome not in NOT_STARTED]
+        outcomes: list[WorkflowOutcome] = []
+        starting: list[WorkflowOutcome] = []
 
-        def start(starts: Sequence[Start | None]) -> None:
-            start_of = {
-                each.execution_id: when for each, when in zip(starting, starts, strict=True)
-            }
-            refused = {each for each, when in start_of.items() if when is None}
+        def start_of(starts: Sequence[Start | None]) -> dict[str | None, Start | None]:
+            ids = (each.execution_id for each in starting)
+            return dict(zip(ids, starts, strict=True))
+
+        def record(starts: Sequence[Start | None]) -> LoggedEvent:
+            refused = {each for each, when in start_of(starts).items() if when is None}
             settled = [
                 each._replace(outcome="refused", reason=self._quotas.refusal(), execution_id=None)
                 if each.execution_id in refused and each.outcome not in NOT_STARTED
                 else each
                 for each in outcomes
             ]
-            logged = self._log.record(incoming, settled)
-            self._start(logged, work, events=incoming.events, start_of=start_of)
+            return self._log.record(incoming, settled)
 
+        def start(logged: LoggedEvent, starts: Sequence[Start | None]) -> None:
+            self._start(logged, work, events=incoming.events, start_of=start_of(starts))
+
+        if self._goes_on(incoming.tenant, incoming.event_id, start, work, incoming.size):
+            return
+        outcomes += self._outcomes(incoming, work)
+        starting += (each for each in outcomes if each.outcome not in NOT_STARTED)
         workflow_ids = [each.workflow_id for each in starting]
-        work.match(incoming.tenant, workflow_ids, start, incoming.size)
+        work.match(incoming.tenant, workflow_ids, record, start, incoming.size)
 
     def _outcomes(self, incoming: Incoming, work: Batch) -> list[WorkflowOutcome]:
         """What comes of it at each workflow; one budget for the filters of all of them."""

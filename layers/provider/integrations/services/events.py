@@ -246,8 +246,23 @@ class EventLog:
             )
         )
 
+    def recorded_before(self, tenant: str, event_id: str) -> LoggedEvent | None:
+        """The record of an event that may have come before; ``None`` where there is none.
+
+        Args:
+            tenant: Whose event; ``""`` where nobody's.
+            event_id: Its id in the log.
+        """
+        try:
+            found = self.get(tenant or self._platform_tenant, event_id)
+        except UnknownEvent:
+            return None
+        return self._observed(found._replace(earlier=True))
+
     def _recorded(self, event: LoggedEvent) -> LoggedEvent:
-        recorded = self._events.record(event)
+        return self._observed(self._events.record(event))
+
+    def _observed(self, recorded: LoggedEvent) -> LoggedEvent:
         started = [each for each in recorded.workflows if each.execution_id]
         delay = (self._clock() - recorded.received_at).total_seconds()
         self._observe(

@@ -6,7 +6,7 @@ back, and what events start waits for a minute that has room, up to ``WAITS``, a
 for all to see beyond that. Mails on the stack's own server are counted by day.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -51,10 +51,13 @@ class Start(NamedTuple):
     Attributes:
         delay: Seconds until then.
         few: It is one of so few that its tenant's runs need not be counted; see ``shares``.
+        minute: When the minute begins whose room it has, in seconds since 1970; ``None`` where it
+            has none.
     """
 
     delay: float = 0.0
     few: bool = False
+    minute: int | None = None
 
 
 AT_ONCE: Final = Start()
@@ -121,7 +124,7 @@ class Quotas:
         )
         if used is None:
             raise QuotaExceeded(self._limits_in_words(), retry_after=self._until(window))
-        return Start(few=self._are_few(used))
+        return Start(few=self._are_few(used), minute=window.start)
 
     def _are_few(self, used: Mapping[str, int]) -> bool:
         return used[ALL] <= self._limits.runners // 4
@@ -147,7 +150,7 @@ class Quotas:
         limits = self._of_starts(workflow_ids)
         used = self._counters.take(tenant, window, _amounts(workflow_ids), limits)
         if used is not None:
-            return [Start(few=self._are_few(used))] * len(workflow_ids)
+            return [Start(0.0, self._are_few(used), window.start)] * len(workflow_ids)
         starts: list[Start | None] = [None] * len(workflow_ids)
         waiting = list(range(len(workflow_ids)))
         for later in range(WAITS + 1):
@@ -159,12 +162,30 @@ class Quotas:
                 self._counters.add(
                     tenant, candidate, _amounts([workflow_ids[each] for each in fitting])
                 )
+            delay = self._until(window.later(later - 1)) if later else 0.0
             for each in fitting:
-                starts[each] = Start(self._until(window.later(later - 1)) if later else 0.0)
+                starts[each] = Start(delay, minute=candidate.start)
             waiting = [each for each in waiting if starts[each] is None]
             if not waiting:
                 break
         return starts
+
+    def give_back(self, tenant: str, unused: Iterable[tuple[str, Start | None]]) -> None:
+        """Give room back that was taken for what does not start after all.
+
+        Args:
+            tenant: Whose.
+            unused: The workflow of each start, and what ``starts`` gave for it.
+        """
+        of_minute: dict[int, list[str]] = {}
+        for workflow_id, start in unused:
+            if start and start.minute is not None:
+                of_minute.setdefault(start.minute, []).append(workflow_id)
+        for minute, workflow_ids in of_minute.items():
+            window = Window("minute", minute, int(MINUTE.total_seconds()))
+            for part in _parts(workflow_ids):
+                amounts = {name: -amount for name, amount in _amounts(part).items()}
+                self._counters.add(tenant, window, amounts)
 
     def pace(self, per_minute: int | None) -> int:
         """How many events a minute a replay may send: as asked, or half of what may start."""

@@ -130,6 +130,7 @@ class LoggedEvent(NamedTuple):
         workflows: What came of it at each workflow that waits for it.
         payload: What was sent; ``None`` in a list.
         expires_at: When it is forgotten.
+        earlier: It was written before: by an earlier attempt, or when it was delivered before.
     """
 
     event_id: str
@@ -148,6 +149,7 @@ class LoggedEvent(NamedTuple):
     workflows: tuple[WorkflowOutcome, ...] = ()
     payload: Payload | None = None
     expires_at: datetime | None = None
+    earlier: bool = False
 
 
 class EventFilter(NamedTuple):
@@ -233,9 +235,8 @@ class Events:
                 },
             )
         except ConditionFailed as there:
-            if there.item is None:
-                return self.get(event.event_id)
-            return self._whole(attributes(there.item))
+            found = self._whole(attributes(there.item)) if there.item else self.get(event.event_id)
+            return found._replace(earlier=True)
         return event
 
     def get(self, event_id: str) -> LoggedEvent:
