@@ -275,17 +275,17 @@ def test_a_connections_name_is_plain(backend: Backend, function: str, name: str)
     assert not backend.aws.calls
 
 
-@pytest.mark.parametrize(
-    "route",
-    [each for each in GUARDED if "workflowId" in each.path or "executionId" in each.path],
-    ids=named,
-)
+IDS = ("workflowId", "executionId", "eventId", "jobId", "tokenId", "stepId")
+WITH_IDS = [each for each in GUARDED if any(f"{{{name}}}" in each.path for name in IDS)]
+
+
+@pytest.mark.parametrize("route", WITH_IDS, ids=named)
 @pytest.mark.parametrize("ident", ["x" * 3000, "a b", "ß", "#", "wf_1\x00", "*"])
 def test_an_id_that_we_never_gave_is_refused_without_asking_the_table(
     backend: Backend, route: Route, ident: str
 ) -> None:
-    path = path_of(route, workflowId=ident, executionId=ident)
-    answer = backend.call(route.method, path, {"name": "x"})
+    path = path_of(route, **dict.fromkeys(IDS, ident))
+    answer = backend.call(route.method, path, {"name": "x"}, scopes=ALL)
     assert answer.status in {404, 422}
     assert len(answer.json["detail"]) < 500
     assert not backend.aws.calls
