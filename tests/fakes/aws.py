@@ -1,37 +1,34 @@
-"""AWS on loopback: moto's server, its resources made as ``template.yaml`` declares them.
+"""AWS on loopback, its resources made as ``template.yaml`` declares them.
 
-Where moto is milder than AWS (lengths of keys, bounds of a query, characters) a layer before it
-refuses as AWS does. A function may call what its role in the template allows, and nothing else. It
-counts calls, keeps what queues were sent, and fails when told to.
+DynamoDB is ``dynamodb.py``, all else is moto's server. A function may call what its role in the
+template allows, and nothing else. It counts calls, keeps what queues were sent, and fails when told
+to.
 """
 
 import base64
-import copy
 import json
-import re
+import sys
 import threading
+import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from io import BytesIO
 from typing import Any, Self, override
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import boto3
 from moto import backends
 from moto.backends import get_backend
-from moto.core.serialize import ResponseSerializer
-from moto.dynamodb.models import dynamo_type
-from moto.dynamodb.models.dynamo_type import LimitedSizeDict
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from integrations.storage.aws import Aws, AwsCredentials, attributes
-from tests.fakes import expressions
-from tests.fakes.write_units import write_units
+from integrations.storage.aws.transport import Answer, Transport
+from tests.fakes.dynamodb import Table, Tables
 from tools.template import Resolver, permissions, resources, template
 
 ACCOUNT = "123456789012"
@@ -43,7 +40,6 @@ TABLE = "AWS::DynamoDB::Table"
 QUEUE = "AWS::SQS::Queue"
 
 _KMS = frozenset({"Decrypt", "GenerateDataKey"})
-_WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +83,35 @@ class Outage:
 @dataclass(slots=True)
 class _Records:
     calls: Counter[str] = field(default_factory=Counter)
-    units: Counter[str] = field(default_factory=Counter)
     sent: dict[str, deque[Sent]] = field(default_factory=dict)
     outages: list[Outage] = field(default_factory=list)
     denied: list[str] = field(default_factory=list)
+
+
+class Direct(Transport):
+    """Hands the stand-in what is for it, with no socket between them; all else goes the usual way.
+
+    Half of what a call through loopback takes is the server's: it makes a thread for each.
+    """
+
+    def __init__(self, aws: "FakeAws") -> None:
+        super().__init__()
+        self._aws = aws
+
+    @override
+    def send(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        seconds: float,
+        method: str = "POST",
+    ) -> Answer:
+        if not url.startswith(self._aws.url):
+            return super().send(url, headers, body, seconds=seconds, method=method)
+        path, _, query = url.removeprefix(self._aws.url).partition("?")
+        return self._aws.answer(method, unquote(path), query, headers, body)
 
 
 class FakeAws:
@@ -112,13 +133,15 @@ class FakeAws:
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
         self._lock = threading.Lock()
-        self._writing = threading.Lock()
+        self._reading = threading.Lock()
+        self.tables = Tables(time.time)
         self._records = _Records()
         self._remembered: dict[str, dict[str, Any]] = {}
         self._secret = self._first_secret = ""
         self._parameters = parameters
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.names: dict[str, str] = {}
+        self._own_tables: frozenset[str] = frozenset()
         self._callers: list[str] = []
         self._allowed: dict[str, frozenset[tuple[str, str, frozenset[str] | None]]] = {}
         self.environment: dict[str, str] = {}
@@ -127,6 +150,7 @@ class FakeAws:
             credentials=lambda: AwsCredentials(ACCESS_KEY, SECRET_KEY, None),
             endpoint_url=self.url,
         )
+        self.client._transport = Direct(self)
         self._scheduler = boto3.client(
             "scheduler",
             region_name=REGION,
@@ -187,11 +211,12 @@ class FakeAws:
             self._scheduler.create_schedule_group(Name=names[group])
         resolve = Resolver(names)
         for table, properties in resources(TABLE).items():
-            self._create_table(names[table], resolve(properties))
+            self.tables.tables[names[table]] = Table(names[table], resolve(properties))
         for queue, properties in sorted(
             resources(QUEUE).items(), key=lambda each: "RedrivePolicy" in each[1]
         ):
             self._create_queue(f"test-{queue}", resolve(properties))
+        self._own_tables = frozenset(self.tables.tables)
         self.names = resolve.names
         variables = template()["Globals"]["Function"]["Environment"]["Variables"]
         self.environment = {name: str(resolve(value)) for name, value in variables.items()}
@@ -203,15 +228,6 @@ class FakeAws:
             )
             for function, value in permissions().items()
         }
-
-    def _create_table(self, name: str, properties: Mapping[str, Any]) -> None:
-        copied = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-        declared = {each: properties[each] for each in copied if each in properties}
-        self.client.dynamodb("CreateTable", {"TableName": name, **declared})
-        if "TimeToLiveSpecification" in properties:
-            ttl = properties["TimeToLiveSpecification"]
-            specification = {"TableName": name, "TimeToLiveSpecification": ttl}
-            self.client.dynamodb("UpdateTimeToLive", specification)
 
     def _create_queue(self, name: str, properties: Mapping[str, Any]) -> None:
         declared = {
@@ -236,8 +252,10 @@ class FakeAws:
         """Empty every table, queue, bucket and schedule group; serve again."""
         self._write_secret(self._first_secret)
         self._records = _Records()
-        for items in self._items().values():
-            items.clear()
+        for name, table in list(self.tables.tables.items()):
+            table.fill({})
+            if name not in self._own_tables:
+                del self.tables.tables[name]  # which somebody has restored
         s3 = get_backend("s3")[ACCOUNT]["aws"]
         for bucket in s3.buckets.values():
             bucket.keys.clear()
@@ -249,21 +267,17 @@ class FakeAws:
 
     def remember(self, name: str) -> None:
         """Keep the tables as they are under a name."""
-        self._remembered[name] = copy.deepcopy(self._items())
+        tables = self.tables.tables.items()
+        self._remembered[name] = {table: dict(each.items) for table, each in tables}
 
     def recall(self, name: str) -> bool:
         """Put the tables back as they were; ``False`` where nothing has this name."""
-        copied = self._remembered.get(name)
-        if copied is None:
+        kept = self._remembered.get(name)
+        if kept is None:
             return False
-        for table, items in self._items().items():
-            items.update(copy.deepcopy(copied[table]))
+        for table, items in kept.items():
+            self.tables.tables[table].fill(items)
         return True
-
-    @staticmethod
-    def _items() -> dict[str, Any]:
-        tables = get_backend("dynamodb")[ACCOUNT][REGION].tables
-        return {name: table.items for name, table in tables.items()}
 
     @property
     def denied(self) -> list[str]:
@@ -277,7 +291,7 @@ class FakeAws:
 
     def units(self, table: str) -> int:
         """The write units that a table (by its logical id) and its indexes took since the reset."""
-        return self._records.units[self.names[table]]
+        return self.tables.tables[self.names[table]].units
 
     def fail(self, operation: str, code: str = "InternalServerError", **more: Any) -> None:
         """Do not serve an operation from now on; see ``Outage``."""
@@ -302,8 +316,7 @@ class FakeAws:
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Every item of a table (by its logical id), in Python's own values."""
-        page = self.client.dynamodb("Scan", {"TableName": self.names[table]})
-        return [attributes(value) for value in page["Items"]]
+        return [attributes(each) for each in self.tables.rows(self.names[table])]
 
     def put(self, table: str, row: Mapping[str, Any]) -> None:
         """Write an item in DynamoDB's typed form."""
@@ -336,12 +349,8 @@ class FakeAws:
 
     def everything(self) -> str:
         """All that is kept in the clear: rows without their ciphertexts, messages, payloads."""
-        rows = [
-            json.dumps(row.to_json(), default=repr)
-            for items in self._items().values()
-            for ranged in items.values()
-            for row in (ranged.values() if isinstance(ranged, dict) else [ranged])
-        ]
+        tables = self.tables.tables.values()
+        rows = [json.dumps(row) for table in tables for row in table.items.values()]
         messages = [
             _clear(message.body) for queue in self._records.sent.values() for message in queue
         ]
@@ -349,6 +358,42 @@ class FakeAws:
         return "\n".join([*rows, *messages, *payloads])
 
     # -- what it does ------------------------------------------------------------------------
+
+    def answer(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        """What it answers to a request, as the server would."""
+        named = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in headers.items()}
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path or "/",
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": headers.get("content-type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": str(self._server.server_port),
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": BytesIO(body),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            **named,
+        }
+        status, error = "", ""
+
+        def start(line: str, answered: Iterable[tuple[str, str]], *_: object) -> None:
+            nonlocal status, error
+            status = line
+            for name, text in answered:
+                if name.lower() == "x-amzn-errortype":
+                    error = text
+
+        whole = b"".join(self._serve(environ, start))
+        return Answer(int(status.partition(" ")[0]), whole, error)
 
     def _serve(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -371,27 +416,21 @@ class FakeAws:
         if self._is_missing(environ):
             # Whether there is an object, S3 tells those alone who may list its bucket.
             return _refuse_object(start)
-        refusal = _stricter(operation, asked)
-        if refusal:
+        if _has_half_a_pair(asked):
+            refusal = "Serialization: half a surrogate pair is no text"
             return _refuse(start, 400, "ValidationException", refusal)
-        # moto checks a condition and writes in two steps; DynamoDB does not.
-        with self._counted(asked) if operation in _WRITES else nullcontext():
-            answer = list(self._app(environ, start if not outage else _Nowhere()))
+        said = start if not outage else _Nowhere()
+        if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB"):
+            with self._reading:
+                status, result = self.tables.answer(operation, asked)
+            said(f"{status} Answered", [("Content-Type", "application/x-amz-json-1.0")])
+            answer = [json.dumps(result).encode()]
+        else:
+            answer = list(self._app(environ, said))
         if outage:
             return _refuse(start, outage.status, outage.code, "told to")
         self._keep_sent(operation, asked, b"".join(answer))
         return answer
-
-    @contextmanager
-    def _counted(self, asked: Mapping[str, Any]) -> Iterator[None]:
-        """One write at a time, its units counted with those of every index."""
-        with self._writing:
-            table = get_backend("dynamodb")[ACCOUNT][REGION].tables[asked["TableName"]]
-            key = _key_of(table, asked.get("Key") or asked["Item"])
-            before = _item(table, key)
-            yield
-            units = write_units(table, before, _item(table, key))
-            self._records.units[asked["TableName"]] += units
 
     def _refused(self, operation: str, asked: Any, environ: Mapping[str, Any]) -> str | None:
         """Why the calling function's role does not allow a call; ``None`` where it does."""
@@ -501,47 +540,6 @@ class FakeAws:
             )
 
 
-def _key_of(table: Any, item: Mapping[str, Any]) -> tuple[Any, ...]:
-    names = [table.hash_key_attr, table.range_key_attr]
-    return tuple(next(iter(item[name].values())) for name in names if name and name in item)
-
-
-def _item(table: Any, key: tuple[Any, ...]) -> dict[str, Any] | None:
-    """An item in DynamoDB's typed form as it stands in moto's table."""
-    wanted = [dynamo_type.DynamoType({"S": each}) for each in key]
-    found = table.get_item(*wanted)
-    return copy.deepcopy(found.to_json()["Attributes"]) if found else None
-
-
-class _Attributes(LimitedSizeDict):
-    """An item's attributes; one that is replaced does not count twice, as it does in moto."""
-
-    @override
-    def __setitem__(self, key: str, value: Any) -> None:
-        replaced = self.pop(key, None)
-        try:
-            super().__setitem__(key, value)
-        except Exception:
-            if replaced is not None:
-                dict.__setitem__(self, key, replaced)
-            raise
-
-
-dynamo_type.LimitedSizeDict = _Attributes  # type: ignore[misc]
-
-_TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"})
-_get_value = ResponseSerializer.get_value
-
-
-def _get_typed(self: ResponseSerializer, value: Any, key: str, shape: Any) -> Any:
-    """A part of what is answered; an attribute's has one name, where moto tries five for each."""
-    if isinstance(value, dict) and value.keys() <= _TYPES:
-        return value.get(key)
-    return _get_value(self, value, key, shape)
-
-
-ResponseSerializer.get_value = _get_typed  # type: ignore[method-assign]
-
 # Which services moto has, it looks for on the disk for each request.
 _services = frozenset(backends.list_of_moto_modules())
 backends.list_of_moto_modules = lambda: _services
@@ -596,51 +594,10 @@ def _clear(text: str) -> str:
     return text
 
 
-# -- Where AWS is stricter than moto ---------------------------------------------------------
-
-_HASH_BYTES, _RANGE_BYTES = 2048, 1024
-
-
-def _stricter(operation: str, asked: Any) -> str | None:
-    """What AWS would refuse a request for."""
-    if not isinstance(asked, dict):
-        return None
+def _has_half_a_pair(asked: Any) -> bool:
+    """Whether a text in it is none, which moto would take."""
     try:
         json.dumps(asked, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return "Serialization: half a surrogate pair is no text"
-    keys = [asked.get(name) for name in ("Key", "ExclusiveStartKey") if asked.get(name)]
-    for key in keys:
-        for name, typed in key.items():
-            ((_, value),) = typed.items()
-            if value == "":
-                return f"The AttributeValue for a key attribute cannot be empty. Key: {name}"
-            if isinstance(value, str) and len(value.encode()) > _RANGE_BYTES:
-                limit = _HASH_BYTES if len(key) == 1 else _RANGE_BYTES
-                if len(value.encode()) > limit:
-                    return f"Size of {name} has exceeded the maximum size limit"
-    refusal = expressions.refusal(asked)
-    return refusal or (_query_refusal(asked) if operation == "Query" else None)
-
-
-def _query_refusal(asked: Mapping[str, Any]) -> str | None:
-    condition = asked["KeyConditionExpression"]
-    values = _untyped(asked["ExpressionAttributeValues"])
-    start = _untyped(asked.get("ExclusiveStartKey") or {})
-    names = asked.get("ExpressionAttributeNames") or {}
-    condition = re.sub(r"#\w+", lambda name: names.get(name[0], name[0]), condition)
-    bounds = re.search(r"(#?\w+) BETWEEN (:\w+) AND (:\w+)", condition)
-    if bounds:
-        low, high = values[bounds[2]], values[bounds[3]]
-        if low > high:
-            return "The BETWEEN operator requires upper bound to be greater than lower bound"
-        if start and not low <= start.get(bounds[1], "") <= high:
-            return "The provided starting key is outside query boundaries"
-    equal = re.match(r"(#?\w+) = (:\w+)", condition)
-    if equal and start and start.get(equal[1]) != values[equal[2]]:
-        return "The provided starting key is outside query boundaries"
-    return None
-
-
-def _untyped(typed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: next(iter(value.values())) for name, value in typed.items()}
+        return True
+    return False

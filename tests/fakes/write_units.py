@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Th
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 UNIT = 1024
@@ -13,35 +13,37 @@ UNIT = 1024
 type Item = Mapping[str, Mapping[str, Any]]
 
 
-def write_units(table: Any, before: Item | None, after: Item | None) -> int:
+def write_units(
+    key: Sequence[str],
+    indexes: Iterable[tuple[Sequence[str], Collection[str] | None]],
+    before: Item | None,
+    after: Item | None,
+) -> int:
     """The units of one write.
 
     Args:
-        table: moto's table: its keys and its indexes.
+        key: The names of the table's key.
+        indexes: Of each the names of its key, and which others it holds; ``None`` for all.
         before, after: The item in DynamoDB's typed form; ``None`` where there is none.
     """
     units = max(_units(before), _units(after), 1)
-    keys = [name for name in (table.hash_key_attr, table.range_key_attr) if name]
-    for index in table.global_indexes:
-        own = [each["AttributeName"] for each in index.schema]
-        old, new = (_projected(each, own, keys, index.projection) for each in (before, after))
+    for own, held in indexes:
+        names = None if held is None else {*own, *key, *held}
+        old, new = (_projected(each, own, names) for each in (before, after))
         if old == new:
             continue
-        if old is not None and new is not None and _same(old, new, [*own, *keys]):
+        if old is not None and new is not None and _same(old, new, [*own, *key]):
             units += max(_units(old), _units(new))
         else:  # an entry moves by being deleted and put
             units += _units(old) + _units(new)
     return units
 
 
-def _projected(
-    item: Item | None, own: list[str], keys: list[str], projection: Mapping[str, Any]
-) -> Item | None:
+def _projected(item: Item | None, own: Sequence[str], names: Collection[str] | None) -> Item | None:
     if item is None or any(name not in item for name in own):
         return None
-    if projection["ProjectionType"] == "ALL":
+    if names is None:
         return item
-    names = {*own, *keys, *projection.get("NonKeyAttributes", ())}
     return {name: typed for name, typed in item.items() if name in names}
 
 

@@ -1,4 +1,4 @@
-"""Every function on moto, made of ``template.yaml``; providers are the stand-ins of tests/fakes."""
+"""Every function on a stand-in of AWS, made of ``template.yaml``; providers are stand-ins, too."""
 
 import io
 import logging
@@ -83,13 +83,15 @@ def clock() -> Clock:
 @pytest.fixture(scope="session")
 def _client(_aws: amazon.FakeAws) -> Aws:
     """The functions' one way to AWS: kept, for what connections and boto3's clients cost."""
-    return Aws(
+    client = Aws(
         region=amazon.REGION,
         credentials=settings.credentials,
         endpoint_url=_aws.url,
         on_retry=wiring.tell_retry,
         time_left=invocation.seconds_left,
     )
+    client._transport = amazon.Direct(_aws)
+    return client
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from integrations.entry import wiring
 from integrations.errors import VersionConflict
 from integrations.storage.aws import Aws, AwsError, ConditionFailed, item
 from integrations.storage.aws import client as aws_client
-from integrations.storage.aws.transport import Answer, Transport
+from integrations.storage.aws.transport import Answer
 from tests.backend import Backend
-from tests.fakes.aws import FakeAws
+from tests.fakes.aws import Direct, FakeAws
 from tests.fakes.receiver import Receiver
 
 WRITES = ("PutItem", "UpdateItem", "DeleteItem")
@@ -29,17 +29,17 @@ class Lossy:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.lost: list[str] = []
         self._seen: set[str] = set()
-        self._send = Transport.send
+        self._send = Direct.send
         lossy = self
 
-        def send(transport: Transport, *args: Any, **more: Any) -> Answer:
+        def send(transport: Direct, *args: Any, **more: Any) -> Answer:
             return lossy.send(transport, *args, **more)
 
-        monkeypatch.setattr(Transport, "send", send)
+        monkeypatch.setattr(Direct, "send", send)
         monkeypatch.setattr(aws_client, "PAUSE_SECONDS", 0)
 
     def send(
-        self, transport: Transport, url: str, headers: Any, body: bytes = b"", **more: Any
+        self, transport: Direct, url: str, headers: Any, body: bytes = b"", **more: Any
     ) -> Answer:
         answer = self._send(transport, url, headers, body, **more)
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
@@ -221,15 +221,15 @@ def test_who_wrote_in_between_is_in_the_way(
     stored = wiring.workflows().get("acme", workflow["workflowId"])
     aws.fail("PutItem", "InternalServerError", times=1, where=stored.workflow_id)
     other = stored._replace(version=2, name="other")
-    send = Transport.send
+    send = Direct.send
 
     def between(*args: Any, **more: Any) -> Answer:
-        monkeypatch.setattr(Transport, "send", send)
+        monkeypatch.setattr(Direct, "send", send)
         answer = send(*args, **more)  # which the stand-in refuses, undone
         wiring.workflows().save(other, replaces=1)
         return answer
 
-    monkeypatch.setattr(Transport, "send", between)
+    monkeypatch.setattr(Direct, "send", between)
     with pytest.raises(VersionConflict):
         wiring.workflows().save(stored._replace(version=2, name="ours"), replaces=1)
     assert wiring.workflows().get("acme", stored.workflow_id).name == "other"

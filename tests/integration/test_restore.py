@@ -61,18 +61,10 @@ class Restores:
             key = {each: row[each] for each in keys}
             self._client.dynamodb("DeleteItem", {"TableName": table, "Key": key})
 
-    def forget(self) -> None:
-        """The restored tables go, which the next test would find."""
-        for table in self._client.dynamodb("ListTables", {})["TableNames"]:
-            if "-at-2" in table:
-                self._client.dynamodb("DeleteTable", {"TableName": table})
-
 
 @pytest.fixture
 def restore(backend: Backend, aws_client: Aws) -> Any:
-    restores = Restores(backend, aws_client)
-    yield restores
-    restores.forget()
+    return Restores(backend, aws_client)
 
 
 def test_a_workflow_that_was_lost_comes_back_once(

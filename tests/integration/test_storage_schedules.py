@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from integrations.storage.aws import AwsError, AwsUnavailable
-from integrations.storage.aws.transport import Answer, Transport
+from integrations.storage.aws.transport import Answer
 from integrations.storage.schedules import Schedules
-from tests.fakes.aws import FakeAws
+from tests.fakes.aws import Direct, FakeAws
 
 
 @pytest.fixture
@@ -81,11 +81,11 @@ class Script:
         self.asked: list[tuple[str, str]] = []
         left = list(answers)
 
-        def send(_: Transport, url: str, *__: object, method: str, **___: object) -> Answer:
+        def send(_: Direct, url: str, *__: object, method: str, **___: object) -> Answer:
             self.asked.append((method, url.partition("/schedules/")[2]))
             return left.pop(0)
 
-        monkeypatch.setattr(Transport, "send", send)
+        monkeypatch.setattr(Direct, "send", send)
 
 
 def test_who_is_overtaken_while_making_a_schedule_updates_it(

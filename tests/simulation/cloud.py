@@ -18,10 +18,10 @@ from botocore.exceptions import ClientError
 from botocore.exceptions import ConnectionError as Unreachable
 
 from integrations.storage.aws.transport import Answer
+from tests.fakes.dynamodb import Table, Tables
+from tests.fakes.dynamodb_expressions import NotUnderstood, Refused
 from tests.simulation.clock import CLOCK
-from tests.simulation.expressions import NotUnderstood, Refused
 from tests.simulation.queues import Queue, Queues
-from tests.simulation.tables import ConditionFailed, MissingTable, Table, Tables
 from tools.template import Resolver, resources
 
 ACCOUNT = "123456789012"
@@ -172,7 +172,8 @@ class Cloud:
         try:
             match service:
                 case "dynamodb":
-                    answer = self.tables.call(operation, asked)
+                    status, answer = self.tables.answer(operation, asked)
+                    return Answer(status, json.dumps(answer).encode())
                 case "sqs":
                     answer = self.queues.call(operation, asked)
                 case "kms":
@@ -183,14 +184,8 @@ class Cloud:
                     return self._schedule(operation, asked)
                 case _:
                     raise NotUnderstood(f"{service}'s {operation}")
-        except ConditionFailed as failed:
-            body = {"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}
-            more = {"Item": failed.item} if failed.item is not None else {}
-            return Answer(400, json.dumps({**body, "message": str(failed), **more}).encode())
         except Refused as refusal:
             return _error(400, "ValidationException", str(refusal))
-        except MissingTable:
-            return _error(400, "ResourceNotFoundException", "Requested resource not found")
         return Answer(200, json.dumps(answer).encode())
 
     def _schedule(self, operation: str, asked: Mapping[str, Any]) -> Answer:

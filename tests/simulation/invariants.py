@@ -16,13 +16,13 @@ from integrations.storage import journal
 from integrations.storage.aws import Aws, AwsCredentials, attributes
 from integrations.storage.events import _inflate
 from integrations.storage.executions import Executions
+from tests.fakes.dynamodb import Write, texts, unpacked
 from tests.simulation.clock import CLOCK
 from tests.simulation.cloud import S3
 from tests.simulation.providers import MARK, Effect
 from tests.simulation.queues import Message, Queue
 from tests.simulation.removed import STAYS, Removed
 from tests.simulation.scheduler import Process
-from tests.simulation.tables import Write, texts, unpacked
 from tests.simulation.world import Answer, World
 
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})

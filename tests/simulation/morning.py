@@ -5,11 +5,11 @@ from typing import Any
 
 from integrations.storage.aws import Aws, AwsCredentials
 from integrations.storage.tokens import Token, Tokens, token_hash
+from tests.fakes.dynamodb import View
 from tests.simulation import clock
 from tests.simulation.chance import Chance
 from tests.simulation.clock import CLOCK
 from tests.simulation.providers import MARK, OWN_HOST
-from tests.simulation.tables import View
 from tests.simulation.world import INSTALLED, Answer, World, enter
 
 TENANTS = ("acme", "globex")

@@ -16,10 +16,10 @@ from requests.structures import CaseInsensitiveDict
 from integrations.errors import ProviderTimeout, ProviderUnavailable
 from integrations.outbound.client import Answer
 from integrations.outbound.http import Options
+from tests.fakes.dynamodb_expressions import NotUnderstood
 from tests.fakes.facebook import Facebook, Recorded
 from tests.simulation.clock import CLOCK
 from tests.simulation.cloud import Cut, Throttled
-from tests.simulation.expressions import NotUnderstood
 
 MARK = "5ecret"
 """What every secret of the simulated world has in it, and nothing else has."""

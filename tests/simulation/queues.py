@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import md5
 from typing import Any
 
-from tests.simulation.expressions import NotUnderstood, Refused
+from tests.fakes.dynamodb_expressions import NotUnderstood, Refused
 
 MESSAGE_BYTES = 1024 * 1024
 MAX_DELAY = 900

@@ -7,8 +7,8 @@ that long is no fault.
 import json
 from collections.abc import Callable
 
+from tests.fakes.dynamodb import Item, Key, Write, texts
 from tests.simulation.clock import CLOCK
-from tests.simulation.tables import Item, Key, Write, texts
 from tests.simulation.world import World
 
 STAYS = "what is removed stays removed"

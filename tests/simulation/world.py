@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.fakes.dynamodb import Tables, Write
 from tests.simulation import remembering
 from tests.simulation.chance import Chance
 from tests.simulation.clock import CLOCK
@@ -33,7 +34,6 @@ from tests.simulation.providers import (
 )
 from tests.simulation.queues import Message, Queue, Queues
 from tests.simulation.scheduler import Process, Scheduler, Threads
-from tests.simulation.tables import Tables, Write
 from tests.simulation.weather import Weather
 from tools.functions import module
 from tools.template import ROOT, functions, resources, route_of, template

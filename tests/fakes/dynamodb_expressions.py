@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
+
 type Typed = Mapping[str, Any]
 """A value in DynamoDB's typed form, e.g. ``{"S": "text"}``."""
 
@@ -25,11 +27,14 @@ _SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_RESERVED = frozenset({
-    "STATUS", "NAME", "ERROR", "KEY", "VALUE", "ACTION", "COUNTER", "CONNECTION", "TRIGGER",
-    "TOKEN", "TYPE", "DATA", "METHOD", "OWNER", "STATE", "TIME", "TOTAL", "ALL", "ANY",
-})  # fmt: skip
-"""Of DynamoDB's reserved words those that could stand here; they need a ``#name``."""
+_RESERVED = frozenset(ReservedKeywords.get_reserved_keywords())
+"""https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html"""
+
+MOST_BYTES = 4096
+MOST_OPERATORS = 300
+"""https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+_OPERATOR = re.compile(r"\b(?:AND|OR|NOT|BETWEEN|IN)\b|<>|[<>]=?|=|\+|-|\b[a-z_]+\(")
 
 
 class NotUnderstood(BaseException):
@@ -38,6 +43,25 @@ class NotUnderstood(BaseException):
 
 class Refused(ValueError):
     """DynamoDB would refuse the request."""
+
+
+def check_length(asked: Mapping[str, Any]) -> None:
+    """Refuse expressions that are too long.
+
+    Raises:
+        Refused: One is.
+    """
+    for name, text in asked.items():
+        if not name.endswith("Expression") or not isinstance(text, str):
+            continue
+        if len(text.encode()) > MOST_BYTES:
+            size = f"expression size: {len(text.encode())}"
+            detail = (
+                f"Invalid {name}: Expression size has exceeded the maximum allowed size; {size}"
+            )
+            raise Refused(detail)
+        if len(_OPERATOR.findall(text)) > MOST_OPERATORS:
+            raise Refused(f"Invalid {name}: The expression contains too many operators")
 
 
 def plain(typed: Typed) -> Any:

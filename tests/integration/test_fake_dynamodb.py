@@ -2,21 +2,55 @@
 
 import json
 import re
+from http import HTTPStatus
 from random import Random
 from typing import Any
 
 import pytest
+from werkzeug.test import Client
 
-from integrations.storage.aws import Attribute, AwsError, item, update
+from integrations.storage.aws import Attribute, item, update
 from integrations.storage.aws.client import _body
-from integrations.storage.aws.writes import MARK, marked
-from tests.fakes.aws import FakeAws
-from tests.simulation import expressions
-from tests.simulation.tables import ConditionFailed, Table, Tables
+from integrations.storage.aws.writes import marked
+from tests.fakes import dynamodb_expressions as expressions
+from tests.fakes.aws import REGION, FakeAws
+from tests.fakes.dynamodb import ConditionFailed, Table, Tables
 from tools.template import Resolver, resources
 
 TABLE = "ExecutionsTable"
 CALLS = 600
+
+
+class Moto:
+    """Moto's DynamoDB, with one table of the template."""
+
+    def __init__(self, aws: FakeAws) -> None:
+        self._client = Client(aws._app)
+        properties = Resolver(dict(aws.names))(resources("AWS::DynamoDB::Table")[TABLE])
+        copied = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        self("DeleteTable", {"TableName": TABLE})
+        code, _ = self(
+            "CreateTable", {"TableName": TABLE, **{each: properties[each] for each in copied}}
+        )
+        assert code == ""
+
+    def __call__(self, operation: str, asked: dict[str, Any]) -> tuple[str, Any]:
+        """The error's code, or none, and the answer."""
+        headers = {
+            "x-amz-target": f"DynamoDB_20120810.{operation}",
+            "authorization": f"AWS4-HMAC-SHA256 Credential=AKIA/20261122/{REGION}/dynamodb/x",
+        }
+        kind = "application/x-amz-json-1.0"
+        answer = self._client.post("/", data=_body(asked), headers=headers, content_type=kind)
+        body = json.loads(answer.data)
+        if answer.status_code == HTTPStatus.OK:
+            return "", shape(body)
+        return body["__type"].rpartition("#")[2], body.get("Item")
+
+
+@pytest.fixture
+def moto(aws: FakeAws) -> Moto:
+    return Moto(aws)
 
 
 @pytest.fixture
@@ -37,16 +71,7 @@ def shape(answer: dict[str, Any]) -> dict[str, Any]:
     return parts
 
 
-def in_moto(aws: FakeAws, operation: str, asked: dict[str, Any]) -> tuple[str, Any]:
-    try:
-        answer = shape(aws.client.dynamodb(operation, asked))
-    except AwsError as refusal:
-        return refusal.aws_code, getattr(refusal, "item", None)
-    return "", answer
-
-
 def in_memory(tables: Tables, operation: str, asked: dict[str, Any]) -> tuple[str, Any]:
-
     try:
         return "", shape(tables.call(operation, json.loads(_body(asked))))
     except ConditionFailed as failed:
@@ -184,34 +209,19 @@ def scan(chance: Random) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_tables_say_what_moto_says(aws: FakeAws, tables: Tables, seed: int) -> None:
-    aws.reset()
+def test_the_tables_say_what_moto_says(moto: Moto, tables: Tables, seed: int) -> None:
     chance = Random(seed)
     compared = 0
     for _ in range(CALLS // 3):
         make = chance.choice([put, put, change, change, change, delete, get, batch, query, scan])
         operation, asked = make(chance)
-        theirs = in_moto(aws, operation, _for_moto(aws, asked))
-        ours = in_memory(tables, operation, marked(operation, asked))
+        asked = marked(operation, asked)
+        theirs, ours = moto(operation, asked), in_memory(tables, operation, asked)
         if operation == "Scan":  # in no order
             theirs, ours = _sorted(theirs), _sorted(ours)
-        theirs = (theirs[0], _renamed(theirs[1], aws.names[TABLE]))
         assert _settled(ours) == _settled(theirs), (operation, asked)
         compared += not ours[0]
     assert compared > CALLS // 6
-    assert tables.tables[TABLE].units == aws.units(TABLE)
-
-
-def _for_moto(aws: FakeAws, asked: dict[str, Any]) -> dict[str, Any]:
-    if "RequestItems" in asked:
-        return {"RequestItems": {aws.names[TABLE]: asked["RequestItems"][TABLE]}}
-    return {**asked, "TableName": aws.names[TABLE]}
-
-
-def _renamed(answer: Any, name: str) -> Any:
-    if isinstance(answer, dict) and name in answer:
-        return {TABLE: answer[name]}
-    return answer
 
 
 def _sorted(answer: tuple[str, Any]) -> tuple[str, Any]:
@@ -220,14 +230,14 @@ def _sorted(answer: tuple[str, Any]) -> tuple[str, Any]:
 
 
 def _settled(value: Any) -> Any:
-    """Sets in one order, numbers as numbers, without the mark of the write, which is random."""
+    """Sets in one order, numbers as numbers."""
     match value:
         case {"SS": list(names)} if len(value) == 1:
             return {"SS": sorted(names)}
         case {"N": str(number)} if len(value) == 1:
             return {"N": float(number)}
         case dict():
-            return {name: _settled(each) for name, each in value.items() if name != MARK}
+            return {name: _settled(each) for name, each in value.items()}
         case list() | tuple():
             return [_settled(each) for each in value]
         case _:
@@ -244,7 +254,7 @@ def _settled(value: Any) -> Any:
         ("Scan", {"TableName": TABLE, "FilterExpression": "size(a) > :b"}),
     ],
 )  # fmt: skip
-def test_what_it_does_not_know_ends_the_simulation(
+def test_what_it_does_not_know_ends_the_test(
     tables: Tables, operation: str, asked: dict[str, Any]
 ) -> None:
     tables.call("PutItem", {"TableName": TABLE, "Item": item({"tenant": "a", "executionId": "b"})})
