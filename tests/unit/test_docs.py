@@ -154,7 +154,9 @@ def test_every_code_is_some_route_s(document: dict[str, Any]) -> None:
     named = {code for *_, response in refusals(document) for code in response["x-codes"]}
     assert set(document["components"]["schemas"]["ProblemCode"]["enum"]) - named == {
         *("handshake_refused", "unknown_deletion"),  # pages for a browser say it
-        *("expression_error", "provider_error", "unknown_file", "unknown_webhook"),  # of a step
+        # of an execution and its steps
+        *("cycle_detected", "expression_error", "provider_error"),
+        *("unknown_file", "unknown_webhook"),
     }
 
 
