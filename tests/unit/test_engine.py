@@ -27,7 +27,7 @@ from integrations.errors import (
 from integrations.models import Json
 from integrations.storage import journal
 from integrations.storage.journal import Journal
-from integrations.workflows import engine, lifecycle, limits
+from integrations.workflows import contexts, engine, lifecycle, limits
 from integrations.workflows.outcomes import Finished, Outcome, OutOfTime, RetryAfter, Sent, StepCall
 from integrations.workflows.records import Execution, StepDefinition, WorkflowDefinition
 
@@ -775,7 +775,7 @@ def test_a_stored_output_is_read_once_and_only_where_it_may_be_touched(
 def test_what_a_loop_sees_is_read_once_for_all_its_rounds_however_much_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine, "MAX_LOADED", 100_000)
+    monkeypatch.setattr(contexts, "MAX_LOADED", 100_000)
     world = World(
         step("load", forEach="range(4)"),
         step("use", forEach="range(9)", params={"x": "{{ steps.load.output[3]|length + item }}"}),

@@ -41,6 +41,7 @@ from integrations.errors import (
 )
 from integrations.models import DEFAULT_CONNECTION, Json, now, rfc3339
 from integrations.workflows import evaluation, expressions
+from integrations.workflows.contexts import Contexts
 from integrations.workflows.lifecycle import due_in
 from integrations.workflows.limits import (
     FEW_WORDS,
@@ -89,12 +90,7 @@ from integrations.workflows.records import (
     StoredValue,
     WorkflowDefinition,
 )
-from integrations.workflows.references import (
-    telling_texts,
-    touched_steps,
-    touches_time,
-    touches_trigger,
-)
+from integrations.workflows.references import touched_steps, touches_time
 from integrations.workflows.transitions import (
     close_run,
     failure_of,
@@ -111,9 +107,6 @@ UNRECORDED_TIME: Final = timedelta(seconds=5)
 UNRECORDED_STEPS: Final = 100
 """How much of a run of idempotent steps is repeated at most, and how late a cancel is noticed. A
 hundred results, each as long as it may be, fit one part of the journal."""
-
-MAX_LOADED: Final = 16 * 1024 * 1024
-"""How many bytes of stored values, as JSON, stay in memory between two steps."""
 
 
 # -- The machine -----------------------------------------------------------------------------
@@ -171,11 +164,8 @@ class Machine:
         self.params: dict[str, Json] = {}
         self.with_secrets: Callable[[Mapping[str, str]], Sent] = lambda _: Sent(self.params)
         self.items: dict[str, list[Json]] = {}
-        self.loaded: dict[str, Json] = {}
         self.measured: dict[str, tuple[Json, int]] = {}
-        self.sources: dict[str, list[Json]] = {}
-        self.loaded_bytes = 0
-        self.seen: tuple[str, dict[str, Json]] = ("", {})
+        self.contexts = Contexts(execution, self.plan, values)
         # Which step of a run kills its process is to be found out: each is recorded then.
         self.doubtful = any(run["resumes"] for run in execution["steps"])
         self.recorded()
@@ -267,7 +257,7 @@ class Machine:
             return False
         order = [each for each, _ in self.plan]
         since = order[order.index(self.recorded_step) : order.index(index)]
-        sources = self._sources(self.definitions[index])
+        sources = self.contexts.sources(self.definitions[index])
         return (
             self.unrecorded < UNRECORDED_STEPS
             and self.clock() - self.recorded_at < UNRECORDED_TIME
@@ -341,7 +331,7 @@ class Machine:
 
     def _prepare(self, step: StepDefinition, run: StepRun, moment: datetime) -> bool:
         """Evaluate ``when``, ``forEach`` and the parameters; false where nothing is to be run."""
-        context = self._context(step)
+        context = self.contexts.of(step)
         if run["startedAt"] is None and not evaluation.condition(step, context, moment):
             close_run(run, "skipped", self.clock(), None)
             return False
@@ -376,69 +366,6 @@ class Machine:
             size = bytes_of([run["input"]])
             self.measured[run["id"]] = (run["input"], size)
         return size
-
-    def _context(self, step: StepDefinition) -> dict[str, Json]:
-        """What the expressions of ``step`` may see: of the earlier steps those that it names.
-
-        Nothing of it changes while the step goes on, and each of twenty thousand rounds asks.
-        """
-        of, context = self.seen
-        if of != step["id"]:
-            context = self._looked_up(step)
-            self.seen = (step["id"], context)
-        return context
-
-    def _looked_up(self, step: StepDefinition) -> dict[str, Json]:
-        steps: dict[str, Json] = {}
-        sources = self._sources(step)
-        for name in touched_steps(sources, self._before(step)):
-            run = self.execution["steps"][self.indices[name]]
-            error = cast("Json", run["error"])
-            steps[name] = {"status": run["status"], "output": self._whole(run), "error": error}
-        execution = self.execution
-        trigger = execution["trigger"]
-        data = trigger["data"]
-        if trigger["stored"] and touches_trigger(sources):
-            data = self._load(trigger["stored"])
-        return {
-            "trigger": data,
-            "steps": steps,
-            "execution": {"id": execution["executionId"], "startedAt": execution["startedAt"]},
-            "workflow": {"id": execution["workflowId"], "name": execution["workflowName"]},
-        }
-
-    def _before(self, step: StepDefinition) -> list[str]:
-        """The names of the steps that come before one."""
-        names = [each["id"] for _, each in self.plan]
-        return names[: names.index(step["id"])]
-
-    def _sources(self, step: StepDefinition) -> list[Json]:
-        """The texts of a step that tell what it may see; looked for once, for each round asks."""
-        found = self.sources.get(step["id"])
-        if found is None:
-            found = self.sources[step["id"]] = telling_texts(evaluation.sources(step))
-        return found
-
-    def _whole(self, run: StepRun) -> Json:
-        """What a step gave, with what is stored apart."""
-        if not run["stored"]:
-            return run["output"]
-        if run["rounds"] is None:
-            return self._load(run["stored"][""])
-        results = list(cast("list[Json]", run["output"]))
-        for index, stored in run["stored"].items():
-            results[int(index)] = self._load(stored)
-        return results
-
-    def _load(self, stored: StoredValue) -> Json:
-        key = stored["key"]
-        if key not in self.loaded:
-            if self.loaded_bytes + stored["bytes"] > MAX_LOADED:
-                self.loaded.clear()
-                self.loaded_bytes = 0
-            self.loaded[key] = self.values.get(key)
-            self.loaded_bytes += stored["bytes"]
-        return self.loaded[key]
 
     # -- One attempt --
 
