@@ -2,10 +2,16 @@
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, ExecutionId
-from integrations.errors import Conflict, QuotaExceeded, UnknownExecution, UnknownWorkflow
+from integrations.errors import (
+    Conflict,
+    NeverBegan,
+    QuotaExceeded,
+    UnknownExecution,
+    UnknownWorkflow,
+)
 from integrations.services.answers.executions import ExecutionAnswer, execution_answer
 
-app = Api(refuses=(UnknownExecution, UnknownWorkflow, Conflict, QuotaExceeded))
+app = Api(refuses=(UnknownExecution, UnknownWorkflow, Conflict, NeverBegan, QuotaExceeded))
 
 
 @app.post("/api/executions/<executionId>/retry", summary="Retry an execution", tags=["Executions"])

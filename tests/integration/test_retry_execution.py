@@ -156,7 +156,7 @@ def test_what_its_trigger_has_not_let_in_runs_no_step(
     execution_id = kept_out(backend)
     assert backend.execution(execution_id)["status"] == "failed"
     answer = backend.call("POST", f"/api/executions/{execution_id}/{route}")
-    assert (answer.status, answer.code) == (409, "conflict")
+    assert (answer.status, answer.code) == (409, "never_began")
     assert why in answer.json["detail"]
     backend.drain()
     assert texts(telegram) == []

@@ -193,7 +193,9 @@ class Conflict(IntegrationError):
 
 
 class NeverBegan(Conflict):
-    """An execution that its trigger has not let in has no step to go on from."""
+    """The execution's trigger has not let it in: there is no step to go on from."""
+
+    code = "never_began"
 
 
 class VersionConflict(Conflict):
