@@ -278,7 +278,7 @@ def _token() -> Undo:
 @_fault("webhook-outlives-its-connection", STAYS)
 def _webhook() -> Undo:
     """A connection goes, and its webhook goes on taking what is sent to it."""
-    return _put(Webhooks, "release_of", lambda *_: None)
+    return _put(Webhooks, "release", lambda *_: True)
 
 
 @_fault("account-not-deleted", STAYS)
