@@ -12,6 +12,7 @@ import pytest
 from integrations import memory
 from integrations.entry import invocation, settings, wiring
 from integrations.storage.aws import Aws
+from integrations.storage.aws import client as aws_client
 from local import console
 from local.report import Report
 from tests.backend import Backend
@@ -114,6 +115,8 @@ def logs(
         monkeypatch.setenv(name, value)
     memory.forget()
     monkeypatch.setattr(wiring, "aws", lambda: _client)
+    # What AWS refuses for the moment is tried again as often as ever, and sooner.
+    monkeypatch.setattr(aws_client, "PAUSE_SECONDS", aws_client.PAUSE_SECONDS / 20)
     written = io.StringIO()
     for handler in _handlers():
         handler.setStream(written)
