@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML with CloudFormation's tags, as its long form has them; no name stands twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - as PyYAML calls it
@@ -29,7 +29,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def _intrinsic(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Any:
+def _intrinsic(loader: yaml.CSafeLoader, tag: str, node: yaml.Node) -> Any:
     value: Any
     match node:
         case yaml.ScalarNode():

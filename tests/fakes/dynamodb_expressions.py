@@ -7,9 +7,9 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from importlib.metadata import distribution
+from pathlib import Path
 from typing import Any
-
-from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
 
 type Typed = Mapping[str, Any]
 """A value in DynamoDB's typed form, e.g. ``{"S": "text"}``."""
@@ -27,7 +27,9 @@ _SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_RESERVED = frozenset(ReservedKeywords.get_reserved_keywords())
+# moto's list of them, without moto, whose import takes as long as a simulated day.
+_MOTO = Path(str(distribution("moto").locate_file("moto")))
+_RESERVED = frozenset((_MOTO / "dynamodb/parsing/reserved_keywords.txt").read_text().split())
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html"""
 
 MOST_BYTES = 4096
