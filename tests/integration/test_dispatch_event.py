@@ -12,6 +12,7 @@ from integrations.entry import wiring
 from integrations.services import dispatch
 from integrations.services.lineage import MAX_HOPS
 from integrations.storage.aws import item
+from integrations.storage.schedules import Schedules
 from integrations.storage.workflows import WaitingWorkflow, Workflows
 from integrations.workflows import lifecycle
 from tests.backend import Backend, LambdaContext, event
@@ -511,6 +512,73 @@ def test_a_tick_that_no_workflow_waits_for_removes_its_schedule_once_it_is_old(
     assert backend.consume("dispatch_event", [old, old, tick(wanted)]) == []
     (left,) = backend.aws.schedules()
     assert wanted in left["Name"]
+
+
+def stray(backend: Backend, workflow_id: str, expression: str, *, age: float = 301) -> Any:
+    """A tick of a schedule that somebody has left at Scheduler; the schedule is there."""
+    wiring.schedules().put("acme", workflow_id, expression, "UTC")
+    inputs = [json.loads(each["Target"]["Input"]) for each in backend.aws.schedules()]
+    (made,) = [each for each in inputs if each["schedule"]["workflowId"] == workflow_id]
+    made["schedule"]["since"] -= age
+    return made
+
+
+def expressions(backend: Backend) -> list[str]:
+    return [each["ScheduleExpression"] for each in backend.aws.schedules()]
+
+
+def test_a_tick_of_another_schedule_than_its_workflow_s_mends_it_and_starts_nothing(
+    backend: Backend,
+) -> None:
+    workflow_id = scheduled(backend)
+    new = stray(backend, workflow_id, "rate(1 minutes)", age=0)
+    assert backend.consume("dispatch_event", [new]) == []
+    assert expressions(backend) == ["rate(1 minutes)"], "its workflow may be about to be written"
+    old = stray(backend, workflow_id, "rate(1 minutes)")
+    assert backend.consume("dispatch_event", [old]) == []
+    assert backend.executions() == []
+    assert expressions(backend) == ["rate(5 minutes)"]
+    (mended,) = backend.aws.schedules()
+    assert backend.consume("dispatch_event", [mended["Target"]["Input"]]) == []
+    assert [each["workflowId"] for each in backend.executions()] == [workflow_id]
+
+
+def test_a_tick_in_another_time_zone_is_of_another_schedule(backend: Backend) -> None:
+    workflow_id = scheduled(backend)
+    old = stray(backend, workflow_id, "rate(5 minutes)")
+    old["schedule"]["timezone"] = "Europe/Berlin"
+    assert backend.consume("dispatch_event", [old]) == []
+    assert backend.executions() == []
+
+
+def test_a_tick_that_does_not_say_of_which_schedule_it_is_starts_its_workflow(
+    backend: Backend,
+) -> None:
+    workflow_id = scheduled(backend)
+    (made,) = backend.aws.schedules()
+    before = json.loads(made["Target"]["Input"])
+    del before["schedule"]["expression"], before["schedule"]["timezone"]
+    assert backend.consume("dispatch_event", [before]) == []
+    assert [each["workflowId"] for each in backend.executions()] == [workflow_id]
+
+
+def test_a_schedule_that_is_switched_on_while_it_is_removed_is_there_in_the_end(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow_id = scheduled(backend, enabled=False)
+    old = stray(backend, workflow_id, "rate(5 minutes)")
+    shown = backend.call("GET", f"/api/workflows/{workflow_id}").json
+    delete, left = Schedules.delete, [shown | {"enabled": True}]
+
+    def slow(schedules: Schedules, *given: str) -> None:
+        if left:
+            answer = backend.call("PUT", f"/api/workflows/{workflow_id}", left.pop())
+            assert answer.status == 200, answer
+        delete(schedules, *given)
+
+    monkeypatch.setattr(Schedules, "delete", slow)
+    assert backend.consume("dispatch_event", [old]) == []
+    assert expressions(backend) == ["rate(5 minutes)"]
 
 
 # -- Whatever dies when ----------------------------------------------------------------------

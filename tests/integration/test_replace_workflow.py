@@ -1,9 +1,14 @@
 """PUT /api/workflows/{workflowId}."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from integrations.entry import wiring
+from integrations.storage.aws import AwsUnavailable
+from integrations.storage.schedules import Schedules
+from integrations.storage.workflows import Workflows
 from tests.backend import Answer, Backend
 from tests.fakes.telegram import TelegramServer
 from tests.integration.flows import flow, step
@@ -69,6 +74,83 @@ def test_a_switched_off_schedule_is_removed_and_set_again(backend: Backend) -> N
     later = SCHEDULE | {"expression": "rate(7 minutes)"}
     replace(backend, made, plain(trigger=later))
     assert [each["ScheduleExpression"] for each in backend.aws.schedules()] == ["rate(7 minutes)"]
+
+
+def expressions(backend: Backend) -> list[str]:
+    return [each["ScheduleExpression"] for each in backend.aws.schedules()]
+
+
+def meanwhile(
+    monkeypatch: pytest.MonkeyPatch, method: str, do: Callable[[], Any], *, table: type = Workflows
+) -> None:
+    """Have something done once, just before a method of a table's is called."""
+    original, left = getattr(table, method), [do]
+
+    def first(*given: Any, **more: Any) -> Any:
+        if left:
+            left.pop()()
+        return original(*given, **more)
+
+    monkeypatch.setattr(table, method, first)
+
+
+@pytest.mark.parametrize("trigger", [SCHEDULE, {"type": "manual"}], ids=["scheduled", "manual"])
+def test_who_is_refused_leaves_the_schedule_of_who_was_not(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, trigger: dict[str, Any]
+) -> None:
+    made = backend.create_workflow(plain(trigger=trigger))
+    kept = SCHEDULE | {"expression": "cron(0 9 * * ? *)"}
+
+    def another() -> None:
+        assert replace(backend, made, plain(trigger=kept)).status == 200
+
+    meanwhile(monkeypatch, "put", another, table=Schedules)
+    refused = replace(backend, made, plain(trigger=SCHEDULE | {"expression": "rate(1 minute)"}))
+    assert (refused.status, refused.code) == (409, "version_conflict")
+    assert expressions(backend) == ["cron(0 9 * * ? *)"]
+
+
+@pytest.mark.parametrize(("table", "method"), [(Workflows, "save"), (Schedules, "put")])
+@pytest.mark.parametrize("enabled", [True, False], ids=["scheduled", "switched off"])
+def test_what_is_not_saved_leaves_the_schedule_as_it_was(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, table: type, method: str, *, enabled: bool
+) -> None:
+    made = backend.create_workflow(plain(trigger=SCHEDULE, enabled=enabled))
+
+    def fails() -> None:
+        if table is Schedules:  # it is put, and the answer is lost
+            wiring.schedules().put("acme", made["workflowId"], "rate(1 minute)", "UTC")
+        raise AwsUnavailable("Put", "ServiceUnavailable", "busy")
+
+    meanwhile(monkeypatch, method, fails, table=table)
+    later = SCHEDULE | {"expression": "rate(1 minute)"}
+    assert replace(backend, made, plain(trigger=later)).status == 503
+    assert expressions(backend) == ["rate(5 minutes)"][:enabled]
+
+
+def test_who_switches_a_schedule_off_slowly_takes_nothing_from_who_switches_it_on_again(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = backend.create_workflow(plain(trigger=SCHEDULE))
+
+    def another() -> None:
+        assert replace(backend, made, plain(trigger=SCHEDULE)).status == 200
+
+    meanwhile(monkeypatch, "delete", another, table=Schedules)
+    assert replace(backend, made, plain(trigger=SCHEDULE, enabled=False)).status == 200
+    assert backend.call("GET", f"/api/workflows/{made['workflowId']}").json["enabled"]
+    assert expressions(backend) == ["rate(5 minutes)"]
+
+
+def test_who_switches_a_schedule_on_has_it_although_somebody_removes_the_last_one_late(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = backend.create_workflow(plain(trigger=SCHEDULE, enabled=False))
+    workflow_id = made["workflowId"]
+    # Just before it is written, and so with nothing to read that would speak against it.
+    meanwhile(monkeypatch, "save", lambda: wiring.schedules().delete("acme", workflow_id))
+    assert replace(backend, made, plain(trigger=SCHEDULE)).status == 200
+    assert expressions(backend) == ["rate(5 minutes)"]
 
 
 def test_a_bots_webhook_follows_what_its_workflows_need(

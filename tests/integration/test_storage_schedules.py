@@ -37,6 +37,8 @@ def test_a_schedule_sends_the_workflow_to_the_events_queue(
         "tenant": "acme",
         "workflowId": "wf_1",
         "since": 1795651200,
+        "expression": "cron(0 8 ? * MON-FRI *)",
+        "timezone": "Europe/Berlin",
     }
 
 

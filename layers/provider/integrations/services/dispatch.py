@@ -49,7 +49,7 @@ from integrations.services.executions import ExecutionService, Launch
 from integrations.services.quotas import AT_ONCE, Quotas, Start
 from integrations.services.sampling import Sampler
 from integrations.services.shares import Resent
-from integrations.services.triggers import SCHEDULE_KEY, passes, trigger_key
+from integrations.services.triggers import passes, trigger_key
 from integrations.storage.aws import AwsError
 from integrations.storage.events import LoggedEvent, Payload, WorkflowOutcome
 from integrations.storage.pages import Pages
@@ -72,8 +72,8 @@ MATCHING_STEPS = 400_000
 RESERVE_SECONDS = 8.0
 """With less time than this left, nothing more of a batch is begun: it comes again."""
 
-ORPHAN_SECONDS: Final = 300
-"""So old a schedule must be to be removed for want of a workflow: longer than a request lives."""
+STRAY_SECONDS: Final = 300
+"""So old a schedule must be to be mended or removed: longer than a request lives."""
 
 UNFILTERED = frozenset({"manual", "schedule"})
 """Events that were meant for one workflow from the start: no trigger is asked."""
@@ -275,15 +275,17 @@ class Dispatcher:
     # -- what comes in -----------------------------------------------------------------------
 
     def _scheduled(self, body: Mapping[str, Any], received: Received, work: Batch) -> None:
+        # Time zones are nothing that a webhook's cold start needs.
+        from integrations.services.schedules import is_due
+
         schedule = body["schedule"]
         tenant, workflow_id = schedule["tenant"], schedule["workflowId"]
         try:
             workflow = self._workflows.get(tenant, workflow_id)
         except UnknownWorkflow:
-            self._remove_orphan(tenant, workflow_id, schedule)
-            return
-        if not workflow.enabled or workflow.trigger_key != SCHEDULE_KEY:
-            self._remove_orphan(tenant, workflow_id, schedule)
+            workflow = None
+        if workflow is None or not is_due(workflow, schedule):
+            self._settle(tenant, workflow_id, schedule)
             return
         moment = str(body.get("scheduledTime", ""))
         # Scheduler puts the time in the placeholder's place; where it does not, the message's id
@@ -326,13 +328,16 @@ class Dispatcher:
             work.match(tenant, [], lambda _: logged, start, size)
         return logged is not None
 
-    def _remove_orphan(self, tenant: str, workflow_id: str, schedule: Mapping[str, Any]) -> None:
-        """Remove a schedule that no workflow has: a process died before it could.
+    def _settle(self, tenant: str, workflow_id: str, schedule: Mapping[str, Any]) -> None:
+        """Mend or remove a schedule that is not its workflow's: a process died before it could.
 
         A new one is left alone: its workflow is written after it.
         """
-        if self._clock().timestamp() - float(schedule.get("since", 0)) > ORPHAN_SECONDS:
-            self._schedules().delete(tenant, workflow_id)
+        from integrations.services.schedules import settle
+
+        moment = self._clock()
+        if moment.timestamp() - float(schedule.get("since", 0)) > STRAY_SECONDS:
+            settle(self._workflows, self._schedules(), tenant, workflow_id, moment)
 
     def _replayed(self, order: Mapping[str, Any]) -> Incoming:
         """An event of the log once more, under the id that the replay has given it."""

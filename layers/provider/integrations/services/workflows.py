@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -19,8 +20,10 @@ from integrations.models import DEFAULT_CONNECTION, Json, now
 from integrations.services.answers.workflows import WorkflowAnswer, WorkflowDeleted, WorkflowPage
 from integrations.services.checking import Bound, Checker, unbound, without_ours
 from integrations.services.quotas import Quotas
+from integrations.services.schedules import is_scheduled, settle
 from integrations.services.subscriptions import Subscriptions
 from integrations.services.triggers import SCHEDULE_KEY, completed
+from integrations.storage.aws import AwsError
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.schedules import Schedules
 from integrations.storage.workflows import StoredWorkflow, Workflows
@@ -132,8 +135,8 @@ class WorkflowService:
     ) -> WorkflowAnswer:
         """Set the schedule, write, and ask the provider to send what the trigger waits for.
 
-        A process that dies in between leaves a schedule that finds no workflow, or a connection
-        that the schedule of checks brings in line.
+        A process that dies in between leaves a schedule that its next tick brings in line, or a
+        connection that the schedule of checks does.
         """
         checked = self._checker.check(tenant, definition)
         bound = checked.bound
@@ -142,8 +145,8 @@ class WorkflowService:
         steps = cast("list[dict[str, Any]]", stored["steps"])
         self._check_bound(tenant, workflow_id, bound, stored)
         enabled = bool(stored.get("enabled", True))
-        schedule = checked.workflow.schedule()
-        self._check_quotas(tenant, earlier, scheduled=schedule is not None and enabled)
+        schedule = checked.workflow.schedule() if enabled else None
+        self._check_quotas(tenant, earlier, scheduled=schedule is not None)
         uses = {f"{_provider(step)}#{_name(step)}" for step in steps}
         if bound.connection:
             uses.add(bound.connection.key)
@@ -152,33 +155,29 @@ class WorkflowService:
         if earlier and earlier.definition["trigger"] != trigger:
             for connection in self._event_source(earlier):
                 self._subscriptions.expect_change(connection, None)
-        if schedule and enabled:
-            self._put_schedule(tenant, workflow_id, schedule)
         moment = self._clock()
-        workflow = self._workflows.save(
-            StoredWorkflow(
-                tenant=tenant,
-                workflow_id=workflow_id,
-                name=stored["name"],
-                enabled=enabled,
-                definition=cast("Mapping[str, Json]", stored),
-                version=earlier.version + 1 if earlier else 1,
-                created_at=earlier.created_at if earlier else moment,
-                updated_at=moment,
-                filters=completed(trigger),
-                trigger_key=bound.key,
-                uses=frozenset(uses),
-                trigger_connection=bound.connection.key if bound.connection else None,
-            ),
-            replaces=earlier.version if earlier else None,
+        workflow = StoredWorkflow(
+            tenant=tenant,
+            workflow_id=workflow_id,
+            name=stored["name"],
+            enabled=enabled,
+            definition=cast("Mapping[str, Json]", stored),
+            version=earlier.version + 1 if earlier else 1,
+            created_at=earlier.created_at if earlier else moment,
+            updated_at=moment,
+            filters=completed(trigger),
+            trigger_key=bound.key,
+            uses=frozenset(uses),
+            trigger_connection=bound.connection.key if bound.connection else None,
         )
+        self._write(workflow, earlier, schedule)
         failure = None
         if bound.connection and enabled:
             failure = self._subscriptions.synchronize(
                 tenant, bound.connection.provider, bound.connection.name
             )
         if earlier:
-            self._release(earlier, keeps_schedule=schedule is not None and enabled)
+            self._release(earlier, keeps_schedule=schedule is not None)
         return self._answer(workflow, failure)
 
     def _check_quotas(
@@ -191,8 +190,7 @@ class WorkflowService:
         """
         if earlier is None:
             self._quotas.check_workflows(partial(self._workflows.count, tenant))
-        was = earlier is not None and earlier.enabled and earlier.trigger_key == SCHEDULE_KEY
-        if scheduled and not was:
+        if scheduled and not (earlier and is_scheduled(earlier)):
             count = partial(self._workflows.count, tenant, trigger_key=SCHEDULE_KEY)
             self._quotas.check_schedules(count)
 
@@ -226,6 +224,29 @@ class WorkflowService:
                     "that is the most there may be",
                 )
 
+    def _write(
+        self, workflow: StoredWorkflow, earlier: StoredWorkflow | None, schedule: Schedule | None
+    ) -> None:
+        """Write a workflow, its schedule before it, where one starts it.
+
+        Where it is not written, the schedule of what stands there is put back.
+        """
+        replaces = earlier.version if earlier else None
+        if schedule is None:
+            self._workflows.save(workflow, replaces=replaces)
+            return
+        try:
+            self._put_schedule(workflow.tenant, workflow.workflow_id, schedule)
+            self._workflows.save(workflow, replaces=replaces)
+        except IntegrationError:
+            if earlier:
+                with suppress(AwsError):  # then its next tick does it
+                    self._settle_schedule(earlier)
+            raise
+        if earlier and not is_scheduled(earlier):
+            with suppress(AwsError):  # it is set: but who removed the last one may not know of it
+                self._settle_schedule(earlier)
+
     def _put_schedule(self, tenant: str, workflow_id: str, schedule: Schedule) -> None:
         try:
             self._schedules.put(tenant, workflow_id, schedule.expression, schedule.timezone)
@@ -256,8 +277,12 @@ class WorkflowService:
         """Stop what a replaced workflow alone had needed."""
         trigger = cast("dict[str, Any]", earlier.definition["trigger"])
         if trigger["type"] == "schedule" and not keeps_schedule:
-            self._schedules.delete(earlier.tenant, earlier.workflow_id)
+            self._settle_schedule(earlier)
         self._unsubscribe(earlier)
+
+    def _settle_schedule(self, workflow: StoredWorkflow) -> None:
+        tenant, workflow_id = workflow.tenant, workflow.workflow_id
+        settle(self._workflows, self._schedules, tenant, workflow_id, self._clock())
 
     def _unsubscribe(self, earlier: StoredWorkflow) -> None:
         """Have sent what other workflows wait for, and no more.

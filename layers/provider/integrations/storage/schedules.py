@@ -47,6 +47,8 @@ class Schedules:
     def put(self, tenant: str, workflow_id: str, expression: str, timezone: str) -> None:
         """Create or replace a workflow's schedule; idempotent.
 
+        Its messages say which schedule they are of: another one may have been put in its place.
+
         Raises:
             ValueError: Scheduler does not take the expression; the text says why.
         """
@@ -55,6 +57,8 @@ class Schedules:
                 "tenant": tenant,
                 "workflowId": workflow_id,
                 "since": int(self._clock().timestamp()),
+                "expression": expression,
+                "timezone": timezone,
             },
             "scheduledTime": "<aws.scheduler.scheduled-time>",
         }
