@@ -255,7 +255,7 @@ def _erasure() -> Undo:
 def _schedule() -> Undo:
     """A workflow is removed without its schedule, and nobody looks when that fires."""
     kept = _put(Schedules, "delete", lambda *_: None)
-    unseen = _put(Dispatcher, "_remove_orphan", lambda *_: None)
+    unseen = _put(Dispatcher, "_settle", lambda *_: None)
 
     def undo() -> None:
         kept()
