@@ -77,12 +77,14 @@ class Day:
             queue.put(replace(message, receives=0, visible_at=CLOCK.now))
 
     def _let_orphans_fire(self) -> None:
-        """A schedule that no workflow has goes when it fires."""
+        """A schedule that no workflow has goes when it fires; each that one has is there."""
         until = CLOCK.now + ORPHAN_HOURS * 3600
         while (orphans := self.watch.removed.orphans) and CLOCK.now < until:
             self.world.scheduler.run(CLOCK.now + 600)
         if orphans:
             raise Violated(STAYS, f"the schedules {orphans} have no workflow and go on")
+        if silent := self.watch.removed.silent(self.watch.erased):
+            raise Violated("nothing is lost", f"no schedule starts {silent}, which are enabled")
 
     def _at_rest(self) -> bool:
         return not (

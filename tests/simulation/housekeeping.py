@@ -85,6 +85,7 @@ class Housekeeping:
         if not found:
             return
         workflow_id = self.chance.one_of(f"{name}:which", found)
+        self.removed.leaving.add(workflow_id)
 
         def answered(answer: Answer) -> None:
             if answer.status == 200:

@@ -38,6 +38,7 @@ class Removed:
 
     Attributes:
         workflows, hooks, tokens: What was removed, and when its removal was confirmed.
+        leaving: Workflows that somebody has asked to remove.
         accounts: Accounts at Facebook of which nothing may be there, and when that was asked for.
     """
 
@@ -45,6 +46,7 @@ class Removed:
         self.world = world
         self.fail = fail
         self.workflows: dict[str, float] = {}
+        self.leaving: set[str] = set()
         self.hooks: dict[str, float] = {}
         self.tokens: dict[str, float] = {}
         self.accounts: dict[str, int] = {}
@@ -84,18 +86,37 @@ class Removed:
 
     @property
     def orphans(self) -> list[str]:
-        """The schedules that no workflow has."""
-        scheduled = {
-            (row["tenant"]["S"], row["workflowId"]["S"])
-            for row in self.world.cloud.tables.rows("WorkflowsTable")
-            if "schedule" in json.dumps(row.get("triggerKey", ""))
-        }
+        """The schedules that no workflow has, or that are another one's than its workflow's."""
+        scheduled = self._scheduled()
         found = []
         for name, schedule in self.world.cloud.schedules.items():
             of = json.loads(schedule.message)["schedule"]
-            if (of["tenant"], of["workflowId"]) not in scheduled:
+            if scheduled.get((of["tenant"], of["workflowId"])) != schedule.expression:
                 found.append(name)
         return found
+
+    def silent(self, erased: set[str]) -> list[str]:
+        """The enabled workflows that a schedule starts, and that have none.
+
+        Who is told that a removal failed may have one without its schedule, and asks again.
+        """
+        told = [json.loads(each.message) for each in self.world.cloud.schedules.values()]
+        fired = {each["schedule"]["workflowId"] for each in told}
+        return [
+            workflow_id
+            for tenant, workflow_id in self._scheduled()
+            if workflow_id not in fired | self.leaving and tenant not in erased
+        ]
+
+    def _scheduled(self) -> dict[tuple[str, str], str]:
+        """When each enabled workflow fires that a schedule starts."""
+        return {
+            (row["tenant"]["S"], row["workflowId"]["S"]): json.loads(row["trigger"]["S"])[
+                "expression"
+            ]
+            for row in self.world.cloud.tables.rows("WorkflowsTable")
+            if row.get("triggerKey", {}).get("S") == "schedule"
+        }
 
     def at_rest(self, erased: set[str]) -> None:
         """When the weather has been fine for long."""
