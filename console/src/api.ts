@@ -44,7 +44,13 @@ export async function request<T>(
   method: "GET" | "POST" | "PUT" | "DELETE",
   path: string,
   body?: unknown,
-  options: { query?: Query; token?: string | null; signal?: AbortSignal } = {},
+  options: {
+    query?: Query;
+    token?: string | null;
+    signal?: AbortSignal;
+    /** Whoever sends it again, with the same key, gets the first answer: nothing is done twice. */
+    idempotencyKey?: string;
+  } = {},
 ): Promise<T> {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(options.query ?? {})) {
@@ -61,6 +67,7 @@ export async function request<T>(
         Accept: "application/json",
         ...(token ? { Authorization: `Bearer ${token}` } : {}),
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...(options.idempotencyKey ? { "Idempotency-Key": options.idempotencyKey } : {}),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(options.signal ? { signal: options.signal } : {}),
