@@ -7,10 +7,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local import programs
+from local import programs, region
 from local.errors import PlatformError
 from local.paths import ROOT, TEMPLATE, interpreter
 from local.report import Report
@@ -20,6 +20,10 @@ SAM = interpreter(".venv-sam").with_name("sam")
 LONGEST = 300
 POLL_SECONDS = "0.5"
 """How often SAM asks whether it is done: MiniStack is on this machine; AWS it asks every 5 s."""
+ANYWHERE = {"AWS_DEFAULT_REGION": "us-east-1"}
+"""For what asks AWS nothing, and yet wants a region."""
+OFFLINE = frozenset({"validate", "build", "local"})
+"""The commands that ask AWS nothing. The others go where the environment or the profile says."""
 COMPILING = re.compile(
     r'File "/opt/python/(?P<file>[^"]+)", line (?P<line>\d+).*?^(?P<error>\w+Error: [^\n]+)',
     re.MULTILINE | re.DOTALL,
@@ -31,11 +35,7 @@ FAILURE = re.compile(r"^(?:Error: |Build Failed\nError: |.*CREATE_FAILED.*)", re
 def settings() -> dict[str, str]:
     """Return the environment that `sam` needs: Python 3.13 first on PATH, and no telemetry."""
     path = [str(interpreter(".venv").parent), str(SAM.parent), os.environ.get("PATH", os.defpath)]
-    return {
-        "PATH": os.pathsep.join(path),
-        "SAM_CLI_TELEMETRY": "0",
-        "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
-    }
+    return {"PATH": os.pathsep.join(path), "SAM_CLI_TELEMETRY": "0"}
 
 
 def validate(*, log: Path, report: Report) -> None:
@@ -44,7 +44,7 @@ def validate(*, log: Path, report: Report) -> None:
     Raises:
         PlatformError: It is broken.
     """
-    env = programs.environment(settings())
+    env = programs.environment({**settings(), **ANYWHERE})
     command: list[str | Path] = [SAM, "validate", "--lint", "--template-file", TEMPLATE]
     try:
         programs.run(command, cwd=ROOT, env=env, log=log, report=report)
@@ -78,7 +78,7 @@ def build(
     command += ["--cached", "--cache-dir", cache_dir, "--parallel"]
     if architecture != "host":
         command += ["--parameter-overrides", f"Architecture={architecture}"]
-    env = programs.environment({**settings(), "ARCHITECTURE": architecture})
+    env = programs.environment({**settings(), **ANYWHERE, "ARCHITECTURE": architecture})
     try:
         programs.run(command, cwd=ROOT, env=env, log=log, report=report)
     except programs.ProgramError as error:
@@ -139,10 +139,23 @@ def reason(output: str) -> str:
     return " ".join(text.replace("Error: ", "", 1).split())[:LONGEST]
 
 
+def environment(arguments: Sequence[str], variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a command of `sam` that is passed on as it is.
+
+    Args:
+        arguments: The command and its options.
+        variables: This process's environment.
+    """
+    command = next((each for each in arguments if not each.startswith("-")), "")
+    found = region.named(variables)
+    given = {"AWS_DEFAULT_REGION": found} if found else ANYWHERE if command in OFFLINE else {}
+    return {**variables, **settings(), **given}
+
+
 def main() -> None:
-    """Become `sam` with this process's own arguments and environment."""
+    """Become `sam` with this process's own arguments."""
     os.chdir(ROOT)
-    os.execve(SAM, [str(SAM), *sys.argv[1:]], {**os.environ, **settings()})  # noqa: S606
+    os.execve(SAM, [str(SAM), *sys.argv[1:]], environment(sys.argv[1:], os.environ))  # noqa: S606
 
 
 if __name__ == "__main__":

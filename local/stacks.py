@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import boto3
 
 from integrations.storage.aws import Aws
 from integrations.storage.aws.sigv4 import AwsCredentials
-from local import ministack, state
+from local import ministack, region, state
 from local.errors import PlatformError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def of(stack: str | None, endpoint_url: str | None) -> Stack:
 
 def _of_environment(stack: str, endpoint_url: str | None) -> Stack:
     """The environment has the region and the credentials, as for the AWS tools."""
-    session = boto3.session.Session()
+    session = boto3.session.Session(region_name=region.named(os.environ))
 
     def client(service: str) -> Any:
         return session.client(service, endpoint_url=endpoint_url)  # type: ignore[call-overload]

@@ -1,6 +1,7 @@
 """The parts of the local platform that need nothing running."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,11 +11,12 @@ from threading import Thread
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+import botocore.session
 import pytest
 import requests
 from multidict import CIMultiDict
 
-from local import gate, ministack, platform, programs, proxy, sam, settings, state
+from local import gate, ministack, platform, programs, proxy, sam, settings, stacks, state
 from local.errors import PlatformError
 from local.report import Report
 from tests.fakes.serving import Server
@@ -127,6 +129,50 @@ class TestSettings:
 )
 def test_reason(output: str, expected: str) -> None:
     assert sam.reason(output) == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "eu-central-1"),
+        ({"AWS_REGION": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
+    ],
+)
+def test_a_stack_is_deployed_where_it_is_looked_for_then(
+    variables: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = tmp_path / "config"
+    profile.write_text("[default]\nregion = eu-central-1\n", encoding="utf-8")
+    for name in [each for each in os.environ if each.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in {"AWS_CONFIG_FILE": str(profile), **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(stacks, "_outputs", lambda *_: {})
+    assert stacks.of("shop", None).client("dynamodb").meta.region_name == expected
+
+    for name, value in sam.environment(["deploy"], os.environ).items():
+        monkeypatch.setenv(name, value)
+    assert botocore.session.Session().get_config_variable("region") == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (["--debug", "validate", "--lint"], "us-east-1"),
+        (["build"], "us-east-1"),
+        (["local", "invoke"], "us-east-1"),
+        (["deploy", "--stack-name", "local"], None),
+        (["delete"], None),
+    ],
+)
+def test_only_what_asks_aws_nothing_gets_a_region_that_nobody_named(
+    command: list[str], expected: str | None
+) -> None:
+    assert sam.environment(command, {}).get("AWS_DEFAULT_REGION") == expected
+    assert sam.environment(command, {"AWS_REGION": "eu-west-1"})["AWS_DEFAULT_REGION"] == (
+        "eu-west-1"
+    )
 
 
 # -- programs --
