@@ -484,6 +484,11 @@ def test_a_budget_needs_somebody_who_hears_of_it() -> None:
     assert "AlarmTopicArn" in json.dumps(rule["Assertions"])
 
 
+def test_a_budget_can_be_replaced() -> None:
+    """Who hears of it can only be changed by another one, which comes before the first one goes."""
+    assert "BudgetName" not in template()["Resources"]["Budget"]["Properties"]["Budget"]
+
+
 @pytest.mark.parametrize("missing", ["PublicBaseUrl", "FrontendUrl", "AlarmTopicArn"])
 def test_prod_needs_its_addresses_and_somebody_who_hears_of_alarms(missing: str) -> None:
     assert refused(GOOD) == []
