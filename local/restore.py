@@ -13,7 +13,6 @@ import os
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -51,6 +50,10 @@ VERSIONS: Final = ("version", "revision")
 """What counts the writes of a row, where something does."""
 
 POLL_SECONDS: Final = 5.0
+
+THERE: Final = frozenset({"TableAlreadyExistsException", "TableInUseException"})
+"""What DynamoDB says where the table is restored, or still being: by an earlier run, or by an
+earlier try of this one, whose answer was lost."""
 
 NAMED = 20
 """How many of what comes back cancelled are named."""
@@ -121,16 +124,19 @@ class Restore:
 
     def _restored(self) -> list[str]:
         """Have the table at the moment beside the stack's own; the names of its key."""
-        with suppress(_InUse):
-            self._begin()
-            self.say(f"{self.side}: DynamoDB restores it, which takes from minutes to hours")
+        self._begin()
+        is_said = False
         while True:
             described = self.aws.dynamodb("DescribeTable", {"TableName": self.side})["Table"]
             if described["TableStatus"] == "ACTIVE":
                 return [each["AttributeName"] for each in described["KeySchema"]]
+            if not is_said:
+                self.say(f"{self.side}: DynamoDB restores it, which takes from minutes to hours")
+                is_said = True
             self.wait(POLL_SECONDS)
 
     def _begin(self) -> None:
+        """Let DynamoDB restore the table, unless it has begun already."""
         wanted: dict[str, Any] = {
             "SourceTableName": self.table,
             "TargetTableName": self.side,
@@ -141,9 +147,8 @@ class Restore:
         try:
             self.aws.dynamodb("RestoreTableToPointInTime", wanted)
         except AwsError as refusal:
-            if refusal.aws_code in {"TableAlreadyExistsException", "ResourceInUseException"}:
-                raise _InUse from None
-            raise
+            if refusal.aws_code not in THERE:
+                raise
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         """The raw rows of the restored table, of the tenant that is asked for."""
@@ -251,10 +256,6 @@ class Restore:
 def _unmarked(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row without the mark of its last write, which a restored one has of its own."""
     return {name: value for name, value in row.items() if name != MARK}
-
-
-class _InUse(Exception):
-    """The table is there from an earlier run."""
 
 
 def moment_of(text: str) -> datetime:

@@ -18,6 +18,8 @@ from tests.fakes.write_units import item_size, write_units
 ITEM_BYTES = 400 * 1024
 PAGE_BYTES = 1024 * 1024
 BATCH = 100
+RESTORE_LOOKS = 2
+"""How often who looks sees that a table is still being restored."""
 HASH_BYTES, RANGE_BYTES = 2048, 1024
 
 type Key = tuple[Any, ...]
@@ -37,6 +39,10 @@ class MissingTable(Exception):
 
 class TableExists(Exception):
     """A table of this name is there already."""
+
+
+class TableInUse(Exception):
+    """A table of this name is being made."""
 
 
 @dataclass(slots=True)
@@ -88,10 +94,12 @@ class Table:
     Args:
         name: Its physical name.
         properties: As the template declares it, resolved.
+        looks: How often who looks sees that it is still being made.
     """
 
-    def __init__(self, name: str, properties: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, properties: Mapping[str, Any], looks: int = 0) -> None:
         self.name = name
+        self.looks = looks
         self.key = _key_names(properties["KeySchema"])
         self.items: dict[Key, Item] = {}
         self.late = View((), self.key, None)
@@ -206,7 +214,7 @@ class Tables:
         """Serve one call.
 
         Raises:
-            ConditionFailed, Refused, MissingTable: As DynamoDB would.
+            ConditionFailed, Refused, MissingTable, TableExists, TableInUse: As DynamoDB would.
             NotUnderstood: This stand-in does not know it.
         """
         known = _OPERATIONS.get(operation)
@@ -230,6 +238,8 @@ class Tables:
             return 400, _error("ResourceNotFoundException", "Requested resource not found")
         except TableExists:
             return 400, _error("TableAlreadyExistsException", "The table is there already")
+        except TableInUse:
+            return 400, _error("TableInUseException", "The table is being made")
 
     def rows(self, table: str) -> list[Item]:
         """What stands in a table."""
@@ -248,10 +258,10 @@ class Tables:
     # -- operations --------------------------------------------------------------------------
 
     def _table(self, asked: Mapping[str, Any]) -> Table:
-        try:
-            return self.tables[asked["TableName"]]
-        except KeyError:
-            raise MissingTable from None
+        table = self.tables.get(asked["TableName"])
+        if table is None or table.looks:
+            raise MissingTable
+        return table
 
     def _write(self, table: Table, key: Key, item: Item | None) -> None:
         before = table.items.get(key)
@@ -392,15 +402,20 @@ class Tables:
     # -- tables themselves, for who restores them ---------------------------------------------
 
     def _describe(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        schema = self._table(asked).properties["KeySchema"]
-        return {"Table": {"TableStatus": "ACTIVE", "KeySchema": schema}}
+        table = self.tables.get(asked["TableName"])
+        if table is None:
+            raise MissingTable
+        status = "CREATING" if table.looks else "ACTIVE"
+        table.looks = max(table.looks - 1, 0)
+        return {"Table": {"TableStatus": status, "KeySchema": table.properties["KeySchema"]}}
 
     def _restore(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         source = self._table({"TableName": asked["SourceTableName"]})
         target = asked["TargetTableName"]
-        if target in self.tables:
-            raise TableExists
-        self.tables[target] = Table(target, {"KeySchema": source.properties["KeySchema"]})
+        if there := self.tables.get(target):
+            raise TableInUse if there.looks else TableExists
+        schema = source.properties["KeySchema"]
+        self.tables[target] = Table(target, {"KeySchema": schema}, RESTORE_LOOKS)
         self.tables[target].fill(source.items)
         return {}
 

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import botocore.session
 import pytest
 
 from integrations.storage.aws import Aws
 from local.errors import PlatformError
-from local.restore import Restore, moment_of
+from local.restore import THERE, Restore, moment_of
 from tests.backend import Backend
 from tests.fakes.telegram import TelegramServer
 
@@ -43,7 +44,7 @@ class Restores:
             names["AuditTable"],
             more.pop("at", AT),
             say=self.lines.append,
-            wait=lambda _: None,
+            wait=more.pop("wait", lambda _: None),
             **more,
         )
         return dict(restore.run())
@@ -85,6 +86,41 @@ def test_a_workflow_that_was_lost_comes_back_once(
     (lost,) = rows
     assert back | {"writeId": b""} == lost | {"writeId": b""}
     assert backend.call("GET", f"/api/workflows/{made['workflowId']}").status == 200
+
+
+class Interrupted(Exception):
+    """Somebody presses Ctrl-C."""
+
+
+def interrupted(_: float) -> None:
+    raise Interrupted
+
+
+def test_a_restore_that_is_still_under_way_is_waited_for_when_the_command_runs_again(
+    backend: Backend, telegram: TelegramServer, restore: Restores
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    with pytest.raises(Interrupted):
+        restore("ConnectionsTable", wait=interrupted)
+    assert restore("ConnectionsTable") == {"the same": 1}
+    assert "takes from minutes to hours" in restore.output
+    assert restore("ConnectionsTable") == {"the same": 1}
+    assert "takes from minutes to hours" not in restore.output
+
+
+def test_a_restore_whose_answer_was_lost_is_begun_once(
+    backend: Backend, telegram: TelegramServer, restore: Restores
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.aws.fail("RestoreTableToPointInTime", done=True, times=1)
+    assert restore("ConnectionsTable") == {"the same": 1}
+    assert "takes from minutes to hours" in restore.output
+
+
+def test_what_says_that_a_restore_has_begun_is_something_that_dynamodb_says() -> None:
+    dynamodb = botocore.session.Session().get_service_model("dynamodb")
+    errors = dynamodb.operation_model("RestoreTableToPointInTime").error_shapes
+    assert {each.name for each in errors} >= THERE
 
 
 def test_credentials_that_were_lost_open_again(
