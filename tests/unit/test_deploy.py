@@ -1,6 +1,7 @@
 """What ``make deploy`` tells SAM."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -180,16 +181,38 @@ def test_an_unknown_stage_is_named() -> None:
         parameters(stage="moon")
 
 
+def jobs() -> dict[str, Any]:
+    text = (ROOT / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.safe_load(text)["jobs"]
+    return found
+
+
 def test_githubs_workflow_deploys_as_make_deploy_does() -> None:
     """Without a ``Revision`` of the build, a new version of the receiver would get no traffic."""
-    text = (ROOT / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8")
-    workflow = yaml.safe_load(text)
-    runs = [
-        step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step
-    ]
+    runs = [step["run"] for job in jobs().values() for step in job["steps"] if "run" in step]
     assert sum("make deploy STAGE=" in run for run in runs) == 2
     assert not [
         run
         for run in runs
         if "local.sam deploy" in run or "sam deploy" in run.replace("`sam deploy`", "")
     ]
+
+
+def test_a_revision_that_is_deployed_already_can_still_show_that_it_works() -> None:
+    """A stage's first run has no token for the smoke test; the next one has nothing to deploy."""
+    job = jobs()["deploy"]
+    assert "if" not in job
+    only = {step["name"]: step["if"] for step in job["steps"] if "if" in step}
+    assert only.pop("Execute the change set") == "needs.change-set.outputs.id != ''"
+    assert list(only) == ["The last revision that worked", "Roll back to it"]
+
+
+def test_a_run_that_has_changed_nothing_rolls_nothing_back() -> None:
+    steps = jobs()["deploy"]["steps"]
+    for step in steps[-2:]:
+        assert step["if"] == (
+            "failure() && steps.execute.conclusion == 'success'"
+            " && steps.smoke.conclusion == 'failure'"
+        )
+    ids = {step["name"]: step.get("id") for step in steps if "name" in step}
+    assert (ids["Execute the change set"], ids["Smoke test"]) == ("execute", "smoke")
