@@ -611,6 +611,21 @@ def test_who_may_send_to_dead_letters_is_named() -> None:
     assert by_schedule == {"redrivePermission": "denyAll"}
 
 
+def test_a_redrive_is_promised_only_of_what_came_from_a_queue() -> None:
+    """SQS moves dead letters of its own queues alone, not what another service sent."""
+    letters = {
+        queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        for queue in QUEUES.values()
+        if "RedrivePolicy" in queue
+    }
+    promised = {
+        output["Value"]["Fn::GetAtt"][0]
+        for output in template()["Outputs"].values()
+        if "for a redrive" in output.get("Description", "")
+    }
+    assert promised == letters
+
+
 @pytest.mark.parametrize(
     "kind",
     [
