@@ -13,7 +13,8 @@ from integrations.storage.quotas import QuotaCounters, Window
 from tests.backend import Backend
 from tests.fakes.receiver import Receiver
 from tests.fakes.smtp import MailServer
-from tests.integration.flows import flow
+from tests.fakes.telegram import TelegramServer
+from tests.integration.flows import flow, say
 
 MOMENT = datetime(2026, 11, 26, 12, 0, 30, tzinfo=UTC)
 GENEROUS = Limits(
@@ -255,6 +256,37 @@ def test_a_tick_that_comes_again_goes_on_with_the_room_that_it_has(backend: Back
     assert backend.consume("dispatch_event", [tick], receives=3) == []
     assert taken(backend) == 1
     assert len(backend.executions()) == 1
+
+
+@pytest.mark.parametrize("route", ["run", "rerun", "retry"])
+def test_what_could_not_be_started_by_the_api_takes_no_room(
+    backend: Backend, telegram: TelegramServer, route: str
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    made = backend.create_workflow(
+        flow(trigger={"type": "manual"}, steps=[say("{{ trigger.no.such }}")])
+    )
+    run = f"/api/workflows/{made['workflowId']}/run"
+    execution_id = backend.call("POST", run, {"input": {}}).json["executionId"]
+    backend.drain()
+    before = taken(backend)
+    path = run if route == "run" else f"/api/executions/{execution_id}/{route}"
+    backend.aws.fail("UpdateItem" if route == "retry" else "PutItem", where="ExecutionsTable")
+    assert backend.call("POST", path, {}).status == 503
+    backend.aws.recover()
+    assert taken(backend) == before
+
+
+def test_the_same_start_asked_for_ten_times_takes_room_once(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    made = backend.create_workflow(flow(trigger={"type": "manual"}))
+    path, key = f"/api/workflows/{made['workflowId']}/run", {"Idempotency-Key": "a"}
+    for _ in range(10):
+        assert backend.call("POST", path, {"input": {}}, headers=key).status == 200
+        backend.drain()
+    assert taken(backend) == 1
 
 
 def test_what_there_was_no_time_for_takes_no_room(backend: Backend) -> None:

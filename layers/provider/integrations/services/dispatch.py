@@ -238,15 +238,8 @@ class Dispatcher:
                 found[each.message_id] = failure
             if not recorded:
                 unused += zip(each.workflow_ids, own, strict=True)
-        self._give_back(tenant, unused)
+        self._quotas.give_back(tenant, unused)
         return found
-
-    def _give_back(self, tenant: str, unused: Sequence[tuple[str, Start | None]]) -> None:
-        """Give back the room of what comes again, and of what had come before."""
-        try:
-            self._quotas.give_back(tenant, unused)
-        except AwsError:  # the minute has less room than it might
-            _log.warning("not given back: the room of %s starts of %s", len(unused), tenant)
 
     def _count(self, received: Mapping[str, int]) -> None:
         """Tell webhooks what came to them, now and then: not one write for each delivery."""

@@ -164,21 +164,26 @@ class ExecutionService:
             QuotaExceeded: The tenant, or the workflow, has started too many this minute.
         """
         workflow = self._workflows.get(tenant, workflow_id)
-        start = self._quotas.start(tenant, workflow_id)
         event_id = f"manual:{idempotency_key or secrets.token_hex(16)}"
-        launch = Launch(workflow, event_id, given, hops=hops, start=start)
-        if self._events:
-            # First: where this dies in between, the log tells of a start that can be repeated.
-            logged = self._events().record_start(
-                workflow,
-                "manual",
-                event_id,
-                storable(given),
-                execution_id=self._id(launch),
-                hops=hops,
-            )
-            launch = launch._replace(logged=(logged.event_id, 0))
-        message = self.launch(launch, failure=lineage.check(hops))
+        launch = Launch(workflow, event_id, given, hops=hops)
+
+        def start(start: Start) -> Message | None:
+            logged = None
+            if self._events:
+                # First: where this dies in between, the log tells of a start that can be repeated.
+                recorded = self._events().record_start(
+                    workflow,
+                    "manual",
+                    event_id,
+                    storable(given),
+                    execution_id=self._id(launch),
+                    hops=hops,
+                )
+                logged = (recorded.event_id, 0)
+            begun = launch._replace(logged=logged, start=start)
+            return self.launch(begun, failure=lineage.check(hops))
+
+        message = self._in_its_room(tenant, workflow_id, start)
         if idempotency_key:
             stored = self._executions.get(tenant, self._id(launch))
             if not same_json(self._trigger_data(stored), storable(given)):
@@ -215,10 +220,29 @@ class ExecutionService:
             rerun_of=execution_id,
             trigger_event=state["trigger"]["eventId"],
         )
-        message = self.launch(launch._replace(start=self._quotas.start(tenant, stored.workflow_id)))
+        message = self._in_its_room(
+            tenant, stored.workflow_id, lambda start: self.launch(launch._replace(start=start))
+        )
         if message:
             self._queue.send(message)
         return self.get(tenant, self._id(launch))
+
+    def _in_its_room(
+        self, tenant: str, workflow_id: str, start: Callable[[Start], Message | None]
+    ) -> Message | None:
+        """Start something within the quotas; where nothing starts, nothing was taken of them.
+
+        Raises:
+            QuotaExceeded: This minute has no room left.
+        """
+        room = self._quotas.start(tenant, workflow_id)
+        message = None
+        try:
+            message = start(room)
+        finally:
+            if not message:
+                self._quotas.give_back(tenant, [(workflow_id, room)])
+        return message
 
     def launch(self, launch: Launch, *, failure: IntegrationError | None = None) -> Message | None:
         """Create the execution of an event, once.
@@ -420,10 +444,14 @@ class ExecutionService:
         if ended_by is not None and ended and datetime.fromisoformat(ended) > ended_by:
             raise Conflict(f"It ended at {ended}, later than {rfc3339(ended_by)}")
         lifecycle.retry_from_failed(state)
-        self._quotas.start(tenant, stored.workflow_id)
-        due_at = self.clock() + PICKED_UP_WITHIN
-        self._executions.replace(stored_from(tenant, state, stored), due_at=due_at)
-        self._queue.send(message_of(tenant, execution_id))
+
+        def start(_: Start) -> Message:
+            due_at = self.clock() + PICKED_UP_WITHIN
+            self._executions.replace(stored_from(tenant, state, stored), due_at=due_at)
+            return message_of(tenant, execution_id)
+
+        if message := self._in_its_room(tenant, stored.workflow_id, start):
+            self._queue.send(message)
         return self.get(tenant, execution_id)
 
     def cancel(self, tenant: str, execution_id: str) -> Execution:

@@ -6,13 +6,17 @@ back, and what events start waits for a minute that has room, up to ``WAITS``, a
 for all to see beyond that. Mails on the stack's own server are counted by day.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from integrations.errors import QuotaExceeded
 from integrations.models import now
+from integrations.storage.aws import AwsError
 from integrations.storage.quotas import MOST_NAMES, QuotaCounters, Window
+
+_log = logging.getLogger(__name__)
 
 MINUTE: Final = timedelta(minutes=1)
 DAY: Final = timedelta(days=1)
@@ -173,6 +177,8 @@ class Quotas:
     def give_back(self, tenant: str, unused: Iterable[tuple[str, Start | None]]) -> None:
         """Give room back that was taken for what does not start after all.
 
+        Where the table does not answer, the minute has less room than it might.
+
         Args:
             tenant: Whose.
             unused: The workflow of each start, and what ``starts`` gave for it.
@@ -185,7 +191,10 @@ class Quotas:
             window = Window("minute", minute, int(MINUTE.total_seconds()))
             for part in _parts(workflow_ids):
                 amounts = {name: -amount for name, amount in _amounts(part).items()}
-                self._counters.add(tenant, window, amounts)
+                try:
+                    self._counters.add(tenant, window, amounts)
+                except AwsError:
+                    _log.warning("not given back: the room of %s starts of %s", len(part), tenant)
 
     def pace(self, per_minute: int | None) -> int:
         """How many events a minute a replay may send: as asked, or half of what may start."""
