@@ -348,6 +348,7 @@ MADE = {"functions/get_console/site"}
 FOREIGN = {
     *("TargetErrorCount", "TargetErrorThrottledCount", "BatchWriteItem"),  # AWS's own names
     *("ERROR_CODE", "ERROR_MESSAGE", "TARGET_ARN"),  # attributes that the scheduler gives
+    *("ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED"),  # states of a stack
 }
 
 
