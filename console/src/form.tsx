@@ -1,5 +1,5 @@
 /** A form for one of the catalogue's schemas: plain fields, what the API refused beside each. */
-import { useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Form, formOf, type Schema, sentence } from "./schema";
 import { Field, Text } from "./ui";
 
@@ -111,13 +111,18 @@ function Group({
       errorAt={errorAt}
     />
   );
-  const open = folded.some(([name]) => errorAt(`${path}.${name}`) || value[name] !== undefined);
+  const filled = folded.some(([name]) => errorAt(`${path}.${name}`) || value[name] !== undefined);
+  const more = useRef<HTMLDetailsElement>(null);
+  // Opened for what is in it, and never closed under somebody who empties a field of it.
+  useLayoutEffect(() => {
+    if (filled && more.current) more.current.open = true;
+  }, [filled]);
   return (
     <div class="stack">
       {required.map(one)}
       {optional.filter((each) => !folded.includes(each)).map(one)}
       {folded.length > 0 && (
-        <details open={open}>
+        <details ref={more}>
           <summary>
             {folded.length} more {folded.length === 1 ? "field" : "fields"}, all optional
           </summary>
@@ -186,19 +191,7 @@ function AnyField(props: Props<unknown>) {
         </Field>
       );
     case "number":
-      return (
-        <Field label={form.title} hint={form.hint} error={error} optional={!form.required}>
-          {(attributes) => (
-            <input
-              {...attributes}
-              inputMode="decimal"
-              value={value === undefined ? "" : String(value)}
-              placeholder={form.placeholder || shownDefault(form)}
-              onInput={(event) => change(number(event.currentTarget.value))}
-            />
-          )}
-        </Field>
-      );
+      return <NumberField {...props} />;
     case "list":
       return <List {...props} />;
     case "json":
@@ -353,6 +346,27 @@ function Secret({ form, path, value, change, errorAt }: Props<unknown>) {
           </div>
         );
       }}
+    </Field>
+  );
+}
+
+/** A number as it is typed: "10.0" is on its way to "10.05", and would be lost as the number 10. */
+function NumberField({ form, path, value, change, errorAt }: Props<unknown>) {
+  const [typed, setTyped] = useState("");
+  return (
+    <Field label={form.title} hint={form.hint} error={errorAt(path)} optional={!form.required}>
+      {(attributes) => (
+        <input
+          {...attributes}
+          inputMode="decimal"
+          value={number(typed) === value ? typed : String(value ?? "")}
+          placeholder={form.placeholder || shownDefault(form)}
+          onInput={(event) => {
+            setTyped(event.currentTarget.value);
+            change(number(event.currentTarget.value));
+          }}
+        />
+      )}
     </Field>
   );
 }
@@ -552,7 +566,10 @@ function number(typed: string): unknown {
 
 function text(typed: string, form: Form): unknown {
   if (!typed) return undefined;
-  return form.numeric && /^-?\d{1,15}$/.test(typed) ? Number(typed) : typed;
+  // "0049" is no number: as one it would lose its zeros.
+  return form.numeric && /^-?\d{1,15}$/.test(typed) && String(Number(typed)) === typed
+    ? Number(typed)
+    : typed;
 }
 
 /** Whether a field's text is shown while it is typed. */
