@@ -39,6 +39,12 @@ export function retryAccess(): void {
 
 export type Query = Record<string, string | number | boolean | null | undefined>;
 
+/** A new `idempotencyKey`; it also works where a page came over plain HTTP. */
+export function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (each) => each.toString(16).padStart(2, "0")).join("");
+}
+
 /** One request; a refusal is thrown as an `ApiError`. */
 export async function request<T>(
   method: "GET" | "POST" | "PUT" | "DELETE",

@@ -2,6 +2,7 @@
 import type { ApiError } from "@integrations-backend/client";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { newKey } from "./api";
 import { useAction } from "./hooks";
 
 type Children = { children?: ComponentChildren };
@@ -187,7 +188,12 @@ export function Problem({
   );
 }
 
-/** A button that runs something and cannot be pressed twice meanwhile. */
+/**
+ * A button that runs something and cannot be pressed twice meanwhile.
+ *
+ * `run` gets an idempotency key, the same one until it succeeds: a press after a failure whose
+ * request had arrived does nothing twice.
+ */
 export function Act({
   run,
   children,
@@ -196,14 +202,17 @@ export function Act({
   label,
   disabled,
 }: {
-  run: () => Promise<void>;
+  run: (key: string) => Promise<void>;
   class?: string;
   done?: string;
   label?: string;
   disabled?: boolean;
 } & Children) {
+  const key = useRef("");
   const action = useAction(async () => {
-    await run();
+    key.current ||= newKey();
+    await run(key.current);
+    key.current = "";
     if (done) toast(done);
   });
   return (
@@ -226,7 +235,11 @@ export function Act({
   );
 }
 
-/** Asks before something that cannot be undone. */
+/**
+ * Asks before something that cannot be undone.
+ *
+ * `run` gets an idempotency key, one for each time that it is asked.
+ */
 export function Confirm({
   title,
   text,
@@ -239,13 +252,14 @@ export function Confirm({
   title: string;
   text: ComponentChildren;
   word: string;
-  run: () => Promise<void>;
+  run: (key: string) => Promise<void>;
   class?: string;
   done?: string;
 } & Children) {
   const [open, setOpen] = useState(false);
+  const key = useRef("");
   const action = useAction(async () => {
-    await run();
+    await run(key.current);
     setOpen(false);
     if (done) toast(done);
   });
@@ -255,7 +269,14 @@ export function Confirm({
   };
   return (
     <>
-      <button type="button" class={name ?? "danger"} onClick={() => setOpen(true)}>
+      <button
+        type="button"
+        class={name ?? "danger"}
+        onClick={() => {
+          if (!action.busy) key.current = newKey();
+          setOpen(true);
+        }}
+      >
         {children}
       </button>
       {open && (

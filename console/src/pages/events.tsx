@@ -199,8 +199,13 @@ export function EventOf({ id }: { id: string }) {
             title="Replay this event?"
             text="It is taken in again, and starts what it would start today. What is sent is sent again."
             word="Replay"
-            run={async () => {
-              const next = await request<{ eventId: string }>("POST", `${path}/replay`, {});
+            run={async (key) => {
+              const next = await request<{ eventId: string }>(
+                "POST",
+                `${path}/replay`,
+                {},
+                { idempotencyKey: key },
+              );
               toast("Replayed");
               go(to("events", next.eventId));
             }}

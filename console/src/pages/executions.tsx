@@ -234,8 +234,13 @@ export function ExecutionOf({ id }: { id: string }) {
         )}
         {!GOING.has(execution.status) && (
           <Act
-            run={async () => {
-              const next = await request<{ executionId: string }>("POST", `${path}/rerun`);
+            run={async (key) => {
+              const next = await request<{ executionId: string }>(
+                "POST",
+                `${path}/rerun`,
+                undefined,
+                { idempotencyKey: key },
+              );
               go(to("executions", next.executionId));
             }}
           >
