@@ -242,10 +242,12 @@ function Secrets() {
   const list = useLoad(() => request<Page<SecretName>>("GET", "/api/secrets"), "secrets");
   const [name, setName] = useState("");
   const [value, setValue] = useState("");
+  const [seen, setSeen] = useState(false);
   const save = useAction(async () => {
     await request("PUT", `/api/secrets/${encodeURIComponent(name)}`, { value });
     setValue("");
     setName("");
+    setSeen(false);
     toast("Saved");
     await list.reload();
   });
@@ -276,14 +278,28 @@ function Secrets() {
           </Field>
           <Field label="Value" error={save.error?.messageFor("value")}>
             {(attributes) => (
-              <input
-                {...attributes}
-                class="mono"
-                type="password"
-                autocomplete="new-password"
-                value={value}
-                onInput={(event) => setValue(event.currentTarget.value)}
-              />
+              <div class="with-button">
+                {/* Of lines, as a key in PEM is: a field for passwords would join them. */}
+                <textarea
+                  {...attributes}
+                  class={seen ? "mono" : "mono concealed"}
+                  rows={seen ? 6 : 1}
+                  autocomplete="off"
+                  data-1p-ignore
+                  data-lpignore="true"
+                  spellcheck={false}
+                  value={value}
+                  onInput={(event) => setValue(event.currentTarget.value)}
+                />
+                <button
+                  type="button"
+                  aria-pressed={seen}
+                  aria-label="Show what is typed"
+                  onClick={() => setSeen(!seen)}
+                >
+                  {seen ? "Hide" : "Show"}
+                </button>
+              </div>
             )}
           </Field>
         </div>
