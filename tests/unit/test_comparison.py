@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.comparison import comparable, contains, is_same
+from integrations.comparison import comparable, composed, contains, is_same
 
 SAME = [
     ("café", "cafe\u0301"),
@@ -34,6 +34,15 @@ def test_what_reads_the_same_is_the_same(one: str, other: str) -> None:
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_what_reads_differently_is_different(one: str, other: str) -> None:
     assert not is_same(one, other)
+
+
+def test_of_the_marks_on_one_letter_thirty_count() -> None:
+    many = "a" + "\u0301\u0316" * 50_000 + "b"
+    assert len(comparable(many)) == len("ab") + 30 - 1  # one is composed with its letter
+    assert contains(many, ["b"])
+    assert len(composed(many)) < 40
+    assert is_same("e" + "\u0301" * 30, "E" + "\u0301" * 30)
+    assert not is_same("e" + "\u0301" * 30, "e" + "\u0301" * 29)
 
 
 def test_a_word_of_nothing_visible_stands_in_no_text() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from integrations.errors import ExpressionError
 from integrations.models import Json
-from integrations.workflows import expressions
+from integrations.workflows import expressions, references
 from integrations.workflows.expressions import parser
 from integrations.workflows.expressions.budget import Budget
 
@@ -643,13 +643,30 @@ def test_any_filter_on_any_data_gives_json_or_its_own_error(
         ("{{ f(a, b) }},{{ 'x,}},' }}", ["{{ f(a, b) }}", "{{ 'x,}},' }}"]),
         ('"Doe, {{ first }}" <{{ a }}>, b@c.de', ['"Doe, {{ first }}" <{{ a }}>', "b@c.de"]),
         ("{% if a %}a@b.de, c@d.de{% endif %}", ["{% if a %}a@b.de, c@d.de{% endif %}"]),
-        ("{{ unfinished, ", ["{{ unfinished", ""]),
+        ("{{ unfinished, ", ["{{ unfinished,"]),
+        ('"{{ name|default("Doe, J") }}" <{{ a }}>', ['"{{ name|default("Doe, J") }}" <{{ a }}>']),
+        (
+            r"{{ x|default('O\'Brien, Ann') }} <a@b.cc>",
+            [r"{{ x|default('O\'Brien, Ann') }} <a@b.cc>"],
+        ),
+        ("{{ [{'b':{'c':'x'}}, 2][0].b.c }}, d", ["{{ [{'b':{'c':'x'}}, 2][0].b.c }}", "d"]),
+        (r'"a \" , {{ b }}" <c>, "unclosed, d', [r'"a \" , {{ b }}" <c>', '"unclosed', "d"]),
     ],
 )
 def test_a_template_is_split_at_the_commas_that_its_author_wrote(
     text: str, parts: list[str]
 ) -> None:
     assert expressions.split_by_commas(text) == parts
+
+
+def test_a_template_of_many_braces_in_quotes_is_one_part() -> None:
+    hostile = "{{ 'a\\" + "'" + "{" * 15_000 + "' }}"
+    assert expressions.split_by_commas(hostile) == [hostile]
+
+
+@pytest.mark.parametrize("source", [" " * 16_000 + "a + b", "{{" + " " * 16_000 + "a + b"])
+def test_a_long_expression_is_no_path(source: str) -> None:
+    assert references.plain_path(source) is None
 
 
 def test_what_is_loaded_once_is_not_the_time_of_the_expression_that_comes_first(

@@ -663,6 +663,7 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer(
         Reply(body=gzip.compress(b"x" * 9000)[:-12], headers={"content-encoding": "gzip"}),
         Reply(body=gzip.compress(b'{"a": 1}')[:-5], headers={"content-encoding": "x-gzip"}),
         Reply(body=gzip.compress(b"x")[:5], headers={"content-encoding": "gzip"}),
+        Reply(body=gzip.compress(b"") * 3000, headers={"content-encoding": "gzip"}),
         Reply(raw=b"HTTP/1.1 200 OK\r\n" + b"x" * 70000),
         Reply(raw=b""),
     ],
@@ -1075,7 +1076,11 @@ def test_a_plain_socket_goes_through_the_same_guard(dns: Dns, receiver: Receiver
         assert 0 < (sock.gettimeout() or 0) <= 3
 
 
-@pytest.mark.parametrize("host", ["a" * 64 + ".com", "a..b", "\x00", "\ud800.com"])
+@pytest.mark.parametrize(
+    "host",
+    ["a" * 64 + ".com", "a" + "\u0301" * 60_000, "a..b", "\x00", "\ud800.com"],
+    ids=range(5),
+)
 def test_a_malformed_host_is_refused(host: str) -> None:
     with pytest.raises((AddressRefused, ProviderUnavailable)):
         connect(host, 587)

@@ -729,7 +729,11 @@ def test_a_packed_body_is_unpacked(encoding: str, body: bytes) -> None:
         ("gzip", b"\x1f\x8bnonsense"),
         ("deflate", b"\xff\xff"),
         ("gzip, gzip, gzip", gzipped(gzipped(gzipped(b"{}")))),
+        # Each of so many parts would copy all that follow it.
+        ("deflate", zlib.compress(b"") * 1000),
+        ("gzip", gzipped(b"{}") * 1000),
     ],
+    ids=range(7),
 )
 def test_what_does_not_unpack_arrives_as_it_came(encoding: str, body: bytes) -> None:
     sent = delivery(body, "application/json", headers={"content-encoding": encoding})

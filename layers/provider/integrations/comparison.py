@@ -23,13 +23,19 @@ _INVISIBLE: Final = re.compile(
 )
 """Default ignorable code points: variation selectors, joiners, direction marks, soft hyphens."""
 
+_MOST_MARKS: Final = 30
+"""How many combining marks follow one letter at most. Putting them in order takes the square of
+their number: https://www.unicode.org/reports/tr15/#Stream_Safe_Text_Format."""
+
+_PERHAPS_MARKS: Final = re.compile(f"[\u0300-\U0010ffff]{{{_MOST_MARKS + 1},}}")
+
 _DOT: Final = "\u0307"
 _DOTLESS: Final = "\u0131"
 
 
 def comparable(text: str) -> str:
     """A text in the form in which two texts that mean the same are equal."""
-    folded = unicodedata.normalize("NFD", _INVISIBLE.sub("", text)).casefold()
+    folded = unicodedata.normalize("NFD", _with_few_marks(_INVISIBLE.sub("", text))).casefold()
     folded = unicodedata.normalize("NFKC", folded).casefold()
     folded = unicodedata.normalize("NFKD", _INVISIBLE.sub("", folded))
     # "İ" folds to an "i" with a dot above it, which is how "i" looks anyway.
@@ -44,10 +50,30 @@ def is_same(one: str, other: str) -> bool:
 
 def is_composed_same(one: str, other: str) -> bool:
     """Whether two texts have the same characters, composed or not: for keys, which keep cases."""
-    return one == other or unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
+    return one == other or composed(one) == composed(other)
+
+
+def composed(text: str) -> str:
+    """A text in Unicode's composed form, without the marks that no writing has."""
+    return unicodedata.normalize("NFC", _with_few_marks(text))
 
 
 def contains(text: str, words: Iterable[str]) -> bool:
     """Whether one of the words stands in a text; a word of invisible marks alone stands in none."""
     whole = comparable(text)
     return any(part in whole for word in words if (part := comparable(word)))
+
+
+def _with_few_marks(text: str) -> str:
+    return _PERHAPS_MARKS.sub(lambda found: _shortened(found[0]), text)
+
+
+def _shortened(text: str) -> str:
+    """A text without the marks of a letter that are beyond ``_MOST_MARKS``."""
+    kept: list[str] = []
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)

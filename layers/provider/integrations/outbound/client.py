@@ -71,6 +71,8 @@ _REDIRECTS = _MOVED | {
 }
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _GZIP: Final = b"\x1f"
+_MAX_MEMBERS: Final = 2000
+"""How many packed parts may follow each other: each copies what was read behind it."""
 _NOT_IN_HEADERS = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 # Some lines that urllib3 logs hold the URL, and with it Telegram's token.
@@ -349,9 +351,10 @@ def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """What was packed by gzip, to its end; urllib3 takes what breaks off for the whole.
 
     Raises:
-        DecodeError: It is no gzip, or its end is missing.
+        DecodeError: It is no gzip, its end is missing, or it has too many parts.
     """
     unpacker: Any = None
+    members = 0
     try:
         for piece in pieces:
             packed = piece
@@ -359,6 +362,9 @@ def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 if unpacker is None or unpacker.eof:
                     if unpacker and not packed.startswith(_GZIP):
                         return  # what fills the rest up, as gzip itself lets pass
+                    members += 1
+                    if members > _MAX_MEMBERS:
+                        raise DecodeError("the packed body has too many parts")
                     unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
                 if plain := unpacker.decompress(packed, PIECE):
                     yield plain

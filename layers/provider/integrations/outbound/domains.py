@@ -7,8 +7,12 @@ https://www.rfc-editor.org/rfc/rfc5891 (IDNA 2008)
 """
 
 import unicodedata
+from typing import Final
 
 import idna
+
+_LONGEST: Final = 253
+"""https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4"""
 
 
 def to_ascii(domain: str) -> str:
@@ -18,8 +22,11 @@ def to_ascii(domain: str) -> str:
         domain: The name as people write it; capitals are read as small letters.
 
     Raises:
-        ValueError: It has none: a character that no domain has, or a form that stands for another.
+        ValueError: It has none: it is too long, has a character that no domain has, or a form that
+            stands for another.
     """
+    if len(domain) > _LONGEST:
+        raise ValueError("is longer than any domain name")
     if domain.isascii() and "xn--" not in domain.lower():
         return domain
     # No mapping but of capitals: what only looks like the name is refused, not replaced by it.

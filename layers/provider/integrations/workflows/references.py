@@ -14,7 +14,7 @@ _STEPS: Final = re.compile(r"""\bsteps\b(?:\s*\.\s*(\w+)|\s*\[\s*(?:"(\w+)"|'(\w
 _TRIGGER: Final = re.compile(r"\btrigger\b")
 _NOW: Final = re.compile(r"\bnow\b")
 _TELLING: Final = re.compile(r"\b(?:steps|trigger|now)\b")
-_PATH: Final = re.compile(r"\s*(?:\{\{)?\s*(\w+(?:\.[A-Za-z_]\w*)*)\s*(?:\}\})?\s*")
+_PATH: Final = re.compile(r"(?:\{\{\s*)?(\w+(?:\.[A-Za-z_]\w*)*)(?:\s*\}\})?")
 
 
 def telling_texts(value: Json) -> list[Json]:
@@ -46,7 +46,7 @@ def touched_steps(value: Json, earlier: Sequence[str]) -> set[str]:
 
 def plain_path(source: str) -> list[str] | None:
     """``steps.rows.output`` as its parts; ``None`` where an expression is more than a path."""
-    found = _PATH.fullmatch(source)
+    found = _PATH.fullmatch(source.strip())
     return found[1].split(".") if found else None
 
 

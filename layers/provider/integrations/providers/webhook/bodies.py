@@ -18,6 +18,10 @@ _BEFORE_JSON: Final = b"\xef\xbb\xbf\xfe\xff\x00 \t\r\n"
 
 _GZIP: Final = b"\x1f\x8b"
 
+_MAX_MEMBERS: Final = 200
+"""How many packed parts may follow each other. Two bytes are a part of nothing, and each of two
+million would copy the rest; who packs in blocks (bgzip: 64 KB) needs a hundred."""
+
 
 def read_body(body: bytes, content_type: str) -> Json:
     """A body as JSON, see ``events.normalize``."""
@@ -111,7 +115,9 @@ def unpacked(body: bytes, encodings: str) -> bytes:
 def _inflated(packed: bytes, window: int) -> bytes | None:
     plain = bytearray()
     try:
-        while packed:
+        for _ in range(_MAX_MEMBERS):
+            if not packed:
+                return bytes(plain)
             unpacker = zlib.decompressobj(window)
             plain += unpacker.decompress(packed, MAX_UNPACKED + 1 - len(plain))
             if len(plain) > MAX_UNPACKED:
@@ -120,5 +126,5 @@ def _inflated(packed: bytes, window: int) -> bytes | None:
                 return None
             packed = unpacker.unused_data
     except zlib.error:
-        return None
-    return bytes(plain)
+        pass
+    return None

@@ -14,10 +14,11 @@ MAX_TEMPLATE: Final = 16 * 1024
 MAX_CACHED: Final = 128 * 1024
 """How many characters of templates a process remembers having understood."""
 
-_PIECES = re.compile(
-    r"""\{\{(?:[^}'"]|'[^']*'|"[^"]*"|\}(?!\}))*\}\}|"(?:[^"\\]|\\.)*"|,|[^,]""", re.DOTALL
-)
-"""An expression in its braces, a quoted name, a comma, or any other character."""
+_HOLE: Final = "\0"
+"""Stands for an expression while the text around it is split."""
+
+_PIECES = re.compile(r""""(?:[^"\\]|\\.)*"|,|[^,]""", re.DOTALL)
+"""A quoted name, a comma, or any other character."""
 
 
 def is_template(text: str) -> bool:
@@ -30,15 +31,30 @@ def split_by_commas(text: str) -> list[str]:
 
     A text with statements (``{% … %}``) stays whole: what belongs together is not told from it.
     """
-    if "{%" in text or "{#" in text:
-        return [text]
+    from jinja2 import TemplateSyntaxError
+
+    if "{%" in text or "{#" in text or _HOLE in text:
+        return [text.strip()]
+    plain, holes = "", [""]
+    try:
+        for _, kind, value in _environment().lexer.tokeniter(text, None):
+            if kind == "data":
+                plain += value
+            elif kind == "variable_begin":
+                plain += _HOLE
+                holes.append(value)
+            else:
+                holes[-1] += value
+    except TemplateSyntaxError:
+        return [text.strip()]  # who parses it says what is wrong
     parts = [""]
-    for found in _PIECES.finditer(text):
+    for found in _PIECES.finditer(plain):
         if found[0] == ",":
             parts.append("")
         else:
             parts[-1] += found[0]
-    return [part.strip() for part in parts]
+    filled = iter(holes[1:])
+    return [re.sub(_HOLE, lambda _: next(filled), part).strip() for part in parts]
 
 
 def template(source: str, budget: Budget | None = None) -> Template:
