@@ -167,6 +167,24 @@ def test_a_batch_of_pages_is_taken_apart_and_tells_nothing_twice() -> None:
     assert picture["replyToMid"] == "m_AbCd-EfGh_0"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"published": []},
+        {"published": {}},
+        {"created_time": "0001-01-01T00:00:00+14:00"},
+        {"created_time": "9999-12-31T23:59:59-14:00"},
+        {"created_time": 10**30},
+        {"created_time": []},
+    ],
+    ids=str,
+)
+def test_odd_values_are_events_all_the_same(odd: dict[str, Any]) -> None:
+    (event,) = events_in(feed(**PHOTO, **odd))
+    assert event.type == "facebook.post"
+    assert odd.items() <= dict(event.data["raw"]).items()
+
+
 def test_what_is_unknown_is_left_out() -> None:
     assert fixture("unknown") == []
 

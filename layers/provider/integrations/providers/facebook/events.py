@@ -126,7 +126,7 @@ def _post(page_id: str, value: dict[str, Json]) -> Event | None:
     data = _feed(page_id, value) | {
         "message": text(value.get("message")),
         "link": text(value.get("link")),
-        "isPublished": value.get("published") not in {0, "0"},
+        "isPublished": value.get("published") not in (0, "0"),
         "permalink": _permalink(value),
         "attachmentUrl": text(value.get("photo")) or text(value.get("video")),
     }
@@ -272,13 +272,13 @@ def _inner(value: Mapping[str, Any], name: str, inner: str) -> str | None:
 def _time(value: object) -> str | None:
     """A Unix time or a text of Facebook's (``2026-11-22T12:00:00+0000``) as RFC 3339."""
     when = moment(value)
-    if when is None and isinstance(value, str):
-        try:
+    try:
+        if when is None and isinstance(value, str):
             when = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return None if when is None else rfc3339(when)
+            when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return None if when is None else rfc3339(when)
+    except (ValueError, OverflowError):  # no moment, or none of the years that there are in UTC
+        return None
 
 
 # -- Filters ---------------------------------------------------------------------------------
