@@ -304,9 +304,9 @@ class _ActionSpec:
         fields = self._params.model_fields.items()
         return frozenset(field.alias or name for name, field in fields if field.is_required())
 
-    def validate(self, params: Mapping[str, Json]) -> list[FieldError]:
-        """What is wrong with literal parameters."""
-        return _mistakes(self._params, params)
+    def validate(self, params: Mapping[str, Json], *, whole: bool) -> list[FieldError]:
+        """What is wrong with literal parameters, and together where they are the ``whole``."""
+        return _mistakes(self._params, params, whole=whole)
 
 
 class _TriggerSpec:
@@ -361,9 +361,13 @@ class ProviderCatalogue:
         return None
 
 
-def _mistakes(model: type[Params], given: Mapping[str, Json]) -> list[FieldError]:
+def _mistakes(
+    model: type[Params], given: Mapping[str, Json], *, whole: bool = True
+) -> list[FieldError]:
     try:
         model.model_validate(given)
     except ValidationError as invalid:
-        return mistakes_in(invalid, model, given, "")
+        # The model's own check, whichever field it blames, has no place in what was given.
+        if whole or all(error["loc"] for error in invalid.errors(include_input=False)):
+            return mistakes_in(invalid, model, given, "")
     return []

@@ -57,11 +57,13 @@ class ActionSpec(Protocol):
         """The proper names of the parameters that must be there."""
         ...
 
-    def validate(self, params: Mapping[str, Json]) -> list[FieldError]:
+    def validate(self, params: Mapping[str, Json], *, whole: bool) -> list[FieldError]:
         """What is wrong with literal parameters; ``field`` is the path below ``params``.
 
-        It is given the parameters without a template only. What it says of others, or of the whole
-        (an empty ``field``) where there are others, is not passed on.
+        Args:
+            params: The parameters without a template.
+            whole: Whether there are no others: else nothing is said of how they go together, for
+                one that is a template may make that right.
         """
         ...
 
@@ -423,9 +425,9 @@ class _StepCheck:
         literal = {name: params[name] for name in proper if not _has_template(params[name])}
         settled = {proper[name] for name in literal}
         complete = not missing and len(literal) == len(params)
-        for each in spec.validate(literal):
+        for each in spec.validate(literal, whole=complete):
             top = each.field.split(".", 1)[0].split("[", 1)[0]
-            if spec.names.get(top, top) in settled or (complete and not top):
+            if complete or spec.names.get(top, top) in settled:
                 field = f"{self.place}.params.{each.field}".rstrip(".")
                 yield FieldError(field, each.message)
 

@@ -84,6 +84,25 @@ def _are_message_ids(value: str | list[str] | None) -> str | list[str] | None:
     return value
 
 
+def _are_headers(value: dict[str, str]) -> dict[str, str]:
+    if wrong := [*_wrong_headers(value)]:
+        raise mistakes.at(*wrong)
+    return value
+
+
+def _wrong_headers(headers: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for name, value in headers.items():
+        lower = name.lower()
+        if not _HEADER.fullmatch(name):
+            yield "", f"holds what is not the name of a header: {name[:64]!r}"
+        elif lower in SET_BY_US or lower.startswith(("content-", "resent-")):
+            yield name, "has a parameter of its own, or is set by us"
+        elif CONTROL.search(value):
+            yield name, "must not hold line breaks or other control characters"
+        elif len(value) > MAX_HEADER:
+            yield name, f"takes at most {MAX_HEADER} characters"
+
+
 class Attachment(StrictModel):
     """A file of a message; with ``cid`` an image inside the HTML (``<img src="cid:logo">``)."""
 
@@ -151,10 +170,8 @@ class SendEmail(Params):
     text: _Text = None
     html: _Text = None
     attachments: list[Attachment] = Field(default_factory=list, max_length=50)
-    headers: dict[str, str] = Field(
-        default_factory=dict,
-        description="More headers, e.g. List-Unsubscribe.",
-        max_length=50,
+    headers: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_are_headers)] = Field(
+        default_factory=dict, description="More headers, e.g. List-Unsubscribe."
     )
     in_reply_to: Annotated[
         str | None,
@@ -180,21 +197,7 @@ class SendEmail(Params):
         if sum(one.size for one in self.attachments) > MAX_ATTACHMENTS:
             message = f"must not have more than {MAX_ATTACHMENTS} bytes together"
             raise mistakes.at(("attachments", message))
-        if wrong := [*self._wrong_headers()]:
-            raise mistakes.at(*wrong)
         return self
-
-    def _wrong_headers(self) -> Iterator[tuple[str, str]]:
-        for name, value in self.headers.items():
-            lower = name.lower()
-            if not _HEADER.fullmatch(name):
-                yield "headers", f"holds what is not the name of a header: {name[:64]!r}"
-            elif lower in SET_BY_US or lower.startswith(("content-", "resent-")):
-                yield f"headers.{name}", "has a parameter of its own, or is set by us"
-            elif CONTROL.search(value):
-                yield f"headers.{name}", "must not hold line breaks or other control characters"
-            elif len(value) > MAX_HEADER:
-                yield f"headers.{name}", f"takes at most {MAX_HEADER} characters"
 
     @property
     def recipients(self) -> list[str]:

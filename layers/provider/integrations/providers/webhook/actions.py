@@ -54,6 +54,12 @@ def _is_base64(value: str | None) -> str | None:
     return value
 
 
+def _may_be_sent(headers: dict[str, str]) -> dict[str, str]:
+    if problems := header_problems(headers, ""):
+        raise mistakes.at(*((field.removeprefix("."), problem) for field, problem in problems))
+    return headers
+
+
 type _Scalar = str | int | float | bool | None
 
 
@@ -66,7 +72,9 @@ class Send(Params):
         AfterValidator(lambda value: is_url(value) if value else None),
     ] = None
     method: Literal["POST", "PUT", "PATCH", "DELETE", "GET", "HEAD"] = "POST"
-    headers: dict[str, str] = Field(default_factory=dict, max_length=50)
+    headers: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_may_be_sent)] = Field(
+        default_factory=dict
+    )
     query: dict[str, _Scalar | list[_Scalar]] = Field(
         default_factory=dict,
         description="Added to the URL's own; a list repeats a name.",
@@ -102,9 +110,6 @@ class Send(Params):
             )
         if bodies and self.method in {"GET", "HEAD"}:
             raise mistakes.at(("method", f"{self.method} has no body"))
-        problems = header_problems(self.headers, "headers")
-        if problems:
-            raise mistakes.at(*problems)
         return self
 
     def content(self) -> tuple[bytes | StoredBytes | None, str | None]:

@@ -4,15 +4,10 @@ https://developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheet
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import (
-    Field,
-    JsonValue,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, JsonValue
 
-from integrations import mistakes
 from integrations.errors import InvalidParams
 from integrations.models import Json
 from integrations.providers.base import Action, Call, Params
@@ -265,20 +260,19 @@ DELETE_SHEET = Action(
 )
 
 
+def _is_named(request: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(request) != 1:
+        raise ValueError("must hold exactly one request, by its name")
+    return request
+
+
 class Request(OnSpreadsheet):
     """Any requests of ``spreadsheets.batchUpdate``."""
 
-    requests: Annotated[list[dict[str, JsonValue]], Field(min_length=1, max_length=1000)] = Field(
-        description="Each an object of one request's name and its content"
-    )
-
-    @model_validator(mode="after")
-    def _named(self) -> Self:
-        for index, request in enumerate(self.requests):
-            if len(request) != 1:
-                message = "must hold exactly one request, by its name"
-                raise mistakes.at((f"requests[{index}]", message))
-        return self
+    requests: Annotated[
+        list[Annotated[dict[str, JsonValue], AfterValidator(_is_named)]],
+        Field(min_length=1, max_length=1000),
+    ] = Field(description="Each an object of one request's name and its content")
 
 
 def request(call: Call[Any], params: Request) -> Json:
