@@ -25,7 +25,7 @@ export function JobLine({ job }: { job: Job }) {
     now.failed ? `${now.failed} failed` : "",
   ].filter(Boolean);
   return (
-    <Note>
+    <Note {...(now.status === "failed" ? { tone: "bad" as const } : {})}>
       <div class="row">
         <Badge state={now.status} />
         <span>
@@ -43,6 +43,7 @@ export function JobLine({ job }: { job: Job }) {
           </Act>
         )}
       </div>
+      {now.error && <p class="error-text">{now.error}</p>}
       <Problem error={found.error} />
     </Note>
   );

@@ -185,7 +185,8 @@ export interface Job {
   total?: number | null;
   done?: number | null;
   failed?: number | null;
-  error?: unknown;
+  /** Why it failed; or, where it went on, what was the last that it could not do. */
+  error?: string | null;
   createdAt: string;
   finishedAt?: string | null;
 }
