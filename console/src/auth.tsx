@@ -43,6 +43,7 @@ export function Access({ expired }: { expired: boolean }) {
           </p>
         </Note>
       )}
+      <Problem error={settings.error} retry={() => void settings.reload()} />
       {settings.data?.issuer && (
         <div class="card stack">
           <button
