@@ -1,5 +1,5 @@
 /** One action, tried: its form, what came back, and the same call for a program. */
-import { useMemo, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import { request } from "../api";
 import { useCatalogue } from "../catalogue";
 import { messageAt, pathsOf, placeOf, SchemaForm, type Values } from "../form";
@@ -12,6 +12,7 @@ import { Act, copy, Field, Head, Json, More, Note, Problem, Tabs, Waiting } from
 export default function Playground() {
   useTitle("Playground");
   const { query } = usePlace();
+  const first = useRef("");
   const catalogue = useCatalogue();
   const statuses = useLoad(
     () => request<Record<string, ProviderStatus>>("GET", "/api/integrations/status"),
@@ -19,14 +20,19 @@ export default function Playground() {
   );
   if (catalogue.error)
     return <Problem error={catalogue.error} retry={() => void catalogue.reload()} />;
-  if (!catalogue.data) return <Waiting />;
+  const named = query.get("provider");
+  // Which provider comes first is known with the statuses: a form shown before them would be
+  // another one a moment later, and what was typed in it gone.
+  if (!catalogue.data || (!named && !first.current && statuses.loading)) return <Waiting />;
   const providers = catalogue.data.items.filter((each) => each.actions.length);
   const connected = providers.find((each) => statuses.data?.[each.id]?.connections?.length);
+  first.current ||= (connected ?? providers[0])?.id ?? "";
   const provider =
-    providers.find((each) => each.id === query.get("provider")) ?? connected ?? providers[0];
+    providers.find((each) => each.id === named) ??
+    providers.find((each) => each.id === first.current);
   const action =
     provider?.actions.find((each) => each.name === query.get("action")) ?? provider?.actions[0];
-  if (!provider || !action) return <Problem error={undefined} />;
+  if (!provider || !action) return null;
   const connections = statuses.data?.[provider.id]?.connections ?? [];
   const choose = (providerId: string, name?: string) =>
     go(
@@ -70,6 +76,7 @@ export default function Playground() {
           )}
         </Field>
       </div>
+      <Problem error={statuses.error} retry={() => void statuses.reload()} />
       {statuses.data && connections.length === 0 && (
         <Note tone="warn">
           <p>
@@ -105,7 +112,9 @@ function Call({
   const connections = listed.items.map((each) => each.connection);
   const [params, setParams] = useState<Values>({});
   const [filled, setFilled] = useState(0);
-  const [connection, setConnection] = useState("default");
+  const [chosen, setChosen] = useState("");
+  const usual = connections.includes("default") ? "default" : (connections[0] ?? "default");
+  const connection = chosen || usual;
   const [result, setResult] = useState<{ value: unknown }>();
   const [language, setLanguage] = useState("curl");
   const known = useMemo(() => pathsOf(action.params, "params"), [action]);
@@ -133,13 +142,13 @@ function Call({
             Fill in the example
           </button>
         </div>
-        {connections.length > 1 && (
+        {connections.some((each) => each !== "default") && (
           <Field label="Connection">
             {(attributes) => (
               <select
                 {...attributes}
                 value={connection}
-                onChange={(event) => setConnection(event.currentTarget.value)}
+                onChange={(event) => setChosen(event.currentTarget.value)}
               >
                 {connections.map((each) => (
                   <option key={each}>{each}</option>
