@@ -263,7 +263,7 @@ def test_an_answer_that_is_a_file_goes_on_as_one(
     execution = run(backend, GET, upload())
     assert execution["status"] == "succeeded", execution["error"]
     uploaded = telegram.last.files["document"]
-    assert (uploaded.name, uploaded.content) == ("in", picture)
+    assert (uploaded.name, uploaded.content) == ("answer", picture)
     assert uploaded.content_type == "image/png"
 
 

@@ -4,7 +4,7 @@ import gzip
 import json
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +28,7 @@ from integrations.errors import (
 from integrations.models import Delivery, Json
 from integrations.outbound import guard
 from integrations.outbound.client import Outbound
+from integrations.outbound.content import StoredFile
 from integrations.providers.base import Addresses, Call
 from integrations.providers.webhook import actions, api, events, provider
 from integrations.providers.webhook.actions import Send
@@ -350,6 +351,66 @@ def test_a_secret_that_the_receiver_repeats_is_masked(
         text = str(refusal.value)
     for secret in ("5ecret", b64encode(ECHOED.encode()).decode()[:20], SECRET):
         assert secret not in text
+
+
+PERMISSION = "/services/T00000001/B00000002/gKx9Wq5ecretZ?wait=true&key=hush-hush&chat=5ecret-room7"
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        "Cannot POST /services/T00000001/B00000002/gKx9Wq5ecretZ",
+        "<p>Cannot POST &#x2F;services&#x2F;T00000001&#x2F;B00000002&#x2F;gKx9Wq5ecretZ",
+        r'{"path": "\/services\/T00000001\/B00000002\/gKx9Wq5ecretZ"}',
+        "no hook gKx9Wq5ecretZ of team T00000001",
+        "no key hush-hush, no chat 5ecret-room7",
+    ],
+)
+@pytest.mark.parametrize("status", [200, 404])
+def test_what_a_receiver_repeats_of_the_outbound_url_is_masked(
+    repeated: str, status: int, make_call: MakeCall, receiver: Receiver
+) -> None:
+    receiver.reply(Reply(status=status, body=repeated.encode()))
+    call = make_call(outboundUrl=receiver.url(PERMISSION))
+    if status == 200:
+        text = json.dumps(send(call, json={})["body"], ensure_ascii=False)
+    else:
+        with pytest.raises(RequestRejected) as refusal:
+            send(call, json={})
+        text = refusal.value.detail
+    assert "…" in text
+    for secret in ("5ecret", "T00000001", "hush"):
+        assert secret not in text
+
+
+def test_words_that_stand_in_the_outbound_url_too_stay_in_an_answer(
+    make_call: MakeCall, receiver: Receiver
+) -> None:
+    answer = {"messages": ["/v1beta/services/messages/5"], "services": "general-talk"}
+    receiver.reply(Reply(body=json.dumps(answer).encode()))
+    path = "/v1beta/services/messages?wait=true&to=general-talk"
+    assert send(make_call(outboundUrl=receiver.url(path)), json={})["body"] == answer
+
+
+class KeptFiles:
+    """Keeps nothing of what a step gives."""
+
+    def content(self, file_id: str) -> Any:
+        raise AssertionError(file_id)
+
+    def store(self, pieces: Iterable[bytes]) -> StoredFile:
+        return StoredFile("f1", sum(map(len, pieces)))
+
+
+@pytest.mark.parametrize("size", [3, api.MAX_BODY + 1])
+def test_a_file_is_named_by_a_steps_url_and_never_by_the_outbound_url(
+    size: int, make_call: MakeCall, receiver: Receiver
+) -> None:
+    call = replace(make_call(outboundUrl=receiver.url("/hook/gKx9Wq5ecretZ")), files=KeptFiles())
+    receiver.default = Reply(body=b"\xff" * size, headers={"content-type": "image/png"})
+    name = "fileName" if size < api.MAX_BODY else "name"
+    assert send(call, json={})["file"][name] == "answer"
+    assert send(call, json={}, url=receiver.url("/cats/tom.png"))["file"][name] == "tom.png"
 
 
 def test_a_repetition_carries_the_same_id_and_other_steps_do_not(

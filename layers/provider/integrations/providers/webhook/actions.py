@@ -36,6 +36,7 @@ from integrations.providers.webhook.api import (
     message_headers,
     origin_of,
     raise_for,
+    secrets_in,
     shown_body,
     sink_for,
 )
@@ -142,9 +143,10 @@ def _pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
 def send(call: Call[WebhookCredentials], params: Send) -> Json:
     """Send one request; to the outbound URL's origin it is signed by Standard Webhooks.
 
-    Outbound headers and the secret's signature go to that origin alone, and what an answer repeats
-    of them is masked. A repetition carries the same ``webhook-id``, by which receivers recognise
-    it. Redirects are not followed: a webhook's URL is where it says it is.
+    Outbound headers and the secret's signature go to that origin alone. What an answer repeats of
+    them, or of what may be a permission in the outbound URL, is masked. A repetition carries the
+    same ``webhook-id``, by which receivers recognise it. Redirects are not followed: a webhook's
+    URL is where it says it is.
 
     Returns:
         ``{"status", "headers", "body", "truncated"?}``; the body is JSON where it is JSON. In a
@@ -176,7 +178,7 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
     scheme, host, port = origin_of(url)
     scope = f"origin {scheme}://{host}:{port}"
     call.check_pause(scope)
-    masking = Masking([*_secrets_sent(credentials, params.headers), *call.hidden])
+    masking = Masking([*_secrets_sent(credentials, params), *call.hidden])
     files = call.files
     answer = call.http.request(
         params.method,
@@ -188,7 +190,7 @@ def send(call: Call[WebhookCredentials], params: Send) -> Json:
         sink=(lambda headers: sink_for(files, masking, headers)) if files else None,
     )
     raise_for(answer, scope, masking)
-    return _shown(answer, masking, url, in_workflow=files is not None)
+    return _shown(answer, masking, params.url, in_workflow=files is not None)
 
 
 def _bounded_content(call: Call[Any], params: Send) -> tuple[bytes | Content | None, str | None]:
@@ -212,7 +214,9 @@ def _bounded_content(call: Call[Any], params: Send) -> tuple[bytes | Content | N
     return None if body is None else opened(call, body), content_type
 
 
-def _shown(answer: Response, masking: Masking, url: str, *, in_workflow: bool) -> dict[str, Json]:
+def _shown(
+    answer: Response, masking: Masking, url: str | None, *, in_workflow: bool
+) -> dict[str, Json]:
     """What a step sees of a receiver's answer."""
     shown, truncated = shown_body(answer, masking, MAX_WHOLE_BODY if in_workflow else MAX_BODY)
     result: dict[str, Json] = {
@@ -232,13 +236,16 @@ def _shown(answer: Response, masking: Masking, url: str, *, in_workflow: bool) -
     return result | {"truncated": True} if truncated else result
 
 
-def _secrets_sent(credentials: WebhookCredentials, headers: Mapping[str, str]) -> list[str]:
+def _secrets_sent(credentials: WebhookCredentials, params: Send) -> list[str]:
     """What a request holds that no answer may repeat: the connection's secrets and a step's."""
+    # A step's own URL is for its readers to see.
+    url = "" if params.url else credentials.outbound_url or ""
     own = [credentials.secret, credentials.inbound_secret, credentials.verify_token]
     return [
         *(value.get_secret_value() for value in own if value is not None),
         *(value.get_secret_value() for value in credentials.outbound_headers.values()),
-        *(value for name, value in headers.items() if secret_headers.is_secret(name)),
+        *secrets_in(url),
+        *(value for name, value in params.headers.items() if secret_headers.is_secret(name)),
     ]
 
 

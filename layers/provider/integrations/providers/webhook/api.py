@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from itertools import chain
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import (
     SecretStr,
 )
 
-from integrations import signatures, strict_json
+from integrations import secret_headers, signatures, strict_json
 from integrations.errors import (
     ProviderUnavailable,
     RateLimited,
@@ -94,6 +94,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _TEXT = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}")
 _TRY_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 _LONGEST_SECRET = 8192
+_PLAIN_WORDS = re.compile(r"[a-z]{1,15}([-_.][a-z]{1,15})*|v\d[a-z0-9.]{0,7}|")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
@@ -122,6 +123,24 @@ def origin_of(url: str) -> tuple[str, str | None, int | None]:
     """The origin of a URL: https://www.rfc-editor.org/rfc/rfc6454#section-4."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
+
+
+def secrets_in(url: str) -> list[str]:
+    """What may be a permission in a URL: all of its path and query that is more than plain words.
+
+    Words such as ``messages`` stand in answers for themselves, and ``/v1/orders`` in links that a
+    further step follows; a query's value counts where its name says that it is a secret, too.
+    """
+    parts = urlsplit(url)
+    found = [each for each in parts.path.split("/") if not _PLAIN_WORDS.fullmatch(each)]
+    if found:
+        found.append(parts.path.rstrip("/"))
+    found += [
+        value
+        for name, value in parse_qsl(parts.query)
+        if secret_headers.is_secret(name) or not _PLAIN_WORDS.fullmatch(value)
+    ]
+    return list(dict.fromkeys(form for each in found for form in (each, unquote(each))))
 
 
 def message_headers(
@@ -186,12 +205,12 @@ def sink_for(files: FileStore, masking: Masking, headers: Mapping[str, str]) -> 
     return store_if_long
 
 
-def answered_file(answer: Response, masking: Masking, url: str) -> Json:
-    """An answer's body as a file, without secrets, named by the end of the URL that gave it."""
+def answered_file(answer: Response, masking: Masking, url: str | None) -> Json:
+    """An answer's body as a file, without secrets, named by the end of the step's own URL."""
     kind = media_type(answer.headers.get("content-type", ""))
     kind = kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream"
-    name = unquote(urlsplit(url).path.rpartition("/")[2]) or "answer"
-    name = _UNFIT_IN_NAMES.sub("_", name)[:255]
+    name = unquote(urlsplit(url or "").path.rpartition("/")[2]) or "answer"
+    name = _UNFIT_IN_NAMES.sub("_", masking.text(name))[:255]
     if answer.stored:
         stored = answer.stored
         return {"id": stored.file_id, "name": name, "mediaType": kind, "size": stored.size}
