@@ -62,10 +62,8 @@ export default function Settings({ part }: { part: string }) {
 }
 
 function Tokens() {
-  const list = useLoad(
-    () => request<Page<Token>>("GET", "/api/tokens", undefined, { query: { limit: 100 } }),
-    "tokens",
-  );
+  const list = useList<Token>("/api/tokens", {}, (each) => each.tokenId);
+  const { items } = list;
   const [making, setMaking] = useState(false);
   const [made, setMade] = useState<Token>();
   return (
@@ -91,7 +89,8 @@ function Tokens() {
       )}
       <Problem error={list.error} retry={() => void list.reload()} />
       {list.loading && <Waiting />}
-      {list.data && (
+      {list.data && items.length === 0 && !list.token && <p class="soft">There are none.</p>}
+      {items.length > 0 && (
         <div class="table-scroll">
           <table class="fold">
             <thead>
@@ -107,7 +106,7 @@ function Tokens() {
               </tr>
             </thead>
             <tbody>
-              {list.data.items.map((each) => (
+              {items.map((each) => (
                 <tr key={each.tokenId}>
                   <td>
                     <strong>{each.name}</strong>
@@ -143,6 +142,7 @@ function Tokens() {
           </table>
         </div>
       )}
+      <More token={list.token} load={list.load} empty={items.length === 0} />
       {making && (
         <NewToken
           close={() => setMaking(false)}
