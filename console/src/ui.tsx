@@ -57,6 +57,7 @@ const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 export function Time({ at }: { at: string | null | undefined }) {
   if (!at) return <span class="soft">–</span>;
   const date = new Date(at);
+  if (Number.isNaN(date.getTime())) return <span>{at}</span>;
   const seconds = (date.getTime() - Date.now()) / 1000;
   const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
   const days = Math.abs(seconds) > 86_400 * 14;
@@ -77,7 +78,8 @@ export function duration(ms: number | null | undefined): string {
 }
 
 export function between(from?: string | null, until?: string | null): string {
-  return from && until ? duration(Date.parse(until) - Date.parse(from)) : "–";
+  const ms = Date.parse(until ?? "") - Date.parse(from ?? "");
+  return duration(Number.isNaN(ms) ? null : ms);
 }
 
 // -- structure ---------------------------------------------------------------------------------
@@ -279,12 +281,13 @@ export function Confirm({
       >
         {children}
       </button>
-      {open && (
+      {(open || action.error) && (
+        // Closed meanwhile, it is there again where it failed.
         <Dialog title={title} close={close}>
           <p>{text}</p>
           <Problem error={action.error} />
           <div class="row end">
-            <button type="button" onClick={close}>
+            <button type="button" disabled={action.busy} onClick={close}>
               Cancel
             </button>
             <button
