@@ -1,6 +1,6 @@
 /** Logging in at a provider: a window, and asking how far it is. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { request } from "./api";
+import { asApiError, request } from "./api";
 import { useAction } from "./hooks";
 import { Note, Problem } from "./ui";
 
@@ -19,6 +19,7 @@ type Phase =
   | { at: "failed"; message: string };
 
 const EVERY = 1000;
+const LATE = "The log-in took too long. Start again.";
 
 /** A button that logs in, and what comes of it. */
 export function LogIn({
@@ -29,6 +30,7 @@ export function LogIn({
   token,
   ended,
   disabled,
+  check,
 }: {
   provider: string;
   connection: string;
@@ -39,6 +41,8 @@ export function LogIn({
   /** Called when a log-in failed. */
   ended?: (message: string) => void;
   disabled?: boolean;
+  /** Throws where it should not begin. */
+  check?: () => Promise<void>;
 }) {
   const [phase, setPhase] = useState<Phase>({ at: "idle" });
   const popup = useRef<Window | null>(null);
@@ -47,6 +51,7 @@ export function LogIn({
     // Opened at once, in the click: a later one would be blocked.
     popup.current = open("about:blank", "integrations-login", "popup,width=520,height=720");
     try {
+      await check?.();
       const started = await request<Started>(
         "POST",
         `/api/integrations/oauth/start/${encodeURIComponent(provider)}`,
@@ -61,6 +66,7 @@ export function LogIn({
     }
   });
   const waiting = phase.at === "waiting" ? phase.started.handshakeId : "";
+  const expiresAt = phase.at === "waiting" ? phase.started.expiresAt : "";
   const finished = useRef(done);
   finished.current = done;
   const failed = useRef(ended);
@@ -68,6 +74,12 @@ export function LogIn({
   useEffect(() => {
     if (!waiting) return;
     let over = false;
+    const fail = (message: string) => {
+      over = true;
+      popup.current?.close();
+      setPhase({ at: "failed", message });
+      failed.current?.(message);
+    };
     const look = async () => {
       try {
         const now = await request<Handshake>(
@@ -77,22 +89,25 @@ export function LogIn({
           options,
         );
         if (over || now.status === "pending") return;
-        popup.current?.close();
-        if (now.status === "completed") {
-          setPhase({ at: "done" });
-          await finished.current();
-        } else {
-          const message =
-            now.error?.message ??
-            (now.status === "expired"
-              ? "The log-in took too long. Start again."
-              : "The log-in did not succeed.");
-          setPhase({ at: "failed", message });
-          failed.current?.(message);
+        if (now.status !== "completed") {
+          const late = now.status === "expired" ? LATE : "The log-in did not succeed.";
+          fail(now.error?.message ?? late);
+          return;
         }
-      } catch {
-        // The next look may succeed; a handshake ends by itself after ten minutes.
+      } catch (error) {
+        if (over) return;
+        const { status, code } = asApiError(error);
+        // API Gateway says 403 to a token that it no longer knows.
+        if (status === 401 || status === 404 || code === "forbidden")
+          fail("The session ended before the log-in did. Start again.");
+        // Else the next look may succeed, for as long as there is something to be seen.
+        else if (Date.now() > Date.parse(expiresAt)) fail(LATE);
+        return;
       }
+      over = true;
+      popup.current?.close();
+      setPhase({ at: "done" });
+      await finished.current();
     };
     const timer = setInterval(() => void look(), EVERY);
     const receive = (event: MessageEvent) => {
@@ -105,7 +120,7 @@ export function LogIn({
       clearInterval(timer);
       removeEventListener("message", receive);
     };
-  }, [waiting]);
+  }, [waiting, expiresAt]);
   return (
     <div class="stack">
       <div class="row">
