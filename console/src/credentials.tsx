@@ -1,4 +1,5 @@
 /** The form of a provider's credentials: test and save, with each refusal at its field. */
+import { ApiError } from "@integrations-backend/client";
 import { useMemo, useState } from "preact/hooks";
 import { request } from "./api";
 import { messageAt, pathsOf, placeOf, SchemaForm, type Values } from "./form";
@@ -12,6 +13,29 @@ interface Tested {
   code?: string | null;
   account?: Account | null;
   errors?: { field: string; message: string }[] | null;
+}
+
+/**
+ * Refuses a new connection's name that another one has: what is saved would replace that one.
+ *
+ * The API is asked, as a page may know only some of the connections.
+ */
+export async function checkNew(providerId: string, connection: string): Promise<void> {
+  const path = `/api/integrations/${encodeURIComponent(providerId)}/credentials`;
+  try {
+    await request("GET", path, undefined, { query: { connection } });
+  } catch (error) {
+    if (error instanceof ApiError && error.code === "unknown_connection") return;
+    throw error;
+  }
+  throw new ApiError({
+    type: "about:blank",
+    title: "The name is taken",
+    status: 409,
+    detail: "There is a connection of this name already, and this one would replace it",
+    code: "name_taken",
+    errors: [{ field: "connection", message: "Choose another name" }],
+  });
 }
 
 export function CredentialsForm({
@@ -30,19 +54,23 @@ export function CredentialsForm({
 }) {
   const [values, setValues] = useState<Values>({});
   const [name, setName] = useState("");
-  const [tested, setTested] = useState<Tested>();
+  const [outcome, setOutcome] = useState<{ of: Values; tested: Tested }>();
+  // What was typed during a test was not tested.
+  const tested = outcome?.of === values ? outcome.tested : undefined;
   const known = useMemo(() => pathsOf(provider.credentials, "credentials"), [provider]);
   const options = token === undefined ? {} : { token };
   const body = () => ({ credentials: values, connection: connection ?? name });
   const path = `/api/integrations/${encodeURIComponent(provider.id)}`;
   const test = useAction(async () => {
-    setTested(undefined);
+    setOutcome(undefined);
     save.clear();
-    setTested(await request<Tested>("POST", `${path}/test`, body(), options));
+    const given = await request<Tested>("POST", `${path}/test`, body(), options);
+    setOutcome({ of: values, tested: given });
   });
   const save = useAction(async () => {
-    setTested(undefined);
+    setOutcome(undefined);
     test.clear();
+    if (connection === undefined && name) await checkNew(provider.id, name);
     const answer = await request<Connection>("POST", `${path}/credentials`, body(), options);
     // The secret was sent: it is in no field and no state any more.
     setValues({});
@@ -80,10 +108,7 @@ export function CredentialsForm({
         schema={provider.credentials}
         path="credentials"
         value={values}
-        change={(next) => {
-          setValues(next);
-          setTested(undefined);
-        }}
+        change={setValues}
         errorAt={errorAt}
       />
       <Problem

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { request } from "../api";
 import { useCatalogue } from "../catalogue";
-import { CredentialsForm } from "../credentials";
+import { CredentialsForm, checkNew } from "../credentials";
 import { useLoad, useTitle } from "../hooks";
 import { LogIn } from "../oauth";
 import { to } from "../router";
@@ -27,7 +27,8 @@ import {
   Waiting,
 } from "../ui";
 
-const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/;
+/** The whole of it: a spreadsheet's title may begin like one. */
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 
 /** What a provider tells of an account, as a person reads it. */
 function shown(value: unknown): ComponentChildren {
@@ -138,26 +139,36 @@ export function ConnectionsOf({ id }: { id: string }) {
   useTitle(provider?.title ?? "Connections");
   const [adding, setAdding] = useState(false);
   const error = catalogue.error ?? statuses.error;
-  if (error && !(provider && statuses.data))
-    return <Problem error={error} retry={() => void statuses.reload()} />;
+  const problem = (
+    <Problem
+      error={error}
+      retry={() => void Promise.all([catalogue.reload(), statuses.reload()])}
+    />
+  );
+  if (error && !(provider && statuses.data)) return problem;
   if (!catalogue.data || !statuses.data) return <Waiting />;
   if (!provider) return <Empty title={`There is no provider ${id}`} />;
   const connections = listed.items;
-  const reload = async () => {
-    setAdding(false);
+  // After a change what was loaded further down may be older; only what the form itself has made
+  // closes the form: somebody may be typing in it while another connection is tested.
+  const changed = async () => {
     listed.forget();
     await statuses.reload();
   };
+  const added = async () => {
+    setAdding(false);
+    await changed();
+  };
   const create = (name?: string) =>
     provider.oauth ? (
-      <NewLogIn provider={provider} {...(name ? { name } : {})} done={reload} />
+      <NewLogIn provider={provider} {...(name ? { name } : {})} done={added} />
     ) : (
       <CredentialsForm
         provider={provider}
         {...(name ? { connection: name } : {})}
         saved={async (saved) => {
           toast(saved.account?.label ? `Connected: ${saved.account.label}` : "Connected");
-          await reload();
+          await added();
         }}
         {...(connections.length ? { cancel: () => setAdding(false) } : {})}
       />
@@ -179,7 +190,8 @@ export function ConnectionsOf({ id }: { id: string }) {
           </button>
         )}
       </Head>
-      {adding && (
+      {problem}
+      {adding && connections.length > 0 && (
         <section class="card stack" aria-label="Another connection">
           <h2>Another connection</h2>
           {create()}
@@ -192,7 +204,13 @@ export function ConnectionsOf({ id }: { id: string }) {
         </section>
       )}
       {connections.map((each) => (
-        <One key={each.connection} provider={provider} connection={each} reload={reload} />
+        <One
+          key={each.connection}
+          provider={provider}
+          connection={each}
+          reload={statuses.reload}
+          changed={changed}
+        />
       ))}
       <More token={listed.nextToken} load={listed.load} />
     </>
@@ -231,6 +249,7 @@ function NewLogIn({
         connection={name ?? typed}
         label={loginLabel(provider)}
         disabled={name === undefined && !typed}
+        {...(name === undefined ? { check: () => checkNew(provider.id, typed) } : {})}
         done={async () => {
           toast("Connected");
           await done();
@@ -244,10 +263,14 @@ function One({
   provider,
   connection,
   reload,
+  changed,
 }: {
   provider: Provider;
   connection: Connection;
+  /** Looks again. */
   reload: () => Promise<void>;
+  /** Looks again, after it was saved or deleted. */
+  changed: () => Promise<void>;
 }) {
   const [replacing, setReplacing] = useState(false);
   const [tested, setTested] = useState<{ success: boolean; message: string }>();
@@ -269,6 +292,7 @@ function One({
         <h2>{name}</h2>
         <Badge state={now.status} />
       </div>
+      <Problem error={details.error} retry={() => void details.reload()} />
       {now.lastError && (
         <Note tone="bad">
           <p>{now.lastError.message}</p>
@@ -302,15 +326,16 @@ function One({
             connection={name}
             saved={async () => {
               setReplacing(false);
+              setTested(undefined);
               toast("Saved");
-              await reload();
+              await changed();
             }}
             cancel={() => setReplacing(false)}
           />
         </div>
       )}
       {provider.oauth && again && (
-        <LogIn provider={provider.id} connection={name} label="Log in again" done={reload} />
+        <LogIn provider={provider.id} connection={name} label="Log in again" done={changed} />
       )}
       <div class="row">
         <Act
@@ -336,7 +361,7 @@ function One({
             await request("DELETE", `${path}/credentials`, undefined, {
               query: { connection: name },
             });
-            await reload();
+            await changed();
           }}
         >
           Delete
@@ -345,7 +370,7 @@ function One({
       {provider.oauth && !again && (
         <details>
           <summary>Log in again, as somebody else or with more rights</summary>
-          <LogIn provider={provider.id} connection={name} label="Log in again" done={reload} />
+          <LogIn provider={provider.id} connection={name} label="Log in again" done={changed} />
         </details>
       )}
     </section>
