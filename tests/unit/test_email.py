@@ -31,6 +31,7 @@ from integrations.outbound.content import Content
 from integrations.outbound.conversations import Conversations
 from integrations.providers.base import Addresses, Call
 from integrations.providers.email import actions, api, provider
+from integrations.providers.email.addresses import mailboxes
 from integrations.providers.email.credentials import EmailCredentials, from_settings
 from integrations.providers.email.message import compose
 from integrations.providers.email.params import SendEmail
@@ -1042,6 +1043,36 @@ def test_the_provider_is_complete_and_its_examples_fit() -> None:
     # A repetition carries the same Message-ID, but few receivers drop it for that.
     assert not PROVIDER.action("sendEmail").idempotent
     assert PROVIDER.stack_credentials is from_settings
+
+
+@pytest.mark.parametrize(
+    "text", ["a:" * 1000, "(" * 500 + ")" * 500, "a@b:" * 1000, "ann@example.com," * 4000]
+)
+def test_what_is_nested_or_long_beyond_reason_is_no_address(text: str) -> None:
+    for field, wrong in {"to": text, "cc": [text], "from": text[:300]}.items():
+        with pytest.raises(ValidationError):
+            SendEmail.model_validate({"to": "ann@example.com", "text": "x", field: wrong})
+    with pytest.raises(ValueError, match=r"nested too deeply|at most"):
+        mailboxes(text)
+
+
+@pytest.mark.parametrize("wrong", ["s3cret" * 20, "s3\u202ecret" * 20 + "@example.com"])
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ("{}", r"(address|character)"),
+        ("ann@example.com, {}", r"\(number 2\)"),
+        (["ann@example.com", "ben@example.com", "{}"], r"\(number 3\)"),
+    ],
+)
+def test_a_wrong_address_is_told_by_its_place_and_never_repeated(
+    given: str | list[str], place: str, wrong: str
+) -> None:
+    # Cut, it would hold half of a secret, which nothing masks.
+    texts = given.format(wrong) if isinstance(given, str) else [e.format(wrong) for e in given]
+    with pytest.raises(ValueError, match=f"{place}$") as refusal:
+        mailboxes(texts)
+    assert "s3" not in str(refusal.value)
 
 
 def test_an_item_of_a_list_is_one_mailbox_whatever_commas_it_holds() -> None:

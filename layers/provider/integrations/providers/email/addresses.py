@@ -14,6 +14,8 @@ _DOMAIN = re.compile(
 )
 # Whatever Python or a mail program might take for the end of a line, and half characters.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MAX_TEXT = 50_000
+"""Characters of one text: more than as many addresses as a message may have."""
 # Nobody sees them, so nobody typed them; but joiners belong to emoji and to Persian names.
 _JOINERS = "\u200c\u200d"
 _INVISIBLE = frozenset({"Cf", "Cn", "Co", "Zl", "Zp"})
@@ -28,25 +30,38 @@ def mailboxes(given: str | list[str] | None) -> list[Address]:
     Raises:
         ValueError: One of them is none.
     """
+    texts = ([given] if given else []) if isinstance(given, str) else given or []
     found: list[Address] = []
-    for text in ([given] if given else []) if isinstance(given, str) else given or []:
-        if CONTROL.search(text):
-            raise ValueError("must not hold line breaks or other control characters")
-        boxes = getaddresses([text], strict=True)
+    for text in texts:
+        boxes = _parsed(text)
         if not isinstance(given, str) and len(boxes) != 1:
             raise ValueError("holds an item that is not one e-mail address")
         for name, spec in boxes:
+            # Not the text itself: it may hold a secret, and cut in two nothing would know it.
+            several = len(texts) > 1 or len(boxes) > 1
+            place = f" (number {len(found) + 1})" if several else ""
             local, _, domain = spec.rpartition("@")
             if _hides(name.translate(dict.fromkeys(map(ord, _JOINERS)))) or _hides(local):
-                raise ValueError(f"holds an invisible character: {text[:100]!a}")
+                raise ValueError(f"holds an invisible character{place}")
             try:
                 domain = domains.to_ascii(domain)
             except ValueError:
                 domain = ""
             if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
-                raise ValueError(f"holds what is not an e-mail address: {text[:100]!r}")
+                raise ValueError(f"holds what is not an e-mail address{place}")
             found.append(Address(name, local, domain))
     return found
+
+
+def _parsed(text: str) -> list[tuple[str, str]]:
+    if CONTROL.search(text):
+        raise ValueError("must not hold line breaks or other control characters")
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"takes at most {_MAX_TEXT} characters")
+    try:
+        return getaddresses([text], strict=True)
+    except RecursionError:  # of groups and comments within each other
+        raise ValueError("is nested too deeply") from None
 
 
 def _hides(text: str) -> bool:
