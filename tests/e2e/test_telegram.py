@@ -371,7 +371,7 @@ def test_a_server_that_cannot_be_reached_is_told(client: Client, token: str) -> 
                 "text": "Hello",
                 "replyMarkup": {"inline_keyboard": [[{"text": "x", "callback_data": "y" * 65}]]},
             },
-            "params.replyMarkup",
+            "params.replyMarkup.inline_keyboard[0][0].callback_data",
         ),
     ],
     ids=["missing", "empty", "no chat", "surplus", "an object", "long callback data"],

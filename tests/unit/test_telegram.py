@@ -27,6 +27,7 @@ from integrations.outbound.client import Outbound
 from integrations.providers import registry
 from integrations.providers.base import Action, Addresses, Call
 from integrations.providers.telegram.provider import PROVIDER, TelegramCredentials
+from integrations.services.forms import params_of
 from tests.fakes.telegram import (
     HANG_UP,
     TOKEN,
@@ -904,6 +905,16 @@ def test_params_that_cannot_be_right_are_not_sent(
     with pytest.raises(ValidationError):
         act(call, name, **params)
     assert not server.calls
+
+
+def test_a_button_whose_data_do_not_fit_is_told_by_its_place() -> None:
+    rows = [[{"text": "x"}], [{"text": "y"}, {"text": "z", "callback_data": "s3cret" * 20}]]
+    params = {"chatId": CHAT, "text": "Hi", "replyMarkup": {"inline_keyboard": rows}}
+    with pytest.raises(InvalidParams) as refusal:
+        params_of("telegram", PROVIDER.action("sendMessage"), params)
+    (wrong,) = refusal.value.errors
+    assert wrong.field == "params.replyMarkup.inline_keyboard[1][1].callback_data"
+    assert "s3c" not in wrong.message
 
 
 def test_hostile_answers_break_nothing(

@@ -110,12 +110,13 @@ def is_photo(value: str | Upload) -> str | Upload:
 def _keyboard(markup: Shape) -> Shape:
     """Find what Telegram would call BUTTON_DATA_INVALID without naming the button."""
     rows = markup.get("inline_keyboard")
-    for row in rows if isinstance(rows, list) else []:
-        for button in row if isinstance(row, list) else []:
+    for number, row in enumerate(rows if isinstance(rows, list) else []):
+        for index, button in enumerate(row if isinstance(row, list) else []):
             data = button.get("callback_data") if isinstance(button, dict) else None
             if isinstance(data, str) and not 1 <= len(data.encode()) <= MAX_CALLBACK_DATA:
-                message = f"callback_data must have 1 to {MAX_CALLBACK_DATA} bytes: {data[:80]!r}"
-                raise ValueError(message)
+                # Not the data: they may hold a secret, and cut in two nothing would know it.
+                place = f"inline_keyboard[{number}][{index}].callback_data"
+                raise mistakes.at((place, f"must have 1 to {MAX_CALLBACK_DATA} bytes"))
     return markup
 
 
