@@ -886,6 +886,8 @@ def _typed_in(value: Any) -> Any:
     """What a text becomes where it is typed in."""
     if not isinstance(value, str):
         return value
+    if value.startswith("'"):
+        return value[1:]
     if value.startswith("="):
         return Formula(value, _computed(value))
     if value.upper() in {"TRUE", "FALSE"}:

@@ -582,6 +582,29 @@ def test_upsert_appends_where_no_row_has_the_key(book: Book, call: Call[Any]) ->
     assert book.rows("Orders")[4:] == [[1009, "", "open"]]
 
 
+@pytest.mark.parametrize(
+    ("key", "stored"),
+    [
+        ("+431234567", "+431234567"),
+        ("007", "007"),
+        ("1e3", "1e3"),
+        ("true", "true"),
+        ("=1+1", "=1+1"),
+        ("'quoted", "'quoted"),
+        ("1005", 1005),
+        (1005, 1005),
+    ],
+)
+def test_upsert_finds_the_key_again_however_cells_are_taken_in(
+    book: Book, call: Call[Any], key: Any, stored: Any
+) -> None:
+    params = {"keyColumn": "Id", "valueInput": "USER_ENTERED"}
+    for action, status in (("inserted", "=1+1"), ("updated", "=2+2")):
+        done = act(call, "upsertRow", **params, values={"Id": key, "Status": status})
+        assert (done["action"], done["rowNumber"]) == (action, 5)
+    assert book.rows("Orders")[4:] == [[stored, "", 4]]
+
+
 def test_upsert_needs_its_key(book: Book, call: Call[Any]) -> None:
     for values in ({"Status": "x"}, {"Id": None, "Status": "x"}, {"Id": ""}):
         with pytest.raises(ValidationError, match="the key column Id needs a value"):

@@ -3,6 +3,7 @@
 https://developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheets.values
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -38,6 +39,9 @@ from integrations.providers.sheets.tables import (
     text,
     widened,
 )
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,14}")
+"""A text that becomes the number that it is written like: Sheets keeps fifteen digits."""
 
 
 class Appending(IntoTable):
@@ -155,6 +159,14 @@ def _has_key(values: dict[str, Cell], info: ValidationInfo) -> dict[str, Cell]:
     return values
 
 
+def _kept(key: Cell, value_input: str) -> Cell:
+    """A key as it must be written to be stored as what it is: the next call looks for it."""
+    if value_input == "RAW" or not isinstance(key, str) or _INTEGER.fullmatch(key):
+        return key
+    # What is typed after an apostrophe is text: no number, no date, no formula.
+    return f"'{key}"
+
+
 class UpsertRow(InTable, Writing):
     """The row to update or to append."""
 
@@ -172,8 +184,9 @@ class UpsertRow(InTable, Writing):
 def upsert_row(call: Call[Any], params: UpsertRow) -> Json:
     """Update the first row whose key column holds the same value, or append one.
 
-    Columns that ``values`` does not name stay as they are. A repetition finds what the first try
-    wrote; two at the same moment with one new key can still append both.
+    Columns that ``values`` does not name stay as they are. A key such as ``007`` stays what it is
+    with ``USER_ENTERED``, too, so that a repetition finds what the first try wrote; two at the same
+    moment with one new key can still append both.
 
     Returns:
         ``{action: "updated"|"inserted", rowNumber, updatedRange, …}``.
@@ -207,7 +220,7 @@ def upsert_row(call: Call[Any], params: UpsertRow) -> Json:
         return {"action": "updated", "rowNumber": number, **done}
     done = spreadsheet.append(
         header.anchor(),
-        [header.line(given)],
+        [header.line({**given, key: _kept(given.get(key), params.value_input)})],
         value_input=params.value_input,
         insert_data="INSERT_ROWS",
         blame="sheet",
