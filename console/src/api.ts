@@ -1,5 +1,6 @@
 /** How the console calls the API, and who it says it is. */
 import { ApiError } from "@integrations-backend/client";
+import { exact } from "./exact";
 
 const KEY = "integrations.token";
 const listeners = new Set<() => void>();
@@ -56,6 +57,8 @@ export async function request<T>(
     signal?: AbortSignal;
     /** Whoever sends it again, with the same key, gets the first answer: nothing is done twice. */
     idempotencyKey?: string;
+    /** Keeps the answer's numbers as they are written, for what is sent back. */
+    exact?: boolean;
   } = {},
 ): Promise<T> {
   const query = new URLSearchParams();
@@ -93,7 +96,7 @@ export async function request<T>(
     }
     throw error;
   }
-  return (await response.json()) as T;
+  return (options.exact ? exact(await response.text()) : await response.json()) as T;
 }
 
 const cache = new Map<string, Promise<unknown>>();

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e import console
 from tests.e2e.conftest import Client
@@ -13,13 +14,31 @@ from tests.e2e.console import Console
 
 pytestmark = pytest.mark.e2e
 
-EDITOR = "The workflow's definition, as JSON"
-
 
 @pytest.fixture
 def desk(chromium: Browser, client: Client) -> Iterator[Console]:
-    with console.of(chromium, client) as opened:
+    """A console whose tenant has a webhook to send to, with a token for everything."""
+    client.save("webhook", {"url": f"https://example.com/hooks/{client.tenant}"})
+    token = client.platform.tokens.create(
+        tenant=client.tenant, name="desk", scopes=("read", "write", "admin")
+    )
+    with console.of(chromium, client, token=token) as opened:
         yield opened
+
+
+def flow(name: str, **more: Any) -> dict[str, Any]:
+    step = {"id": "a", "action": "webhook.send", "params": {"url": "https://example.com/"}}
+    return {"name": name, "trigger": {"type": "manual"}, "steps": [step], **more}
+
+
+def wait_for(page: Page, held: list[Route], count: int = 1) -> Route:
+    """The last of so many requests that the test is to answer, once they are there."""
+    for _ in range(600):
+        if len(held) >= count:
+            break
+        page.wait_for_timeout(50)
+    assert len(held) == count
+    return held[-1]
 
 
 # -- forms --
@@ -63,3 +82,84 @@ def test_emptying_the_only_field_of_a_section_leaves_it_open(desk: Console) -> N
     field.fill("")
     expect(field).to_be_visible()
     expect(field).to_be_focused()
+
+
+# -- lists and polls --
+
+
+def execution(number: int) -> dict[str, Any]:
+    return {
+        "executionId": f"ex_{number}",
+        "workflowId": "wf_1",
+        "workflowName": f"Run {number}",
+        "status": "succeeded",
+        "triggerType": "manual",
+        "createdAt": "2026-01-01T00:00:00Z",
+    }
+
+
+def test_rows_that_new_ones_push_out_of_the_first_page_stay(desk: Console) -> None:
+    newest = 100
+
+    def answer(route: Route) -> None:
+        token = parse_qs(urlsplit(route.request.url).query).get("nextToken")
+        begin = int(token[0]) if token else newest
+        items = [execution(number) for number in range(begin, max(begin - 50, 0), -1)]
+        route.fulfill(json={"items": items, "nextToken": str(begin - 50) if begin > 50 else None})
+
+    desk.page.route("**/api/executions?*", answer)
+    desk.page.clock.install()
+    page = desk.open("/console/executions")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(50)
+    page.get_by_role("button", name="Load more").click()
+    expect(rows).to_have_count(100)
+    newest = 103
+    page.clock.run_for(5_000)
+    expect(rows).to_have_count(103)
+    for number, row in zip(range(103, 50, -1), rows.all(), strict=False):
+        expect(row).to_contain_text(f"Run {number}")
+    # More than a page: what is between is in neither, so the list begins anew.
+    newest = 200
+    page.clock.run_for(5_000)
+    expect(rows).to_have_count(50)
+    page.get_by_role("button", name="Load more").click()
+    expect(rows.nth(50)).to_contain_text("Run 150")
+
+
+@pytest.fixture
+def polled(desk: Console) -> list[Route]:
+    """What the list of workflows asks for after it was shown; the test answers."""
+    held: list[Route] = []
+    shown = False
+
+    def answer(route: Route) -> None:
+        nonlocal shown
+        if shown:
+            held.append(route)
+        else:
+            shown = True
+            route.continue_()
+
+    desk.page.route("**/api/workflows?*", answer)
+    return held
+
+
+def test_a_list_that_fails_says_since_when_it_is_old_and_waits_as_it_is_told(
+    desk: Console, polled: list[Route]
+) -> None:
+    desk.client.create_workflow(flow("Hello"))
+    desk.page.clock.install()
+    page = desk.open("/console/workflows")
+    expect(page.get_by_label("Hello is on")).to_be_visible()
+    page.clock.run_for(45_000)
+    first = wait_for(page, polled)
+    body = {"status": 429, "title": "Busy", "detail": "Too many requests", "code": "rate_limited"}
+    first.fulfill(status=429, headers={"Retry-After": "60"}, json=body)
+    expect(page.get_by_text("Not updated since")).to_contain_text("Too many requests")
+    expect(page.get_by_label("Hello is on")).to_be_visible()
+    page.clock.run_for(45_000)
+    assert len(polled) == 1
+    page.clock.run_for(30_000)
+    wait_for(page, polled, 2).continue_()
+    expect(page.get_by_text("Not updated since")).to_have_count(0)
