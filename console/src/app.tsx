@@ -1,13 +1,14 @@
 import type { ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { asApiError, isRefused, onTokenChange, setToken, tokenOfTab } from "./api";
 import { Access, endLogin } from "./auth";
+import { useOldest } from "./hooks";
 import { Connections, ConnectionsOf } from "./pages/connections";
 import { EventOf, Events } from "./pages/events";
 import { ExecutionOf, Executions } from "./pages/executions";
 import { Workflows } from "./pages/workflows";
-import { go, to, usePlace } from "./router";
-import { Empty, Problem, Toasts, Waiting } from "./ui";
+import { go, mayLeave, to, unsavedText, usePlace } from "./router";
+import { Act, copy, Empty, Note, Problem, Toasts, Waiting } from "./ui";
 
 const PLACES: [string, string, string][] = [
   ["", "Connections", "M9 12h6M8 8H7a4 4 0 0 0 0 8h1M16 8h1a4 4 0 0 1 0 8h-1"],
@@ -20,13 +21,72 @@ const PLACES: [string, string, string][] = [
 
 export function App() {
   const place = usePlace();
-  const [, again] = useState(0);
-  useEffect(() => onTokenChange(() => again((count) => count + 1)), []);
+  const { refused, session } = useAccess();
   if (location.pathname === "/connect")
     return <Later load={() => import("./pages/connect").then((m) => m.Connect)} />;
   if (place.parts[0] === "login") return <Returned />;
-  if (isRefused()) return <Access expired={tokenOfTab() !== null} />;
-  const now = place.parts[0] ?? "";
+  return (
+    <>
+      {refused && <Refused />}
+      <div hidden={refused}>
+        <Frame parts={place.parts} session={session} />
+      </div>
+      <Toasts />
+    </>
+  );
+}
+
+/** Whether the API refuses the token, and which session this is: another one begins anew. */
+function useAccess(): { refused: boolean; session: number } {
+  const [access, set] = useState({ refused: isRefused(), session: 0 });
+  useEffect(
+    () =>
+      onTokenChange(() =>
+        set((old) => ({
+          refused: isRefused(),
+          // Who logs in again goes on where the token expired, with all that was typed.
+          session: isRefused() || old.refused ? old.session : old.session + 1,
+        })),
+      ),
+    [],
+  );
+  return access;
+}
+
+/** The log-in, over a page that stays as it is. */
+function Refused() {
+  const above = useRef<HTMLDialogElement>(null);
+  const [inDialog] = useState(() => document.querySelector("dialog[open]") !== null);
+  const show = () => {
+    if (above.current && !above.current.open) above.current.showModal();
+  };
+  useLayoutEffect(show, []);
+  const text = unsavedText();
+  const content = (
+    <>
+      <Access expired={tokenOfTab() !== null} />
+      {text !== undefined && (
+        <div class="centre">
+          <p class="soft">
+            What you have typed is still here after you have given a token. Logging in elsewhere
+            leaves the page: <Act run={() => copy(text)}>Copy what is not saved</Act>
+          </p>
+        </div>
+      )}
+    </>
+  );
+  // An open dialog lets nothing be used but another one above it.
+  return inDialog ? (
+    <dialog ref={above} aria-label="Log in" onCancel={(e) => e.preventDefault()} onClose={show}>
+      {content}
+    </dialog>
+  ) : (
+    content
+  );
+}
+
+function Frame({ parts, session }: { parts: string[]; session: number }) {
+  const now = parts[0] ?? "";
   const current = now === "connections" ? "" : now;
   return (
     <div class="frame">
@@ -65,17 +125,31 @@ export function App() {
             Documentation
           </a>
           {tokenOfTab() && (
-            <button type="button" class="plain" onClick={() => setToken(null)}>
+            <button type="button" class="plain" onClick={() => mayLeave() && setToken(null)}>
               Log out
             </button>
           )}
         </div>
       </header>
       <main id="content" tabIndex={-1}>
-        <Page key={place.parts.join("/") + tokenOfTab()} parts={place.parts} />
+        <Oldest />
+        {/* The tabs of the settings are one page: the focus stays on the one that was chosen. */}
+        <Page key={`${session} ${now === "settings" ? now : parts.join("/")}`} parts={parts} />
       </main>
-      <Toasts />
     </div>
+  );
+}
+
+/** What says that the page shows something old, whichever page it is. */
+function Oldest() {
+  const old = useOldest();
+  if (!old) return null;
+  return (
+    <Note tone="warn">
+      <p>
+        Not updated since {new Date(old.at).toLocaleTimeString()}: {old.why}
+      </p>
+    </Note>
   );
 }
 

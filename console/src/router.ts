@@ -1,5 +1,5 @@
 /** Which place of the console is shown: the path, without a library. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 
 const CHANGE = "integrations:place";
 
@@ -11,10 +11,16 @@ export interface Place {
 
 export function place(): Place {
   const path = location.pathname.replace(/^\/console\/?/, "").replace(/^\//, "");
-  return {
-    parts: path.split("/").filter(Boolean).map(decodeURIComponent),
-    query: new URLSearchParams(location.search),
-  };
+  return { parts: partsOf(path), query: new URLSearchParams(location.search) };
+}
+
+function partsOf(path: string): string[] {
+  try {
+    return path.split("/").filter(Boolean).map(decodeURIComponent);
+  } catch {
+    // A "%" that stands for nothing: no page has such a name.
+    return [path];
+  }
 }
 
 /** The address of a place, for links. */
@@ -22,10 +28,54 @@ export function to(...parts: string[]): string {
   return parts.length ? `/console/${parts.map(encodeURIComponent).join("/")}` : "/";
 }
 
-export function go(path: string, { replace = false } = {}): void {
+/** Goes to a place, unless it is asked and answered that what is typed here is worth more. */
+export function go(path: string, { replace = false, sure = false } = {}): boolean {
+  if (!sure && path !== here && !mayLeave()) return false;
   if (replace) history.replaceState(null, "", path);
   else history.pushState(null, "", path);
+  moved();
+  return true;
+}
+
+let here = location.pathname + location.search;
+
+function moved(): void {
+  here = location.pathname + location.search;
   dispatchEvent(new Event(CHANGE));
+}
+
+addEventListener("popstate", () => {
+  // The address has changed already: who stays gets it back.
+  if (location.pathname + location.search !== here && !mayLeave())
+    history.pushState(null, "", here);
+  else moved();
+});
+
+const unsaved = new Map<object, string>();
+
+/** Has somebody asked before this text is left behind; undefined where nothing would be lost. */
+export function useUnsaved(text: string | undefined): void {
+  useLayoutEffect(() => {
+    if (text === undefined) return;
+    const mine = {};
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    unsaved.set(mine, text);
+    addEventListener("beforeunload", ask);
+    return () => {
+      unsaved.delete(mine);
+      removeEventListener("beforeunload", ask);
+    };
+  }, [text]);
+}
+
+/** The text that would be lost now. It is in no storage: somebody may have typed a secret in it. */
+export function unsavedText(): string | undefined {
+  return [...unsaved.values()][0];
+}
+
+/** Whether the page may be left: asked where something would be lost. */
+export function mayLeave(): boolean {
+  return !unsaved.size || confirm("What you have typed here is not saved. Leave it behind?");
 }
 
 /** The place, and again whenever it changes. */
@@ -33,12 +83,8 @@ export function usePlace(): Place {
   const [now, set] = useState(place);
   useEffect(() => {
     const change = () => set(place());
-    addEventListener("popstate", change);
     addEventListener(CHANGE, change);
-    return () => {
-      removeEventListener("popstate", change);
-      removeEventListener(CHANGE, change);
-    };
+    return () => removeEventListener(CHANGE, change);
   }, []);
   return now;
 }
@@ -54,7 +100,7 @@ export function catchLinks(root: HTMLElement): void {
     if (url.origin !== location.origin || url.hash) return;
     if (url.pathname !== "/" && !url.pathname.startsWith("/console")) return;
     event.preventDefault();
-    go(url.pathname + url.search);
+    if (!go(url.pathname + url.search)) return;
     scrollTo(0, 0);
     document.querySelector<HTMLElement>("main")?.focus();
   });

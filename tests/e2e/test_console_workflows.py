@@ -1,18 +1,20 @@
 """What is typed in the console is what is sent, and what others do meanwhile is seen."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from tests.e2e import console
 from tests.e2e.conftest import Client
 from tests.e2e.console import Console
 
 pytestmark = pytest.mark.e2e
+
+EDITOR = "The workflow's definition, as JSON"
 
 
 @pytest.fixture
@@ -163,3 +165,113 @@ def test_a_list_that_fails_says_since_when_it_is_old_and_waits_as_it_is_told(
     page.clock.run_for(30_000)
     wait_for(page, polled, 2).continue_()
     expect(page.get_by_text("Not updated since")).to_have_count(0)
+
+
+# -- leaving, and logging in again --
+
+
+@pytest.fixture
+def expiry(desk: Console) -> Callable[[bool], None]:
+    """Lets the API refuse the token that the page has, or take it again."""
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=401, json={"message": "Unauthorized"})
+
+    def expire(over: bool) -> None:  # noqa: FBT001 - it says which
+        if over:
+            desk.page.route("**/api/**", refuse)
+        else:
+            desk.page.unroute("**/api/**", refuse)
+
+    return expire
+
+
+def log_in(desk: Console) -> None:
+    expect(desk.page.get_by_text("Log in again.")).to_be_visible()
+    desk.page.get_by_role("textbox", name="API token").fill(desk.client.token)
+    desk.page.get_by_role("button", name="Use this token").click()
+
+
+def test_an_expired_token_costs_no_text_of_a_workflow(
+    desk: Console, expiry: Callable[[bool], None]
+) -> None:
+    made = desk.client.create_workflow(flow("Hello"))
+    page = desk.open(f"/console/workflows/{made['workflowId']}")
+    editor = page.get_by_label(EDITOR)
+    text = editor.input_value().replace("Hello", "Much work")
+    expiry(True)  # noqa: FBT003
+    editor.fill(text)
+    expect(page.get_by_text("Log in again.")).to_be_visible()
+    expect(editor).to_be_hidden()
+    assert "Much work" not in page.evaluate("JSON.stringify([{...sessionStorage}, history.state])")
+    expiry(False)  # noqa: FBT003
+    log_in(desk)
+    expect(editor).to_have_value(text)
+    expect(page).to_have_title(re.compile("^Hello"))
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", name="Much work")).to_be_visible()
+
+
+def test_an_expired_token_costs_nothing_that_is_typed_in_a_dialog(
+    desk: Console, expiry: Callable[[bool], None]
+) -> None:
+    page = desk.open("/console/settings/tokens")
+    page.get_by_role("button", name="New token").click()
+    page.get_by_label("Name").fill("shop")
+    expiry(True)  # noqa: FBT003
+    page.get_by_role("button", name="Make it").click()
+    expect(page.get_by_text("Log in again.")).to_be_visible()
+    expiry(False)  # noqa: FBT003
+    log_in(desk)
+    expect(page.get_by_label("Name")).to_have_value("shop")
+
+
+def test_whoever_leaves_what_is_not_saved_is_asked(desk: Console) -> None:
+    made = desk.client.create_workflow(flow("Hello"))
+    page = desk.open("/console/workflows")
+    asked: list[str] = []
+    stay = True
+
+    def decide(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        if stay:
+            dialog.dismiss()
+        else:
+            dialog.accept()
+
+    page.on("dialog", decide)
+    page.get_by_role("link", name="Hello").click()
+    editor = page.get_by_label(EDITOR)
+    text = editor.input_value().replace("Hello", "Much work")
+    editor.fill(text)
+    page.get_by_role("link", name="Events", exact=True).click()
+    assert asked == ["confirm"]
+    expect(editor).to_have_value(text)
+    page.go_back()
+    page.wait_for_url(f"**/workflows/{made['workflowId']}")
+    assert asked == ["confirm", "confirm"]
+    expect(editor).to_have_value(text)
+    page.close(run_before_unload=True)
+    page.wait_for_timeout(500)
+    assert asked == ["confirm", "confirm", "beforeunload"]
+    expect(editor).to_have_value(text)
+    stay = False
+    page.get_by_role("link", name="Workflows", exact=True).click()
+    expect(page.get_by_role("heading", name="Workflows")).to_be_visible()
+    page.get_by_role("link", name="Events", exact=True).click()
+    assert asked == ["confirm", "confirm", "beforeunload", "confirm"]
+
+
+def test_the_tabs_of_the_settings_are_walked_with_the_arrows(desk: Console) -> None:
+    page = desk.open("/console/settings/tokens")
+    page.get_by_role("tab", name="API tokens").focus()
+    for name in ("Secrets", "Origins", "Audit"):
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_role("tab", name=name)).to_be_focused()
+
+
+def test_an_address_that_is_none_says_so(desk: Console) -> None:
+    page = desk.open("/console/workflows")
+    page.evaluate("history.replaceState(null, '', '/console/workflows/%E0%A4%A')")
+    page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
+    expect(page.get_by_text("There is no such page")).to_be_visible()
