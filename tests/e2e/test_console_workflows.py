@@ -1,5 +1,6 @@
 """What is typed in the console is what is sent, and what others do meanwhile is seen."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -275,3 +276,245 @@ def test_an_address_that_is_none_says_so(desk: Console) -> None:
     page.evaluate("history.replaceState(null, '', '/console/workflows/%E0%A4%A')")
     page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
     expect(page.get_by_text("There is no such page")).to_be_visible()
+
+
+# -- a workflow --
+
+
+@pytest.fixture
+def stored(desk: Console) -> str:
+    """The path of a workflow in the API; its page is open."""
+    made = desk.client.create_workflow(flow("Hello"))
+    desk.open(f"/console/workflows/{made['workflowId']}")
+    expect(desk.page.get_by_label(EDITOR)).to_be_visible()
+    return f"/api/workflows/{made['workflowId']}"
+
+
+def typed(page: Page, old: str, new: str) -> str:
+    """Change something in the editor; its text then."""
+    editor = page.get_by_label(EDITOR)
+    text = editor.input_value().replace(old, new)
+    editor.fill(text)
+    return text
+
+
+def save(page: Page) -> None:
+    page.get_by_role("button", name="Save", exact=True).click()
+
+
+def test_a_save_does_not_overwrite_what_somebody_else_has_saved(desk: Console, stored: str) -> None:
+    page = desk.page
+    mine = typed(page, "Hello", "Mine")
+    desk.client.put(stored, flow("Theirs"))
+    save(page)
+    expect(page.get_by_text("Somebody has changed it meanwhile.")).to_be_visible()
+    expect(page.get_by_label(EDITOR)).to_have_value(mine)
+    assert desk.client.get(stored).json()["name"] == "Theirs"
+    page.get_by_role("button", name="Load what is stored").click()
+    expect(page.get_by_label(EDITOR)).to_have_value(re.compile("Theirs"))
+    typed(page, "Theirs", "Ours")
+    save(page)
+    expect(page.get_by_role("heading", name="Ours")).to_be_visible()
+
+
+def test_a_switch_does_not_overwrite_what_somebody_else_has_saved(
+    desk: Console, stored: str
+) -> None:
+    page = desk.open("/console/workflows")
+    switch = page.get_by_label("Hello is on")
+    expect(switch).to_be_checked()
+    desk.client.put(stored, flow("Theirs"))
+    switch.click()
+    expect(page.get_by_role("alert")).to_contain_text("Somebody has changed it meanwhile")
+    expect(page.get_by_label("Theirs is on")).to_be_checked()
+    now = desk.client.get(stored).json()
+    assert (now["name"], now["enabled"]) == ("Theirs", True)
+    page.get_by_label("Theirs is on").click()
+    expect(page.get_by_label("Theirs is on")).not_to_be_checked()
+
+
+def test_a_refused_switch_lets_no_old_text_take_the_place_of_a_new_one(
+    desk: Console, stored: str
+) -> None:
+    page = desk.page
+    mine = typed(page, "Hello", "Mine")
+    desk.client.put(stored, flow("Theirs"))
+    page.get_by_label("Hello is on").click()
+    expect(page.get_by_role("heading", name="Theirs")).to_be_visible()
+    page.get_by_label("Theirs is on").click()
+    expect(page.get_by_label("Theirs is on")).not_to_be_checked()
+    expect(page.get_by_label(EDITOR)).to_have_value(mine)
+    save(page)
+    expect(page.get_by_text("Your text is still here")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert desk.client.get(stored).json()["name"] == "Theirs"
+
+
+def test_the_switch_beside_the_editor_leaves_what_is_typed(desk: Console, stored: str) -> None:
+    page = desk.page
+    typed(page, "Hello", "Mine")
+    page.get_by_label("Hello is on").click()
+    expect(page.get_by_label("Hello is on")).not_to_be_checked()
+    editor = page.get_by_label(EDITOR)
+    expect(editor).to_have_value(re.compile('"Mine"'))
+    expect(editor).to_have_value(re.compile('"enabled": false'))
+    save(page)
+    expect(page.get_by_role("heading", name="Mine")).to_be_visible()
+    now = desk.client.get(stored).json()
+    assert (now["name"], now["enabled"]) == ("Mine", False)
+
+
+def test_what_is_typed_while_a_save_is_on_its_way_stays(desk: Console, stored: str) -> None:
+    page = desk.page
+    held: list[Route] = []
+    page.route(
+        f"**{stored}",
+        lambda route: held.append(route) if route.request.method == "PUT" else route.continue_(),
+    )
+    typed(page, "Hello", "First")
+    save(page)
+    first = wait_for(page, held)
+    second = typed(page, "First", "Second")
+    first.continue_()
+    expect(page.get_by_role("heading", name="First")).to_be_visible()
+    expect(page.get_by_label(EDITOR)).to_have_value(second)
+    save(page)
+    wait_for(page, held, 2).continue_()
+    expect(page.get_by_role("heading", name="Second")).to_be_visible()
+
+
+def test_a_workflow_on_a_later_page_is_switched_and_shows_it(desk: Console) -> None:
+    made = desk.client.create_workflow(flow("Late"))
+    first = [made | {"workflowId": f"wf_{n}", "name": f"Early {n}"} for n in range(50)]
+
+    def answer(route: Route) -> None:
+        later = "nextToken" in route.request.url
+        route.fulfill(
+            json={"items": [made], "nextToken": None}
+            if later
+            else {"items": first, "nextToken": "later"}
+        )
+
+    desk.page.route("**/api/workflows?*", answer)
+    page = desk.open("/console/workflows")
+    page.get_by_role("button", name="Load more").click()
+    switch = page.get_by_label("Late is on")
+    for on in (False, True):
+        switch.click()
+        expect(switch).to_be_checked(checked=on)
+    assert desk.client.get(f"/api/workflows/{made['workflowId']}").json()["version"] == 3
+
+
+def test_what_the_api_warns_of_is_shown_after_each_save(desk: Console, stored: str) -> None:
+    page = desk.page
+
+    def warn(route: Route) -> None:
+        if route.request.method == "GET" or route.request.url.endswith("/check"):
+            route.continue_()
+        else:
+            answer = route.fetch()
+            route.fulfill(response=answer, json=answer.json() | {"warning": "It is not yet heard"})
+
+    page.route("**/api/workflows**", warn)
+    page.route("**/api/workflows/*", warn)
+    typed(page, "Hello", "Mine")
+    save(page)
+    expect(page.get_by_text("It is not yet heard")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Mine is on")).to_be_visible()
+    expect(page.get_by_text("It is not yet heard")).to_have_count(0)
+    page.get_by_label("Mine is on").click()
+    expect(page.get_by_text("It is not yet heard")).to_be_visible()
+    desk.open("/console/workflows")
+    page.get_by_label("Mine is on").click()
+    expect(page.get_by_text("It is not yet heard")).to_be_visible()
+    desk.open("/console/workflows/new")
+    page.get_by_label(EDITOR).fill(json.dumps(flow("New")))
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("heading", name="New", exact=True)).to_be_visible()
+    expect(page.get_by_text("It is not yet heard")).to_be_visible()
+
+
+def test_a_number_that_no_double_keeps_is_saved_as_it_is(desk: Console) -> None:
+    large = 12345678901234567891
+    made = desk.client.create_workflow(
+        flow("Hello")
+        | {"steps": [flow("")["steps"][0] | {"params": {"url": "https://example.com/",
+                                                         "json": {"id": large}}}]}
+    )  # fmt: skip
+    path = f"/api/workflows/{made['workflowId']}"
+    page = desk.open("/console/workflows")
+    page.get_by_label("Hello is on").click()
+    expect(page.get_by_label("Hello is on")).not_to_be_checked()
+    page.get_by_role("link", name="Hello").click()
+    expect(page.get_by_label(EDITOR)).to_have_value(re.compile(str(large)))
+    typed(page, "Hello", "Mine")
+    save(page)
+    expect(page.get_by_role("heading", name="Mine")).to_be_visible()
+    now = desk.client.get(path).json()
+    assert now["steps"][0]["params"]["json"] == {"id": large}
+    assert now["version"] == 3
+
+
+def test_a_second_press_after_no_answer_starts_no_second_run(desk: Console, stored: str) -> None:
+    page = desk.page
+    keys: list[str] = []
+
+    def lose(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) < 3:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route(f"**{stored}/run", lose)
+    page.get_by_role("tab", name="Run").click()
+    run = page.get_by_role("button", name="Run “Hello” now")
+    for _ in range(2):
+        run.click()
+        expect(page.get_by_text("The API does not answer")).to_be_visible()
+        expect(run).to_be_enabled()
+    page.get_by_label("Sample data").fill('{"who": "Ann"}')
+    run.click()
+    page.wait_for_url("**/executions/*")
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_sample_data_stays_while_another_panel_is_looked_at(desk: Console, stored: str) -> None:
+    assert stored
+    page = desk.page
+    page.get_by_role("tab", name="Preview").click()
+    page.get_by_label("Sample data").fill('{"who": "Bob"}')
+    page.get_by_role("tab", name="Catalogue").click()
+    page.get_by_role("tab", name="Preview").click()
+    expect(page.get_by_label("Sample data")).to_have_value('{"who": "Bob"}')
+
+
+def test_where_the_last_runs_cannot_be_read_they_are_not_said_to_be_none(
+    desk: Console, stored: str
+) -> None:
+    assert stored
+    page = desk.open("/console/workflows")
+    expect(page.get_by_text("none lately")).to_be_visible()
+    page.route("**/api/executions?*", lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_text("not known")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("The API does not answer")
+
+
+def test_what_was_asked_before_a_switch_does_not_undo_it(
+    desk: Console, polled: list[Route]
+) -> None:
+    made = desk.client.create_workflow(flow("Hello"))
+    desk.page.clock.install()
+    page = desk.open("/console/workflows")
+    switch = page.get_by_label("Hello is on")
+    expect(switch).to_be_checked()
+    page.clock.run_for(15_000)
+    asked = wait_for(page, polled)
+    switch.click()
+    expect(switch).not_to_be_checked()
+    with page.expect_response("**/api/workflows?*"):
+        asked.fulfill(json={"items": [made], "nextToken": None})
+    page.wait_for_timeout(300)
+    expect(switch).not_to_be_checked()

@@ -1,11 +1,13 @@
 /** One workflow: written, checked, tried without sending anything, run. */
-import { useMemo, useState } from "preact/hooks";
-import { request } from "../api";
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { newKey, request } from "../api";
 import { useCatalogue } from "../catalogue";
 import { Editor } from "../editor";
+import { exact } from "../exact";
 import { useAction, useLoad, useSettled, useTitle } from "../hooks";
-import { breakOf } from "../json-places";
-import { go, to, usePlace } from "../router";
+import { breakOf, placesOf } from "../json-places";
+import { go, to, usePlace, useUnsaved } from "../router";
 import type {
   EventSummary,
   ExecutionSummary,
@@ -16,9 +18,11 @@ import type {
   Workflow,
 } from "../types";
 import {
+  Act,
   Badge,
   Confirm,
   Copy,
+  copy,
   Field,
   Head,
   Json,
@@ -30,7 +34,7 @@ import {
   Waiting,
 } from "../ui";
 import { ExecutionTable } from "./executions";
-import { definitionOf, FLOWS, OnOff, Ready } from "./workflows";
+import { definitionOf, FLOWS, OnOff, pathOf, Ready, replace } from "./workflows";
 
 const BLANK = {
   name: "New workflow",
@@ -59,66 +63,162 @@ function NewWorkflow() {
         <summary>Begin with a ready flow</summary>
         <Ready />
       </details>
-      <Workbench key={query.get("flow") ?? ""} start={flow} />
+      <NewText key={query.get("flow") ?? ""} start={written(flow)} />
     </>
   );
 }
 
-function SavedWorkflow({ id }: { id: string }) {
-  const found = useLoad(
-    () => request<Workflow>("GET", `/api/workflows/${encodeURIComponent(id)}`),
-    id,
+function NewText({ start }: { start: string }) {
+  const [text, setText] = useState(start);
+  useUnsaved(text === start ? undefined : text);
+  const save = useAction(async () => {
+    const created = await request<Workflow>("POST", "/api/workflows", exact(text));
+    toast("Created");
+    if (created.warning) warnings.set(created.workflowId, created.warning);
+    go(to("workflows", created.workflowId), { replace: true, sure: true });
+  });
+  return (
+    <Workbench text={text} change={setText} save={save} word="Create" changed>
+      <Problem error={save.error} shown={() => true} />
+    </Workbench>
   );
+}
+
+/** What was said of a workflow when it was created here, until its page has it. */
+const warnings = new Map<string, string>();
+
+function written(definition: object): string {
+  return JSON.stringify(definition, null, 2);
+}
+
+function SavedWorkflow({ id }: { id: string }) {
+  const found = useLoad(() => request<Workflow>("GET", pathOf(id), undefined, { exact: true }), id);
   useTitle(found.data?.name ?? "Workflow");
-  const workflow = found.data;
-  if (!workflow)
-    return found.error ? (
-      <Problem error={found.error} retry={() => void found.reload()} />
-    ) : (
-      <Waiting />
+  if (found.data)
+    return (
+      <>
+        <Problem error={found.error} retry={() => void found.reload()} />
+        <Saved key={id} stored={found.data} store={(now) => found.put(() => now)} />
+        <Runs id={id} />
+      </>
     );
+  return found.error ? (
+    <Problem error={found.error} retry={() => void found.reload()} />
+  ) : (
+    <Waiting />
+  );
+}
+
+/** A workflow, and its text, which is another one until it is saved. */
+function Saved({ stored, store }: { stored: Workflow; store: (now: Workflow) => void }) {
+  // What the text was begun from: somebody else's change may be stored by now.
+  const [base, setBase] = useState(stored);
+  const start = written(definitionOf(base));
+  const [text, setText] = useState(start);
+  const changed = text !== start;
+  const latest = useRef(text);
+  latest.current = text;
+  const [warning, setWarning] = useState(() => {
+    const told = warnings.get(stored.workflowId) ?? stored.warning;
+    warnings.delete(stored.workflowId);
+    return told;
+  });
+  useUnsaved(changed ? text : undefined);
+  /** Begins with what is stored now; what is not `known` was typed meanwhile, and stays. */
+  const begin = (now: Workflow, known: string, kept = (typed: string) => typed) => {
+    store(now);
+    setBase(now);
+    setText(latest.current === known ? written(definitionOf(now)) : kept(latest.current));
+  };
+  useEffect(() => {
+    if (!changed && stored.version !== base.version) begin(stored, start);
+  });
+  const save = useAction(async () => {
+    const now = await replace(base, exact(text) as object);
+    setWarning(now.warning);
+    toast("Saved");
+    begin(now, text);
+  });
+  const load = async () => {
+    const now = await request<Workflow>("GET", pathOf(base.workflowId), undefined, { exact: true });
+    begin(now, latest.current);
+    save.clear();
+  };
   return (
     <>
       <Head
-        title={workflow.name}
+        title={stored.name}
         back={[to("workflows"), "Workflows"]}
         text={
           <>
-            Version {workflow.version}, changed <Time at={workflow.updatedAt} />
+            Version {stored.version}, changed <Time at={stored.updatedAt} />
           </>
         }
       >
         <span class="check">
-          <OnOff workflow={workflow} changed={found.reload} /> On
+          <OnOff
+            workflow={stored}
+            changed={(now, mine) => {
+              // What is typed was begun from another version: it shall not take this one's place.
+              if (!mine || stored.version !== base.version) store(now);
+              else begin(now, start, (typed) => switched(typed, now.enabled));
+            }}
+          />{" "}
+          On
         </span>
         <Confirm
-          title={`Delete “${workflow.name}”?`}
+          title={`Delete “${stored.name}”?`}
           text="Its executions stay; no event starts it any more."
           word="Delete"
           run={async () => {
-            await request("DELETE", `/api/workflows/${encodeURIComponent(id)}`);
+            await request("DELETE", pathOf(base.workflowId));
             toast("Deleted");
-            go(to("workflows"));
+            go(to("workflows"), { sure: true });
           }}
         >
           Delete
         </Confirm>
       </Head>
-      {workflow.warning && (
+      {warning && (
         <Note tone="warn">
-          <p>{workflow.warning}</p>
+          <p>{warning}</p>
         </Note>
       )}
-      {workflow.webhookUrl && <Copy label="Webhook URL" value={workflow.webhookUrl} />}
+      {stored.webhookUrl && <Copy label="Webhook URL" value={stored.webhookUrl} />}
       <Workbench
-        key={`${id} ${workflow.version}`}
-        start={definitionOf(workflow)}
-        workflow={workflow}
-        saved={found.reload}
-      />
-      <Runs id={id} />
+        text={text}
+        change={setText}
+        undo={() => setText(start)}
+        save={save}
+        word="Save"
+        changed={changed}
+        workflow={stored}
+      >
+        {(changed && stored.version !== base.version) || save.error?.code === "version_conflict" ? (
+          <Note tone="bad">
+            <p>
+              <strong>Somebody has changed it meanwhile.</strong> Your text is still here and is not
+              saved. What is stored can be loaded in its place.
+            </p>
+            <div class="row">
+              <Act run={() => copy(text)}>Copy your text</Act>
+              <Act run={load}>Load what is stored</Act>
+            </div>
+          </Note>
+        ) : (
+          <Problem error={save.error} shown={() => true} />
+        )}
+      </Workbench>
     </>
   );
+}
+
+/** A definition's text, on or off, and otherwise as it was typed. */
+function switched(text: string, enabled: boolean): string {
+  const at = placesOf(text).values.get("enabled");
+  if (at !== undefined)
+    return text.slice(0, at) + text.slice(at).replace(/^(true|false)/, String(enabled));
+  return enabled ? text : text.replace("{", '{\n  "enabled": false,');
 }
 
 function Runs({ id }: { id: string }) {
@@ -144,17 +244,29 @@ function Runs({ id }: { id: string }) {
 }
 
 function Workbench({
-  start,
+  text,
+  change,
+  undo,
+  save,
+  word,
+  changed,
   workflow,
-  saved,
+  children,
 }: {
-  start: object;
+  text: string;
+  change: (text: string) => void;
+  undo?: () => void;
+  save: ReturnType<typeof useAction<[]>>;
+  word: string;
+  changed: boolean;
   workflow?: Workflow;
-  saved?: () => Promise<void>;
+  children: ComponentChildren;
 }) {
-  const [text, setText] = useState(() => JSON.stringify(start, null, 2));
   const [panel, setPanel] = useState("catalogue");
   const { query } = usePlace();
+  // They stay while one looks at another panel.
+  const tried = useSample(query.get("eventId") ?? "");
+  const run = useSample("");
   const catalogue = useCatalogue();
   const providers = catalogue.data?.items ?? [];
   const settled = useSettled(text, 400);
@@ -163,24 +275,11 @@ function Workbench({
     return await request<{ valid: boolean; errors: Mistake[] }>(
       "POST",
       "/api/workflows/check",
-      JSON.parse(settled),
+      exact(settled),
     );
   }, settled);
-  const save = useAction(async () => {
-    const body = JSON.parse(text) as object;
-    if (workflow) {
-      await request("PUT", `/api/workflows/${encodeURIComponent(workflow.workflowId)}`, body);
-      toast("Saved");
-      await saved?.();
-    } else {
-      const created = await request<Workflow>("POST", "/api/workflows", body);
-      toast("Created");
-      go(to("workflows", created.workflowId), { replace: true });
-    }
-  });
   const broken = breakOf(text) !== null;
   const mistakes = save.error?.errors.length ? save.error.errors : (check.data?.errors ?? []);
-  const changed = !workflow || text !== JSON.stringify(start, null, 2);
   return (
     <div class="columns wide-first">
       <section class="stack" aria-label="Definition">
@@ -195,8 +294,8 @@ function Workbench({
             )}
           </div>
           <div class="row">
-            {changed && workflow && (
-              <button type="button" onClick={() => setText(JSON.stringify(start, null, 2))}>
+            {changed && undo && (
+              <button type="button" onClick={undo}>
                 Undo changes
               </button>
             )}
@@ -206,21 +305,21 @@ function Workbench({
               disabled={broken || save.busy || !changed}
               onClick={() => void save.run()}
             >
-              {workflow ? "Save" : "Create"}
+              {word}
             </button>
           </div>
         </div>
         <Editor
           text={text}
           change={(next) => {
-            setText(next);
+            change(next);
             save.clear();
           }}
           mistakes={mistakes}
           catalogue={providers}
           label="The workflow's definition, as JSON"
         />
-        <Problem error={save.error} shown={() => true} />
+        {children}
         {check.error && <Problem error={check.error} retry={() => void check.reload()} />}
       </section>
       <section class="stack" aria-label="Beside the definition">
@@ -235,14 +334,12 @@ function Workbench({
           ]}
         >
           {panel === "catalogue" && (
-            <CataloguePanel providers={providers} text={text} change={setText} />
+            <CataloguePanel providers={providers} text={text} change={change} />
           )}
-          {panel === "preview" && (
-            <PreviewPanel text={text} broken={broken} eventId={query.get("eventId") ?? ""} />
-          )}
+          {panel === "preview" && <PreviewPanel text={text} broken={broken} sample={tried} />}
           {panel === "run" &&
             (workflow ? (
-              <RunPanel workflow={workflow} unsaved={changed} />
+              <RunPanel workflow={workflow} unsaved={changed} sample={run} />
             ) : (
               <p class="soft">Create the workflow first.</p>
             ))}
@@ -277,7 +374,7 @@ function CataloguePanel({
     .filter((each) => fits(each.full, each.title));
   const put = (edit: (definition: Record<string, unknown>) => void) => {
     try {
-      const definition = JSON.parse(text) as Record<string, unknown>;
+      const definition = exact(text) as Record<string, unknown>;
       edit(definition);
       change(JSON.stringify(definition, null, 2));
     } catch {
@@ -384,22 +481,37 @@ function Parameters({ schema }: { schema: Provider["credentials"] }) {
 
 // -- trying it ---------------------------------------------------------------------------------
 
-function useSample(initialEvent: string) {
-  const [eventId, setEventId] = useState(initialEvent);
-  const [sample, setSample] = useState("{}");
+interface Sample {
+  eventId: string;
+  text: string;
+  set: (change: { eventId: string } | { text: string }) => void;
+}
+
+/** What is tried with: a logged event, or a text. */
+function useSample(eventId: string): Sample {
+  const [sample, set] = useState({ eventId, text: "{}" });
+  return { ...sample, set: (change) => set((old) => ({ ...old, ...change })) };
+}
+
+function isBroken({ eventId, text }: Sample): boolean {
+  return !eventId && breakOf(text) !== null;
+}
+
+function SampleFields({ sample }: { sample: Sample }) {
+  const { eventId, text } = sample;
   const events = useLoad(
     () => request<Page<EventSummary>>("GET", "/api/events", undefined, { query: { limit: 25 } }),
     "samples",
   );
-  const broken = !eventId && breakOf(sample) !== null;
-  const field = (
+  return (
     <div class="stack">
+      <Problem error={events.error} retry={() => void events.reload()} />
       <Field label="Event" hint="A logged event, or one that you write.">
         {(attributes) => (
           <select
             {...attributes}
             value={eventId}
-            onChange={(event) => setEventId(event.currentTarget.value)}
+            onChange={(event) => sample.set({ eventId: event.currentTarget.value })}
           >
             <option value="">write one</option>
             {eventId && !events.data?.items.some((each) => each.eventId === eventId) && (
@@ -420,7 +532,7 @@ function useSample(initialEvent: string) {
         <Field
           label="Sample data"
           hint="What templates see as trigger."
-          error={broken ? "This is not JSON" : undefined}
+          error={isBroken(sample) ? "This is not JSON" : undefined}
         >
           {(attributes) => (
             <textarea
@@ -428,36 +540,26 @@ function useSample(initialEvent: string) {
               class="mono"
               rows={8}
               spellcheck={false}
-              value={sample}
-              onInput={(event) => setSample(event.currentTarget.value)}
+              value={text}
+              onInput={(event) => sample.set({ text: event.currentTarget.value })}
             />
           )}
         </Field>
       )}
     </div>
   );
-  return { field, broken, eventId, data: () => JSON.parse(sample) as unknown };
 }
 
-function PreviewPanel({
-  text,
-  broken,
-  eventId,
-}: {
-  text: string;
-  broken: boolean;
-  eventId: string;
-}) {
-  const sample = useSample(eventId);
+function PreviewPanel({ text, broken, sample }: { text: string; broken: boolean; sample: Sample }) {
   const [preview, setPreview] = useState<Preview>();
   const run = useAction(async () => {
     setPreview(undefined);
     const source = sample.eventId
       ? { eventId: sample.eventId }
-      : { event: { data: sample.data() } };
+      : { event: { data: exact(sample.text) } };
     setPreview(
       await request<Preview>("POST", "/api/workflows/preview", {
-        definition: JSON.parse(text) as unknown,
+        definition: exact(text),
         ...source,
       }),
     );
@@ -465,12 +567,12 @@ function PreviewPanel({
   return (
     <div class="stack">
       <p class="soft">What each step would send. Nothing leaves.</p>
-      {sample.field}
+      <SampleFields sample={sample} />
       <div>
         <button
           type="button"
           class="primary"
-          disabled={broken || sample.broken || run.busy}
+          disabled={broken || isBroken(sample) || run.busy}
           onClick={() => void run.run()}
         >
           Show what would be sent
@@ -530,22 +632,36 @@ function PreviewPanel({
   );
 }
 
-function RunPanel({ workflow, unsaved }: { workflow: Workflow; unsaved: boolean }) {
-  const sample = useSample("");
+function RunPanel({
+  workflow,
+  unsaved,
+  sample,
+}: {
+  workflow: Workflow;
+  unsaved: boolean;
+  sample: Sample;
+}) {
+  // Whoever presses again because no answer came must not start a second execution.
+  const sent = useRef({ what: "", key: "" });
   const run = useAction(async () => {
+    const what = `${workflow.version} ${sample.eventId || sample.text}`;
+    if (sent.current.what !== what) sent.current = { what, key: newKey() };
+    const options = { idempotencyKey: sent.current.key };
     if (sample.eventId) {
-      await request("POST", `/api/events/${encodeURIComponent(sample.eventId)}/replay`, {
-        workflowIds: [workflow.workflowId],
-      });
+      const path = `/api/events/${encodeURIComponent(sample.eventId)}/replay`;
+      await request("POST", path, { workflowIds: [workflow.workflowId] }, options);
       toast("The event is replayed for this workflow");
-      return;
     }
-    const started = await request<{ executionId: string }>(
-      "POST",
-      `/api/workflows/${encodeURIComponent(workflow.workflowId)}/run`,
-      { input: sample.data() },
-    );
-    go(to("executions", started.executionId));
+    const started = sample.eventId
+      ? undefined
+      : await request<{ executionId: string }>(
+          "POST",
+          `${pathOf(workflow.workflowId)}/run`,
+          { input: exact(sample.text) },
+          options,
+        );
+    sent.current = { what: "", key: "" };
+    if (started) go(to("executions", started.executionId));
   });
   const name = useMemo(() => `Run “${workflow.name}” now`, [workflow.name]);
   return (
@@ -554,12 +670,12 @@ function RunPanel({ workflow, unsaved }: { workflow: Workflow; unsaved: boolean 
         This really sends.
         {unsaved && ` What you changed is not saved yet: version ${workflow.version} runs.`}
       </p>
-      {sample.field}
+      <SampleFields sample={sample} />
       <div>
         <button
           type="button"
           class="primary"
-          disabled={sample.broken || run.busy}
+          disabled={isBroken(sample) || run.busy}
           onClick={() => void run.run()}
         >
           {name}

@@ -1,6 +1,7 @@
 /** Workflows: which there are, whether they are on, and how their last runs went. */
 import { useState } from "preact/hooks";
-import { request } from "../api";
+import { asApiError, request } from "../api";
+import { isExact } from "../exact";
 import { useLoad, useTitle } from "../hooks";
 import { useList } from "../lists";
 import { to } from "../router";
@@ -17,7 +18,14 @@ export const FLOWS = Object.entries(
 
 export function Workflows() {
   useTitle("Workflows");
-  const list = useList<Workflow>("/api/workflows", {}, (each) => each.workflowId, 15_000);
+  const list = useList<Workflow>(
+    "/api/workflows",
+    {},
+    (each) => each.workflowId,
+    15_000,
+    undefined,
+    { exact: true },
+  );
   const { items } = list;
   const runs = useLoad(
     () =>
@@ -35,6 +43,7 @@ export function Workflows() {
         </a>
       </Head>
       <Problem error={list.error} retry={() => void list.reload()} />
+      <Problem error={runs.error} retry={() => void runs.reload()} />
       {list.loading && <Waiting />}
       {list.data && items.length === 0 && (
         <Empty title="No workflows yet">
@@ -49,7 +58,7 @@ export function Workflows() {
               <tr>
                 <th scope="col">Workflow</th>
                 <th scope="col">Trigger</th>
-                <th scope="col">Last runs</th>
+                <th scope="col">Last run</th>
                 <th scope="col">Changed</th>
                 <th scope="col">On</th>
               </tr>
@@ -69,17 +78,16 @@ export function Workflows() {
                     <code>{each.trigger.type}</code>
                   </td>
                   <td>
-                    <LastRuns
-                      runs={(runs.data?.items ?? []).filter(
-                        (run) => run.workflowId === each.workflowId,
-                      )}
+                    <LastRun
+                      run={runs.data?.items.find((run) => run.workflowId === each.workflowId)}
+                      none={runs.data ? "none lately" : runs.error ? "not known" : "…"}
                     />
                   </td>
                   <td data-label="Changed">
                     <Time at={each.updatedAt} />
                   </td>
                   <td>
-                    <OnOff workflow={each} changed={list.reload} />
+                    <OnOff workflow={each} changed={list.change} />
                   </td>
                 </tr>
               ))}
@@ -104,14 +112,14 @@ export function Ready() {
   );
 }
 
-function LastRuns({ runs }: { runs: ExecutionSummary[] }) {
-  const last = runs[0];
-  if (!last) return <span class="soft">none</span>;
+/** The newest run among the newest hundred of all workflows: an older one may be there. */
+function LastRun({ run, none }: { run: ExecutionSummary | undefined; none: string }) {
+  if (!run) return <span class="soft">{none}</span>;
   return (
     <>
-      <Badge state={last.status} />{" "}
-      <a href={to("executions", last.executionId)}>
-        <Time at={last.createdAt} />
+      <Badge state={run.status} />{" "}
+      <a href={to("executions", run.executionId)}>
+        <Time at={run.createdAt} />
       </a>
     </>
   );
@@ -122,9 +130,52 @@ export function definitionOf({ name, enabled, trigger, steps }: Workflow): Defin
   return { name, enabled, trigger, steps };
 }
 
-export function OnOff({ workflow, changed }: { workflow: Workflow; changed: () => Promise<void> }) {
+export function pathOf(workflowId: string): string {
+  return `/api/workflows/${encodeURIComponent(workflowId)}`;
+}
+
+/** Puts a definition in the place of a workflow's version, and of no other one. */
+export async function replace(workflow: Workflow, definition: object): Promise<Workflow> {
+  if (!isExact(definition))
+    throw new Error("A number in it is too large for this browser: it would become another one");
+  const body = { ...definition, version: workflow.version };
+  return await request<Workflow>("PUT", pathOf(workflow.workflowId), body, { exact: true });
+}
+
+/** The switch of a workflow; `changed` gets it as it is stored then, and whether by this switch. */
+export function OnOff({
+  workflow,
+  changed,
+}: {
+  workflow: Workflow;
+  changed: (now: Workflow, switched: boolean) => void;
+}) {
   const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string>("");
+  const [error, setError] = useState("");
+  const [warning, setWarning] = useState("");
+  const set = async (enabled: boolean) => {
+    setBusy(true);
+    setError("");
+    setWarning("");
+    try {
+      const now = await replace(workflow, { ...definitionOf(workflow), enabled });
+      toast(`${now.name} is ${now.enabled ? "on" : "off"}`);
+      setWarning(now.warning ?? "");
+      changed(now, true);
+    } catch (thrown) {
+      const { code, message } = asApiError(thrown);
+      setError(message);
+      if (code === "version_conflict") {
+        setError("Somebody has changed it meanwhile; it was not switched. This is how it is now.");
+        const path = pathOf(workflow.workflowId);
+        const now = await request<Workflow>("GET", path, undefined, { exact: true }).catch(
+          () => {},
+        );
+        if (now) changed(now, false);
+      }
+    }
+    setBusy(false);
+  };
   return (
     <>
       <input
@@ -133,26 +184,16 @@ export function OnOff({ workflow, changed }: { workflow: Workflow; changed: () =
         aria-label={`${workflow.name} is on`}
         checked={workflow.enabled}
         disabled={busy}
-        onChange={async (event) => {
-          const enabled = event.currentTarget.checked;
-          setBusy(true);
-          setError("");
-          try {
-            await request("PUT", `/api/workflows/${encodeURIComponent(workflow.workflowId)}`, {
-              ...definitionOf(workflow),
-              enabled,
-            });
-            toast(`${workflow.name} is ${enabled ? "on" : "off"}`);
-          } catch (thrown) {
-            setError(thrown instanceof Error ? thrown.message : String(thrown));
-          }
-          await changed();
-          setBusy(false);
-        }}
+        onChange={(event) => void set(event.currentTarget.checked)}
       />
       {error && (
         <div class="error-text" role="alert">
           {error}
+        </div>
+      )}
+      {warning && (
+        <div class="small" role="status">
+          {warning}
         </div>
       )}
     </>
