@@ -54,6 +54,17 @@ export async function refusals({ url, token }: Given) {
   return { invalid, unknown, nobody: await reason(getAllConnectionStatuses()) };
 }
 
+export async function aborts({ url, token }: Given) {
+  const client = createClient({ baseUrl: url, token });
+  const reason = (signal: AbortSignal) =>
+    client.GET("/api/executions", { signal }).then(() => "", (error: Error) => error.name);
+  const slow = createClient({ baseUrl: url, token, fetch: ({ signal }) =>
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))) });
+  const late = slow.GET("/api/executions", { signal: AbortSignal.timeout(10) });
+  return { before: await reason(AbortSignal.abort()),
+    late: await late.then(() => "", (error: Error) => error.name) };
+}
+
 export async function workflows({ url, token, botToken }: Given) {
   configure({ baseUrl: url, token });
   await saveProviderCredentials("telegram", { botToken });
@@ -182,6 +193,12 @@ def test_a_refusal_is_an_error_with_what_was_wrong(call: Callable[[str], dict[st
         "unknown_connection",
     )
     assert (refusals["nobody"]["status"], refusals["nobody"]["code"]) == (0, "network_error")
+
+
+def test_whoever_ends_a_call_gets_the_platforms_own_error(
+    call: Callable[[str], dict[str, Any]],
+) -> None:
+    assert call("aborts") == {"before": "AbortError", "late": "TimeoutError"}
 
 
 def test_what_the_client_reads_of_a_workflow_it_may_send_back(

@@ -35,7 +35,9 @@ export function createClient(options: ClientOptions = {}): Client {
       if (!response.ok && response.status !== 304) throw await ApiError.from(response);
       return response;
     },
-    onError({ error }) {
+    onError({ error, request }) {
+      // Whoever ended it themselves waits for the error that they know, not for one of the network.
+      if (request.signal.aborted && error instanceof Error) return error;
       return error instanceof ApiError ? error : ApiError.network(error);
     },
   };
