@@ -100,7 +100,7 @@ export interface Step {
 export interface StepOutput {
   output?: unknown;
   /** Of a step with rounds. */
-  items?: { index: number; output: unknown }[] | null;
+  items?: { index: number; output?: unknown; text?: string | null }[] | null;
   /** Of an output too large for one answer: a part of its JSON text. */
   text?: string | null;
   nextToken?: string | null;
@@ -165,8 +165,11 @@ export interface EventSummary {
 }
 export interface EventDetails extends EventSummary {
   verification?: { type?: string; verified?: boolean; reason?: string | null } | null;
+  method?: string;
+  /** What followed the webhook's URL. */
+  path?: string;
   headers?: Record<string, string> | null;
-  query?: Record<string, string> | null;
+  query?: Record<string, string | string[]> | null;
   body?: unknown;
   bodyTruncated?: boolean;
   events?: { type: string; target?: string | null; data: unknown }[];

@@ -4,6 +4,7 @@ import { request } from "../api";
 import { useLoad, useTitle } from "../hooks";
 import { JobLine } from "../jobs";
 import { useFilter, useList } from "../lists";
+import { Replay } from "../replay";
 import { go, to } from "../router";
 import type { Execution, ExecutionSummary, Job, Page, Step, StepOutput, Workflow } from "../types";
 import {
@@ -33,11 +34,21 @@ const SPANS: [string, string, number][] = [
   ["week", "last 7 days", 7 * 86_400_000],
 ];
 
-export function useWorkflows() {
-  return useLoad(
-    () => request<Page<Workflow>>("GET", "/api/workflows", undefined, { query: { limit: 100 } }),
-    "workflows",
-  );
+/** How many pages of workflows the filter offers at most. */
+const WORKFLOW_PAGES = 20;
+
+function useWorkflows() {
+  return useLoad(async () => {
+    const items: Workflow[] = [];
+    let nextToken: string | null | undefined;
+    for (let page = 0; page < WORKFLOW_PAGES && nextToken !== null; page++) {
+      const query = { limit: 100, nextToken };
+      const found = await request<Page<Workflow>>("GET", "/api/workflows", undefined, { query });
+      items.push(...found.items);
+      nextToken = found.nextToken ?? null;
+    }
+    return items;
+  }, "workflows");
 }
 
 /** The moment that a span such as "day" began, to the minute so that pages stay the same. */
@@ -123,17 +134,23 @@ export function Executions() {
               onChange={(e) => set({ workflowId: e.currentTarget.value })}
             >
               <option value="">any workflow</option>
-              {workflows.data?.items.map((each) => (
+              {workflows.data?.map((each) => (
                 <option key={each.workflowId} value={each.workflowId}>
                   {each.name}
                 </option>
               ))}
+              {/* One that was deleted has executions still. */}
+              {workflows.data?.every((each) => each.workflowId !== filter.workflowId) &&
+                filter.workflowId && <option>{filter.workflowId}</option>}
             </select>
           )}
         </Field>
         <SpanField value={filter.span} set={(span) => set({ span })} />
       </div>
-      <Problem error={list.error} retry={() => void list.reload()} />
+      <Problem
+        error={list.error ?? workflows.error}
+        retry={() => void Promise.all([list.reload(), workflows.reload()])}
+      />
       {list.loading && <Waiting />}
       {list.data && items.length === 0 && !list.token && (
         <Empty title="No executions here">
@@ -191,6 +208,14 @@ export function ExecutionTable({ items }: { items: ExecutionSummary[] }) {
   );
 }
 
+/** Whether its trigger did not let it in: no step of it can go on, or begin again. */
+function neverBegan({ error }: Execution): boolean {
+  return (
+    !!error && !error.step && (error.code === "expression_error" || error.code === "cycle_detected")
+  );
+}
+
+const STOPPED = { failed: "failed", cancelled: "was stopped" };
 const GOING = new Set(["queued", "running", "retrying"]);
 
 export function ExecutionOf({ id }: { id: string }) {
@@ -213,6 +238,8 @@ export function ExecutionOf({ id }: { id: string }) {
     ) : (
       <Waiting />
     );
+  const { eventId } = execution.trigger;
+  const lost = neverBegan(execution);
   const act = (verb: string, said: string) => async () => {
     await request("POST", `${path}/${verb}`);
     toast(said);
@@ -227,12 +254,16 @@ export function ExecutionOf({ id }: { id: string }) {
         text={<code>{id}</code>}
       >
         <Badge state={execution.status} />
-        {execution.status === "failed" && (
-          <Act run={act("retry", "It goes on at the step that failed")} class="primary">
+        {(execution.status === "failed" || execution.status === "cancelled") && !lost && (
+          <Act
+            run={act("retry", `It goes on at the step that ${STOPPED[execution.status]}`)}
+            class="primary"
+          >
             Retry
           </Act>
         )}
-        {!GOING.has(execution.status) && (
+        {lost && eventId?.startsWith("evt_") && <Replay eventId={eventId}>Replay its event</Replay>}
+        {!GOING.has(execution.status) && !lost && (
           <Act
             run={async (key) => {
               const next = await request<{ executionId: string }>(
@@ -258,6 +289,7 @@ export function ExecutionOf({ id }: { id: string }) {
           </Confirm>
         )}
       </Head>
+      <Problem error={found.error} retry={() => void found.reload()} />
       {execution.error && (
         <Note tone="bad">
           <p>
@@ -333,7 +365,10 @@ export function ExecutionOf({ id }: { id: string }) {
 }
 
 function StepOf({ step, execution }: { step: Step; execution: Execution }) {
-  const [whole, setWhole] = useState<unknown>();
+  const [loaded, setLoaded] = useState<{ of: string; output: unknown }>();
+  // What is done again after a retry has another output.
+  const run = `${execution.retryCount} ${step.startedAt} ${step.finishedAt}`;
+  const whole = loaded?.of === run ? loaded : undefined;
   const ran = step.startedAt !== null && step.startedAt !== undefined;
   const took =
     step.durationMs ??
@@ -383,12 +418,15 @@ function StepOf({ step, execution }: { step: Step; execution: Execution }) {
           <details open={step.status === "succeeded" && execution.steps.length < 4}>
             <summary>Output</summary>
             <div class="stack">
-              <Json value={whole ?? step.output} label={`Output of ${step.id}`} />
+              <Json value={whole ? whole.output : step.output} label={`Output of ${step.id}`} />
               {step.outputUrl && whole === undefined && (
                 <div>
                   <Act
                     class="plain"
-                    run={async () => setWhole(await wholeOutput(execution.executionId, step.id))}
+                    run={async () => {
+                      const output = await wholeOutput(execution.executionId, step.id);
+                      setLoaded({ of: run, output });
+                    }}
                   >
                     Load the whole output
                   </Act>
@@ -404,21 +442,35 @@ function StepOf({ step, execution }: { step: Step; execution: Execution }) {
 
 const MOST_PAGES = 100;
 
-/** A step's output, all its pages together. */
+/**
+ * A step's output, all its pages together: of a `forEach` the rounds' results in their order.
+ *
+ * What is too long for one answer comes in parts of its JSON text; of a round, under its index.
+ */
 async function wholeOutput(executionId: string, stepId: string): Promise<unknown> {
   const path = `/api/executions/${encodeURIComponent(executionId)}/steps/${encodeURIComponent(stepId)}/output`;
-  const items: unknown[] = [];
+  const rounds = new Map<number, { output?: unknown; text?: string }>();
   let text = "";
   let nextToken: string | null | undefined;
   for (let page = 0; page < MOST_PAGES; page++) {
     const answer = await request<StepOutput>("GET", path, undefined, { query: { nextToken } });
-    if (answer.items) items.push(...answer.items);
-    else if (typeof answer.text === "string") text += answer.text;
-    else return answer.output;
+    for (const each of answer.items ?? [])
+      rounds.set(
+        each.index,
+        typeof each.text === "string"
+          ? { text: (rounds.get(each.index)?.text ?? "") + each.text }
+          : { output: each.output },
+      );
+    if (typeof answer.text === "string") text += answer.text;
+    else if (!answer.items) return answer.output;
     nextToken = answer.nextToken;
-    if (!nextToken) break;
+    if (nextToken) continue;
+    if (!answer.items) return JSON.parse(text);
+    return [...rounds.values()].map((each) =>
+      each.text === undefined ? each.output : JSON.parse(each.text),
+    );
   }
-  return text || items;
+  throw new Error("It is too long for this page. The API has all of it, page by page.");
 }
 
 /** When the step ran, within the execution. */
