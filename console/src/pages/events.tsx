@@ -5,7 +5,8 @@ import { useCatalogue } from "../catalogue";
 import { useLoad, useTitle } from "../hooks";
 import { JobLine } from "../jobs";
 import { useFilter, useList } from "../lists";
-import { go, to } from "../router";
+import { Replay } from "../replay";
+import { to } from "../router";
 import type { EventDetails, EventSummary, Job } from "../types";
 import {
   Act,
@@ -21,7 +22,6 @@ import {
   Note,
   Problem,
   Time,
-  toast,
   Waiting,
 } from "../ui";
 import { SpanField, since } from "./executions";
@@ -193,27 +193,10 @@ export function EventOf({ id }: { id: string }) {
         text={<code>{event.eventId}</code>}
       >
         <Badge state={event.outcome} />
-        {event.outcome !== "refused" && (
-          <Confirm
-            class="primary"
-            title="Replay this event?"
-            text="It is taken in again, and starts what it would start today. What is sent is sent again."
-            word="Replay"
-            run={async (key) => {
-              const next = await request<{ eventId: string }>(
-                "POST",
-                `${path}/replay`,
-                {},
-                { idempotencyKey: key },
-              );
-              toast("Replayed");
-              go(to("events", next.eventId));
-            }}
-          >
-            Replay
-          </Confirm>
+        {event.outcome !== "refused" && <Replay eventId={event.eventId}>Replay</Replay>}
+        {event.webhookId && !event.bodyTruncated && (
+          <Act run={() => copy(curlOf(event))}>Copy as curl</Act>
         )}
-        {event.webhookId && <Act run={() => copy(curlOf(event))}>Copy as curl</Act>}
         <a
           class="button"
           href={`${to("workflows", "new")}?eventId=${encodeURIComponent(event.eventId)}`}
@@ -221,6 +204,7 @@ export function EventOf({ id }: { id: string }) {
           Use as a sample
         </a>
       </Head>
+      <Problem error={found.error} retry={() => void found.reload()} />
       {event.reason && (
         <Note tone={event.outcome === "refused" ? "bad" : "warn"}>
           <p>{event.reason}</p>
@@ -299,7 +283,9 @@ export function EventOf({ id }: { id: string }) {
       <div class="columns">
         <section class="stack" aria-label="Body">
           <h2>Body</h2>
-          {event.bodyTruncated && <p class="soft small">Its beginning; the whole is stored.</p>}
+          {event.bodyTruncated && (
+            <p class="soft small">Its beginning; the whole is stored, and a replay sends it.</p>
+          )}
           <Json value={event.body} label="The delivery's body" />
         </section>
         <section class="stack" aria-label="Headers">
@@ -330,23 +316,59 @@ export function EventOf({ id }: { id: string }) {
   );
 }
 
-/** The delivery as a command for a shell; what was secret in it is not there. */
+/**
+ * The delivery as a command for a shell; what was secret in it is not there.
+ *
+ * JSON is written anew, so a signature over its bytes may not fit any more.
+ */
 export function curlOf(event: EventDetails): string {
-  const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const own = new Set(["host", "content-length", "connection", "accept-encoding"]);
   const query = new URLSearchParams(
     Object.entries(event.query ?? {}).flatMap(([name, given]) =>
       [given].flat().map((value) => [name, value]),
     ),
   );
-  const url = `${location.origin}/api/webhooks/${encodeURIComponent(event.webhookId ?? "")}${query.size ? `?${query}` : ""}`;
+  const path = [event.webhookId ?? "", ...(event.path?.split("/") ?? [])]
+    .filter(Boolean)
+    .map((part) => `/${encodeURIComponent(part)}`);
+  const url = `${location.origin}/api/webhooks${path.join("")}${query.size ? `?${query}` : ""}`;
   const headers = Object.entries(event.headers ?? {})
     .filter(
       ([name]) => !own.has(name.toLowerCase()) && !name.toLowerCase().startsWith("x-forwarded-"),
     )
-    .map(([name, value]) => `  -H ${quote(`${name}: ${value}`)}`);
-  const body = typeof event.body === "string" ? event.body : JSON.stringify(event.body);
-  return [`curl ${quote(url)}`, ...headers, `  --data-binary ${quote(body ?? "")}`].join(" \\\n");
+    .map(([name, value]) => `-H ${quote(`${name}: ${value}`)}`);
+  // curl would call it a form.
+  if (!Object.keys(event.headers ?? {}).some((name) => name.toLowerCase() === "content-type"))
+    headers.push("-H 'Content-Type:'");
+  const method = event.method || "POST";
+  const verb = method === "HEAD" ? ["-I"] : method === "POST" && event.size ? [] : [`-X ${method}`];
+  const { before, data } = bodyOf(event);
+  return (
+    before +
+    [`curl ${quote(url)}`, ...verb, ...headers, ...data].join(
+      " \
+  ",
+    )
+  );
+}
+
+/** What hands a shell's command the body, and what must stand before the command for that. */
+function bodyOf({ body, size }: EventDetails): { before: string; data: string[] } {
+  if (!size) return { before: "", data: [] };
+  // Bytes and text are shown beside JSON that looks the same: their size tells them from it.
+  const base64 = (body as { base64?: unknown } | null)?.base64;
+  if (typeof base64 === "string" && lengthOf(base64) === size)
+    return { before: `printf %s ${quote(base64)} | base64 -d | `, data: ["--data-binary @-"] };
+  const isText = typeof body === "string" && new TextEncoder().encode(body).length === size;
+  return { before: "", data: [`--data-raw ${quote(isText ? body : JSON.stringify(body))}`] };
+}
+
+function lengthOf(base64: string): number {
+  return (base64.length / 4) * 3 - (base64.match(/=*$/)?.[0].length ?? 0);
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function bytes(size: number | undefined): string {
