@@ -130,6 +130,25 @@ def test_rows_that_new_ones_push_out_of_the_first_page_stay(desk: Console) -> No
     expect(rows.nth(50)).to_contain_text("Run 150")
 
 
+def test_rows_on_a_later_page_are_looked_at_again_once_a_minute(desk: Console) -> None:
+    status = "running"
+
+    def answer(route: Route) -> None:
+        later = "nextToken" in route.request.url
+        numbers = range(50, 0, -1) if later else range(100, 50, -1)
+        items = [execution(number) | {"status": status} for number in numbers]
+        route.fulfill(json={"items": items, "nextToken": None if later else "later"})
+
+    desk.page.route("**/api/executions?*", answer)
+    desk.page.clock.install()
+    page = desk.open("/console/executions")
+    page.get_by_role("button", name="Load more").click()
+    expect(page.locator("tbody [data-state=running]")).to_have_count(100)
+    status = "succeeded"
+    page.clock.run_for(65_000)
+    expect(page.locator("tbody [data-state=succeeded]")).to_have_count(100)
+
+
 @pytest.fixture
 def polled(desk: Console) -> list[Route]:
     """What the list of workflows asks for after it was shown; the test answers."""
@@ -435,25 +454,43 @@ def test_what_the_api_warns_of_is_shown_after_each_save(desk: Console, stored: s
     expect(page.get_by_text("It is not yet heard")).to_be_visible()
 
 
+LARGE = 12345678901234567891
+
+
+def with_large_number() -> dict[str, Any]:
+    (step,) = flow("Hello")["steps"]
+    params = {"url": "https://example.com/", "json": {"id": LARGE}}
+    return flow("Hello") | {"steps": [step | {"params": params}]}
+
+
 def test_a_number_that_no_double_keeps_is_saved_as_it_is(desk: Console) -> None:
-    large = 12345678901234567891
-    made = desk.client.create_workflow(
-        flow("Hello")
-        | {"steps": [flow("")["steps"][0] | {"params": {"url": "https://example.com/",
-                                                         "json": {"id": large}}}]}
-    )  # fmt: skip
+    made = desk.client.create_workflow(with_large_number())
     path = f"/api/workflows/{made['workflowId']}"
     page = desk.open("/console/workflows")
     page.get_by_label("Hello is on").click()
     expect(page.get_by_label("Hello is on")).not_to_be_checked()
     page.get_by_role("link", name="Hello").click()
-    expect(page.get_by_label(EDITOR)).to_have_value(re.compile(str(large)))
+    expect(page.get_by_label(EDITOR)).to_have_value(re.compile(str(LARGE)))
     typed(page, "Hello", "Mine")
     save(page)
     expect(page.get_by_role("heading", name="Mine")).to_be_visible()
     now = desk.client.get(path).json()
-    assert now["steps"][0]["params"]["json"] == {"id": large}
+    assert now["steps"][0]["params"]["json"] == {"id": LARGE}
     assert now["version"] == 3
+
+
+def test_a_browser_that_would_alter_a_number_saves_nothing(desk: Console) -> None:
+    made = desk.client.create_workflow(with_large_number())
+    desk.page.add_init_script("delete JSON.rawJSON")
+    page = desk.open("/console/workflows")
+    page.get_by_label("Hello is on").click()
+    expect(page.get_by_role("alert")).to_contain_text("too large for this browser")
+    expect(page.get_by_label("Hello is on")).to_be_checked()
+    page.get_by_role("link", name="Hello").click()
+    typed(page, "Hello", "Mine")
+    save(page)
+    expect(page.get_by_role("alert")).to_contain_text("too large for this browser")
+    assert desk.client.get(f"/api/workflows/{made['workflowId']}").json() == made
 
 
 def test_a_second_press_after_no_answer_starts_no_second_run(desk: Console, stored: str) -> None:

@@ -34,7 +34,7 @@ import {
   Waiting,
 } from "../ui";
 import { ExecutionTable } from "./executions";
-import { definitionOf, FLOWS, OnOff, pathOf, Ready, replace } from "./workflows";
+import { definitionOf, FLOWS, OnOff, pathOf, Ready, replace, unaltered } from "./workflows";
 
 const BLANK = {
   name: "New workflow",
@@ -72,7 +72,7 @@ function NewText({ start }: { start: string }) {
   const [text, setText] = useState(start);
   useUnsaved(text === start ? undefined : text);
   const save = useAction(async () => {
-    const created = await request<Workflow>("POST", "/api/workflows", exact(text));
+    const created = await request<Workflow>("POST", "/api/workflows", unaltered(exact(text)));
     toast("Created");
     if (created.warning) warnings.set(created.workflowId, created.warning);
     go(to("workflows", created.workflowId), { replace: true, sure: true });
@@ -134,7 +134,7 @@ function Saved({ stored, store }: { stored: Workflow; store: (now: Workflow) => 
     if (!changed && stored.version !== base.version) begin(stored, start);
   });
   const save = useAction(async () => {
-    const now = await replace(base, exact(text) as object);
+    const now = await replace(base, exact(text));
     setWarning(now.warning);
     toast("Saved");
     begin(now, text);

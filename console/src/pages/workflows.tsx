@@ -134,11 +134,16 @@ export function pathOf(workflowId: string): string {
   return `/api/workflows/${encodeURIComponent(workflowId)}`;
 }
 
-/** Puts a definition in the place of a workflow's version, and of no other one. */
-export async function replace(workflow: Workflow, definition: object): Promise<Workflow> {
+/** Refuses a definition in which this browser would save another number than was written. */
+export function unaltered(definition: unknown): object {
   if (!isExact(definition))
     throw new Error("A number in it is too large for this browser: it would become another one");
-  const body = { ...definition, version: workflow.version };
+  return definition as object;
+}
+
+/** Puts a definition in the place of a workflow's version, and of no other one. */
+export async function replace(workflow: Workflow, definition: unknown): Promise<Workflow> {
+  const body = { ...unaltered(definition), version: workflow.version };
   return await request<Workflow>("PUT", pathOf(workflow.workflowId), body, { exact: true });
 }
 
