@@ -321,6 +321,41 @@ def test_a_file_in_a_delivery_goes_on(backend: Backend, telegram: TelegramServer
     assert execution["trigger"]["data"]["body"]["photo"]["size"] == len(picture)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["A" * 98_305, "é" * 98_400, "data:image/png;base64," + "A" * 98_402, "-_" * 60_000, 7, None],
+    ids=["cut", "not ASCII", "data URL", "of URLs", "number", "null"],
+)
+def test_what_only_looks_like_a_file_in_a_delivery_goes_on_as_it_came(
+    backend: Backend, receiver: Receiver, text: Any
+) -> None:
+    looks = {"fileName": "a", "contentType": "b", "contentBase64": text}
+    saved = backend.save(
+        "webhook",
+        {
+            "url": "https://example.com/pictures",
+            "verification": {"type": "none"},
+            "outboundUrl": receiver.url(),
+        },
+        "pictures",
+    )
+    steps = [
+        {
+            "id": "a",
+            "action": "webhook.send",
+            "connection": "pictures",
+            "params": {"json": "{{ trigger.body.x }}"},
+        }
+    ]
+    trigger = {"type": "webhook", "webhookId": saved["webhook"]["id"]}
+    backend.create_workflow({"name": "pictures", "trigger": trigger, "steps": steps})
+    assert backend.deliver(saved["webhook"]["id"], {"x": looks}).status == 200
+    backend.drain()
+    (execution,) = backend.executions()
+    assert execution["status"] == "succeeded", execution["error"]
+    assert receiver.last.json() == looks
+
+
 def test_run_by_itself_an_action_answers_with_its_file(
     backend: Backend, telegram: TelegramServer
 ) -> None:

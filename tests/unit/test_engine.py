@@ -808,6 +808,16 @@ def test_a_stored_value_that_is_gone_fails_the_step_that_needs_it_before_anythin
     assert world.done() == ["fake.a"]
 
 
+def test_a_defect_before_a_step_begins_ends_in_a_state_that_can_be_seen() -> None:
+    world = World(step("a"), step("b", params={"x": "{{ steps.a.output }}"}))
+    world.answer("fake.a", "x" * 50_000)
+    world.values.get = lambda _: 1 // 0  # type: ignore[method-assign, assignment, return-value]
+    assert world.run() == "failed"
+    assert world.step("b")["error"]["code"] == "internal_error"
+    assert "ZeroDivisionError" in world.step("b")["error"]["message"]
+    assert world.done() == ["fake.a"]
+
+
 def test_values_that_cannot_be_stored_leave_the_step_as_interrupted() -> None:
     world = World(step("a"), step("b"))
     world.answer("fake.a", "x" * 50_000, "x" * 50_000)

@@ -96,14 +96,22 @@ class StepFiles:
         if value.keys() != _UPLOAD:
             members = {name: self.stored(each, over=over) for name, each in value.items()}
             return members if any(map(is_not, members.values(), value.values())) else value
-        text = value["contentBase64"]
-        if not isinstance(text, str) or len(text) <= over:
-            return value
-        content = self._masking.content(b64decode(text))
+        return self._reference(value, over)
+
+    def _reference(self, upload: dict[str, Json], over: int) -> Json:
+        name, kind, text = upload["fileName"], upload["contentType"], upload["contentBase64"]
+        if not (isinstance(name, str) and isinstance(kind, str) and isinstance(text, str)):
+            return upload
+        if len(text) <= over:
+            return upload
+        try:
+            content = self._masking.content(b64decode(text, validate=True))
+        except ValueError:  # somebody else's object, that has the same names
+            return upload
         return {
             "id": self._files.put(self._tenant, content),
-            "name": value["fileName"],
-            "mediaType": value["contentType"],
+            "name": name,
+            "mediaType": kind,
             "size": len(content),
         }
 

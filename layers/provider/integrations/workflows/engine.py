@@ -323,6 +323,14 @@ class Machine:
             run["startedAt"] = run["startedAt"] or rfc3339(moment)
             self._fail(step, run, self._failure(error.code, error.detail))
             return
+        except IntegrationError:
+            raise  # AWS, say: it is tried again
+        except Exception as error:  # noqa: BLE001 - a defect must end in a state that can be seen
+            run["startedAt"] = run["startedAt"] or rfc3339(moment)
+            name = type(error).__name__
+            message = f"An unexpected error ({name}); the step was not carried out"
+            self._fail(step, run, self._failure("internal_error", message))
+            return
         run["startedAt"] = run["startedAt"] or rfc3339(moment)
         run["status"] = "running"
         run["retryAt"] = None
