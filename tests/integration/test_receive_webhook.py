@@ -535,6 +535,17 @@ def test_an_unsigned_ping_is_answered_and_starts_nothing(backend: Backend) -> No
         assert backend.deliver("orders", body).status == 401
 
 
+def test_the_time_of_a_ping_tells_no_more_than_that_of_a_refusal(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook(backend, {"type": "hmac", "header": "X-WC-Webhook-Signature", "encoding": "base64"})
+    paused: list[float] = []
+    monkeypatch.setattr(wiring.receiver(), "_pause", paused.append)
+    for webhook in ("orders", "orders", "no-such"):
+        assert backend.deliver(webhook, b"webhook_id=17").status == 200
+    assert len(paused) == 3
+
+
 # -- By a user's name, by a token, by where it comes from -------------------------------------
 
 

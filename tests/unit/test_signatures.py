@@ -369,6 +369,10 @@ def test_a_huge_header_is_refused_unread() -> None:
         (SHARED, {"idempotency-key": " k-1 "}, b"", "idempotency-key:k-1"),
         (SHARED, {"webhook-id": "w", "idempotency-key": "k"}, b"", "webhook-id:w"),
         (NONE, {"x-github-delivery": "g"}, b"", "x-github-delivery:g"),
+        (STANDARD, {"webhook-id": "msg_1"}, b"", "webhook-id:msg_1"),
+        # The same delivery under its other names.
+        (STANDARD, {"svix-id": "msg_1"}, b"", "webhook-id:msg_1"),
+        (STANDARD, {"svix-id": "msg_2", "webhook-id": "msg_1"}, b"", "webhook-id:msg_1"),
         (NONE, {}, b'{"id": "evt_1", "update_id": 1}', None),
         (
             {"type": "hmac", "header": "s", "deliveryHeader": "X-Shopify-Webhook-Id"},

@@ -334,7 +334,9 @@ def delivery_id(verification: Verification, headers: Headers, body: bytes) -> st
         case "github":
             names: tuple[str, ...] = ("x-github-delivery",)
         case "standard-webhooks":
-            names = ("webhook-id", "svix-id")
+            # Two names of one thing: under the other one, it is the same delivery.
+            value = headers.get("webhook-id") or headers.get("svix-id", "")
+            return _identity("webhook-id", value.strip()) if value.strip() else None
         case _:
             own = _string(verification, "deliveryHeader", "").lower()
             names = (own,) if own else _DELIVERY_HEADERS

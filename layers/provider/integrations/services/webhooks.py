@@ -160,7 +160,7 @@ class Receiver:
             webhook, secrets = self._find(webhook_id, request)
         except UnknownWebhook:
             if signatures.is_ping(request.body):
-                return self._ping()
+                return self._ping(began)
             self._observe("delivery", outcome="refused", reason="unknown_webhook")
             self._keep_pace(began)
             raise SignatureRefused(REFUSED) from None
@@ -171,15 +171,17 @@ class Receiver:
             raise
         except SignatureRefused as refusal:
             if signatures.is_ping(request.body):
-                return self._ping()
+                return self._ping(began)
             self._tell_refusal(webhook, refusal.kind)
             self._record_refusal(webhook, refusal.detail, request)
             self._keep_pace(began)
             raise SignatureRefused(REFUSED) from None
         return self._accept(webhook, request)
 
-    def _ping(self) -> Receipt:
+    def _ping(self, began: float) -> Receipt:
+        """Answer what a shop sends first, unsigned: in a time that tells no more than a refusal."""
         self._observe("delivery", outcome="ping")
+        self._keep_pace(began)
         return Receipt(None)
 
     def _tell_refusal(self, webhook: Webhook, reason: str) -> None:
