@@ -1,5 +1,6 @@
 """The API's authorizer."""
 
+import base64
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -336,6 +337,25 @@ def test_a_jwt_that_is_not_good_is_refused(backend: Backend, issuer: Issuer) -> 
     ]
     for number, token in enumerate(tokens):
         assert ask(backend, f"Bearer {token}") == UNKNOWN, number
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "ES384", "HS256", "PS256", "none", "RS1", "x"])
+def test_a_jwt_that_names_another_kind_of_key_is_refused(
+    backend: Backend, issuer: Issuer, algorithm: str
+) -> None:
+    _, claims, signature = issuer.token().split(".")
+    header = json.dumps({"alg": algorithm, "kid": issuer.key_id}).encode()
+    encoded = base64.urlsafe_b64encode(header).rstrip(b"=").decode()
+    assert ask(backend, f"Bearer {encoded}.{claims}.{signature}") == UNKNOWN
+
+
+def test_a_token_opens_from_the_moment_that_it_was_made(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As DynamoDB does: who reads without asking for consistency sees it a little later.
+    monkeypatch.setattr(backend.aws.tables, "_lag", lambda: 5.0)
+    keep(backend)
+    assert ask(backend, f"Bearer {TOKEN}")["isAuthorized"] is True
 
 
 def test_the_issuers_keys_are_asked_for_once_and_again_when_they_rotate(

@@ -126,7 +126,8 @@ class JwtVerifier:
             raise IssuerUnavailable("The issuer's keys could not be fetched") from None
         except jwt.ExpiredSignatureError:
             raise JwtExpired("The token has expired") from None
-        except (jwt.PyJWTError, ValueError) as refusal:
+        except (jwt.PyJWTError, ValueError, TypeError) as refusal:
+            # PyJWT raises a TypeError where the key is of another kind than the header's ``alg``.
             raise JwtRefused(f"The token is refused: {type(refusal).__name__}") from None
         subject = claims[SUBJECT]
         if not isinstance(subject, str) or not subject.isprintable():

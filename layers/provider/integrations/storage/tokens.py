@@ -77,11 +77,14 @@ class Tokens:
 
     def find(self, token: str) -> Token | None:
         """The token's record, be it expired or not; ``None`` where it is unknown or revoked."""
-        answer = self._aws.dynamodb(
-            "GetItem",
-            {"TableName": self._table, "Key": item({"tokenHash": token_hash(token)})},
-        )
-        return _token(attributes(answer["Item"])) if "Item" in answer else None
+        read = {"TableName": self._table, "Key": item({"tokenHash": token_hash(token)})}
+        # What was made a moment ago is perhaps not seen at first, and a refusal is remembered by
+        # API Gateway for a minute.
+        for more in ({}, {"ConsistentRead": True}):
+            answer = self._aws.dynamodb("GetItem", {**read, **more})
+            if "Item" in answer:
+                return _token(attributes(answer["Item"]))
+        return None
 
     def is_expired(self, token: Token) -> bool:
         """Whether a token's time is over; DynamoDB's TTL deletes late."""
