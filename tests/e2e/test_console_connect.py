@@ -147,6 +147,86 @@ def test_a_blocked_window_is_offered_as_a_link_and_the_connection_noticed(
     expect(page.locator("#state")).to_have_text("telegram: connected")
 
 
+def test_a_page_that_is_kept_apart_from_its_windows_notices_the_connection(
+    shop: Console, server: str, bot: str
+) -> None:
+    def apart(route: Route) -> None:
+        response = route.fetch(url=f"{server}/")
+        policy = {"Cross-Origin-Opener-Policy": "same-origin"}
+        route.fulfill(response=response, headers={**response.headers, **policy})
+
+    page = shop.page
+    page.context.route(f"{APPLICATION}/", apart)
+    page.goto(APPLICATION)
+    page.evaluate(
+        """() => {
+            const { open } = window;
+            window.open = (...given) => (window.shown = open(...given));
+        }"""
+    )
+    with page.context.expect_page() as opened:
+        page.get_by_role("button", name="Connect Telegram").click()
+    window = opened.value
+    expect(window.get_by_role("heading", name="Connect Telegram")).to_be_visible()
+    assert page.evaluate("window.shown.closed")
+    page.wait_for_timeout(7_000)
+    assert state(page) == ""
+    type_bot(window, bot)
+    expect(page.locator("#state")).to_have_text("telegram: connected")
+
+
+@pytest.fixture
+def asking(shop: Console, stand_ins: StandIns) -> Iterator[Page]:
+    """The connect window of a log-in that Google's stand-in will refuse."""
+    google = stand_ins.google
+
+    def go(route: Route) -> None:
+        url = google.url + route.request.url.removeprefix(ISSUER)
+        route.fulfill(status=302, headers={"Location": url})
+
+    shop.page.context.route(f"{ISSUER}/**", go)
+    google.consent = Consent(deny=True)
+    given = {
+        "token": session(shop.client, "sheets_oauth").partition("token=")[2],
+        "baseUrl": shop.client.platform.url,
+        "provider": "sheets_oauth",
+    }
+    with shop.page.expect_popup() as popup:
+        shop.page.evaluate(
+            """async (given) => {
+                const { connect } = await import("@integrations-backend/client");
+                connect(given).then((ended) => { window.ended = ended; });
+            }""",
+            given,
+        )
+    try:
+        yield popup.value
+    finally:
+        google.consent = Consent()
+
+
+def test_a_log_in_that_failed_is_no_end_as_long_as_another_may_succeed(
+    shop: Console, asking: Page, stand_ins: StandIns
+) -> None:
+    asking.get_by_role("button", name="Log in with Google Sheets").click()
+    expect(asking.get_by_role("alert")).to_contain_text("Not connected.")
+    assert shop.page.evaluate("window.ended") is None
+    stand_ins.google.consent = Consent()
+    asking.get_by_role("button", name="Log in with Google Sheets").click()
+    shop.page.wait_for_function("window.ended")
+    assert shop.page.evaluate("window.ended.status") == "connected"
+
+
+def test_who_leaves_after_a_log_in_that_failed_has_failed(shop: Console, asking: Page) -> None:
+    asking.get_by_role("button", name="Log in with Google Sheets").click()
+    expect(asking.get_by_role("alert")).to_contain_text("Not connected.")
+    asking.get_by_role("button", name="Cancel", exact=True).click()
+    shop.page.wait_for_function("window.ended")
+    ended = shop.page.evaluate("window.ended")
+    assert ended["status"] == "failed"
+    assert ended["message"]
+
+
 def test_a_session_is_for_its_providers_alone_and_ends(chromium: Browser, client: Client) -> None:
     with console.of(chromium, client, token="") as opened:
         opened.page.goto(session(client, "telegram") + "&provider=email")

@@ -30,28 +30,50 @@ export interface ConnectOptions {
 }
 
 const MESSAGE = "integrations.connect";
+/** What the page says as soon as it is there. */
+const OPENED = "integrations.connect.opened";
 
 /**
  * Opens the connect page in a window and waits for how it ends. Call it from a click, or the
  * browser blocks the window.
  *
  * The page's message is taken from the API's own origin alone. Where no window could be opened, or
- * it lost its opener, the connection itself is looked at.
+ * it lost its opener, the connection itself is looked at, until the session ends: to a page with
+ * `Cross-Origin-Opener-Policy: same-origin` its window looks closed from the first moment.
  *
  * @throws ApiError where the session is over or may not do this.
  */
 export async function connect(options: ConnectOptions): Promise<ConnectResult> {
   const baseUrl = baseUrlOf(options);
-  const client = createClient({ baseUrl, token: options.token });
   const fragment = new URLSearchParams({
     token: options.token,
     provider: options.provider,
     origin: location.origin,
   });
   const url = `${baseUrl}/connect#${fragment}`;
+  const api = new URL(baseUrl).origin;
+  // Listened to at once: the window may be quicker than what is asked first.
+  let reached = false;
+  const hear = ({ origin, data }: MessageEvent) => {
+    if (origin === api && data?.type === OPENED) reached = true;
+  };
+  addEventListener("message", hear);
   const popup = open(url, "integrations-connect", "popup,width=480,height=720");
   if (!popup) options.onBlocked?.(url);
+  try {
+    return await waitFor(options, baseUrl, popup, () => reached);
+  } finally {
+    removeEventListener("message", hear);
+  }
+}
 
+async function waitFor(
+  options: ConnectOptions,
+  baseUrl: string,
+  popup: Window | null,
+  isReached: () => boolean,
+): Promise<ConnectResult> {
+  const client = createClient({ baseUrl, token: options.token });
   const session = await request(client, "/api/connect/session");
   const connection = String(session.connection ?? "default");
   const path = `/api/integrations/${encodeURIComponent(options.provider)}/credentials?connection=${encodeURIComponent(connection)}`;
@@ -89,10 +111,19 @@ export async function connect(options: ConnectOptions): Promise<ConnectResult> {
       try {
         const now = await stamp();
         if (now && now !== before) finish(end("connected"));
-        // A closed window has two looks' time for its last word.
-        else if (popup && ++looks >= 2) finish(end("cancelled"));
+        // A closed window has two looks' time for its last word. One that has never spoken may be
+        // open, and only seem closed.
+        else if (popup && isReached() && ++looks >= 2) finish(end("cancelled"));
       } catch (error) {
-        if (error instanceof ApiError && error.status !== 401) return;
+        // API Gateway says 403 to a token that it no longer knows.
+        const over =
+          error instanceof ApiError && (error.isUnauthorized || error.code === "forbidden");
+        const late = Date.now() > Date.parse(String(session.expiresAt));
+        if (popup && (over || late)) {
+          finish(end("cancelled"));
+          return;
+        }
+        if (error instanceof ApiError && !over) return;
         clearInterval(timer);
         removeEventListener("message", listen);
         reject(error);

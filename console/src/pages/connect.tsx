@@ -63,6 +63,8 @@ function Session({ asked }: { asked: Asked }) {
   );
   const [chosen, setChosen] = useState(asked.provider);
   const [ending, setEnding] = useState<Ending>();
+  // Why the last log-in did not succeed: another one may, so it is no end until somebody leaves.
+  const [failure, setFailure] = useState<string>();
   const error = session.error ?? catalogue.error;
   const allowed = (catalogue.data?.items ?? []).filter((each) =>
     session.data?.providers.includes(each.id),
@@ -74,15 +76,17 @@ function Session({ asked }: { asked: Asked }) {
     setEnding(next);
     if (session.data) tell(asked, session.data, provider?.id ?? asked.provider, next);
   };
+  const given: Ending =
+    failure === undefined ? { status: "cancelled" } : { status: "failed", message: failure };
   useEffect(() => {
-    // Whoever closes the window without an end has cancelled.
+    // Whoever closes the window without an end has cancelled, or given up.
     const leave = () => {
-      if (!ending && session.data && provider)
-        post(asked, session.data, provider.id, { status: "cancelled" });
+      if (!ending && session.data && provider) post(asked, session.data, provider.id, given);
     };
     addEventListener("pagehide", leave);
     return () => removeEventListener("pagehide", leave);
-  }, [ending, session.data, provider, asked]);
+  }, [ending, session.data, provider, asked, failure]);
+  useEffect(() => greet(asked), [asked]);
   if (error?.isUnauthorized)
     return (
       <>
@@ -157,7 +161,7 @@ function Session({ asked }: { asked: Asked }) {
                 token={token}
                 label={loginLabel(provider)}
                 done={() => end({ status: "connected" })}
-                ended={(message) => post(asked, data, provider.id, { status: "failed", message })}
+                ended={setFailure}
               />
             </>
           ) : (
@@ -169,11 +173,18 @@ function Session({ asked }: { asked: Asked }) {
             />
           )}
           <div class="row between">
-            <button type="button" class="plain" onClick={() => end({ status: "cancelled" })}>
+            <button type="button" class="plain" onClick={() => end(given)}>
               Cancel
             </button>
             {allowed.length > 1 && !asked.provider && (
-              <button type="button" class="plain" onClick={() => setChosen("")}>
+              <button
+                type="button"
+                class="plain"
+                onClick={() => {
+                  setFailure(undefined);
+                  setChosen("");
+                }}
+              >
                 Another account
               </button>
             )}
@@ -183,6 +194,12 @@ function Session({ asked }: { asked: Asked }) {
       <Facts of={[["This session ends", <Time key="e" at={data.expiresAt} />]]} />
     </>
   );
+}
+
+/** Lets the page that opened this one know that it can be told: its own policy may forbid that. */
+function greet(asked: Asked): void {
+  const opener = window.opener as Window | null;
+  if (asked.origin) opener?.postMessage({ type: "integrations.connect.opened" }, asked.origin);
 }
 
 /** Tells the page that opened this one; only its own origin, where it said which. */
