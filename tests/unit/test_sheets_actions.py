@@ -689,6 +689,18 @@ def test_a_row_beyond_the_grid_is_a_mistake_in_its_number(book: Book, call: Call
     assert fields(caught) == ["row"]
 
 
+def test_a_header_beyond_the_grid_is_a_mistake_in_its_number(book: Book, call: Call[Any]) -> None:
+    with pytest.raises(InvalidParams, match="exceeds grid limits") as caught:
+        act(call, "appendRow", headerRow=2000, values={"Id": 1})
+    assert fields(caught) == ["headerRow"]
+
+
+def test_a_column_that_is_named_twice_is_refused(call: Call[Any]) -> None:
+    for action, field in (("appendRow", "values"), ("findRow", "filter")):
+        with pytest.raises(ValidationError, match="twice"):
+            act(call, action, **{field: {"A": 1, " A ": 2}})
+
+
 def test_ranges_are_written_by_rows_and_by_columns(book: Book, call: Call[Any]) -> None:
     done = act(call, "updateRange", range="Orders!B2:C3", values=[["a", None], [None, "b"]])
     assert done["updatedCells"] == 2

@@ -764,7 +764,21 @@ def test_a_malformed_upload_is_refused_before_anything_is_sent(
         act(call, "sendPhoto", chatId=CHAT, photo=upload)
     with pytest.raises(InvalidParams) as raised:
         act(call, "call", method="setChatPhoto", params={"chat_id": 1, "photo": upload})
-    assert raised.value.errors[0].field.startswith("photo.")
+    assert raised.value.errors[0].field.startswith("params.photo.")
+    assert not server.calls
+
+
+def test_a_malformed_upload_is_told_by_its_place(
+    server: TelegramServer, call: Call[TelegramCredentials]
+) -> None:
+    nested = {"a": {"b": [{"c": {**DOT, "contentBase64": "%"}}]}}
+    place = "a.b[0].c.contentBase64"
+    with pytest.raises(InvalidParams) as raised:
+        act(call, "call", method="x", params=nested)
+    assert [each.field for each in raised.value.errors] == [f"params.{place}"]
+    with pytest.raises(InvalidParams) as raised:
+        act(call, "sendMessage", chatId=CHAT, text="Hi", linkPreviewOptions=nested)
+    assert [each.field for each in raised.value.errors] == [f"linkPreviewOptions.{place}"]
     assert not server.calls
 
 

@@ -86,6 +86,8 @@ def test_what_a_template_may_still_make_right_is_no_mistake(
     [
         ("telegram.editMessageText", {"chatId": 5, "text": "y"}, "chatId"),
         ("telegram.editMessageText", {"messageId": 6, "text": "y"}, "chatId"),
+        ("telegram.sendMessage", {"chatId": TEMPLATE, "chat_id": 2, "text": "y"}, "chat_id"),
+        ("telegram.sendMessage", {"chat_id": 1, "chatId": 2, "text": "y"}, "chatId"),
         ("sheets.deleteRows", {"sheet": "Orders"}, "rows"),
         ("webhook.send", {"url": TEMPLATE, "headers": {"Host": "x"}}, "headers.Host"),
         ("email.sendEmail", {"to": TEMPLATE, "headers": {"Subject": "x"}}, "headers.Subject"),

@@ -419,10 +419,15 @@ class _StepCheck:
             message = f"is not a parameter of {action}"
             place = f"{self.place}.params.{name[:100]}"
             yield mistakes.unknown(place, message, name, set(spec.names.values()))
+        first: dict[str, str] = {}
+        for name, own in proper.items():
+            if first.setdefault(own, name) != name:
+                message = f"is the same parameter as {first[own]!r}"
+                yield FieldError(f"{self.place}.params.{name}", message)
         missing = spec.required - set(proper.values())
         for name in sorted(missing):
             yield FieldError(f"{self.place}.params.{name}", "is required", "required")
-        literal = {name: params[name] for name in proper if not _has_template(params[name])}
+        literal = {name: params[name] for name in first.values() if not _has_template(params[name])}
         settled = {proper[name] for name in literal}
         complete = not missing and len(literal) == len(params)
         for each in spec.validate(literal, whole=complete):

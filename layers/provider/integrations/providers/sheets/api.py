@@ -51,7 +51,9 @@ _RATE_REASONS = frozenset(
 _SETUP_REASONS = frozenset(
     {"accessNotConfigured", "SERVICE_DISABLED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}
 )
-_RANGE_REFUSALS = ("unable to parse range", "exceeds grid limits")
+BEYOND_GRID = "exceeds grid limits"
+"""What Google says of rows or columns that a tab does not have."""
+_RANGE_REFUSALS = ("unable to parse range", BEYOND_GRID)
 
 """What a cell can hold; on its way in, ``None`` leaves it as it is."""
 

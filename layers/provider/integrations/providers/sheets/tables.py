@@ -10,7 +10,7 @@ from integrations.comparison import is_composed_same, is_same
 from integrations.errors import FieldError, InvalidParams
 from integrations.models import Json
 from integrations.providers.sheets import a1
-from integrations.providers.sheets.api import Spreadsheet, wrong
+from integrations.providers.sheets.api import BEYOND_GRID, Spreadsheet, wrong
 from integrations.providers.sheets.replies import Cell, lines
 
 WHOLE_FIRST_TAB = "A:ZZZ"
@@ -154,9 +154,18 @@ def _header(tab: str, row: int, offset: int, cells: Sequence[Cell]) -> Header:
 
 
 def read_header(spreadsheet: Spreadsheet, sheet: str | None, row: int) -> Header:
-    """Read the row that names the columns."""
+    """Read the row that names the columns.
+
+    Raises:
+        InvalidParams: There is no such tab, or no such row in it.
+    """
     asked = place(f"{row}:{row}", sheet)
-    reply = spreadsheet.read(asked, NATIVE, "sheet")
+    try:
+        reply = spreadsheet.read(asked, NATIVE, "sheet")
+    except InvalidParams as refused:
+        if BEYOND_GRID not in refused.detail:
+            raise
+        raise wrong("headerRow", refused.errors[0].message) from None
     tab, offset, _ = a1.start(str(reply.get("range", asked)))
     found = lines(reply)
     return _header(tab, row, offset, found[0] if found else [])

@@ -57,8 +57,11 @@ def _row(value: object) -> Line:
         raise ValueError("a row is an array of cells, or an object of column names and cells")
     checked: dict[str, Cell] = {}
     for name, cell in cells:
+        column = str(name).strip()
+        if column in checked:
+            raise ValueError(f"{name}: is there twice, but for spaces")
         try:
-            checked[str(name).strip()] = _cell(cell)
+            checked[column] = _cell(cell)
         except ValueError as mistake:
             raise ValueError(f"{name}: {mistake}") from None
     return checked if isinstance(value, Mapping) else list(checked.values())

@@ -43,7 +43,7 @@ def call_method(call: Call[Any], params: AnyCall) -> Json:
     Returns:
         ``{"result": …}`` as Telegram gives it, and the notes of ``api.Answer``.
     """
-    given, files = outgoing(params.params)
+    given, files = outgoing(params.params, "params.{}".format)
     parts = parts_of(call, files)
     answer = api.invoke(
         api.Bot.of(call), params.method, given, parts, parse_fallback=params.parse_fallback

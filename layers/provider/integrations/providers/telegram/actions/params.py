@@ -8,7 +8,7 @@ shape (``{"inline_keyboard": [[{"text": "Yes", "callback_data": "yes"}]]}``). A 
 file_id, or an upload ``{"fileName", "contentBase64", "contentType"?}``, in nested objects too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from mimetypes import guess_type
 from typing import Annotated, Self, cast
 
@@ -23,6 +23,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic.alias_generators import to_camel
 
 from integrations import mistakes
 from integrations.errors import FieldError, InvalidParams
@@ -193,7 +194,8 @@ class MethodParams(Params):
             InvalidParams: An upload in a nested object is malformed.
         """
         given = {name: getattr(self, name) for name in type(self).model_fields}
-        return outgoing({name: value for name, value in given.items() if name != "parse_fallback"})
+        given.pop("parse_fallback", None)
+        return outgoing(given, to_camel)
 
 
 class ToChat(MethodParams):
@@ -300,10 +302,16 @@ class Existing(MethodParams):
 PROSE = frozenset({"text", "caption", "question", "explanation", "description", "message_text"})
 
 
-def outgoing(given: Mapping[str, object]) -> tuple[dict[str, Json], dict[str, Part]]:
+def outgoing(
+    given: Mapping[str, object], called: Callable[[str], str]
+) -> tuple[dict[str, Json], dict[str, Part]]:
     """Take the uploads out of parameters, each replaced by what refers to it.
 
     https://core.telegram.org/bots/api#sending-files
+
+    Args:
+        given: The parameters by Telegram's names.
+        called: What the sender calls each of them.
 
     Returns:
         The parameters without their uploads and without what was not given; the files.
@@ -323,7 +331,7 @@ def outgoing(given: Mapping[str, object]) -> tuple[dict[str, Json], dict[str, Pa
         if isinstance(value, dict):
             return {key: refer(inner, key, f"{place}.{key}") for key, inner in value.items()}
         if isinstance(value, list):
-            return [refer(inner, name, f"{place}.{n}") for n, inner in enumerate(value)]
+            return [refer(inner, name, f"{place}[{n}]") for n, inner in enumerate(value)]
         if isinstance(value, str) and value.startswith("file:/") and name not in PROSE:
             # A self-hosted server with --local would read it from its own disk.
             message = "a file is given by URL, by file_id or as an upload, not by a path"
@@ -331,12 +339,12 @@ def outgoing(given: Mapping[str, object]) -> tuple[dict[str, Json], dict[str, Pa
         return cast("Json", value)
 
     for name, value in given.items():
-        upload = _upload_or_same(value, name)
+        upload = _upload_or_same(value, called(name))
         if isinstance(upload, Upload):
             # The plain form, which every server knows: the part has the parameter's own name.
             files[name] = upload.part()
         elif upload is not None:
-            params[name] = refer(upload, name, name)
+            params[name] = refer(upload, name, called(name))
     return params, files
 
 
@@ -348,5 +356,6 @@ def _upload_or_same(value: object, place: str) -> object:
         return Upload.model_validate(value)
     except ValidationError as error:
         errors = error.errors(include_input=False, include_url=False)
-        wrong = mistakes.field_errors(errors, value, root=place)
+        found = mistakes.field_errors(errors, value)
+        wrong = [each._replace(field=f"{place}.{each.field}".rstrip(".")) for each in found]
         raise InvalidParams(f"The upload at {place} is malformed", wrong) from None
