@@ -151,7 +151,7 @@ class ConnectionSaver:
         if webhook and in_use:
             self._webhooks.save(webhook, its_secrets)
             present = self._connections.find(tenant, provider.id, name)
-            if present is None or present.granted_at != written.granted_at:
+            if present is None or present.version != written.version:
                 self._give_way(provider, webhook)
         if earlier and earlier.webhook_id not in (None, written.webhook_id):
             self._webhooks.release_of(earlier)
