@@ -14,7 +14,7 @@ from integrations.errors import InvalidInput, UnknownWorkflow
 from integrations.services.triggers import SCHEDULE_KEY
 from integrations.storage.schedules import Schedules
 from integrations.storage.workflows import StoredWorkflow, Workflows
-from integrations.workflows.schedules import Schedule, parse_schedule
+from integrations.workflows.schedules import Schedule, parse_schedule, understood
 
 if TYPE_CHECKING:
     from integrations.models import Json
@@ -63,8 +63,10 @@ def is_due(workflow: StoredWorkflow, tick: Mapping[str, Any]) -> bool:
     if "expression" not in tick:
         return True
     try:
-        return Schedule(str(tick["expression"]), str(tick["timezone"])) == _schedule(workflow)
-    except InvalidInput:
+        return Schedule(str(tick["expression"]), str(tick["timezone"])) == understood(
+            _trigger(workflow)
+        )
+    except ValueError:
         return True  # it was understood when it was saved
 
 
@@ -77,11 +79,11 @@ def _wanted(
         return None
     if not is_scheduled(workflow):
         return None
-    schedule = _schedule(workflow)
+    schedule = parse_schedule(_trigger(workflow))
     last = schedule.last()
     # What never fires again has gone by itself.
     return None if last and last <= moment else schedule
 
 
-def _schedule(workflow: StoredWorkflow) -> Schedule:
-    return parse_schedule(cast("Mapping[str, Json]", workflow.definition["trigger"]))
+def _trigger(workflow: StoredWorkflow) -> "Mapping[str, Json]":
+    return cast("Mapping[str, Json]", workflow.definition["trigger"])

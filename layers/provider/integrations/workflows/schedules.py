@@ -126,6 +126,17 @@ def parse_schedule(fields: Mapping[str, Json]) -> Schedule:
     return schedule
 
 
+def understood(fields: Mapping[str, Json]) -> Schedule:
+    """The schedule of fields that were checked when they were saved; it loads no time zone.
+
+    Raises:
+        ValueError: They would not be taken any more.
+    """
+    cron = fields.get("cron")
+    expression = from_cron(_text(cron)) if cron else _eventbridge(_text(fields.get("expression")))
+    return Schedule(expression, str(fields.get("timezone", "UTC")))
+
+
 def _text(value: Json) -> str:
     if not isinstance(value, str) or len(value) > MAX_EXPRESSION:
         raise ValueError(f"needs to be text of at most {MAX_EXPRESSION} characters")
