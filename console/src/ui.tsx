@@ -321,7 +321,8 @@ export function Dialog({
     <dialog
       ref={ref}
       aria-labelledby={id}
-      onClose={close}
+      // Of a dialog that was taken away the browser tells later: it is nobody's any more.
+      onClose={(event) => event.currentTarget.isConnected && close()}
       onCancel={(event) => {
         event.preventDefault();
         close();

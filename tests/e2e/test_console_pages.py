@@ -467,6 +467,34 @@ def test_a_deletion_that_fails_is_told_though_its_dialog_was_closed(
     expect(asked).to_have_count(0)
 
 
+def test_a_failure_at_the_moment_of_the_closing_is_told_too(desk: Console, bot: str) -> None:
+    """Browsers tell of a closed dialog a little later, which once took the failure away."""
+    desk.client.save("telegram", {"botToken": bot})
+    page = desk.open("/console/connections/telegram")
+    press(page, "Delete")
+    page.evaluate(
+        """() => {
+          const real = window.fetch;
+          window.fetch = (url, given) =>
+            given?.method !== "DELETE"
+              ? real(url, given)
+              : new Promise((_, fail) =>
+                  new MutationObserver(
+                    () =>
+                      document.querySelector("dialog") || fail(new TypeError("Failed to fetch")),
+                  ).observe(document.body, { childList: true, subtree: true }),
+                );
+        }"""
+    )
+    dialog(page, "Delete")
+    asked = page.get_by_role("dialog")
+    expect(asked.get_by_role("button", name="Cancel")).to_be_disabled()
+    dialog(page, "Close")
+    expect(asked.get_by_role("alert")).to_contain_text("does not answer")
+    page.wait_for_timeout(500)
+    expect(asked.get_by_role("alert")).to_contain_text("does not answer", timeout=1)
+
+
 def test_a_title_that_looks_like_a_moment_is_a_title(desk: Console, bot: str) -> None:
     desk.client.save("telegram", {"botToken": bot})
     titles = {"title": "2026-11-01T10:00:00 orders", "other": "2026-13-45T99:99:99Z"}
