@@ -1,5 +1,6 @@
 """A person's text compared with another's."""
 
+import sys
 import unicodedata
 
 import pytest
@@ -43,6 +44,19 @@ def test_of_the_marks_on_one_letter_thirty_count() -> None:
     assert len(composed(many)) < 40
     assert is_same("e" + "\u0301" * 30, "E" + "\u0301" * 30)
     assert not is_same("e" + "\u0301" * 30, "e" + "\u0301" * 29)
+
+
+def test_a_character_that_is_made_of_marks_counts_as_one() -> None:
+    made = [
+        letter
+        for letter in map(chr, range(sys.maxunicode + 1))
+        if not unicodedata.combining(letter)
+        and all(map(unicodedata.combining, unicodedata.normalize("NFKD", letter)))
+    ]
+    assert len(made) > 1
+    for letter in made:
+        assert len(composed(letter * 10_000)) <= 2 * 30, hex(ord(letter))
+        assert len(comparable(f"a{letter}\u0301" + f"{letter}\u0301" * 5_000)) <= 1 + 2 * 30
 
 
 def test_a_word_of_nothing_visible_stands_in_no_text() -> None:

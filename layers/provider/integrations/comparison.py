@@ -29,6 +29,10 @@ their number: https://www.unicode.org/reports/tr15/#Stream_Safe_Text_Format."""
 
 _PERHAPS_MARKS: Final = re.compile(f"[\u0300-\U0010ffff]{{{_MOST_MARKS + 1},}}")
 
+_MADE_OF_MARKS: Final = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
+"""What Unicode calls no marks, and takes apart into nothing else: vowels of Tibetan, and Japanese's
+halfwidth sound marks."""
+
 _DOT: Final = "\u0307"
 _DOTLESS: Final = "\u0131"
 
@@ -73,7 +77,8 @@ def _shortened(text: str) -> str:
     kept: list[str] = []
     marks = 0
     for character in text:
-        marks = marks + 1 if unicodedata.combining(character) else 0
+        is_mark = unicodedata.combining(character) or character in _MADE_OF_MARKS
+        marks = marks + 1 if is_mark else 0
         if marks <= _MOST_MARKS:
             kept.append(character)
     return "".join(kept)
