@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from integrations import memory
+from integrations.entry import wiring
 from integrations.services import tenants
 from integrations.services.tenants import SETTLE_SECONDS
 from integrations.storage.aws import item
@@ -15,6 +16,7 @@ from tests.backend import Backend, LambdaContext
 from tests.fakes.aws import Sent
 from tests.fakes.telegram import TelegramServer, bad_gateway
 from tests.integration.flows import flow
+from tests.integration.moments import before
 from tests.integration.tenants import fill, owned, token
 
 TABLES = (
@@ -194,6 +196,21 @@ def test_what_is_written_while_a_tenant_goes_goes_as_well(
     assert second.delay == SETTLE_SECONDS
     write_something(backend)
     assert left(backend, "acme") != []
+    backend.run_jobs()
+    assert left(backend, "acme") == []
+
+
+def test_what_is_connected_anew_while_it_is_removed_goes_as_well(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = {"url": "https://example.com/hooks/orders"}
+    backend.save("webhook", hook, tenant="acme")
+    erase(backend, "acme", token("acme", "caller"))
+
+    def anew() -> None:
+        backend.save("webhook", hook, tenant="acme")
+
+    before(monkeypatch, wiring.webhooks(), "release", anew)
     backend.run_jobs()
     assert left(backend, "acme") == []
 

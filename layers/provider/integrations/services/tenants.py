@@ -11,6 +11,7 @@ from integrations.errors import (
     NotFound,
     UnknownConnection,
     UnknownWorkflow,
+    VersionConflict,
 )
 from integrations.models import Json, now
 from integrations.services.answers.events import event_answer, job_answer
@@ -307,7 +308,7 @@ class TenantEraser:
                     pass
             try:
                 self._remover.remove(tenant, each.provider, each.name)
-            except UnknownConnection:
+            except (UnknownConnection, VersionConflict):  # connected anew: the next step's
                 continue
         return len(found) or None
 
