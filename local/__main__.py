@@ -7,10 +7,12 @@ import time
 from collections.abc import Mapping
 from types import FrameType
 
+from yaml import YAMLError
+
 from local import settings, stand_ins, watch
 from local.errors import PlatformError
 from local.paths import ROOT
-from local.platform import Platform
+from local.platform import Platform, clear_template
 from local.report import Report
 
 READY = """
@@ -47,14 +49,21 @@ def redeploy(
     """Deploy what changed; what is wrong with it is said, and the stack goes on as it was."""
     began = time.monotonic()
     try:
+        clear_template()  # settings are held against it
         now = settings.load(over=over)
         if (now.port, now.ministack_port) != (started.port, started.ministack_port):
             report.say("Another port needs another start: Ctrl-C, and make run.")
         if changed := platform.update(now.parameters, now.frontend_urls):
             seconds = time.monotonic() - began
             report.say(f"Redeployed in {seconds:.1f} s: {', '.join(changed)}")
-    except PlatformError as error:
-        report.say(f"Nothing was redeployed: {error}")
+    except Exception as error:  # noqa: BLE001 - what is half written can be wrong in any way
+        report.say(f"Nothing was redeployed: {reason(error)}")
+
+
+def reason(error: Exception) -> str:
+    """Return in one line why something was not to be; whose error it is, where it is not ours."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, PlatformError) else f"{type(error).__name__}: {text}"
 
 
 def serve(report: Report, others: stand_ins.StandIns | None) -> None:
@@ -98,8 +107,8 @@ def main() -> None:
     try:
         with stand_ins.beside(os.environ.get("STANDINS", "")) as others:
             serve(report, others)
-    except PlatformError as error:
-        sys.exit(f"make run: {error}")
+    except (PlatformError, YAMLError) as error:
+        sys.exit(f"make run: {reason(error)}")
     except KeyboardInterrupt:
         sys.exit("Stopped before it was up.")
 

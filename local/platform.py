@@ -164,8 +164,10 @@ class Platform:
                     found |= redeploy.console_part()
                 redeploy.Redeployment(self.client("lambda"), self.name).put(sorted(changed))
                 self._put |= changed
-        except PlatformError:
+        except Exception:
             self._parameters, self._frontend_urls = previous
+            # Some of it may be there already: it is put again, though it be as it was before.
+            self._parts |= dict.fromkeys(changed, "")
             raise
         self._parts = found
         self._lead()

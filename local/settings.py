@@ -44,10 +44,13 @@ def load(env_file: Path = ROOT / ".env", *, over: Mapping[str, str] | None = Non
     """Read the settings of `.env`; the environment's own win, and what is `over` them all.
 
     Raises:
-        PlatformError: A name is unknown, or a port is no number.
+        PlatformError: A name is unknown, a port is no number, or the file is not UTF-8.
     """
     known = set(NAME.findall((ROOT / ".env.example").read_text(encoding="utf-8")))
-    written = {name: value or "" for name, value in dotenv_values(env_file).items()}
+    try:
+        written = {name: value or "" for name, value in dotenv_values(env_file).items()}
+    except UnicodeDecodeError:
+        raise PlatformError(f"{env_file.name} is not UTF-8: save it as that") from None
     if unknown := sorted(set(written) - known):
         raise PlatformError(f"{env_file.name}: unknown name {unknown[0]} (see .env.example)")
     values = written | {name: os.environ[name] for name in known & set(os.environ)}

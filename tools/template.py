@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -49,11 +49,15 @@ _Loader.add_multi_constructor("!", _intrinsic)
 @cache
 def template() -> Mapping[str, Any]:
     """The whole template, its intrinsic functions in their long form."""
-    return read((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    with (ROOT / "template.yaml").open(encoding="utf-8") as file:
+        return read(file)
 
 
-def read(text: str) -> Mapping[str, Any]:
-    """A template's text as data; raises YAMLError where it is none, or has a name twice."""
+def read(text: str | TextIO) -> Mapping[str, Any]:
+    """A template as data; raises YAMLError where it is none, or has a name twice.
+
+    Of a file, the error tells its name.
+    """
     loaded: Mapping[str, Any] = yaml.load(text, _Loader)  # noqa: S506 - a safe loader with tags
     return loaded
 

@@ -76,6 +76,12 @@ class TestSettings:
             self.load(tmp_path, text)
         assert value not in str(refused.value)
 
+    def test_a_file_in_another_encoding_is_named(self, tmp_path: Path) -> None:
+        file = tmp_path / ".env"
+        file.write_text("PORT=3001\n", encoding="utf-16")
+        with pytest.raises(PlatformError, match=r"\.env is not UTF-8"):
+            settings.load(file)
+
     def test_a_slash_at_the_end_of_an_origin_means_nothing(self, tmp_path: Path) -> None:
         text = (
             "FRONTEND_URL=http://a.example/, https://b.example\nPUBLIC_BASE_URL=https://c.example/"

@@ -4,12 +4,17 @@ import io
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from yaml import YAMLError
 
-from local import redeploy, watch
+from local import __main__ as running
+from local import platform, redeploy, settings, watch
 from local.errors import PlatformError
+from local.report import Report
 from local.zips import zipped
+from tools import template
 from tools.template import functions
 
 
@@ -84,3 +89,77 @@ def test_an_archive_is_the_same_whenever_its_files_were_made(tmp_path: Path) -> 
     assert zipped(tmp_path) == first
     (entry,) = zipfile.ZipFile(io.BytesIO(first)).infolist()
     assert entry.external_attr >> 16 & 0o777 == 0o755
+
+
+class Deployed:
+    """A stack that is up, of which nothing can be deployed."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def update(self, *_: object) -> list[str]:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PlatformError("not deployed: app.py"), "Nothing was redeployed: not deployed: app.py"),
+        (YAMLError("in line 3,\n column 5"), "redeployed: YAMLError: in line 3, column 5"),
+        (FileNotFoundError(2, "No such file", "app.py~"), "redeployed: FileNotFoundError: "),
+        (KeyError("Type"), "redeployed: KeyError: 'Type'"),
+    ],
+)
+def test_what_is_half_written_ends_no_stack(
+    capsys: pytest.CaptureFixture[str], error: Exception, said: str
+) -> None:
+    stack: Any = Deployed(error)
+    running.redeploy(stack, {}, settings.load(), Report())
+    assert said in capsys.readouterr().out
+
+
+def test_settings_are_held_against_the_template_as_it_is_now(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = settings.load()
+    (tmp_path / "template.yaml").write_text("Parameters: [\n", encoding="utf-8")
+    monkeypatch.setattr(template, "ROOT", tmp_path)
+    try:
+        stack: Any = None
+        running.redeploy(stack, {}, started, Report())
+    finally:
+        platform.clear_template()
+    said = capsys.readouterr().out
+    assert "Nothing was redeployed: ParserError: " in said
+    assert f'in "{tmp_path}/template.yaml", line 2' in said
+
+
+def test_what_was_put_before_a_failure_is_put_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = {"functions/a": "1", "functions/b": "1", redeploy.REST: "1"}
+    puts: list[list[str]] = []
+
+    class Failing:
+        def __init__(self, *_: object) -> None:
+            """Take what it needs not."""
+
+        def put(self, changed: list[str]) -> None:
+            puts.append(changed)
+            if now["functions/b"] == "broken":
+                raise OSError("it went while it was read")
+
+    stack = platform.Platform(tmp_path)
+    stack._parts = dict(now)
+    monkeypatch.setattr(redeploy, "parts", lambda: dict(now))
+    monkeypatch.setattr(redeploy, "Redeployment", Failing)
+    monkeypatch.setattr(stack, "client", lambda _: None)
+    monkeypatch.setattr(stack, "_lead", lambda: None)
+
+    now |= {"functions/a": "2", "functions/b": "broken"}
+    with pytest.raises(OSError, match="while it was read"):
+        stack.update({})
+    now |= {"functions/a": "1", "functions/b": "1"}
+    assert stack.update({}) == ["functions/a", "functions/b"]
+    assert puts == [["functions/a", "functions/b"]] * 2
+    assert stack.update({}) == []
