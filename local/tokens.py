@@ -32,6 +32,8 @@ SCOPES = ("read", "write")
 
 ALL_SCOPES = (*SCOPES, "admin")
 DAY = 24 * 60 * 60
+MOST_DAYS = 3650
+"""How long a token may be good for, as the API has it."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,15 @@ class Tokens:
             days: How long it is good for; always, when None.
 
         Raises:
-            PlatformError: The tenant has a token of that name or is none, or a scope is unknown.
+            PlatformError: The tenant has a token of that name or is none, a scope is unknown, or it
+                would be good for no day or for too many.
         """
         if unknown := sorted(set(scopes) - set(ALL_SCOPES)):
             raise PlatformError(f"unknown scope {unknown[0]}: there are {', '.join(ALL_SCOPES)}")
         if not is_tenant(tenant) or tenant.startswith(SUBJECT_PREFIX):
             raise PlatformError(f"{tenant!r} is no name of a tenant")
+        if days is not None and not 1 <= days <= MOST_DAYS:
+            raise PlatformError(f"a token is good for 1 to {MOST_DAYS} days, not for {days}")
         if any(item["name"]["S"] == name for item in self.items(tenant)):
             raise PlatformError(f"tenant {tenant} has a token {name}: revoke it first")
         token = f"ib_{secrets.token_urlsafe(32)}"

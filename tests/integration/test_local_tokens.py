@@ -47,6 +47,13 @@ def test_the_tokens_of_one_tenant_have_different_names(tokens: Tokens) -> None:
         tokens.create(tenant="acme", name="x", scopes=["everything"])
 
 
+@pytest.mark.parametrize("days", [0, 3651, 10**20])
+def test_a_token_that_is_over_or_never_ends_is_refused(tokens: Tokens, days: int) -> None:
+    with pytest.raises(PlatformError, match=f"1 to 3650 days, not for {days}"):
+        tokens.create(tenant="acme", name="ci", days=days)
+    assert tokens.items("acme") == []
+
+
 def test_a_revoked_token_is_gone(tokens: Tokens) -> None:
     token = tokens.create(tenant="acme", name="ci")
     other = tokens.create(tenant="acme", name="other")
