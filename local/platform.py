@@ -105,6 +105,8 @@ class Platform:
             running.callback(self._proxy.stop)
             lock = running.enter_context(state.locked(self.state_dir))
             self._state = state.read(self.state_dir)
+            self._state.port = self._port
+            state.write(self.state_dir, self._state)
             parts = redeploy.parts()
             with ThreadPoolExecutor(1) as pool, ending_programs():
                 built = pool.submit(build_all, self._report)

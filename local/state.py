@@ -21,9 +21,10 @@ KEY_LETTERS = string.ascii_uppercase + "234567"
 
 @dataclass
 class State:
-    """A platform's memory: where MiniStack listens, and what was deployed into it."""
+    """A platform's memory: where it and MiniStack listen, and what was deployed into it."""
 
     stack: str = "integrations-local"
+    port: int | None = None
     ministack_port: int | None = None
     deployed: str | None = None
     api_id: str | None = None

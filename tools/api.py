@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -90,7 +91,7 @@ class Api:
         except urllib.error.HTTPError as refusal:
             with refusal:
                 return Answer(refusal.code, _value(refusal.read()))
-        except OSError as failure:
+        except (OSError, http.client.HTTPException) as failure:
             raise Unexpected(f"{method} {path}: no answer: {failure}") from None
 
 

@@ -1,6 +1,6 @@
 """``make import FILES=…``: take over what the Node backend had; docs/importing.md.
 
-It reads FILES, TENANT, DRY_RUN, URL, TOKEN and PORT from the environment, where make puts them.
+It reads FILES, TENANT, DRY_RUN, URL and TOKEN from the environment, where make puts them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import botocore.exceptions
 
 from integrations import strict_json
-from local import tokens
+from local import ministack, tokens
 from local.errors import PlatformError
 from local.settings import TENANT
 from tools.api import Api, Unexpected
@@ -62,21 +62,21 @@ def read(patterns: list[str]) -> dict[str, list[Any]]:
 
 
 @contextmanager
-def api_of(url: str, token: str, tenant: str, port: str) -> Iterator[Api]:
+def api_of(url: str, token: str, tenant: str) -> Iterator[Api]:
     """The stack's API for a tenant, where need be with a token that ends with the import.
 
     Args:
         url: Where the stack is; ``""`` for the platform of ``make run``.
         token: Of the tenant, or of an admin of the platform's tenant where one is named.
         tenant: Whose data it becomes; ``""`` for the token's own.
-        port: Where ``make run`` serves.
     """
     name = f"import-{secrets.token_hex(4)}"
     if not url:
+        running, _ = ministack.running()
         mine = tokens.of_stack(None, None)
         made = mine.create(tenant=tenant or TENANT, name=name, scopes=SCOPES, days=1)
         try:
-            yield Api(f"http://localhost:{port or 3000}", made)
+            yield Api(f"http://localhost:{running.port}", made)
         finally:
             mine.revoke(tenant=tenant or TENANT, name=name)
         return
@@ -96,17 +96,13 @@ def api_of(url: str, token: str, tenant: str, port: str) -> Iterator[Api]:
 
 def main() -> None:
     """Import, and end with 1 where the import itself could not be done."""
-    settings = {
-        name: os.environ.get(name, "") for name in ("FILES", "TENANT", "URL", "TOKEN", "PORT")
-    }
+    settings = {name: os.environ.get(name, "") for name in ("FILES", "TENANT", "URL", "TOKEN")}
     dry = os.environ.get("DRY_RUN", "") not in {"", "0"}
     if not settings["FILES"].split():
         sys.exit("which files? make import FILES=server/data/*.json [TENANT=…] [DRY_RUN=1]")
     try:
         found = read(settings["FILES"].split())
-        with api_of(
-            settings["URL"], settings["TOKEN"], settings["TENANT"], settings["PORT"]
-        ) as api:
+        with api_of(settings["URL"], settings["TOKEN"], settings["TENANT"]) as api:
             Importer(api, found, tenant=settings["TENANT"], dry_run=dry).run()
     except (
         Unexpected,
