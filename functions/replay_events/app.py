@@ -3,11 +3,12 @@
 from pydantic import Field
 
 from integrations.entry import wiring
-from integrations.entry.http import Api, Moment, Request, WorkflowsChoice
+from integrations.entry.http import Api, IdempotencyKey, Moment, Request, WorkflowsChoice
+from integrations.errors import IdempotencyKeyReused
 from integrations.services.answers.events import JobAnswer, job_answer
 from integrations.services.events import EventFilter, Outcome
 
-app = Api()
+app = Api(refuses=(IdempotencyKeyReused,))
 
 
 class EventChoice(Request):
@@ -28,11 +29,15 @@ class ReplayRequest(WorkflowsChoice):
 
 
 @app.post("/api/events/replay", summary="Replay events", tags=["Events"])
-def replay_events(request: ReplayRequest) -> JobAnswer:
+def replay_events(request: ReplayRequest, idempotency_key: IdempotencyKey = None) -> JobAnswer:
     """At most 10,000 events, the oldest first; the job shows how far it is, and can be stopped."""
     chosen = EventFilter(**request.filter.model_dump())
     job = wiring.replay_service().replay_all(
-        app.tenant, chosen, request.workflow_ids, request.per_minute
+        app.tenant,
+        chosen,
+        request.workflow_ids,
+        request.per_minute,
+        idempotency_key=idempotency_key,
     )
     return job_answer(job)
 

@@ -127,6 +127,38 @@ def test_what_comes_later_is_not_replayed(backend: Backend) -> None:
     assert job(backend, begun["jobId"])["done"] == 1
 
 
+def test_equal_keys_begin_one_job(backend: Backend) -> None:
+    receive(backend, 3)
+    backend.create_workflow(flow())
+    body, key = {"filter": {"webhookId": "orders"}}, {"Idempotency-Key": "k"}
+    first, second = (
+        backend.call("POST", "/api/events/replay", body, headers=key).json for _ in range(2)
+    )
+    backend.run_jobs()
+    backend.drain()
+    third = backend.call("POST", "/api/events/replay", body, headers=key).json
+    assert first["jobId"] == second["jobId"] == third["jobId"]
+    assert third["status"] == "succeeded"
+    assert len(backend.executions()) == 3
+    other = backend.call("POST", "/api/events/replay", {"filter": {}}, headers=key)
+    assert (other.status, other.code) == (422, "idempotency_key_reused")
+
+
+def test_a_key_whose_first_request_died_before_its_job_was_written_begins_it(
+    backend: Backend,
+) -> None:
+    receive(backend, 1)
+    backend.create_workflow(flow())
+    body, key = {"filter": {}}, {"Idempotency-Key": "k"}
+    backend.aws.fail("PutItem", "InternalServerError", status=500, times=9)
+    assert backend.call("POST", "/api/events/replay", body, headers=key).status == 503
+    backend.aws.fail("PutItem", "InternalServerError", status=500, times=0)
+    assert backend.call("POST", "/api/events/replay", body, headers=key).status == 200
+    backend.run_jobs()
+    backend.drain()
+    assert len(backend.executions()) == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -68,6 +68,22 @@ def test_the_filter_is_kept(backend: Backend) -> None:
     assert backend.execution(other)["status"] == "failed"
 
 
+def test_equal_keys_begin_one_job(backend: Backend) -> None:
+    bad = started(backend, say("{{ trigger.no.such }}"))
+    backend.drain()
+    key = {"Idempotency-Key": "k"}
+    begun = []
+    for _ in range(2):
+        answer = backend.call("POST", "/api/executions/retry", {"filter": {}}, headers=key)
+        begun.append(answer.json["jobId"])
+        backend.run_jobs()
+        backend.drain()
+    assert begun[0] == begun[1]
+    assert backend.execution(bad)["retryCount"] == 1
+    # A replay may have the same key: it is another request.
+    assert backend.call("POST", "/api/events/replay", {"filter": {}}, headers=key).status == 200
+
+
 def test_a_step_that_is_done_once_more_retries_nothing_that_failed_since(backend: Backend) -> None:
     bad = started(backend, say("{{ trigger.no.such }}"))
     backend.drain()

@@ -4,13 +4,14 @@ A step is given how far the job has come and does a little more. It may be done 
 process died before the checkpoint: whatever a step does must be the same when it is done twice.
 """
 
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from integrations.errors import Conflict, IntegrationError, UnknownJob
-from integrations.models import Json, now
+from integrations.errors import Conflict, IdempotencyKeyReused, IntegrationError, UnknownJob
+from integrations.models import Json, now, same_json
 from integrations.storage.aws import AwsError
 from integrations.storage.jobs import Job, Jobs, JobStatus
 from integrations.storage.queues import Message, Queue
@@ -76,16 +77,34 @@ class JobService:
         self._steps = steps
         self._clock = clock
 
-    def create(self, tenant: str, kind: str, params: Mapping[str, Json]) -> Job:
-        """Begin a job in the background.
+    def create(
+        self,
+        tenant: str,
+        kind: str,
+        params: Mapping[str, Json],
+        *,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Begin a job in the background; the same key begins one, and its state is the answer.
 
         The message goes first: a job that is written is carried out, and a message without one,
         left by a process that died in between, is dropped.
+
+        Raises:
+            IdempotencyKeyReused: The key has begun a job with other params.
         """
-        job = self._new(tenant, kind, params, f"job_{secrets.token_hex(16)}")
+        name = secrets.token_hex(16)
+        if idempotency_key:
+            name = hashlib.sha256(f"{kind}:{idempotency_key}".encode()).hexdigest()[:32]
+        job = self._new(tenant, kind, params, f"job_{name}")
         self._queue.send(_message(job, delay=FIRST_DELAY))
-        self._jobs.create(job)
-        return job
+        if self._jobs.create(job):
+            return job
+        there = self._jobs.get(tenant, job.job_id)
+        if not same_json(dict(there.params), dict(params)):
+            detail = "This Idempotency-Key has begun a job that was asked for in other words"
+            raise IdempotencyKeyReused(detail)
+        return there
 
     def create_once(self, tenant: str, kind: str, params: Mapping[str, Json]) -> Job:
         """Begin a job of which a tenant has one at a time; the one that runs already is the answer.

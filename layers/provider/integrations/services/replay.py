@@ -34,6 +34,8 @@ MAX_REPLAYED = 10_000
 """How many events one job replays at most."""
 
 TICK_SECONDS = 10
+"""How often at most a replay pauses; where not even one event may come in that time, less often."""
+
 PAGE = 100
 RETRY_PAGE = 25
 
@@ -114,6 +116,8 @@ class ReplayService:
         chosen: EventFilter,
         workflow_ids: Sequence[str] | None,
         per_minute: int | None,
+        *,
+        idempotency_key: str | None = None,
     ) -> Job:
         """Begin to replay every event that a filter finds, the oldest first.
 
@@ -125,9 +129,11 @@ class ReplayService:
             workflow_ids: To these alone; ``None`` for whoever waits for them.
             per_minute: How many a minute at most; never more than the quota, and by default half
                 of it, which leaves the other half to what happens now.
+            idempotency_key: The same key begins one job.
 
         Raises:
             InvalidInput: The filter asks for what was refused, or a workflow is not there.
+            IdempotencyKeyReused: The key has begun another replay.
         """
         if chosen.outcome == "refused":
             detail = "Deliveries that were refused cannot be replayed"
@@ -138,11 +144,11 @@ class ReplayService:
             "provider": chosen.provider,
             "outcome": chosen.outcome,
             "since": _text(chosen.since),
-            "until": _text(min(chosen.until or self._clock(), self._clock())),
+            "until": _text(chosen.until),
             "workflowIds": list(workflow_ids) if workflow_ids is not None else None,
             "perMinute": self._quotas.pace(per_minute),
         }
-        return self._jobs.create(tenant, "replay_events", params)
+        return self._jobs.create(tenant, "replay_events", params, idempotency_key=idempotency_key)
 
     def retry_all(
         self,
@@ -150,11 +156,16 @@ class ReplayService:
         workflow_id: str | None,
         since: datetime | None,
         until: datetime | None,
+        *,
+        idempotency_key: str | None = None,
     ) -> Job:
         """Begin to let every failed execution that a filter finds go on from where it stopped.
 
+        The same ``idempotency_key`` begins one job. What comes later than it is left out.
+
         Raises:
             InvalidInput: The workflow is not there.
+            IdempotencyKeyReused: The key has begun another retry.
         """
         if workflow_id is not None and self._workflows.find(tenant, workflow_id) is None:
             detail = f"There is no workflow {workflow_id!r}"
@@ -162,9 +173,11 @@ class ReplayService:
         params: dict[str, Json] = {
             "workflowId": workflow_id,
             "since": _text(since),
-            "until": _text(min(until or self._clock(), self._clock())),
+            "until": _text(until),
         }
-        return self._jobs.create(tenant, "retry_executions", params)
+        return self._jobs.create(
+            tenant, "retry_executions", params, idempotency_key=idempotency_key
+        )
 
     # -- the jobs' steps ---------------------------------------------------------------------
 
@@ -177,15 +190,16 @@ class ReplayService:
             provider=params["provider"],
             outcome=params["outcome"],
             since=_moment(params["since"]),
-            until=_moment(params["until"]),
+            until=_until(job),
             replayable=True,
         )
         counting = not cursor.get("counted")
-        per_tick = max(1, round(params["perMinute"] * TICK_SECONDS / 60))
+        per_minute, in_tick = params["perMinute"], cursor.get("inTick", 0)
+        per_tick = max(1, per_minute * TICK_SECONDS // 60)
         found, token = self._log.page(
             job.tenant,
             chosen,
-            PAGE if counting else min(PAGE, per_tick),
+            PAGE if counting else max(1, min(PAGE, per_tick - in_tick)),
             cursor.get("token"),
             oldest_first=True,
         )
@@ -205,13 +219,13 @@ class ReplayService:
                 for each in found
             ]
         )
-        in_tick = cursor.get("inTick", 0) + len(found)
+        in_tick += len(found)
         full = in_tick >= per_tick
         return Progress(
             cursor={"counted": True, "token": token, "inTick": 0 if full else in_tick},
             done=len(found),
             finished=token is None,
-            wait=TICK_SECONDS if full and token else 0,
+            wait=ceil(60 * in_tick / per_minute) if full and token else 0,
         )
 
     def retry_step(self, job: Job) -> Progress:
@@ -227,7 +241,7 @@ class ReplayService:
             params["workflowId"],
             "failed",
             _moment(params["since"]),
-            _moment(params["until"]),
+            _until(job),
             RETRY_PAGE,
             cursor.get("token"),
         )
@@ -315,3 +329,9 @@ def _text(moment: datetime | None) -> str | None:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def _until(job: Job) -> datetime:
+    """The end of what was asked for; what came after the job is never meant."""
+    asked = _moment(cast("str | None", job.params["until"]))
+    return min(asked, job.created_at) if asked else job.created_at
