@@ -184,7 +184,7 @@ def test_the_schedule_reminds_of_the_open_orders(
 
     # MiniStack, which looks each second, has seen the cron: it does not count as having fired.
     time.sleep(2)
-    soon = datetime.now(UTC) + timedelta(seconds=8)
+    soon = datetime.now(UTC) + timedelta(seconds=15)
     reminder["trigger"] = {"type": "schedule", "expression": f"at({soon:%Y-%m-%dT%H:%M:%S})"}
     client.put(f"/api/workflows/{workflow['workflowId']}", reminder).raise_for_status()
     (execution,) = client.finished(workflowId=workflow["workflowId"])
