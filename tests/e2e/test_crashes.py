@@ -76,8 +76,9 @@ def test_killed_between_an_effect_and_its_checkpoint(
     assert (error["code"], error["step"]) == ("outcome_unknown", "last")
     assert "may have been carried out" in error["message"]
     # Once each: the first steps before what may not be repeated blindly. Of two that may be,
-    # neither was recorded yet, and each is repeated under its own id.
-    assert sorted(receiver.deliveries().values()) == [1, 1, 2]
+    # neither was recorded yet, and each is repeated under its own id; where the first one took a
+    # busy machine more than ``UNRECORDED_TIME``, it was.
+    assert sorted(receiver.deliveries().values()) in ([1, 1, 2], [1, 1, 1])
     assert list(late.deliveries().values()) == [2]
     assert len(reminders(stand_ins, token)) == 3
 
