@@ -679,6 +679,35 @@ def test_who_lost_the_lease_does_nothing_more() -> None:
 # -- Time ------------------------------------------------------------------------------------
 
 
+def test_rounds_that_fail_slowly_end_over_several_invocations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(step("a", forEach="trigger", onError="continue"), step("b"), data=[0] * 100)
+
+    def slow(*_: Any, **__: Any) -> dict[str, Json]:
+        world.now += timedelta(seconds=1)
+        raise ExpressionError("params: does not fit")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.evaluation, "parameters", slow)
+        began = world.now
+        assert isinstance(world.invoke(deadline=began + timedelta(seconds=30)), OutOfTime)
+        assert world.now - began < timedelta(seconds=32)
+        assert world.execution["status"] == "queued"
+        began = world.now
+        world.invoke(deadline=began + timedelta(seconds=30))
+        assert world.now - began < timedelta(seconds=32)
+        assert world.step("a")["rounds"]["done"] > 50
+        world.die_in_save = len(world.saves)
+        with pytest.raises(Killed):
+            world.invoke(deadline=world.now + timedelta(seconds=30))
+    assert world.execution["status"] == "running"
+    assert world.run() == "succeeded"
+    assert world.step("a")["rounds"] | {"failures": []} == {
+        "total": 100, "done": 100, "failed": 65, "failures": [],
+    }  # fmt: skip
+
+
 def test_when_time_is_up_nothing_is_started_and_the_next_invocation_goes_on() -> None:
     world = World(step("a"), step("b"), step("c"))
     world.seconds_per_call = 10

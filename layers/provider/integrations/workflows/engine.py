@@ -103,6 +103,10 @@ MAX_RESUMES: Final = 10
 PATIENCE: Final = timedelta(hours=72)
 """How long one step or round is retried at most."""
 
+BEGINNING: Final = timedelta(seconds=5)
+"""How long a step that has to run is looked for before the lease: rounds that fail take time, too,
+and a process that dies of them before it has written anything would begin with the first again."""
+
 UNRECORDED_TIME: Final = timedelta(seconds=5)
 UNRECORDED_STEPS: Final = 100
 """How much of a run of idempotent steps is repeated at most, and how late a cancel is noticed. A
@@ -126,7 +130,8 @@ def begin(
     Ask ``due_in`` first: it does not wait for the next attempt's time.
 
     It settles what a dead process left behind, follows a change of the workflow, and marks the
-    next step as running. Afterwards the execution may be terminal; ``advance`` then says so.
+    next step as running, unless that takes long: then ``advance`` does. Afterwards the execution
+    may be terminal; ``advance`` then says so.
 
     Args:
         execution: The state that was stored last. Nobody else may be running it.
@@ -179,7 +184,9 @@ class Machine:
         execution["retryAt"] = None
         execution["startedAt"] = execution["startedAt"] or rfc3339(self.clock())
         self.settle_interrupted()
-        self.start_next(deadline=None)
+        self.start_next(deadline=self.clock() + BEGINNING)
+        if execution["status"] == "queued":
+            execution["status"] = "running"  # the search goes on under the lease
 
     def advance(
         self,
@@ -203,6 +210,10 @@ class Machine:
             What to do next; the state is saved already.
         """
         self.recorded()  # with the lease
+        if self.execution["status"] == "running" and self.current is None:
+            self.start_next(deadline=deadline)
+            save(self.execution)
+            self.recorded()
         while self.current is not None:
             if self.clock() >= deadline:
                 self.put_back()
@@ -296,7 +307,7 @@ class Machine:
         run["attempts"] -= 1
         self.execution["status"] = "queued"
 
-    def start_next(self, *, deadline: datetime | None) -> None:
+    def start_next(self, *, deadline: datetime) -> None:
         """Bring the execution to its next step that has to run, or to its end."""
         for index, step in self.plan:
             if self.execution["status"] != "running":
@@ -305,7 +316,7 @@ class Machine:
             while run["status"] not in DONE:
                 if run["status"] == "running":
                     return
-                if deadline is not None and self.clock() >= deadline:
+                if self.clock() >= deadline:
                     self.execution["status"] = "queued"
                     return
                 self._start(step, run, again=False)  # one of many where it is a round that fails
