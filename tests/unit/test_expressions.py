@@ -664,6 +664,27 @@ def test_a_template_of_many_braces_in_quotes_is_one_part() -> None:
     assert expressions.split_by_commas(hostile) == [hostile]
 
 
+def test_a_quote_that_nothing_closes_is_looked_for_once() -> None:
+    hostile = '"' + r"\"" * 200_000  # whoever begins anew at each quote takes hours
+    assert expressions.split_by_commas("{{ a }}, " + hostile) == ["{{ a }}", hostile]
+
+
+def test_what_is_remembered_is_not_counted_anew_for_each_template() -> None:
+    class Long(str):
+        """A text that nobody measures once it is understood."""
+
+        __slots__ = ("understood",)
+
+        def __len__(self) -> int:
+            assert not hasattr(self, "understood")
+            return super().__len__()
+
+    first = Long("{{ 1 + 4321 }}")
+    expressions.template(first)
+    first.understood = True
+    expressions.template("{{ 2 + 4321 }}")
+
+
 @pytest.mark.parametrize("source", [" " * 16_000 + "a + b", "{{" + " " * 16_000 + "a + b"])
 def test_a_long_expression_is_no_path(source: str) -> None:
     assert references.plain_path(source) is None

@@ -17,8 +17,8 @@ MAX_CACHED: Final = 128 * 1024
 _HOLE: Final = "\0"
 """Stands for an expression while the text around it is split."""
 
-_PIECES = re.compile(r""""(?:[^"\\]|\\.)*"|,|[^,]""", re.DOTALL)
-"""A quoted name, a comma, or any other character."""
+_PIECES = re.compile(r"""("(?:[^"\\]|\\.)*+")|".*|[^"]+""", re.DOTALL)
+"""A quoted name; or what is none: all that follows a quote that nothing closes, or has no quote."""
 
 
 def is_template(text: str) -> bool:
@@ -49,10 +49,9 @@ def split_by_commas(text: str) -> list[str]:
         return [text.strip()]  # who parses it says what is wrong
     parts = [""]
     for found in _PIECES.finditer(plain):
-        if found[0] == ",":
-            parts.append("")
-        else:
-            parts[-1] += found[0]
+        first, *more = [found[0]] if found[1] else found[0].split(",")
+        parts[-1] += first
+        parts += more
     filled = iter(holes[1:])
     return [re.sub(_HOLE, lambda _: next(filled), part).strip() for part in parts]
 
@@ -83,13 +82,14 @@ def expression(source: str, budget: Budget | None = None) -> Template:
     return _understand(source, budget or Budget(), bare=True)
 
 
-_understood: dict[tuple[str, bool], Template] = memory.mapping()
+_understood: dict[tuple[str, bool], tuple[Template, int]] = memory.mapping()
+"""Each with the characters of all that were understood until then, itself included."""
 
 
 def _understand(source: str, budget: Budget, *, bare: bool) -> Template:
     if len(source) > MAX_TEMPLATE:
         raise ExpressionError(f"has {len(source)} characters; at most {MAX_TEMPLATE} are allowed")
-    found = _understood.get((source, bare))
+    found, _ = _understood.get((source, bare), (None, 0))
     if found is None:
         began = time.monotonic()
         _environment()
@@ -98,9 +98,11 @@ def _understand(source: str, budget: Budget, *, bare: bool) -> Template:
         found = _parse(source, bare=bare)
         budget.look_at_the_clock()
         # By their length, because a template takes some two hundred times its length in memory.
-        if sum(len(known) for known, _ in _understood) + len(source) > MAX_CACHED:
+        _, before = next(reversed(_understood.values()), (None, 0))
+        if before + len(source) > MAX_CACHED:
             _understood.clear()
-        _understood[source, bare] = found
+            before = 0
+        _understood[source, bare] = found, before + len(source)
     return found
 
 
