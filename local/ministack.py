@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 from local import programs, state
@@ -181,8 +183,19 @@ def client(service: str, endpoint_url: str, credentials: state.Credentials) -> A
 
 @cache
 def _session() -> boto3.session.Session:
-    """boto3's session: it has read the services' models, which takes longer than most calls."""
-    return boto3.session.Session()
+    """boto3's session: it has read the services' models, which takes longer than most calls.
+
+    It knows no profile: one that the environment names may be of another machine, or none.
+    """
+    nothing = (None, None, os.devnull, None)
+    core = botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": nothing,
+            "credentials_file": nothing,
+        }
+    )
+    return boto3.session.Session(botocore_session=core)
 
 
 def environment(endpoint_url: str, state_dir: Path) -> dict[str, str]:
@@ -190,7 +203,9 @@ def environment(endpoint_url: str, state_dir: Path) -> dict[str, str]:
     return {
         **state.credentials(state_dir).environment,
         "AWS_ENDPOINT_URL": endpoint_url,
+        # The first is boto3's and SAM's, the second is what AWS's command line asks first.
         "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     }

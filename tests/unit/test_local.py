@@ -2,7 +2,10 @@
 
 import json
 import os
+import shlex
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler
@@ -16,7 +19,18 @@ import pytest
 import requests
 from multidict import CIMultiDict
 
-from local import gate, ministack, platform, programs, proxy, sam, settings, stacks, state
+from local import (
+    environment,
+    gate,
+    ministack,
+    platform,
+    programs,
+    proxy,
+    sam,
+    settings,
+    stacks,
+    state,
+)
 from local.errors import PlatformError
 from local.report import Report
 from tests.fakes.serving import Server
@@ -431,6 +445,38 @@ def test_taken_port_is_named() -> None:
         port = other.getsockname()[1]
         with pytest.raises(PlatformError, match=f"port {port} is taken"):
             proxy.listen(port)
+
+
+# -- MiniStack's own keys, whatever else the shell has --
+
+
+def test_no_profile_of_the_shell_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "of-another-machine")
+    ministack._session.cache_clear()
+    keys = state.Credentials("AKIA", "secret", "gate")
+    made = ministack.client("dynamodb", "http://127.0.0.1:1", keys)
+    assert made.meta.region_name == ministack.REGION
+
+
+def test_the_tools_of_a_shell_take_these_keys_and_no_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = state.State(ministack_port=20_000)
+    monkeypatch.setattr(ministack, "running", lambda: (running, None))
+    monkeypatch.setattr(environment, "DEFAULT", tmp_path)
+    environment.main()
+    others = {"AWS_PROFILE": "work", "AWS_SESSION_TOKEN": "of-work", "AWS_REGION": "eu-west-1"}
+    shown = "import boto3; each = boto3.session.Session(); print(each.get_credentials().token)"
+    script = f"{capsys.readouterr().out}\n{shlex.quote(sys.executable)} -c {shlex.quote(shown)}"
+    told = f'{script}\necho "$AWS_REGION $AWS_ENDPOINT_URL"'
+    answer = subprocess.run(
+        ["/bin/sh", "-c", told],
+        env={**os.environ, **others},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout == "None\nus-east-1 http://127.0.0.1:20000\n"
 
 
 # -- MiniStack's port --
