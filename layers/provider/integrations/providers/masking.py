@@ -17,6 +17,12 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9]+")
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
 _ESCAPED: Final = re.compile(r"%(?:25){0,2}(?:3\d|[46][1-9A-Fa-f]|[57][\dAa])|\\u00|&#")
 
+_ESCAPED_PLAIN: Final = re.compile(
+    r"%(?:25){0,2}(3\d|[46][1-9a-f]|[57][\da])|\\u00([\da-f]{2})|&#x0{0,4}([\da-f]{2});"
+    r"|&#0{0,4}(\d{2,3});"
+)
+"""A letter or a digit that is escaped, in lower case: its code in hex, or at last in decimal."""
+
 _ESCAPED_LENGTH: Final = 12
 """How many bytes at most one byte of a secret takes, in whatever form: ``\\ud83d\\ude00``."""
 
@@ -52,10 +58,11 @@ class Masking:
 
     def text(self, text: str) -> str:
         """A text without the secrets."""
-        escaped = _holds_escapes(text)
         lower = text.lower()
+        forms = (lower, _unescaped(lower)) if _holds_escapes(text) else (lower,)
         for secret in self._secrets:
-            if escaped or secret.may_be_in(lower):
+            # What finds it in all its forms is slow to make, and a connection may have hundreds.
+            if any(map(secret.may_be_in, forms)):
                 text = secret.pattern.sub(MASK, text)
         return text
 
@@ -83,9 +90,8 @@ class Masking:
         """A JSON value without the secrets, in names as in texts."""
         if isinstance(value, dict | list):
             whole = json.dumps(value, ensure_ascii=False)
-            escaped = _holds_escapes(whole)
             # As nearly always: one look at it all is quicker than many.
-            if not escaped and not self._may_be_in(whole):
+            if not _holds_escapes(whole) and not self._may_be_in(whole):
                 return value
         return self._masked(value)
 
@@ -169,7 +175,7 @@ class _Secret:
         content = secret.encode("utf-8", "replace")
         packed = b64encode(content).decode().rstrip("=")
         self._packed = [packed, *_within_base64(content), content.hex()]
-        # Nobody escapes letters and digits unless they escape everything: see `_holds_escapes`.
+        # Its letters and digits, as they stand alone once nothing is escaped: see `_unescaped`.
         probes = {_longest_plain(secret), *map(_longest_plain, self._packed)}
         self._probes = [each.lower() for each in probes]
 
@@ -205,6 +211,16 @@ def _within_base64(content: bytes) -> Iterator[str]:
 def _holds_escapes(text: str) -> bool:
     """Whether letters or digits are escaped in a text, which only hides what they say."""
     return ("%" in text or "\\u" in text or "&#" in text) and _ESCAPED.search(text) is not None
+
+
+def _unescaped(lower: str) -> str:
+    """A text, given in lower case, with its letters and digits as they are, however escaped."""
+    return _ESCAPED_PLAIN.sub(_unescaped_character, lower)
+
+
+def _unescaped_character(found: re.Match[str]) -> str:
+    in_decimal = found[4]
+    return chr(int(in_decimal) if in_decimal else int(found[found.lastindex or 0], 16)).lower()
 
 
 def _character(character: str, *, slashes: bool) -> str:
