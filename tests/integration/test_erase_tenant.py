@@ -12,7 +12,7 @@ from integrations.services import tenants
 from integrations.services.tenants import SETTLE_SECONDS
 from integrations.storage.aws import item
 from integrations.storage.tokens import Token
-from tests.backend import Backend, LambdaContext
+from tests.backend import Backend, LambdaContext, incompressible
 from tests.fakes.aws import Sent
 from tests.fakes.telegram import TelegramServer, bad_gateway
 from tests.integration.flows import flow
@@ -213,6 +213,19 @@ def test_what_is_connected_anew_while_it_is_removed_goes_as_well(
     before(monkeypatch, wiring.webhooks(), "release", anew)
     backend.run_jobs()
     assert left(backend, "acme") == []
+
+
+def test_a_payload_that_no_event_has_goes_as_well(backend: Backend) -> None:
+    hook = backend.save("webhook", {"url": "https://example.com/hooks/orders"}, tenant="acme")
+    for length in (10, 60_000, 70_000):  # the same delivery once more, with another body
+        backend.deliver(
+            hook["webhook"]["id"], incompressible(length), {"Idempotency-Key": "order-1"}
+        )
+        backend.drain()
+    assert backend.aws.objects()
+    erase(backend, "acme", token("acme", "caller"))
+    backend.run_jobs()
+    assert not backend.aws.objects()
 
 
 def test_where_somebody_never_stops_writing_the_erasure_says_so(

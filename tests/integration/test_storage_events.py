@@ -104,13 +104,22 @@ def test_an_event_is_written_once_and_the_first_word_stands(events: Events) -> N
     assert events.get(event_id(1)).outcome == "dispatched"
 
 
+def test_a_large_payload_stands_whatever_comes_under_its_id_later(events: Events) -> None:
+    first, second = (incompressible(INLINE_BYTES * times) for times in (2, 3))
+    events.record(logged(payload=Payload(body=first)))
+    for body in (second, b"small"):
+        there = events.record(logged(payload=Payload(body=body)))
+        assert there.payload is not None
+        assert there.payload.body == first
+
+
 def test_what_is_no_longer_kept_is_unknown(events: Events, clock: Clock, aws: FakeAws) -> None:
     with pytest.raises(UnknownEvent):
         events.get(event_id(9))
     events.record(logged())
     events.record(logged(2, payload=Payload(body=incompressible(INLINE_BYTES * 2))))
-    bucket = aws.names["PayloadsBucket"]
-    aws.client.s3.delete_object(Bucket=bucket, Key=f"payloads/{event_id(2)}")
+    (key,) = aws.objects()
+    aws.client.s3.delete_object(Bucket=aws.names["PayloadsBucket"], Key=key)
     with pytest.raises(UnknownEvent):
         events.get(event_id(2))
     clock.moment += timedelta(days=30)

@@ -288,6 +288,7 @@ class TenantEraser:
         yield _until_none(lambda: data.delete_objects(folder("values", tenant)))
         yield _until_none(lambda: data.delete_objects(folder("files", tenant)))
         yield _until_none(lambda: data.delete_events(tables.events, tenant))
+        yield _until_none(lambda: data.delete_objects(folder("payloads", tenant)))
         yield _scanned(lambda at: data.delete_counters(tables.quotas, tenant, at))
         yield _until_none(lambda: data.delete_rows(tables.jobs, tenant, "jobId", keep=job.job_id))
 

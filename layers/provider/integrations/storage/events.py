@@ -5,6 +5,7 @@ name is in the index alone. The payload is packed (deflate with a dictionary of 
 in common) into the row; what does not fit there is in the bucket.
 """
 
+import hashlib
 import json
 import struct
 import zlib
@@ -16,7 +17,7 @@ from integrations.errors import UnknownEvent
 from integrations.models import Json, from_epoch, now, rfc3339
 from integrations.storage.aws import Attribute, Aws, AwsError, ConditionFailed, attributes, item
 from integrations.storage.dictionaries import MEMORY, dictionary
-from integrations.storage.objects import GONE
+from integrations.storage.objects import GONE, folder
 from integrations.storage.paging import Span, encode_token
 from integrations.storage.queues import Queue
 
@@ -30,7 +31,6 @@ MAX_REASON = 300
 FILTERED_PAGE = 1000
 """How many rows one page of a filtered list looks at: one query, of a few hundred bytes each."""
 
-_PREFIX = "payloads/"
 _LENGTH = struct.Struct(">I")
 
 _VERSION = b"\x01"
@@ -352,8 +352,11 @@ class Events:
             if len(packed) <= INLINE_BYTES:
                 return packed, None
             about["events"] = True
-        key = f"{_PREFIX}{event.event_id}"
-        self._bucket.put(key, _deflate({}, body))
+        content = _deflate({}, body)
+        # What comes under the same id later, with another body, must not take this one's place.
+        digest = hashlib.sha256(content).hexdigest()[:32]
+        key = f"{folder('payloads', event.tenant)}{event.event_id}/{digest}"
+        self._bucket.put(key, content)
         return _deflate(about, b""), key
 
     def _whole(self, row: Mapping[str, Any]) -> LoggedEvent:
