@@ -75,15 +75,27 @@ def test_killed_anywhere_each_is_replayed_exactly_once(
     assert bodies == list(range(7))
 
 
-def test_a_rate_is_kept_by_waiting(backend: Backend) -> None:
+@pytest.mark.parametrize(
+    ("rate", "waits"),
+    [
+        pytest.param(12, [10, 10], id="two in ten seconds"),
+        pytest.param(1, [60, 60, 60, 60], id="one, and no more in a sixth of the time"),
+        pytest.param(10, [6, 6, 6, 6], id="one, sooner than in ten seconds"),
+        pytest.param(24, [10], id="four, which are more than a page"),
+    ],
+)
+def test_a_rate_is_kept_by_waiting(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, rate: int, waits: list[int]
+) -> None:
+    monkeypatch.setattr(replay, "PAGE", 3)
     receive(backend, 5)
-    begin(backend, perMinute=12)
-    waits = []
+    begin(backend, perMinute=rate)
+    found = []
     while messages := backend.aws.take("JobsQueue", 1):
-        waits.append(messages[0].delay)
+        found.append(messages[0].delay)
         backend.let_jobs_be_due()
         assert backend.consume("run_job", messages) == []
-    assert waits == [1, 10, 10], "two in ten seconds are twelve in a minute"
+    assert found == [1, *waits]
     assert len(backend.aws.sent("EventsQueue")) == 5
 
 
