@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import pytest
+
+from integrations.workflows import definition
 from tests.backend import Backend, body_of
 from tests.fakes.telegram import TelegramServer
 
 
-def checked(backend: Backend, definition: Any) -> Any:
-    answer = backend.call("POST", "/api/workflows/check", definition)
+def checked(backend: Backend, given: Any) -> Any:
+    answer = backend.call("POST", "/api/workflows/check", given)
     assert answer.status == 200, answer
     return answer.json
 
@@ -118,3 +121,13 @@ def test_another_tenants_secret_is_none(backend: Backend, telegram: TelegramServ
     params = {"chatId": 1, "text": "{{ secrets.SHOP_KEY }}"}
     step = {"id": "say", "action": "telegram.sendMessage", "params": params}
     assert list(places(checked(backend, manual(step)))) == ["steps[0].params.text"]
+
+
+def test_what_is_too_large_is_not_looked_through(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(definition, "MAX_DEFINITION_BYTES", 1000)
+    found = checked(backend, manual(*[{"id": "a", "action": "telegram.getMe"}] * 100))
+    (mistake,) = found["errors"]
+    assert mistake["field"] == ""
+    assert "at most 1000 are allowed" in mistake["message"]

@@ -37,7 +37,13 @@ from integrations.storage.connections import Connection, Connections
 from integrations.storage.secrets import Secrets
 from integrations.storage.webhooks import Webhooks
 from integrations.workflows import expressions
-from integrations.workflows.definition import BUILT_IN_TRIGGERS, Workflow, check, refusal_of
+from integrations.workflows.definition import (
+    BUILT_IN_TRIGGERS,
+    Workflow,
+    bounded,
+    check,
+    refusal_of,
+)
 
 
 class Bound(NamedTuple):
@@ -82,6 +88,7 @@ class Checker:
         Raises:
             InvalidWorkflow: With the place of every mistake.
         """
+        definition = bounded(definition)
         errors: list[FieldError] = []
         workflow = None
         try:
@@ -89,17 +96,16 @@ class Checker:
         except InvalidWorkflow as invalid:
             errors += invalid.errors
         bound = Bound()
-        if isinstance(definition, dict):
-            connections = {each.key: each for each in self._connections.of_tenant(tenant)}
-            trigger, steps = definition.get("trigger"), definition.get("steps")
-            if isinstance(trigger, dict) and _may_be_bound(trigger):
-                try:
-                    bound = self._bind(tenant, trigger, connections)
-                except InvalidWorkflow as refused:
-                    errors += refused.errors
-            steps = steps if isinstance(steps, list) else []
-            errors += _missing_connections(steps, connections)
-            errors += self._missing_secrets(tenant, steps)
+        connections = {each.key: each for each in self._connections.of_tenant(tenant)}
+        trigger, steps = definition.get("trigger"), definition.get("steps")
+        if isinstance(trigger, dict) and _may_be_bound(trigger):
+            try:
+                bound = self._bind(tenant, trigger, connections)
+            except InvalidWorkflow as refused:
+                errors += refused.errors
+        steps = steps if isinstance(steps, list) else []
+        errors += _missing_connections(steps, connections)
+        errors += self._missing_secrets(tenant, steps)
         if errors or workflow is None:
             raise refusal_of(errors)
         return Checked(workflow, bound)

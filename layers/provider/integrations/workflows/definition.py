@@ -218,10 +218,7 @@ def check(raw: Json, catalogue: Catalogue, *, now: datetime | None = None) -> Wo
     Raises:
         InvalidWorkflow: With the place of every mistake, e.g. ``steps[2].params.chatId``.
     """
-    if not isinstance(raw, dict):
-        raise refusal_of([FieldError("", "needs to be an object")])
-    _check_depth(raw)
-    _check_size(raw)
+    raw = bounded(raw)
     # `null` means the same as leaving a field out.
     raw = {**raw, **_without_nulls(raw)}
     errors: list[FieldError] = []
@@ -239,6 +236,19 @@ def check(raw: Json, catalogue: Catalogue, *, now: datetime | None = None) -> Wo
     if errors or workflow is None:
         raise refusal_of(errors)
     return workflow
+
+
+def bounded(raw: Json) -> dict[str, Json]:
+    """A definition that is small enough to be looked through for mistakes.
+
+    Raises:
+        InvalidWorkflow: It is no object, or too large or nested too deeply for one.
+    """
+    if not isinstance(raw, dict):
+        raise refusal_of([FieldError("", "needs to be an object")])
+    _check_depth(raw)
+    _check_size(raw)
+    return raw
 
 
 def refusal_of(errors: Sequence[FieldError]) -> InvalidWorkflow:
