@@ -23,6 +23,7 @@ from benchmarks import calls, cold, cost, endtoend, growth, report, scaling, war
 from benchmarks.artifacts import Artifacts
 from benchmarks.wire import Wire
 from benchmarks.world import Case, World
+from local import programs
 from local.errors import PlatformError
 from local.report import Report
 from tests.fakes.certificates import Authority
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="print only, and change no file")
     arguments = parser.parse_args()
     progress = Report()
+    programs.heed_the_end()
     try:
         if arguments.money:
             result = recounted(progress)

@@ -1,15 +1,13 @@
 """`make run`: start the platform, say what is where, and wait for Ctrl-C."""
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Mapping
-from types import FrameType
 
 from yaml import YAMLError
 
-from local import settings, stand_ins, watch
+from local import programs, settings, stand_ins, watch
 from local.errors import PlatformError
 from local.paths import ROOT
 from local.platform import Platform, clear_template
@@ -34,13 +32,6 @@ Try first    curl {url}/api/integrations/status
 STAND_INS = """  stand-ins  {page}: write to the bot, press a consent, comment, read the mail
              (the bot's token is {bot})
 """
-
-
-def interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Stop; a second signal must not interrupt the saving that the first one began."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    raise KeyboardInterrupt
 
 
 def redeploy(
@@ -102,8 +93,7 @@ def serve(report: Report, others: stand_ins.StandIns | None) -> None:
 def main() -> None:
     """Run the platform; a start that fails says why in one line."""
     report = Report()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+    programs.heed_the_end()
     try:
         with stand_ins.beside(os.environ.get("STANDINS", "")) as others:
             serve(report, others)

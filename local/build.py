@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from local import console, digest, sam
+from local import console, digest, programs, sam
 from local.errors import PlatformError
 from local.locks import exclusively
 from local.paths import ROOT, TEMPLATE
@@ -43,7 +43,7 @@ def build(build_dir: Path, *, architecture: str, report: Report) -> str:
     Raises:
         PlatformError: Something does not build, or a module has no bytecode.
     """
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, programs.ending():
         # It is the longest, and keeps one core busy alone.
         check = pool.submit(check_template, build_dir.with_name("template"), report)
         try:
@@ -54,9 +54,11 @@ def build(build_dir: Path, *, architecture: str, report: Report) -> str:
             fresh = stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted
             if not fresh:
                 build_with_sam(build_dir, architecture=architecture, report=report)
-        finally:
+        except PlatformError:
             # What is wrong with the template says more than what failed because of it.
             check.result()
+            raise
+        check.result()
     if fresh:
         return wanted
     if missing := without_bytecode(build_dir):
@@ -139,11 +141,14 @@ def main() -> None:
     parser.add_argument("--architecture", choices=["arm64", "x86_64"], default=DEFAULT)
     arguments = parser.parse_args()
     target = ROOT / ".aws-sam" / "build"
+    programs.heed_the_end()
     try:
         with exclusively(target):
             build(target, architecture=arguments.architecture, report=Report())
     except PlatformError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
 
 
 if __name__ == "__main__":

@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("npm", nargs=argparse.REMAINDER, help="arguments for npm")
     arguments = parser.parse_args()
     report = Report()
+    programs.heed_the_end()
     try:
         if not arguments.npm:
             build(report)
@@ -132,6 +133,8 @@ def main() -> None:
             install(env, report)
     except PlatformError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
     os.chdir(ROOT)
     os.execvpe("npm", ["npm", *arguments.npm], dict(env))  # noqa: S606
 

@@ -4,9 +4,9 @@ import itertools
 import platform as machine
 import secrets
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -108,7 +108,7 @@ class Platform:
             self._state.port = self._port
             state.write(self.state_dir, self._state)
             parts = redeploy.parts()
-            with ThreadPoolExecutor(1) as pool, ending_programs():
+            with ThreadPoolExecutor(1) as pool, programs.ending():
                 built = pool.submit(build_all, self._report)
                 self._start_ministack(running, lock)
                 self._deploy(built.result())
@@ -352,16 +352,6 @@ def build_all(report: Report) -> str:
         built = build.build(BUILD, architecture="host", report=report)
         build.pack(BUILD)
         return built
-
-
-@contextmanager
-def ending_programs() -> Iterator[None]:
-    """End the programs that run in threads where something ends this start."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        programs.end_all()
-        raise
 
 
 def clear_template() -> None:

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from local.report import Report
@@ -82,7 +83,29 @@ def run(
         raise ProgramError(Path(command[0]).name, log.read_text(encoding="utf-8", errors="replace"))
 
 
-def end_all() -> None:
+def heed_the_end() -> None:
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt, the first time; the cleaning up goes on."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """End the programs that run in threads where KeyboardInterrupt ends what is done in here."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _end_all()
+        raise
+
+
+def _end_all() -> None:
     """End every program that runs in one of this process's threads; none is started after."""
     with _STARTING:
         _ENDED.set()

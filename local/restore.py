@@ -289,6 +289,8 @@ def main() -> None:
             overwrite=flags["OVERWRITE"],
             dry_run=flags["DRY_RUN"],
         ).run()
+    except KeyboardInterrupt:
+        sys.exit("Stopped; the same command again goes on.")
     except IntegrationError as failure:
         sys.exit(f"the restore could not go on: {failure.detail}")
     except (

@@ -434,8 +434,7 @@ def run(request: Request, report: Report) -> int:
 
 def main() -> None:
     """Do what make was asked for; what fails says why in one line."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    programs.heed_the_end()
     try:
         failed = run(request_from(os.environ), Report())
     except (
@@ -447,13 +446,6 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("Stopped.")
     sys.exit(min(failed, 1))
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    """Stop; a second signal must not interrupt the cleaning up."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from benchmarks.peers import n8n
 from benchmarks.peers.ours import Ours
 from benchmarks.peers.receiver import Receiver
 from benchmarks.report import markdown, quartiles
+from local import programs
 from local.errors import PlatformError
 from local.report import Report
 
@@ -35,6 +36,7 @@ def main() -> None:
     if not Path("/proc/self/stat").is_file():
         sys.exit("make peers needs Linux: it reads the CPU of n8n's processes from /proc.")
     report = Report()
+    programs.heed_the_end()
     try:
         measured = measure(arguments.rounds, arguments.block, report)
     except PlatformError as error:
