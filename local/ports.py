@@ -1,6 +1,7 @@
 """The ports of this machine."""
 
 import socket
+from contextlib import suppress
 
 
 def is_free(port: int) -> bool:
@@ -12,6 +13,18 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def is_served(port: int) -> bool:
+    """Tell whether somebody answers at a port of `localhost`, by IPv6 or by IPv4.
+
+    A browser tries `::1` first. Who has that address alone leaves the one of 127.0.0.1 free, and on
+    macOS who has all addresses does, too.
+    """
+    for address in ("::1", "127.0.0.1"):
+        with suppress(OSError), socket.create_connection((address, port), timeout=1):
+            return True
+    return False
 
 
 def free() -> int:

@@ -16,6 +16,7 @@ from yarl import URL
 
 from local.errors import PlatformError
 from local.gate import SECRET_HEADER, SERVED
+from local.ports import is_served
 
 # Headers that concern one connection only (RFC 9110, section 7.6.1), and what is set anew.
 HOP_BY_HOP = {
@@ -36,6 +37,9 @@ MAX_BODY = 64 * 2**20
 
 def listen(port: int) -> socket.socket:
     """Take a port of 127.0.0.1, 0 for any that is free; raises PlatformError when it is taken."""
+    taken = PlatformError(f"port {port} is taken: stop what uses it, or choose another with PORT=…")
+    if port and is_served(port):
+        raise taken
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -43,9 +47,7 @@ def listen(port: int) -> socket.socket:
         listener.listen(128)
     except OSError:
         listener.close()
-        raise PlatformError(
-            f"port {port} is taken: stop what uses it, or choose another with PORT=…"
-        ) from None
+        raise taken from None
     return listener
 
 

@@ -496,9 +496,15 @@ def test_proxy_passes_the_console_on(served: str, path: str) -> None:
     assert answer.json()["path"] == path
 
 
-def test_taken_port_is_named() -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+@pytest.mark.parametrize(
+    ("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+)
+def test_taken_port_is_named(family: socket.AddressFamily, address: str) -> None:
+    with socket.socket(family) as other:
+        try:
+            other.bind((address, 0))
+        except OSError:
+            pytest.skip(f"this machine has no {address}")
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(PlatformError, match=f"port {port} is taken"):
