@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from local.errors import PlatformError
-from local.paths import ROOT
+from local.paths import ROOT, STATE
 
 END_SECONDS = 5
+LOG = STATE / "stand-ins.log"
 
 
 @dataclass(frozen=True)
@@ -45,24 +46,28 @@ def beside(wanted: str) -> Iterator[StandIns | None]:
     if wanted in {"", "0"}:
         yield None
         return
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tests.stand_ins", "--for-run"),
-            *(["--any-port"] if wanted == "any" else []),
-        ],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is this process's to handle
-        env={**os.environ, "PYTHONPATH": str(ROOT / "layers" / "provider")},
-    )
+    LOG.parent.mkdir(mode=0o700, exist_ok=True)
+    # A file, and no pipe: nobody reads it while they run, and a full pipe would stop them.
+    with LOG.open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.stand_ins", "--for-run"),
+                *(["--any-port"] if wanted == "any" else []),
+            ],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,  # Ctrl-C is this process's to handle
+            env={**os.environ, "PYTHONPATH": str(ROOT / "layers" / "provider")},
+        )
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
-            _, errors = process.communicate(timeout=END_SECONDS)
-            last = (errors.strip().splitlines() or ["they ended at once"])[-1]
+            process.wait(timeout=END_SECONDS)
+            said = LOG.read_text(encoding="utf-8", errors="replace").split("\n")
+            last = next(filter(None, map(str.strip, reversed(said))), "they ended at once")
             raise PlatformError(f"the stand-ins do not start: {last}")
         yield StandIns(**json.loads(line))
     finally:

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ import requests
 
 from local import examples
 from local import settings as env
+from local import stand_ins as beside_run
+from local.errors import PlatformError
 from local.paths import ROOT
 from tests import stand_ins
 from tests.fakes.receiver import Receiver
@@ -167,3 +170,39 @@ def test_free_ports_are_those_of_the_last_time_unless_somebody_has_one(tmp_path:
         assert elsewhere["page"] != first["page"]
         bots = [each["settings"]["TELEGRAM_API_BASE"] for each in (first, elsewhere)]
         assert bots[0] == bots[1]
+
+
+@pytest.fixture
+def played_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of the program that `make run` takes for the stand-ins."""
+    monkeypatch.setattr(beside_run, "ROOT", tmp_path)
+    monkeypatch.setattr(beside_run, "LOG", tmp_path / "state" / "stand-ins.log")
+    program = tmp_path / "tests" / "stand_ins.py"
+    program.parent.mkdir()
+    return program
+
+
+def test_stand_ins_that_complain_much_go_on(tmp_path: Path, played_by: Path) -> None:
+    played_by.write_text(
+        """import json, pathlib, sys
+print(json.dumps({"settings": {}, "trusted": "", "page": "http://page", "bot": ""}), flush=True)
+sys.stderr.write("somebody left in the midst of an answer\\n" * 10_000)
+pathlib.Path("went-on").touch()
+sys.stdin.read()
+""",
+        encoding="utf-8",
+    )
+    with beside_run.beside("1") as found:
+        assert found
+        assert found.page == "http://page"
+        until = time.monotonic() + 10
+        while not (tmp_path / "went-on").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert (tmp_path / "went-on").exists()
+
+
+def test_stand_ins_that_do_not_start_say_why(played_by: Path) -> None:
+    played_by.write_text("raise SystemExit('port 8090 is taken\\n')\n", encoding="utf-8")
+    refused = pytest.raises(PlatformError, match=r"do not start: port 8090 is taken$")
+    with refused, beside_run.beside("1"):
+        pass
