@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jwt
 import pytest
 
 from integrations.entry import metrics
@@ -113,6 +114,18 @@ def test_what_is_not_durable_is_a_line_and_so_is_each_repetition(
     retries = lines("retry")
     assert {(each["service"], each["code"]) for each in retries} == {("sqs", "ThrottlingException")}
     assert numbers(retries[0]) == {"AwsRetries": (1, [["stack", "service", "code"]])}
+
+
+def test_whose_issuer_is_down_is_told_as_refused_and_not_as_the_stacks_failure(
+    backend: Backend, lines: Lines
+) -> None:
+    verification = {"type": "jwt", "jwksUrl": "https://issuer.invalid/keys"}
+    url = "https://example.com/hooks/signed"
+    backend.save("webhook", {"url": url, "verification": verification}, "signed")
+    token = jwt.encode({}, "k" * 32, headers={"kid": "one"})
+    assert backend.deliver("signed", b"{}", {"Authorization": f"Bearer {token}"}).status == 503
+    (line,) = lines("delivery")
+    assert (line["outcome"], line["reason"], line["webhookId"]) == ("refused", "issuer", "signed")
 
 
 def test_a_challenge_that_is_refused_is_a_line(backend: Backend, lines: Lines) -> None:

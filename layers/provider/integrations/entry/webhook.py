@@ -14,7 +14,7 @@ from integrations.entry.invocation import Context
 from integrations.entry.problem import NEVER_STORED, Problem, problem_of, size_refusal
 from integrations.errors import IntegrationError, ServiceUnavailable
 from integrations.models import Json, gathered
-from integrations.services.webhooks import CHALLENGE_PARAMETERS, Request
+from integrations.services.webhooks import CHALLENGE_PARAMETERS, Request, Undecided
 
 
 def receive(event: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -120,7 +120,8 @@ def _refused(event: dict[str, Any], failure: IntegrationError) -> dict[str, Any]
             raise failure
         problem = problem_of(failure)
     except IntegrationError as ours:  # AWS does not answer, or a record is damaged
-        metrics.observe("delivery", outcome="failed", error=ours.detail)
+        if not isinstance(ours, Undecided):  # which one tenant's issuer can bring about
+            metrics.observe("delivery", outcome="failed", error=ours.detail)
         detail = "The delivery could not be stored; send it again"
         problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", detail, retry_after=5)
     return problem.response(_request_id(event))

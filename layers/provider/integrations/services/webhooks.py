@@ -96,6 +96,13 @@ class Receipt(NamedTuple):
     event_id: str | None
 
 
+class Undecided(ServiceUnavailable):
+    """Nobody can say now whether a request proves itself; it must come again.
+
+    It is this webhook's own trouble, and its record says which: the stack's is an ``AwsError``.
+    """
+
+
 class Receiver:
     """Takes deliveries and answers challenges.
 
@@ -151,8 +158,7 @@ class Receiver:
         Raises:
             SignatureRefused: It does not verify, or there is no webhook with this id: a stranger
                 cannot tell which. The webhook's record keeps why.
-            ServiceUnavailable: Its secret does not open, or the issuer of its tokens gives no keys
-                now; the webhook's record says so.
+            Undecided: Its secret does not open, or the issuer of its tokens gives no keys now.
             AwsError: It could not be made durable; the sender must send it again.
         """
         began = self._monotonic()
@@ -167,8 +173,7 @@ class Receiver:
         try:
             self._verify(webhook, secrets, request)
         except ServiceUnavailable as failure:
-            self._record_refusal(webhook, failure.detail, request)
-            raise
+            raise self._undecided(webhook, "issuer", failure.detail, request) from None
         except SignatureRefused as refusal:
             if signatures.is_ping(request.body):
                 return self._ping(began)
@@ -269,7 +274,7 @@ class Receiver:
         Raises:
             ChallengeRefused: The mode is not ``subscribe``, the token is wrong, or there is no
                 webhook with this id: a stranger cannot tell which.
-            ServiceUnavailable: Its token does not open; the webhook's record says so.
+            Undecided: Its token does not open.
         """
         began = self._monotonic()
         nothing = Request(headers={}, query={}, body=b"")
@@ -346,6 +351,11 @@ class Receiver:
         except AwsError as failure:  # whatever becomes of the record, it is refused
             _log.warning("a refusal was not recorded: %s", failure.detail)
 
+    def _undecided(self, webhook: Webhook, kind: str, reason: str, request: Request) -> Undecided:
+        self._tell_refusal(webhook, kind)
+        self._record_refusal(webhook, reason, request)
+        return Undecided(reason)
+
     def _find(self, webhook_id: str, request: Request) -> tuple[Webhook, WebhookSecrets]:
         shared = registry.shared_webhooks().get(webhook_id)
         if shared is None:
@@ -353,9 +363,7 @@ class Receiver:
                 return self._webhooks.receive(webhook_id)
             except EnvelopeBroken:
                 webhook = self._webhooks.get(webhook_id)
-                self._tell_refusal(webhook, "unreadable")
-                self._record_refusal(webhook, UNREADABLE, request)
-                raise ServiceUnavailable(UNREADABLE) from None
+                raise self._undecided(webhook, "unreadable", UNREADABLE, request) from None
         app_secret = self._app_secret.values()
         secret = shared.secret_of(app_secret)
         if not secret:
