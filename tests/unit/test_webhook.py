@@ -30,6 +30,7 @@ from integrations.outbound import guard
 from integrations.outbound.client import Outbound
 from integrations.outbound.content import StoredFile
 from integrations.providers.base import Addresses, Call
+from integrations.providers.masking import Masking
 from integrations.providers.webhook import actions, api, events, provider
 from integrations.providers.webhook.actions import Send
 from integrations.providers.webhook.credentials import WebhookCredentials
@@ -383,12 +384,24 @@ def test_what_a_receiver_repeats_of_the_outbound_url_is_masked(
         assert secret not in text
 
 
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        (
+            "/v1beta/services/messages?wait=true&to=general-talk",
+            {"messages": ["/v1beta/services/messages/5"], "services": "general-talk"},
+        ),
+        (
+            "/api/Contacts/createContact?limit=1000&api-version=2016-10-01",
+            {"contacts": ["/api/Contacts/createContact/5"], "limit": 1000, "since": "2016-10-01"},
+        ),
+        ("/projects/12345/Orders", {"projects": [12345], "orders": "Orders"}),
+    ],
+)
 def test_words_that_stand_in_the_outbound_url_too_stay_in_an_answer(
-    make_call: MakeCall, receiver: Receiver
+    path: str, answer: dict[str, Any], make_call: MakeCall, receiver: Receiver
 ) -> None:
-    answer = {"messages": ["/v1beta/services/messages/5"], "services": "general-talk"}
     receiver.reply(Reply(body=json.dumps(answer).encode()))
-    path = "/v1beta/services/messages?wait=true&to=general-talk"
     assert send(make_call(outboundUrl=receiver.url(path)), json={})["body"] == answer
 
 
@@ -400,6 +413,13 @@ class KeptFiles:
 
     def store(self, pieces: Iterable[bytes]) -> StoredFile:
         return StoredFile("f1", sum(map(len, pieces)))
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "3, 3"])
+def test_a_length_that_is_none_is_no_defect_of_ours(length: str) -> None:
+    take = api.sink_for(KeptFiles(), Masking([]), {"content-length": length})
+    assert take
+    assert take([b"abc"]) == b"abc"
 
 
 @pytest.mark.parametrize("size", [3, api.MAX_BODY + 1])

@@ -94,7 +94,11 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _TEXT = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}")
 _TRY_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 _LONGEST_SECRET = 8192
-_PLAIN_WORDS = re.compile(r"[a-z]{1,15}([-_.][a-z]{1,15})*|v\d[a-z0-9.]{0,7}|")
+_LENGTH_DIGITS = 20
+_WORD = r"[A-Z]?[a-z]{1,15}([A-Z][a-z]{2,14}){0,3}"
+_PLAIN_WORDS = re.compile(
+    rf"{_WORD}([-_.]{_WORD})*|v\d[a-z0-9.]{{0,7}}|\d{{1,5}}|20\d\d-\d\d-\d\d|"
+)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
@@ -128,7 +132,8 @@ def origin_of(url: str) -> tuple[str, str | None, int | None]:
 def secrets_in(url: str) -> list[str]:
     """What may be a permission in a URL: all of its path and query that is more than plain words.
 
-    Words such as ``messages`` stand in answers for themselves, and ``/v1/orders`` in links that a
+    Words such as ``messages`` or ``createOrder`` stand in answers for themselves, as do the numbers
+    and dates of ``limit=1000`` and ``api-version=2016-10-01``, and ``/v1/orders`` in links that a
     further step follows; a query's value counts where its name says that it is a secret, too.
     """
     parts = urlsplit(url)
@@ -196,7 +201,8 @@ def sink_for(files: FileStore, masking: Masking, headers: Mapping[str, str]) -> 
         return bytes(begun)
 
     length = headers.get("content-length", "")
-    size = int(length) if length.isdecimal() else None
+    # What has more digits is no length, and of thousands of them Python makes no number.
+    size = int(length) if length.isdecimal() and len(length) < _LENGTH_DIGITS else None
     if size is not None and size <= MAX_BODY:
         return None
     is_file = media_type(headers.get("content-type", "")).startswith(_FILES)
