@@ -1,5 +1,6 @@
 """The guard and the limits of everything that goes out, over real sockets on loopback."""
 
+import errno
 import gzip
 import logging
 import os
@@ -650,6 +651,23 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer(
 ) -> None:
     dns.answer("two.example.com", ["127.0.0.9", "127.0.0.1"])
     assert local.request("GET", receiver.url(host="two.example.com")).status == 200
+
+
+def test_a_kind_of_address_that_there_is_not_here_is_passed_over(
+    dns: Dns, receiver: Receiver, local: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WithoutIpv6(socket.socket):
+        def __init__(self, family: int = -1, *given: Any, **more: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *given, **more)
+
+    monkeypatch.setattr(socket, "socket", WithoutIpv6)
+    dns.answer("both.example.com", ["::1", "127.0.0.1"])
+    assert local.request("GET", receiver.url(host="both.example.com")).status == 200
+    dns.answer("new.example.com", ["::1"])
+    with pytest.raises(ProviderUnavailable, match=r"new\.example\.com"):
+        guard.connect("new.example.com", receiver.port, allow_loopback=True)
 
 
 @pytest.mark.parametrize(

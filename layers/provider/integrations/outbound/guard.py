@@ -149,7 +149,10 @@ def connect(
         if left <= 0:
             timed_out = True
             break
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError:  # there is no such kind of address here (IPv6, where it is switched off)
+            continue
         try:
             sock.settimeout(min(bounds.CONNECT_TIMEOUT, left / (len(addresses) - tried)))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
