@@ -533,6 +533,13 @@ def test_a_conversation_has_no_more_time_than_whoever_asks() -> None:
         provider.verify(replace(open_call(slow), time_left=lambda: 0.3))
 
 
+def test_where_no_time_is_left_no_conversation_begins() -> None:
+    with ScriptedServer(b"220 x\r\n") as any_server, pytest.raises(ProviderTimeout) as late:
+        provider.verify(replace(open_call(any_server), time_left=lambda: -1.0))
+    assert not late.value.outcome_unknown
+    assert not any_server.lines_received
+
+
 def test_after_its_deadline_a_conversation_says_nothing_more() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -718,6 +725,12 @@ def test_international_addresses_need_a_server_that_takes_them() -> None:
         with pytest.raises(RequestRejected, match="SMTPUTF8"):
             send(open_call(old), to="jörg@example.com")
         assert not old.mails
+    answers = (b"500 what?\r\n", b"250 x\r\n", b"250 ok\r\n", b"250 ok\r\n")
+    with (
+        ScriptedServer(b"220 x\r\n", *answers) as without_ehlo,
+        pytest.raises(RequestRejected, match="SMTPUTF8"),
+    ):
+        send(open_call(without_ehlo), to="jörg@example.com")
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,10 @@ class _Smtp(smtplib.SMTP):
     def send(self, s: Any) -> None:
         if self.sock is None:
             raise smtplib.SMTPServerDisconnected
-        content = s.encode(self.command_encoding) if isinstance(s, str) else s
+        try:
+            content = s.encode(self.command_encoding) if isinstance(s, str) else s
+        except UnicodeEncodeError:  # smtplib asks for SMTPUTF8 only where EHLO is known
+            raise smtplib.SMTPNotSupportedError from None
         bounds.send_all(self.sock, content, self.flight)
 
     def transmit(self, content: bytes) -> None:
@@ -203,9 +206,10 @@ def _opened(call: Call[EmailCredentials], progress: _Progress) -> _Smtp:
         wire_budget=_MAX_REPLIES,
         host=host,
     )
-    sock = guard.connect(
-        host, credentials.port, allow_loopback=call.allow_loopback, seconds=flight.remaining()
-    )
+    with _translated(credentials, progress):
+        sock = guard.connect(
+            host, credentials.port, allow_loopback=call.allow_loopback, seconds=flight.remaining()
+        )
     try:
         with _translated(credentials, progress):
             if credentials.security == "tls":
