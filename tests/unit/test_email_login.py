@@ -75,6 +75,14 @@ def test_an_access_token_is_got_for_the_refresh_token(issuer: Receiver) -> None:
     }
 
 
+@pytest.mark.parametrize("seconds", [10**12, 10**18])
+def test_a_token_that_never_ends_is_no_defect_of_ours(issuer: Receiver, seconds: int) -> None:
+    answer(issuer, access_token="a-2", expires_in=seconds)
+    ends = login.expires_at(login.refresh(call(issuer)))
+    assert ends is not None
+    assert ends > datetime.now(UTC) + timedelta(days=300)
+
+
 def test_a_refresh_token_that_rotates_is_replaced(issuer: Receiver) -> None:
     answer(issuer, access_token="a-2", refresh_token="r3fresh-2")
     made = login.refresh(call(issuer))

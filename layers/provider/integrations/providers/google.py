@@ -38,6 +38,9 @@ _LONGEST_MESSAGE = 500
 _EARLY = 300
 """Seconds before its end at which an access token is not used any more."""
 
+_LONGEST_LIFE = 10 * 366 * 24 * 3600
+"""Seconds. What is said to live longer may have no end that is a moment."""
+
 _MOST_TOKENS = 256
 
 _tokens: dict[str, tuple[str, float]] = memory.mapping()
@@ -219,7 +222,9 @@ def revoke(http: Http, addresses: Addresses, token: SecretStr) -> None:
 def lifetime(reply: Mapping[str, Json], name: str = "expires_in") -> int:
     """How many seconds a token of this reply lives; an hour where the reply does not say."""
     seconds = reply.get(name)
-    return int(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else 3600
+    if not isinstance(seconds, (int, float)) or seconds <= 0:
+        return 3600
+    return min(int(seconds), _LONGEST_LIFE)
 
 
 def claims(id_token: Json) -> dict[str, Json]:

@@ -25,6 +25,8 @@ from integrations.providers.email.credentials import EmailCredentials
 from integrations.providers.masking import Masking
 
 _HOUR: Final = 3600
+_YEAR: Final = 366 * 24 * 3600
+"""Longer than any access token lives; what says more may not even be a moment."""
 _LONGEST_REASON: Final = 300
 _GRANT_IS_GONE: Final = frozenset({"invalid_grant", "interaction_required", "consent_required"})
 _TRY_LATER: Final = frozenset({"server_error", "temporarily_unavailable", "slow_down"})
@@ -65,7 +67,7 @@ def refresh(call: Call[EmailCredentials]) -> EmailCredentials:
     if response.status != HTTPStatus.OK or not isinstance(token, str) or not token:
         raise _refusal(old, response, reply)
     rotated, lifetime = reply.get("refresh_token"), reply.get("expires_in")
-    seconds = lifetime if isinstance(lifetime, int) and lifetime > 0 else _HOUR
+    seconds = min(lifetime, _YEAR) if isinstance(lifetime, int) and lifetime > 0 else _HOUR
     return old.model_copy(
         update={
             "access_token": SecretStr(token),
