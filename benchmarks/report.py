@@ -152,9 +152,9 @@ def units(result: Mapping[str, Any]) -> Rows:
 
 
 def missed(result: Mapping[str, Any]) -> list[str]:
-    """The rows of all tables that miss their target."""
+    """The rows of all tables that miss their target, each with its table."""
     return [
-        row[0] if name != "units" else f"write units of {row[0]} steps"
+        f"{row[0]} ({name})"
         for name, make in TABLES.items()
         for row in make(result)
         if row[-1] == "missed"

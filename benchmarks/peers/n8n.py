@@ -125,13 +125,21 @@ class N8n:
                     stderr=log,
                     start_new_session=True,
                 )
-            self._wait()
+            try:
+                self._wait()
+            except BaseException:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._process:
             self._process.terminate()
-            self._process.wait(SECONDS)
+            try:
+                self._process.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
     def send(self) -> None:
         """One delivery, to its request's end."""

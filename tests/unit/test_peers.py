@@ -2,11 +2,14 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 from benchmarks.peers import n8n
 from benchmarks.peers.receiver import Receiver
+from local.errors import PlatformError
+from local.report import Report
 
 
 def test_the_table_tells_ours_as_a_part_of_each() -> None:
@@ -40,3 +43,18 @@ def test_both_sides_ask_for_the_secret_and_call_the_same_place() -> None:
     assert webhook["parameters"]["authentication"] == "headerAuth"
     assert n8n.SECRET["data"] == {"name": "X-Webhook-Secret", "value": n8n.WEBHOOK_SECRET}
     assert request["parameters"]["url"] == "http://127.0.0.1:1/orders"
+
+
+def test_an_n8n_that_does_not_answer_is_not_left_running(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(n8n, "HOME", tmp_path)
+    monkeypatch.setattr(n8n, "SECONDS", 0.5)
+    monkeypatch.setattr(n8n, "PROGRAM", ["sh", "-c", "trap '' TERM; while :; do sleep 0.2; done"])
+    monkeypatch.setattr(n8n.N8n, "_command", lambda *_: None)
+    with Receiver() as receiver:
+        peer = n8n.N8n(dict(os.environ), "vm", tmp_path, receiver, Report(quiet=True))
+        with pytest.raises(PlatformError, match="does not start"), peer:
+            pass
+    assert peer._process
+    assert peer._process.poll() is not None
