@@ -23,9 +23,10 @@ ip                 nothing, but it must come from one of the ranges            r
 none               nothing: whoever knows the URL may post                     none
 ================== =========================================================== ====================
 
-``secret``, ``hmac``, ``basic``, ``jwt``, ``ip`` and ``none`` also take ``deliveryHeader``, the
-header with the sender's own id of a delivery. Pure and standard library only: the cold path of
-every webhook imports this; what ``jwt`` needs beside it is in ``services/delivery_tokens.py``.
+``secret``, ``basic``, ``jwt``, ``ip`` and ``none`` also take ``deliveryHeader``, the header with
+the sender's own id of a delivery. ``hmac`` takes it and does not go by it: what counts there is the
+body, see ``REPLAY_WINDOWS``. Pure and standard library only: the cold path of every webhook imports
+this; what ``jwt`` needs beside it is in ``services/delivery_tokens.py``.
 
 - https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
 - https://developers.facebook.com/docs/graph-api/webhooks/getting-started#validate-payloads
@@ -310,7 +311,9 @@ def delivery_id(verification: Verification, headers: Headers, body: bytes) -> st
 
     Call it after ``verify``: it believes what the verification covers. A type that signs its id
     (``standard-webhooks``, ``stripe``) or has a known one (``github``, ``telegram``, ``meta``)
-    takes it from there alone; the others take the header that senders use for it.
+    takes it from there alone; the others take the header that senders use for it. Of a type with a
+    ``replay_window`` it is no more than what the sender says: whoever repeats a delivery can
+    change it.
 
     Args:
         verification: The webhook's verification.
