@@ -1,5 +1,6 @@
 """POST /api/workflows/preview."""
 
+import random
 from typing import Any
 
 import pytest
@@ -108,6 +109,54 @@ def test_a_real_execution_lends_its_outputs_and_its_trigger(
     assert (other.status, other.code) == (404, "unknown_execution")
     by_id = {"workflowId": made["workflowId"]}
     assert backend.call("POST", "/api/workflows/preview", by_id).json["steps"][0]["id"] == "ask"
+
+
+def test_files_are_handed_on_as_they_would_be(backend: Backend) -> None:
+    get = {"id": "get", "action": "telegram.downloadFile", "params": {"fileId": "BQAC"}}
+    file = "{{ steps.get.output.file }}"
+    send = {"id": "send", "action": "telegram.sendDocument", "params": {"chatId": 1}}
+    send["params"] |= {"document": file}
+    attachments: Any = [file, {"file": file, "cid": "logo"}]
+    mail = {"id": "mail", "action": "email.sendEmail", "params": {"to": "ann@example.com"}}
+    mail["params"] |= {"html": "Here", "attachments": attachments}
+    large = {"fileName": "a.bin", "contentType": "a/b", "contentBase64": "AAAA" * 100_000}
+    post = {"id": "post", "action": "webhook.send", "params": {"json": "{{ trigger }}"}}
+    steps = previewed(backend, flow(get, send, mail, post), event={"data": {"file": large}}).json[
+        "steps"
+    ]
+    assert [each["errors"] for each in steps] == [[], [], [], []]
+    assert steps[1]["params"]["document"] == steps[2]["params"]["attachments"][1]["file"]
+    assert steps[1]["params"]["document"].keys() == {"id", "name", "mediaType", "size"}
+    assert steps[3]["params"]["json"]["file"]["size"] == 300_000
+    assert not backend.aws.objects()
+
+
+def test_a_secret_hides_the_mistakes_of_its_own_parameter_alone(backend: Backend) -> None:
+    params = {"chatId": 1, "document": "AgADBA", "caption": "{{ secrets.KEY }}"}
+    wrong = "{{ trigger.entities }}"
+    step = {"id": "send", "action": "telegram.sendDocument"}
+    given = flow({**step, "params": {**params, "captionEntities": wrong}})
+    (found,) = previewed(backend, given, event={"data": {"entities": 5}}).json["steps"]
+    assert [each["field"] for each in found["errors"]] == ["params.captionEntities"]
+
+
+def test_what_no_step_looks_at_may_be_gone(backend: Backend, receiver: Receiver) -> None:
+    url = "https://example.com/hooks/orders-3f1c9a7e2b"
+    backend.save("webhook", {"url": url, "outboundUrl": receiver.url("/in")})
+    body = b'"' + random.Random(1).randbytes(100_000).hex().encode() + b'"'
+    receiver.reply(Reply(200, body, {"content-type": "application/json"}))
+    first = {"id": "ask", "action": "webhook.send", "params": {"json": {}}}
+    made = backend.create_workflow(flow(first))
+    ran = backend.call("POST", f"/api/workflows/{made['workflowId']}/run").json["executionId"]
+    backend.drain()
+    for key in backend.aws.objects():
+        if key.startswith("values/"):
+            backend.aws.client.s3.delete_object(Bucket=backend.aws.names["PayloadsBucket"], Key=key)
+    seen = flow(first, say("{{ steps.ask.output.body }}"))
+    assert previewed(backend, seen, executionId=ran).code == "value_gone"
+    unseen = flow(first, say("{{ execution.id }}"))
+    answer = previewed(backend, unseen, executionId=ran)
+    assert answer.json["steps"][1]["params"]["text"] == ran
 
 
 @pytest.mark.parametrize(

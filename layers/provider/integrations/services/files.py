@@ -9,14 +9,14 @@ what is small, or came in a request, may be base64 all the same.
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from operator import is_not
-from typing import Any, Final, cast
+from typing import Any, Final, cast, override
 
 from integrations.errors import FieldError, InvalidParams, ProviderUnavailable, UnknownFile
 from integrations.models import Json
 from integrations.outbound.content import Content, StoredFile
 from integrations.providers.masking import Masking
 from integrations.storage.aws import AwsError
-from integrations.storage.files import Files, is_file_id
+from integrations.storage.files import Files, file_id_of, is_file_id
 
 MAX_FILES_BYTES: Final = 50 * 1024 * 1024
 """What one step takes of files in all: a provider's largest upload."""
@@ -109,11 +109,14 @@ class StepFiles:
         except ValueError:  # somebody else's object, that has the same names
             return upload
         return {
-            "id": self._files.put(self._tenant, content),
+            "id": self._put(content),
             "name": name,
             "mediaType": kind,
             "size": len(content),
         }
+
+    def _put(self, content: bytes) -> str:
+        return self._files.put(self._tenant, content)
 
     def fetched(self, params: dict[str, Json]) -> dict[str, Json]:
         """``params`` with what ``content`` knows files by in the place of references.
@@ -126,7 +129,7 @@ class StepFiles:
             InvalidParams: Together they are too large.
         """
         left = [MAX_FILES_BYTES]
-        return {name: self._fetched(each, name, left) for name, each in params.items()}
+        return {name: self._fetched(each, f"params.{name}", left) for name, each in params.items()}
 
     def _fetched(self, value: Json, place: str, left: list[int]) -> Json:
         if isinstance(value, list):
@@ -145,7 +148,7 @@ class StepFiles:
         from integrations.providers import files
 
         file_id = reference["id"]
-        size = self._taken[file_id] = self._files.size(self._tenant, file_id)
+        size = self._taken[file_id] = self._size(reference)
         left[0] -= size
         if left[0] < 0:
             detail = f"The files have more than {MAX_FILES_BYTES} bytes together"
@@ -155,6 +158,22 @@ class StepFiles:
             "contentType": reference["mediaType"],
             "contentBase64": files.reference(file_id, size),
         }
+
+    def _size(self, reference: dict[str, Any]) -> int:
+        return self._files.size(self._tenant, reference["id"])
+
+
+class NamedFiles(StepFiles):
+    """Files for a preview: none is stored, and what a reference says of one is believed."""
+
+    @override
+    def _put(self, content: bytes) -> str:
+        return file_id_of(content)
+
+    @override
+    def _size(self, reference: dict[str, Any]) -> int:
+        size = reference["size"]
+        return max(size, 0) if isinstance(size, int) else 0
 
 
 def _is_reference(value: Json) -> bool:

@@ -7,6 +7,7 @@ key to a credential, and while it works the guard of the way out refuses every c
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from integrations.errors import (
@@ -23,14 +24,14 @@ from integrations.services.answers.checks import PreviewAnswer
 from integrations.services.checking import ProviderCatalogue, without_ours
 from integrations.services.events import EventLog, events_of
 from integrations.services.execution_values import ExecutionValues, logged_event
-from integrations.services.files import StepFiles
+from integrations.services.files import LARGE_BASE64, NamedFiles
 from integrations.services.forms import params_of, with_lists
 from integrations.services.triggers import passes, providers_of, trigger_of
 from integrations.storage.executions import Executions, StoredExecution
 from integrations.storage.files import Files
 from integrations.storage.objects import Objects
 from integrations.storage.workflows import Workflows
-from integrations.workflows import expressions, lifecycle
+from integrations.workflows import evaluation, expressions, lifecycle
 from integrations.workflows.definition import check
 from integrations.workflows.preview import Outcome, StepPreview, preview, sample_names
 from integrations.workflows.records import (
@@ -40,6 +41,7 @@ from integrations.workflows.records import (
     StepRun,
     WorkflowDefinition,
 )
+from integrations.workflows.references import touched_steps
 
 
 class Sample(NamedTuple):
@@ -111,12 +113,13 @@ class Previewer:
             workflow["name"],
             moment,
         )
+        files = NamedFiles(self._files, tenant)
         steps = preview(
             with_lists(workflow),
-            data,
-            outcomes=self._outcomes(tenant, ran) if ran else {},
-            example=example_of,
-            validate=_refused,
+            files.stored(data, over=LARGE_BASE64),
+            outcomes=self._outcomes(tenant, ran, workflow) if ran else {},
+            example=lambda action: files.stored(example_of(action)),
+            validate=partial(_refused, files),
             names=names,
             moment=moment,
         )
@@ -176,15 +179,24 @@ class Previewer:
         return cast("Json", self._event_log().event(tenant, *logged).data)
 
     def _values(self, tenant: str, ran: StoredExecution) -> ExecutionValues:
-        files = StepFiles(self._files, tenant)
+        files = NamedFiles(self._files, tenant)
         return ExecutionValues(self._executions, self._objects, files, None, ran)
 
-    def _outcomes(self, tenant: str, ran: StoredExecution) -> dict[str, Outcome]:
+    def _outcomes(
+        self, tenant: str, ran: StoredExecution, workflow: WorkflowDefinition
+    ) -> dict[str, Outcome]:
+        """How the execution's steps ended; whole is what the workflow may look at."""
         values = self._values(tenant, ran)
-        runs = cast("Execution", ran.state)["steps"]
+        runs = {run["id"]: run for run in cast("Execution", ran.state)["steps"]}
+        sources: list[Json] = [evaluation.sources(step) for step in workflow["steps"]]
+        touched = touched_steps(sources, list(runs))
         return {
-            run["id"]: Outcome(run["status"], _whole(run, values), cast("Json", run["error"]))
-            for run in runs
+            name: Outcome(
+                run["status"],
+                _whole(run, values) if name in touched else run["output"],
+                cast("Json", run["error"]),
+            )
+            for name, run in runs.items()
             if run["status"] in DONE
         }
 
@@ -227,19 +239,22 @@ def _example_event(kind: str) -> Json:
     return {"scheduledTime": "2026-11-22T12:00:00Z"} if kind == "schedule" else {}
 
 
-def _refused(step: StepDefinition, params: dict[str, Json]) -> list[FieldError]:
+def _refused(files: NamedFiles, step: StepDefinition, params: dict[str, Json]) -> list[FieldError]:
     """What the action refuses of evaluated parameters, but where a name stands for a secret."""
     provider_id, _, name = step["action"].partition(".")
+    action = registry.get(provider_id).action(name)
     try:
-        params_of(provider_id, registry.get(provider_id).action(name), params, rendered=True)
+        params_of(provider_id, action, files.fetched(params), rendered=True)
     except InvalidParams as invalid:
-        hidden = {
-            f"params.{field}"
-            for field, value in step.get("params", {}).items()
-            if expressions.secret_names(value)
-        }
-        return [each for each in invalid.errors if not each.field.startswith(tuple(hidden))]
+        given = step.get("params", {}).items()
+        hidden = {f"params.{name}" for name, value in given if expressions.secret_names(value)}
+        return [each for each in invalid.errors if _parameter_of(each) not in hidden]
     return []
+
+
+def _parameter_of(mistake: FieldError) -> str:
+    """``params.attachments`` of ``params.attachments[0].fileName``."""
+    return ".".join(mistake.field.partition("[")[0].split(".")[:2])
 
 
 def _whole(run: StepRun, values: ExecutionValues) -> Json:

@@ -16,6 +16,11 @@ def is_file_id(value: object) -> bool:
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
+def file_id_of(content: bytes) -> str:
+    """The id of a file by what is in it."""
+    return f"file_{hashlib.sha256(content).hexdigest()[:32]}"
+
+
 class Files:
     """The files of all tenants; they go with the bucket's expiry.
 
@@ -28,7 +33,7 @@ class Files:
 
     def put(self, tenant: str, content: bytes) -> str:
         """Store a file; the same content has the same id."""
-        file_id = f"file_{hashlib.sha256(content).hexdigest()[:32]}"
+        file_id = file_id_of(content)
         self._objects.put(_key(tenant, file_id), content)
         return file_id
 
