@@ -173,3 +173,21 @@ def test_an_app_that_is_removed_during_a_check_has_no_page(
     check(backend)
     assert states(backend) == {"acme default": "needs_reauth"}
     assert held(backend) == {f"@{ann}"}
+
+
+def test_an_app_that_is_removed_while_a_check_keeps_better_tokens_stays_removed(
+    backend: Backend,
+    facebook: FacebookStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    ann: str,
+    cafe: str,
+) -> None:
+    facebook.users[ann].pages.append(cafe)  # so that the check has something to keep
+
+    def remove_app() -> None:
+        assert tell(backend, "deauthorize", signed(facebook)).json == {"connections": 1}
+
+    before(monkeypatch, wiring.vault(), "save", remove_app)
+    check(backend)
+    assert states(backend) == {"acme default": "needs_reauth"}
+    assert held(backend) == {f"@{ann}"}

@@ -8,6 +8,7 @@ import pytest
 
 from integrations import memory
 from integrations.entry import wiring
+from integrations.models import from_epoch
 from integrations.storage import connections as stored
 from integrations.storage.connections import Connections
 from tests.backend import TENANT, Answer, Backend, body_of
@@ -511,6 +512,18 @@ def test_a_subscription_that_fails_does_not_lose_good_credentials(
     shown = backend.call("GET", "/api/integrations/telegram/credentials").json
     assert "webhooks could not be set up" in shown["lastError"]["message"]
     assert shown["status"] == "connected"
+
+
+def test_new_credentials_begin_without_the_pauses_of_the_earlier_ones(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    backend.save("telegram", {"botToken": telegram.token})
+    connections = wiring.connections()
+    for scope in ("", "chat 5"):
+        paused = connections.get_sealed("acme", "telegram", "default")
+        assert connections.pause(paused, from_epoch(2e9), scope)
+    backend.save("telegram", {"botToken": telegram.token})
+    assert connections.get_sealed("acme", "telegram", "default").rests_until("chat 5") is None
 
 
 # -- Names that are let go -------------------------------------------------------------------

@@ -123,9 +123,10 @@ class Table:
         *,
         replaces: int | None,
         due_at: datetime,
+        unless: str = "",
     ) -> Connection:
         with self.lock:
-            if self.row and self.row[0].version != replaces:
+            if self.row and (self.row[0].version != replaces or self.row[0].status == unless):
                 raise VersionConflict("changed")
             written = connection._replace(
                 version=(replaces or 0) + 1, lease_until=None, paused_until=None
@@ -457,6 +458,31 @@ def test_a_login_during_a_refresh_that_works_wins(world: World) -> None:
     opened = module.Opened(provider, world.fake.tokens(), world.table.stored)
 
     assert world.vault._refreshed(opened, refused=True).credentials == world.fake.tokens()
+
+
+@pytest.mark.parametrize("left", [-HOUR, HOUR])
+def test_a_grant_that_is_taken_back_during_a_refresh_stays_so(
+    world: World, left: timedelta
+) -> None:
+    world.connect(left)
+
+    def take_back() -> None:
+        detail = "The app was removed from the account"
+        world.table.record_error(world.table.stored, "needs_reauth", detail, status="needs_reauth")
+
+    world.fake.meanwhile = take_back
+    opened = world.vault.open_for_check if left > timedelta(0) else world.vault.open
+
+    with pytest.raises(NeedsReauthentication, match="was removed"):
+        opened("acme", "fake", "default")
+    assert world.table.stored.status == "needs_reauth"
+    assert world.fake.refreshes == 1
+
+
+def test_what_a_provider_takes_again_is_connected_after_a_refresh(world: World) -> None:
+    world.connect(-HOUR, status="needs_reauth", last_error=LastError("refused", "401", NOW))
+    assert world.use() == "access-1"
+    assert world.table.stored.status == "connected"
 
 
 def test_a_provider_with_short_tokens_is_not_refreshed_in_circles(world: World) -> None:

@@ -63,6 +63,7 @@ CHECK_SOON = timedelta(hours=1)
 CHECK_AHEAD = timedelta(days=3)
 """The daily check refreshes what would end before a few more checks have had their chance."""
 LONG_PAUSE = timedelta(hours=1)
+_LOST = "needs_reauth"
 
 
 def reveal(credentials: Credentials) -> dict[str, Json]:
@@ -545,11 +546,33 @@ class Vault:
         try:
             written = self.save(connection, refreshed, replaces=connection.version)
         except VersionConflict:
-            return self.open(connection.tenant, connection.provider, connection.name)
+            self._connections.release(connection)
+            found = self._found(connection.tenant, connection.provider, connection.name)
+            if found.connection and states.is_lost(found.connection):
+                raise NeedsReauthentication(_reason(found.connection)) from None
+            return self._refreshed(found)  # somebody logged in again in the meantime
         return Opened(opened.provider, credentials, written)
 
-    def save(self, connection: Connection, opened: Opened, *, replaces: int | None) -> Connection:
-        """Seal and keep credentials; when they die and when to look again follows from them."""
+    def save(
+        self,
+        connection: Connection,
+        opened: Opened,
+        *,
+        replaces: int | None,
+        is_new_grant: bool = False,
+    ) -> Connection:
+        """Seal and keep credentials; when they die and when to look again follows from them.
+
+        Args:
+            connection: The metadata; of credentials that were made better, as they were read.
+            opened: The credentials.
+            replaces: The version that they replace; ``None`` where there must be none yet.
+            is_new_grant: Somebody has given them or logged in, whatever has become of the earlier
+                ones; else a grant that was taken back since it was read stays so.
+
+        Raises:
+            VersionConflict: Somebody else wrote in between, or the grant was taken back.
+        """
         expiry_of = opened.provider.expires_at
         alive = connection._replace(
             status=states.after(connection.status, states.Happening.WORKED),
@@ -558,7 +581,11 @@ class Vault:
             refreshable=_can_refresh(opened),
         )
         return self._connections.save(
-            alive, reveal(opened.credentials), replaces=replaces, due_at=self.next_check()
+            alive,
+            reveal(opened.credentials),
+            replaces=replaces,
+            due_at=self.next_check(),
+            unless="" if is_new_grant or connection.status == _LOST else _LOST,
         )
 
     def next_check(self, *, soon: bool = False) -> datetime:

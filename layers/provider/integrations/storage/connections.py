@@ -246,6 +246,7 @@ class Connections:
         *,
         replaces: int | None,
         due_at: datetime,
+        unless: str = "",
     ) -> Connection:
         """Write a connection: metadata and freshly sealed credentials.
 
@@ -256,6 +257,8 @@ class Connections:
             credentials: The plain credentials, as JSON.
             replaces: The version that this write replaces; ``None`` where there must be none yet.
             due_at: When the schedule should next check it.
+            unless: A state that it must not have come to since it was read; ``""`` where that does
+                not matter.
 
         Raises:
             VersionConflict: Somebody else wrote in between.
@@ -273,9 +276,12 @@ class Connections:
             pauses={},
             sealed=sealed,
         )
-        condition, values = "attribute_not_exists(tenant)", {}
+        condition = "attribute_not_exists(tenant)"
+        values: dict[str, Attribute] = {}
         if replaces is not None:
             condition, values = "#version = :was", {"was": replaces}
+        if unless:
+            condition, values = f"{condition} AND #status <> :unless", {**values, "unless": unless}
         sets = _attributes(written) | sealed.attributes()
         remove = ("leaseUntil", "pausedUntil", *connection.pauses)
         if not self._update(

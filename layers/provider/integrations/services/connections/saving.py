@@ -138,11 +138,15 @@ class ConnectionSaver:
             expires_at=verified.expires_at,
             webhook_id=webhook.webhook_id if webhook else None,
             subscribed=earlier.subscribed if earlier else None,
+            pauses=earlier.pauses if earlier else {},  # which end with the earlier credentials
         )
         opened = Opened(provider, credentials, connection)
         try:
             written = self._vault.save(
-                connection, opened, replaces=earlier.version if earlier else None
+                connection,
+                opened,
+                replaces=earlier.version if earlier else None,
+                is_new_grant=True,
             )
         except VersionConflict:
             if webhook and not in_use:
