@@ -292,6 +292,25 @@ def test_many_rounds_are_read_in_few_pages(
     assert written <= 600 / 5, "most rounds are written in the head alone"
 
 
+def test_a_workflow_is_changed_whatever_its_rounds_have_given(executions: Executions) -> None:
+    given = noise(500_000)
+    results = [given[at : at + 1000] for at in range(0, len(given), 1000)]
+    run: dict[str, Any] = {"id": "s", "action": "fake.do", "stored": None, "output": []}
+    run["rounds"] = {"total": 9000, "done": 0, "failed": 0, "failures": []}
+    state = {"status": "running", "steps": [run]}
+    executions.create(execution(state=state), SOON)
+    leased = executions.lease(executions.get("acme", "exe_001"), LATER)
+    for at in range(0, len(results), 100):
+        run["output"] += results[at : at + 100]
+        run["rounds"]["done"] += 100
+        leased = executions.checkpoint(leased._replace(state=state), LATER)
+    read = executions.get("acme", "exe_001")
+    fresh = {**run, "id": "first", "rounds": None, "output": None}
+    changed = {**read.state, "steps": [fresh, run]}
+    executions.checkpoint(read._replace(state=changed), LATER)
+    assert executions.get("acme", "exe_001").state == changed
+
+
 def test_a_part_that_no_head_came_to_name_is_not_read(
     aws: FakeAws, executions: Executions, clock: Clock
 ) -> None:

@@ -63,12 +63,26 @@ def test_what_changes_later_is_not_in_an_earlier_entry() -> None:
     assert reread(written) == state
 
 
-def test_a_workflow_that_was_changed_writes_its_steps_anew() -> None:
-    state = document()
+def test_what_steps_gave_is_not_written_anew_where_the_workflow_was_changed() -> None:
+    state = document(3)
+    state["steps"][1] |= {"rounds": {"total": 9000, "done": 3, "failures": []}, "output": [1, 2, 3]}
     written = journal.followed_by(Journal(), state)
-    state["steps"].insert(0, step(9))
+    removed, looped, other = state["steps"]
+    state["steps"] = [other, looped, step(9)]
+    looped["output"].append(4)
+    looped["rounds"]["done"] = 4
     written = journal.followed_by(written, state)
-    assert written.tail[-1] == {"all": state}
+    assert written.tail[-1] == {
+        "order": [2, 1, step(9)],
+        "steps": {"1": {"rounds": {"done": 4}}},
+        "rounds": {"1": [4]},
+    }
+    assert reread(written) == state
+    state["steps"][2]["status"] = "running"
+    state["steps"].insert(0, removed)
+    written = journal.followed_by(written, state)
+    state["steps"][3]["status"] = "succeeded"
+    written = journal.followed_by(written, state)
     assert reread(written) == state
 
 
@@ -121,7 +135,11 @@ JSON = st.recursive(
 
 @given(
     changes=st.lists(
-        st.tuples(st.integers(0, 2), st.sampled_from(["status", "output", "round", "error"]), JSON),
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from(["status", "output", "round", "error", "place"]),
+            JSON,
+        ),
         max_size=30,
     ),
     stops=st.sets(st.integers(0, 30)),
@@ -134,7 +152,10 @@ def test_whatever_changes_the_entries_give_the_document(
     written = journal.followed_by(Journal(), state)
     for number, (index, name, value) in enumerate(changes):
         run = state["steps"][index]
-        if name == "round":
+        if name == "place":
+            state["steps"].remove(run)
+            state["steps"].insert(number % 3, run if number % 2 else step(number + 3))
+        elif name == "round":
             run["rounds"] = run["rounds"] or {"done": 0}
             run["rounds"]["done"] += 1
             run["output"] = [*run["output"], value] if isinstance(run["output"], list) else [value]

@@ -8,9 +8,11 @@ head's, applied in order, give the document.
 
 An entry is one of:
 
-- ``{"all": document}``, the first one, and whenever the steps themselves were changed;
-- ``{"set": {field: value}, "steps": {index: {field: value}}, "rounds": {index: [result, …]}}``, all
-  parts optional: fields of the document, fields of steps, further results of a ``forEach``.
+- ``{"all": document}``, the first one;
+- ``{"order": [index or step, …], "set": {field: value}, "steps": {index: {field: value}}, "rounds":
+  {index: [result, …]}}``, all parts optional and in this order: where the steps are others, which
+  each one was, or itself where it is new (what thousands of rounds gave would not fit a page once
+  more); fields of the document, fields of steps, further results of a ``forEach``.
 """
 
 import base64
@@ -18,7 +20,7 @@ import copy
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -76,12 +78,16 @@ class Journal(NamedTuple):
 def followed_by(journal: Journal, document: Mapping[str, Any]) -> Journal:
     """The journal with one more entry, after which it gives ``document``."""
     known = journal.known
-    touched = _touched(known, document)
-    if known is None or touched is None:
+    if known is None or known.keys() - document.keys():
         entry: dict[str, Any] = {"all": dict(document)}
         seen = _seen(document)
     else:
-        entry = _difference(known, document, touched)
+        entry = {}
+        if not _has_same_steps(known, document):
+            entry["order"] = _order(known, document)
+            known = {**known, "steps": _ordered(_steps(known), entry["order"], _seen_step)}
+        touched = _touched(known, document)
+        entry |= _difference(known, document, touched)
         seen = _seen_again(known, document, touched)
     # A copy: what the engine changes later is a later entry's.
     tail = (*journal.tail, json.loads(json.dumps(entry))) if entry else journal.tail
@@ -95,6 +101,9 @@ def read(entries: Iterable[Any]) -> dict[str, Any]:
         if "all" in entry:
             document = copy.deepcopy(entry["all"])
             continue
+        if "order" in entry:
+            steps = _ordered(document["steps"], entry["order"], copy.deepcopy)
+            document["steps"] = steps
         document |= entry.get("set", {})
         for index, fields in entry.get("steps", {}).items():
             _change(document["steps"][int(index)], fields)
@@ -114,28 +123,36 @@ _MERGED = ("rounds", "stored")
 """Fields of a step that are objects which grow; the rest is replaced."""
 
 
-def _touched(known: Mapping[str, Any] | None, document: Mapping[str, Any]) -> list[int] | None:
-    """The indices of the steps that changed; ``None`` where the steps are others, or fields went.
+def _has_same_steps(known: Mapping[str, Any], document: Mapping[str, Any]) -> bool:
+    before, after = _steps(known), _steps(document)
+    return len(before) == len(after) and all(map(_is_same_step, before, after))
+
+
+def _is_same_step(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return (one["id"], one["action"]) == (other["id"], other["action"])
+
+
+def _order(known: Mapping[str, Any], document: Mapping[str, Any]) -> list[Any]:
+    """Of each step the index that it had, or itself where it is new."""
+    places = {(step["id"], step["action"]): index for index, step in enumerate(_steps(known))}
+    return [places.get((step["id"], step["action"]), step) for step in _steps(document)]
+
+
+def _ordered[T](steps: Sequence[T], order: Iterable[Any], made: Callable[[Any], T]) -> list[T]:
+    return [steps[each] if isinstance(each, int) else made(each) for each in order]
+
+
+def _touched(known: Mapping[str, Any], document: Mapping[str, Any]) -> list[int]:
+    """The indices of the steps that changed.
 
     Each checkpoint looks at every step, and most hold the very values that were seen.
     """
-    if known is None or known.keys() - document.keys():
-        return None
-    before, after = _steps(known), _steps(document)
-    if len(before) != len(after):
-        return None
-    touched = [
+    before = _steps(known)
+    return [
         index
-        for index, step in enumerate(after)
+        for index, step in enumerate(_steps(document))
         if not all(map(is_, step.values(), before[index].values()))
     ]
-    if any(_identity(before[index]) != _identity(after[index]) for index in touched):
-        return None
-    return touched
-
-
-def _identity(step: Mapping[str, Any]) -> tuple[str, str]:
-    return (step["id"], step["action"])
 
 
 def _difference(
