@@ -191,3 +191,17 @@ def test_an_app_that_is_removed_while_a_check_keeps_better_tokens_stays_removed(
     check(backend)
     assert states(backend) == {"acme default": "needs_reauth"}
     assert held(backend) == {f"@{ann}"}
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_a_page_of_the_account_before_is_left_unless_the_new_one_has_it(
+    backend: Backend, facebook: FacebookStandIn, bakery: str, cafe: str, shares: bool
+) -> None:
+    hide = {"id": "hide", "action": "facebook_oauth.hideComment", "params": {"commentId": "1_2"}}
+    backend.create_workflow({"name": "x", "trigger": {"type": "facebook.comment"}, "steps": [hide]})
+    assert facebook.pages[bakery].subscribed_fields
+    pages = [bakery, cafe] if shares else [cafe]
+    facebook.login_user = facebook.add_user("Bob", pages=pages)
+    connect(backend, "facebook_oauth")
+    assert facebook.pages[cafe].subscribed_fields
+    assert bool(facebook.pages[bakery].subscribed_fields) == shares

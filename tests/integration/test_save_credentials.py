@@ -498,6 +498,19 @@ def test_new_credentials_of_a_bot_with_workflows_are_subscribed_at_once(
     assert telegram.token in telegram.webhooks
     backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
     assert "42:AAanother-token-of-another-bot-000" in telegram.webhooks
+    assert telegram.token not in telegram.webhooks, "what it is told would be taken for the new's"
+
+
+def test_a_bot_that_cannot_be_left_keeps_nobody_from_another(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
+    telegram.revoke(telegram.token)
+    metadata = backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
+    assert (metadata["status"], metadata["lastError"]) == ("connected", None)
+    assert "42:AAanother-token-of-another-bot-000" in telegram.webhooks
 
 
 def test_a_subscription_that_fails_does_not_lose_good_credentials(

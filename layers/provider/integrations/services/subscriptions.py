@@ -145,6 +145,26 @@ class Subscriptions:
         if provider.inbound and provider.inbound.unsubscribe and connection.subscribed:
             self._apply(provider, connection, {})
 
+    def leave(self, earlier: Connection) -> None:
+        """Ask that the account which a connection was of until now sends nothing more.
+
+        Its deliveries would be good: they come to the same webhook, with the same secret. One that
+        cannot be asked (its token is revoked, say) keeps nobody from connecting another.
+
+        Args:
+            earlier: The connection as it was, with its sealed credentials.
+        """
+        provider = registry.get(earlier.provider)
+        inbound = provider.inbound
+        if inbound is None or inbound.unsubscribe is None or not earlier.subscribed:
+            return
+        with suppress(IntegrationError):
+            credentials = self._vault.opened(provider, earlier).credentials
+            for target, events in _subscribed(earlier).items():
+                if not self._others_need(earlier, target, events):
+                    gone = self._subscription(earlier, target, [])
+                    self._vault.ask(provider, credentials, _asking(inbound.unsubscribe, gone))
+
     def _check_at(self, connection: Connection, wait: timedelta) -> None:
         """Have the schedule look; where no setting says where we are, it learns that from here."""
         due_at = self._clock() + wait
@@ -203,7 +223,7 @@ class Subscriptions:
             connection.tenant,
             connection.provider,
             connection.name,
-            lambda call: ask(call, subscription),
+            _asking(ask, subscription),
         )
 
     def _subscription(
@@ -231,6 +251,12 @@ class Subscriptions:
             target=target,
             events=frozenset(events),
         )
+
+
+def _asking(
+    ask: Callable[[Call[Any], Subscription], None], subscription: Subscription
+) -> Callable[[Call[Any]], None]:
+    return lambda call: ask(call, subscription)
 
 
 def _can_subscribe(provider: Provider) -> bool:

@@ -157,6 +157,8 @@ class ConnectionSaver:
             present = self._connections.find(tenant, provider.id, name)
             if present is None or present.version != written.version:
                 self._give_way(provider, webhook)
+        if earlier and earlier.account.id != written.account.id:
+            self._subscriptions.leave(earlier)
         if earlier and earlier.webhook_id not in (None, written.webhook_id):
             self._webhooks.release_of(earlier)
         self._ownership.hold(written, written.account)
