@@ -195,7 +195,7 @@ def test_an_app_that_is_removed_while_a_check_keeps_better_tokens_stays_removed(
 
 @pytest.mark.parametrize("shares", [False, True])
 def test_a_page_of_the_account_before_is_left_unless_the_new_one_has_it(
-    backend: Backend, facebook: FacebookStandIn, bakery: str, cafe: str, shares: bool
+    backend: Backend, facebook: FacebookStandIn, bakery: str, cafe: str, *, shares: bool
 ) -> None:
     hide = {"id": "hide", "action": "facebook_oauth.hideComment", "params": {"commentId": "1_2"}}
     backend.create_workflow({"name": "x", "trigger": {"type": "facebook.comment"}, "steps": [hide]})
