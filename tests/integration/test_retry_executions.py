@@ -53,6 +53,20 @@ def test_all_failed_executions_go_on_and_no_others(
     assert backend.execution(good)["retryCount"] == 0
 
 
+def test_what_a_large_file_has_started_goes_on_as_well(backend: Backend) -> None:
+    file = {"fileName": "a.bin", "contentType": "a/b", "contentBase64": "AAAA" * 50_000}
+    made = backend.create_workflow(
+        flow(trigger={"type": "manual"}, steps=[say("{{ trigger.no.such }}")])
+    )
+    path = f"/api/workflows/{made['workflowId']}/run"
+    failed = backend.call("POST", path, {"input": {"file": file}}).json["executionId"]
+    backend.drain()
+    begun = begin(backend)
+    backend.run_jobs()
+    assert job(backend, begun["jobId"])["done"] == 1
+    assert backend.execution(failed)["retryCount"] == 1
+
+
 def test_the_filter_is_kept(backend: Backend) -> None:
     one, other = (started(backend, say("{{ trigger.no.such }}")) for _ in range(2))
     backend.drain()

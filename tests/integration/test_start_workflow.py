@@ -111,6 +111,21 @@ def test_a_switched_off_workflow_can_be_run_by_hand(backend: Backend) -> None:
     assert start(backend, made["workflowId"]).status == 200
 
 
+def test_a_large_file_in_the_input_is_a_file_of_the_run(
+    backend: Backend, telegram: TelegramServer
+) -> None:
+    send: Any = {"id": "send", "action": "telegram.sendDocument"}
+    send["params"] = {"chatId": 1, "document": "{{ trigger.file }}"}
+    made = backend.create_workflow(flow(trigger={"type": "manual"}, steps=[send]))
+    given = {"fileName": "a.bin", "contentType": "a/b", "contentBase64": "AAAA" * 50_000}
+    answer = start(backend, made["workflowId"], {"input": {"file": given}})
+    assert answer.status == 200, answer
+    assert answer.json["trigger"]["data"]["file"]["size"] == 150_000
+    backend.drain()
+    assert backend.execution(answer.json["executionId"])["status"] == "succeeded"
+    assert telegram.last.files["document"].content == bytes(150_000)
+
+
 def test_a_large_input_is_kept_in_s3_and_shown_whole(
     backend: Backend, telegram: TelegramServer, workflow_id: str
 ) -> None:
