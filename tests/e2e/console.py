@@ -1,7 +1,8 @@
 """The console in a real browser, as the tests see it: places, faults, what must never happen."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,6 +81,14 @@ class Console:
         """Fail where a page is wider than the window."""
         wider = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wider <= 0, (self.page.url, wider)
+
+
+def until(page: Page, look: Callable[[], bool]) -> None:
+    """Let the page go on until this is so: what its requests and events have written down."""
+    end = time.monotonic() + SECONDS / 1000
+    while not look():
+        assert time.monotonic() < end, "it did not become so"
+        page.wait_for_timeout(50)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from local import node
 from local.report import Report
 from tests.e2e import console
 from tests.e2e.conftest import Client, StandIns
-from tests.e2e.console import Console
+from tests.e2e.console import Console, until
 from tests.fakes.google import ISSUER, Consent
 from tools.template import ROOT
 
@@ -122,6 +122,33 @@ def test_a_closed_window_is_a_cancelled_connection(shop: Console) -> None:
     expect(shop.page.locator("#state")).to_have_text("telegram: cancelled")
 
 
+def test_a_window_that_is_quicker_than_its_opener_is_heard(shop: Console, bot: str) -> None:
+    page = shop.page
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/connect/session", hold)
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="Connect Telegram").click()
+    with popup.value.expect_event("close"):
+        type_bot(popup.value, bot)
+    until(page, lambda: bool(held))
+    held[0].continue_()
+    expect(page.locator("#state")).to_have_text("telegram: connected")
+
+
+def test_a_page_without_an_origin_of_its_own_opens_the_window_all_the_same(
+    shop: Console,
+) -> None:
+    with shop.page.expect_popup() as popup:
+        shop.page.evaluate("open", session(shop.client, "telegram") + "&origin=null")
+    with popup.value.expect_event("close"):
+        popup.value.get_by_role("button", name="Cancel", exact=True).click()
+    assert not shop.faults
+
+
 def test_nobody_else_can_say_that_it_is_connected(shop: Console) -> None:
     page = shop.page
     with page.expect_popup() as popup:
@@ -168,7 +195,7 @@ def test_a_page_that_is_kept_apart_from_its_windows_notices_the_connection(
         page.get_by_role("button", name="Connect Telegram").click()
     window = opened.value
     expect(window.get_by_role("heading", name="Connect Telegram")).to_be_visible()
-    assert page.evaluate("window.shown.closed")
+    page.wait_for_function("window.shown.closed")
     page.wait_for_timeout(7_000)
     assert state(page) == ""
     type_bot(window, bot)

@@ -53,25 +53,37 @@ export async function connect(options: ConnectOptions): Promise<ConnectResult> {
   const url = `${baseUrl}/connect#${fragment}`;
   const api = new URL(baseUrl).origin;
   // Listened to at once: the window may be quicker than what is asked first.
-  let reached = false;
-  const hear = ({ origin, data }: MessageEvent) => {
-    if (origin === api && data?.type === OPENED) reached = true;
+  const said: Said = { isReached: false, tell: () => {} };
+  const listen = ({ origin, data }: MessageEvent) => {
+    if (origin !== api) return;
+    if (data?.type === OPENED) said.isReached = true;
+    if (data?.type !== MESSAGE || data.provider !== options.provider) return;
+    said.ending = data;
+    said.tell();
   };
-  addEventListener("message", hear);
+  addEventListener("message", listen);
   const popup = open(url, "integrations-connect", "popup,width=480,height=720");
   if (!popup) options.onBlocked?.(url);
   try {
-    return await waitFor(options, baseUrl, popup, () => reached);
+    return await waitFor(options, baseUrl, popup, said);
   } finally {
-    removeEventListener("message", hear);
+    removeEventListener("message", listen);
   }
+}
+
+/** What the window has said so far. */
+interface Said {
+  isReached: boolean;
+  ending?: { status: ConnectResult["status"]; message?: string };
+  /** Is called when it has said how it ended. */
+  tell: () => void;
 }
 
 async function waitFor(
   options: ConnectOptions,
   baseUrl: string,
   popup: Window | null,
-  isReached: () => boolean,
+  said: Said,
 ): Promise<ConnectResult> {
   const client = createClient({ baseUrl, token: options.token });
   const session = await request(client, "/api/connect/session");
@@ -94,16 +106,13 @@ async function waitFor(
 
   return await new Promise<ConnectResult>((resolve, reject) => {
     let looks = 0;
-    const finish = (result: ConnectResult) => {
+    const stop = () => {
       clearInterval(timer);
-      removeEventListener("message", listen);
       options.signal?.removeEventListener("abort", abort);
-      resolve(result);
     };
-    const listen = ({ origin, data }: MessageEvent) => {
-      if (origin !== new URL(baseUrl).origin || data?.type !== MESSAGE) return;
-      if (data.provider !== options.provider) return;
-      finish(end(data.status, data.message));
+    const finish = (result: ConnectResult) => {
+      stop();
+      resolve(result);
     };
     const abort = () => finish(end("cancelled"));
     const look = async () => {
@@ -113,7 +122,7 @@ async function waitFor(
         if (now && now !== before) finish(end("connected"));
         // A closed window has two looks' time for its last word. One that has never spoken may be
         // open, and only seem closed.
-        else if (popup && isReached() && ++looks >= 2) finish(end("cancelled"));
+        else if (popup && said.isReached && ++looks >= 2) finish(end("cancelled"));
       } catch (error) {
         // API Gateway says 403 to a token that it no longer knows.
         const over =
@@ -124,13 +133,15 @@ async function waitFor(
           return;
         }
         if (error instanceof ApiError && !over) return;
-        clearInterval(timer);
-        removeEventListener("message", listen);
+        stop();
         reject(error);
       }
     };
     const timer = setInterval(look, options.pollEvery ?? 2000);
-    addEventListener("message", listen);
+    said.tell = () => {
+      if (said.ending) finish(end(said.ending.status, said.ending.message));
+    };
+    said.tell();
     options.signal?.addEventListener("abort", abort);
     if (options.signal?.aborted) abort();
   });

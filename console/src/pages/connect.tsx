@@ -22,10 +22,12 @@ interface Ending {
 function takeFragment(): Asked {
   const fragment = new URLSearchParams(location.hash.slice(1));
   if (fragment.get("token")) history.replaceState(null, "", location.pathname);
+  const origin = fragment.get("origin") ?? "";
   return {
     token: fragment.get("token") ?? "",
     provider: fragment.get("provider") ?? "",
-    origin: fragment.get("origin") ?? "",
+    // A page of a file, or in a sandbox, has the origin "null": nothing can be sent to that.
+    origin: URL.canParse(origin) ? origin : "",
   };
 }
 
