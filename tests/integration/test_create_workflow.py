@@ -176,6 +176,16 @@ def test_a_definition_beyond_all_measure_is_refused(
     assert create(backend, flow(steps=[step(params={"text": deep})])).code == "malformed_json"
 
 
+def test_the_largest_definition_with_the_largest_trigger_is_one_row(
+    backend: Backend, ready: TelegramServer
+) -> None:
+    texts = [step(id=f"s{n}", params={"chatId": 1, "text": "x" * 1900}) for n in range(100)]
+    trigger = {"type": "telegram.message", "text": "x" * 48_000}
+    assert create(backend, flow(steps=texts, trigger=trigger)).status == 200
+    answer = create(backend, flow(trigger=trigger | {"text": "x" * 140_000}))
+    assert "at most 49152 are allowed" in mistakes(answer)["trigger"]
+
+
 def test_another_tenants_webhook_cannot_be_listened_to(
     backend: Backend, ready: TelegramServer
 ) -> None:

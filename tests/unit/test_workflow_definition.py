@@ -293,6 +293,8 @@ def test_two_hundred_steps_are_the_most() -> None:
 def test_a_definition_has_a_bounded_size_and_depth() -> None:
     raw = workflow(send(params={"chatId": 1, "text": "x" * 300_000}))
     assert "at most 262144 are allowed" in mistakes(raw)[""]
+    raw = workflow(send(), trigger={"type": "manual", "filter": "x" * 50_000})
+    assert "at most 49152 are allowed" in mistakes(raw)["trigger"]
     deep: Json = []
     for _ in range(5000):
         deep = [deep]

@@ -26,6 +26,9 @@ from integrations.workflows.records import (
 from integrations.workflows.schedules import Schedule, parse_schedule
 
 MAX_DEFINITION_BYTES: Final = 256 * 1024
+MAX_TRIGGER_BYTES: Final = 48 * 1024
+"""A row has the trigger three times, and each event that comes to it reads two of them."""
+
 MAX_DEPTH: Final = 40
 MAX_ERRORS: Final = 100
 
@@ -274,15 +277,16 @@ def _check_depth(raw: Json) -> None:
 
 
 def _check_size(raw: dict[str, Json]) -> None:
-    try:
-        size = len(json.dumps(raw, ensure_ascii=False, allow_nan=False).encode())
-    except ValueError:  # NaN, Infinity, half a surrogate pair
-        raise refusal_of(
-            [FieldError("", "holds a number or a text that JSON cannot hold")]
-        ) from None
-    if size > MAX_DEFINITION_BYTES:
-        message = f"has {size} bytes; at most {MAX_DEFINITION_BYTES} are allowed"
-        raise refusal_of([FieldError("", message)])
+    whole = ("", raw, MAX_DEFINITION_BYTES)
+    for place, value, most in whole, ("trigger", raw.get("trigger"), MAX_TRIGGER_BYTES):
+        try:
+            size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
+        except ValueError:  # NaN, Infinity, half a surrogate pair
+            message = "holds a number or a text that JSON cannot hold"
+            raise refusal_of([FieldError("", message)]) from None
+        if size > most:
+            message = f"has {size} bytes; at most {most} are allowed"
+            raise refusal_of([FieldError(place, message)])
 
 
 def _without_nulls(raw: dict[str, Json]) -> dict[str, Json]:
