@@ -2,6 +2,8 @@
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
@@ -118,3 +120,28 @@ def test_the_first_environment_has_all_that_its_commands_import() -> None:
         if package not in sys.stdlib_module_names:
             names = {each.lower().replace("_", "-") for each in owners.get(package, [package])}
             assert names & pinned, f"{where} imports {package}"
+
+
+@pytest.mark.parametrize("left", ["python without pip", "pip without uv", "nothing"])
+def test_an_interrupted_installation_is_taken_up_again(tmp_path: Path, left: str) -> None:
+    (tmp_path / "requirements").mkdir()
+    for name in ("uv.sh", "run.txt"):
+        shutil.copy(ROOT / "requirements" / name, tmp_path / "requirements" / name)
+    pip = '#!/bin/sh\n[ "$1" = --version ] || { touch .venv/bin/uv && chmod +x .venv/bin/uv; }\n'
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!/bin/sh\nmkdir -p .venv/bin && cat >.venv/bin/pip <<'EOF'\n{pip}EOF\n"
+        'chmod +x .venv/bin/pip; echo "$@" >>made\n',
+        encoding="utf-8",
+    )
+    python.chmod(0o755)
+    if left != "nothing":
+        (tmp_path / ".venv" / "bin").mkdir(parents=True)
+        (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    if left == "pip without uv":
+        (tmp_path / ".venv" / "bin" / "pip").write_text(pip, encoding="utf-8")
+        (tmp_path / ".venv" / "bin" / "pip").chmod(0o755)
+    command = ["/bin/sh", "requirements/uv.sh", str(python)]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / ".venv" / "bin" / "uv").is_file()
+    assert (tmp_path / "made").exists() == (left != "pip without uv")
