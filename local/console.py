@@ -39,6 +39,8 @@ SOURCES = (
     "CHANGELOG.md", "clients/typescript/README.md", "local/console.py",
 )  # fmt: skip
 GENERATED = {"schema.ts"}
+# Python's own kinds of files: what a machine has of its own (/etc/mime.types) differs.
+KINDS = mimetypes.MimeTypes()
 
 
 def build(report: Report) -> None:
@@ -97,7 +99,7 @@ def pack(dist: Path, site: Path) -> None:
         target = site / f"{name}.gz"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(gzip.compress(content, compresslevel=9, mtime=0))
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        kind = KINDS.guess_type(name)[0] or "application/octet-stream"
         text = kind.startswith("text/") or kind in {"application/json", "image/svg+xml"}
         hashed = name.startswith(f"{HASHED}/")
         files[name] = {
