@@ -20,6 +20,7 @@ from integrations.errors import ExpressionError
 from integrations.models import Json, rfc3339
 from integrations.workflows import expressions
 from integrations.workflows.expressions import registry
+from integrations.workflows.zones import nearest_zones
 
 NOW = datetime(2026, 11, 22, 12, 30, 5, tzinfo=UTC)
 JINJA = Environment(autoescape=False)  # noqa: S701 - the reference for plain text
@@ -307,6 +308,13 @@ def test_what_is_no_zone_of_a_place_is_refused(name: str) -> None:
 def test_a_zone_that_is_almost_one_is_named() -> None:
     with pytest.raises(ExpressionError, match="did you mean Europe/Zurich"):
         ours("trigger|date('%H', 'Europe/Zurick')", "2026-01-01T00:00:00Z")
+
+
+def test_a_zone_that_there_is_not_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = iter([{"Mars/Olympus"}])
+    monkeypatch.setattr("zoneinfo.available_timezones", lambda: next(looked))
+    for _ in range(3):
+        assert nearest_zones("Mars/Olymp") == ("Mars/Olympus",)
 
 
 # -- What is text ----------------------------------------------------------------------------
