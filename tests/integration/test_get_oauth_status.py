@@ -26,6 +26,16 @@ def test_a_finished_login_shows_metadata_and_no_secret(
     assert answer["error"] is None
 
 
+def test_a_login_that_has_finished_this_moment_shows_its_connection(
+    backend: Backend, google_server: FakeGoogle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend.aws.tables, "_lag", lambda: 5.0)
+    login = start(backend, "sheets_oauth")
+    come_back(backend, "sheets_oauth", visit(login))
+    answer = status(backend, login)
+    assert (answer["status"], answer["credentials"]["status"]) == ("completed", "connected")
+
+
 def test_another_tenants_login_is_not_found(backend: Backend, google_server: FakeGoogle) -> None:
     login = start(backend, "sheets_oauth", tenant="other")
     answer = backend.call("GET", f"/api/integrations/oauth/status/{login.handshake_id}")

@@ -539,6 +539,31 @@ def test_new_credentials_begin_without_the_pauses_of_the_earlier_ones(
     assert connections.get_sealed("acme", "telegram", "default").rests_until("chat 5") is None
 
 
+def test_what_was_saved_a_moment_ago_is_found_again(
+    backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
+    path = "/api/integrations/telegram/credentials"
+    webhook = backend.call("GET", path).json["webhook"]
+    monkeypatch.setattr(backend.aws.tables, "_lag", lambda: 5.0)
+    telegram.fail(refusal(400, "Bad Request: bad webhook: IP is reserved"), method="setWebhook")
+    backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
+    shown = backend.call("GET", path).json
+    assert "webhooks could not be set up" in shown["lastError"]["message"]
+    assert shown["webhook"] == webhook
+
+
+def test_a_connection_that_is_saved_twice_at_once_has_one_webhook(
+    backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend.aws.tables, "_lag", lambda: 5.0)
+    first = backend.save("telegram", {"botToken": telegram.token})
+    again = backend.save("telegram", {"botToken": telegram.token})
+    assert again["webhook"] == first["webhook"]
+
+
 # -- Names that are let go -------------------------------------------------------------------
 
 

@@ -235,7 +235,7 @@ class Subscriptions:
             webhook_id, secret = shared.webhook_id, shared.secret_of(app_secret)
             verify_token = shared.verify_token_of(app_secret)
         else:
-            webhook = self._webhooks.get(connection.webhook_id or "")
+            webhook = self._webhooks.get(connection.webhook_id or "", consistent=True)
             try:
                 secrets = self._webhooks.secrets(webhook)
             except EnvelopeBroken:

@@ -136,7 +136,7 @@ class Connections:
     # -- reading -----------------------------------------------------------------------------
 
     def get(self, tenant: str, provider: str, name: str) -> Connection:
-        """A connection's metadata.
+        """A connection's metadata, read consistently: whoever asks may have written it just now.
 
         Raises:
             UnknownConnection: The tenant has none of this name.
@@ -417,11 +417,10 @@ class Connections:
         request: dict[str, Any] = {
             "TableName": self._table,
             "Key": item({"tenant": tenant, "connection": f"{provider}#{name}"}),
+            "ConsistentRead": True,
         }
         if metadata_only:
             request |= {"ProjectionExpression": _METADATA, "ExpressionAttributeNames": _NAMES}
-        else:
-            request["ConsistentRead"] = True
         answer = self._aws.dynamodb("GetItem", request)
         if "Item" not in answer:
             detail = f"There is no {provider} connection named {name!r}"

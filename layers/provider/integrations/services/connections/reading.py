@@ -125,7 +125,7 @@ class ConnectionReader:
         webhook = None
         if connection.webhook_id:
             try:
-                webhook = self._webhooks.get(connection.webhook_id)
+                webhook = self._webhooks.get(connection.webhook_id, consistent=True)
             except UnknownWebhook:
                 webhook = None
         return self.answer(connection, webhook)

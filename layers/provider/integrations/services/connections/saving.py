@@ -183,7 +183,7 @@ class ConnectionSaver:
         replaced = WebhookSecrets("", "")
         if earlier_id and wanted in (None, earlier_id):
             try:
-                replaced = self._webhooks.secrets(self._webhooks.get(earlier_id))
+                replaced = self._webhooks.secrets(self._webhooks.get(earlier_id, consistent=True))
             except UnknownWebhook:
                 earlier_id = None
             except EnvelopeBroken:
