@@ -1,6 +1,7 @@
 """Envelope encryption: bound to its place, opened only there."""
 
 from collections.abc import Iterator
+from typing import Any, override
 
 import pytest
 
@@ -133,6 +134,24 @@ def test_keys_that_are_too_old_leave_the_memory_with_the_next_use(
     clock.seconds += 61
     envelope.open(second, CONTEXT)
     assert [name for name, _ in envelope._keys] == [second.data_key]
+
+
+class Contended(dict[tuple[bytes, bytes], tuple[float, bytes]]):
+    """Keys that another thread drops as soon as they are looked at."""
+
+    @override
+    def items(self) -> Any:
+        found = list(super().items())
+        self.clear()
+        return found
+
+
+def test_two_threads_may_drop_the_same_old_keys(envelope: Envelope, clock: Clock) -> None:
+    sealed = envelope.seal(SECRET, CONTEXT)
+    envelope._keys = Contended()
+    assert envelope.open(sealed, CONTEXT) == SECRET
+    clock.seconds += 61
+    assert envelope.open(sealed, CONTEXT) == SECRET
 
 
 @pytest.mark.parametrize("part", ["data_key", "nonce", "ciphertext"])

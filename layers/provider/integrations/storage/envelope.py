@@ -144,8 +144,10 @@ class Envelope:
 
     def _data_key(self, sealed: Sealed, context: Mapping[str, str], associated: bytes) -> bytes:
         moment = self._clock()
-        for name in [name for name, (ends, _) in self._keys.items() if ends <= moment]:
-            del self._keys[name]
+        # The daily check opens by several threads at once: another one may be at the same here.
+        for name, (ends, _) in list(self._keys.items()):
+            if ends <= moment:
+                self._keys.pop(name, None)
         cached = self._keys.get((sealed.data_key, associated))
         if cached:
             return cached[1]
