@@ -7,6 +7,7 @@ version of the webhooks' receiver too, which runs as published versions.
 
 import ipaddress
 import os
+import re
 import shlex
 import socket
 import sys
@@ -20,6 +21,8 @@ from local.paths import ROOT
 
 BUILD = ROOT / ".aws-sam" / "build"
 OVERRIDES = "--parameter-overrides"
+ONE = re.compile(r'(?P<name>(ParameterKey=\w+,ParameterValue|\w+)=)(?P<value>[^"]*)', re.DOTALL)
+ANOTHER = re.compile(r"\s\w+=")
 
 
 def overrides(stage: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -126,9 +129,14 @@ def leads_here(host: str) -> bool:
 
 
 def quoted(parameter: str) -> str:
-    """Return `Name=value` as SAM reads it: a value with spaces stands in quotes."""
-    name, equals, value = parameter.partition("=")
-    return f'{name}="{value}"' if equals and " " in value and '"' not in value else parameter
+    """Return a parameter as SAM reads it: a value with spaces stands in quotes.
+
+    Several parameters in one text, as SAM's own documentation has them, stay several.
+    """
+    found = ONE.fullmatch(parameter)
+    if not found or " " not in found["value"] or ANOTHER.search(found["value"]):
+        return parameter
+    return f'{found["name"]}"{found["value"]}"'
 
 
 def main() -> None:

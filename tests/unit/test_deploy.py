@@ -66,6 +66,14 @@ def test_a_value_with_spaces_stays_one() -> None:
     assert 'ApplicationName="My shop"' in passed
 
 
+def test_several_parameters_in_one_text_stay_several() -> None:
+    both = "ParameterKey=LogLevel,ParameterValue=DEBUG ParameterKey=Stage,ParameterValue=x"
+    assert both in parameters("--parameter-overrides", both)
+    assert "LogLevel=DEBUG Stage=x" in parameters("--parameter-overrides", "LogLevel=DEBUG Stage=x")
+    name = "ParameterKey=ApplicationName,ParameterValue="
+    assert f'{name}"My shop"' in parameters("--parameter-overrides", f"{name}My shop")
+
+
 @pytest.mark.parametrize("name", ["PublicBaseUrl", "FrontendUrl"])
 @pytest.mark.parametrize(
     "url",
