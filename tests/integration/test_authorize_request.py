@@ -388,9 +388,14 @@ def test_the_issuers_keys_are_asked_for_once_and_again_when_they_rotate(
         Reply(302, headers={"Location": "/elsewhere"}),
         Reply(200, b'{"keys": []}'),
         Reply(200, b'{"error": "maintenance"}'),
+        Reply(200, b'{"keys": [{"kty": "oct"}]}'),
+        Reply(200, b'{"keys": [{"kty": "oct", "k": "AA", "alg": "none"}]}'),
     ],
-    ids=["503", "hang-up", "nonsense", "huge", "deep", "twice", "redirect", "empty", "no-keys"],
-)
+    ids=[
+        "503", "hang-up", "nonsense", "huge", "deep", "twice", "redirect", "empty", "no-keys",
+        "no-key", "of-none",
+    ],
+)  # fmt: skip
 def test_an_issuer_that_does_not_answer_lets_nobody_in_and_is_asked_again(
     backend: Backend, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, place: str, reply: Reply
 ) -> None:

@@ -75,9 +75,11 @@ DOWN = [
     answer(200, {"keys": []}),
     answer(200, []),
     answer(200, {"keys": [{"kty": "oct", "k": "AAAA", "kid": ["one"]}]}),
+    answer(200, {"keys": [{"kty": "oct"}]}),
+    answer(200, {"keys": [{"kty": "oct", "k": "AAAA", "alg": "none"}]}),
     Answer(200, {}, b"<html>", "issuer.example.com"),
 ]
-IDS = ["timeout", "503", "429", "404", "no-keys", "empty", "list", "odd", "page"]
+IDS = ["timeout", "503", "429", "404", "no-keys", "empty", "list", "odd", "no-k", "none", "page"]
 
 
 def test_keys_are_asked_for_once_and_again_when_they_are_old(world: World) -> None:

@@ -165,8 +165,8 @@ class DeliveryTokens:
         try:
             if isinstance(found, dict):
                 return {each.key_id or "": each for each in jwt.PyJWKSet.from_dict(found).keys}
-        except (jwt.PyJWTError, TypeError):  # the second where a name in it is no text
-            pass
+        except (jwt.PyJWTError, TypeError, LookupError, NotImplementedError):
+            pass  # all that PyJWT raises of a key that is none, whoever wrote it
         raise ProviderUnavailable("what it has there is not a set of keys")
 
 

@@ -41,6 +41,10 @@ COOLDOWN_SECONDS = 1
 makes key names up cannot make us flood the issuer."""
 
 
+_NO_SET = (jwt.PyJWKSetError, TypeError, LookupError, NotImplementedError)
+"""What PyJWT raises of what is no set of keys, which says no more about a token than no answer."""
+
+
 class JwtRefused(IntegrationError):
     """The token is not one that this stack takes."""
 
@@ -196,8 +200,7 @@ class _Keys(jwt.PyJWKClient):
             found = _document(self.uri)
             if self.jwk_set_cache is not None:
                 self.jwk_set_cache.put(found)
-        except (OSError, HTTPException, ValueError, TypeError, jwt.PyJWKSetError) as failure:
-            # The last: it is no set of keys, which says no more about the token than no answer.
+        except (OSError, HTTPException, ValueError, *_NO_SET) as failure:
             raise jwt.PyJWKClientConnectionError("The keys cannot be fetched") from failure
         self._last_successful_fetch = time.monotonic()
         return found
