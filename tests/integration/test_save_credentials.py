@@ -1,5 +1,6 @@
 """POST /api/integrations/{providerId}/credentials."""
 
+import json
 import re
 import threading
 from typing import Any
@@ -10,6 +11,7 @@ from integrations import memory
 from integrations.entry import wiring
 from integrations.models import from_epoch
 from integrations.storage import connections as stored
+from integrations.storage.aws import AwsError
 from integrations.storage.connections import Connections
 from tests.backend import TENANT, Answer, Backend, body_of
 from tests.fakes.facebook import FacebookStandIn
@@ -537,6 +539,27 @@ def test_new_credentials_begin_without_the_pauses_of_the_earlier_ones(
         assert connections.pause(paused, from_epoch(2e9), scope)
     backend.save("telegram", {"botToken": telegram.token})
     assert connections.get_sealed("acme", "telegram", "default").rests_until("chat 5") is None
+
+
+def test_what_aws_says_is_stored_and_shown_nowhere(
+    backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: Any, **__: Any) -> None:
+        raise AwsError("UpdateItem", "AccessDeniedException", "User: arn:aws:sts::123:role/save-x")
+
+    backend.save("telegram", {"botToken": telegram.token})
+    monkeypatch.setattr(wiring.connections(), "record_subscription", denied)
+    trigger = {"type": "telegram.message"}
+    workflow = backend.create_workflow(manual_flow() | {"trigger": trigger, "name": "w"})
+    path = "/api/integrations/telegram/credentials"
+    shown = backend.call("GET", path).json
+    assert "not available here now" in shown["lastError"]["message"]
+    assert "arn:" not in json.dumps([workflow, shown])
+    backend.call("DELETE", f"/api/workflows/{workflow['workflowId']}")
+    monkeypatch.setattr(wiring.subscriptions(), "stop", denied)
+    gone = backend.call("DELETE", path).json
+    assert "not available here now" in gone["message"]
+    assert "arn:" not in json.dumps(gone)
 
 
 def test_what_was_saved_a_moment_ago_is_found_again(

@@ -27,6 +27,7 @@ from integrations.errors import (
 from integrations.models import Json, now
 from integrations.providers import registry
 from integrations.providers.base import Call, Provider, Subscription
+from integrations.services.telling import told
 from integrations.services.triggers import target_of, trigger_key
 from integrations.services.vault import CHECK_EVERY, Vault
 from integrations.storage.app_secret import AppSecret
@@ -104,7 +105,8 @@ class Subscriptions:
             self.sync(tenant, provider_id, name)
         except UnknownConnection:
             return None
-        except IntegrationError as failure:
+        except IntegrationError as raised:
+            failure = told(raised)
             with suppress(UnknownConnection):
                 connection = self._connections.get(tenant, provider_id, name)
                 message = f"Its webhooks could not be set up: {failure.detail}"

@@ -15,6 +15,7 @@ from integrations.providers.base import Provider
 from integrations.services.answers.connections import DeletedAnswer
 from integrations.services.ownership import Ownership
 from integrations.services.subscriptions import Subscriptions
+from integrations.services.telling import told
 from integrations.services.vault import Vault
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.webhooks import Webhook, Webhooks
@@ -145,7 +146,7 @@ class ConnectionRemover:
             else:
                 return True, None  # and nothing is sent without a grant
         if failures:
-            reason = failures[-1].detail
+            reason = told(failures[-1]).detail
             return False, f"Removed here, but not revoked at the provider: {reason}"
         return None, None
 
