@@ -323,10 +323,10 @@ class Platform:
     def _development_token(self) -> str:
         """Return the platform's own token, from a file that its owner alone reads."""
         file = self.state_dir / "token"
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text(f"ib_{secrets.token_urlsafe(32)}\n", encoding="utf-8")
-        token = file.read_text(encoding="utf-8").strip()
+        token = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+        if not token:
+            token = f"ib_{secrets.token_urlsafe(32)}"
+            state.write_secret(file, f"{token}\n")
         if not self.tokens.holds(token):
             self.tokens.put(token, tenant=TENANT, name="development", scopes=ALL_SCOPES)
         return token

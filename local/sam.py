@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local import programs, region
+from local import programs, region, state
 from local.errors import PlatformError
 from local.paths import ROOT, TEMPLATE, interpreter
 from local.report import Report
@@ -110,9 +110,7 @@ def deploy(
         PlatformError: The stack cannot be deployed.
     """
     values = log.with_name("parameters.yaml")
-    values.unlink(missing_ok=True)
-    values.touch(mode=0o600)
-    values.write_text(json.dumps(dict(parameters)), encoding="utf-8")
+    state.write_secret(values, json.dumps(dict(parameters)))
     command: list[str | Path] = [SAM, "deploy", "--config-file", ROOT / "samconfig.toml"]
     command += ["--config-env", "local", "--stack-name", stack]
     command += ["--template-file", template]

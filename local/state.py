@@ -79,12 +79,17 @@ def credentials(state_dir: Path) -> Credentials:
             secret_key=secrets.token_urlsafe(30),
             gate_secret=secrets.token_urlsafe(32),
         )
-        new = file.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        new.touch(mode=0o600)
-        new.write_text(json.dumps(asdict(made)) + "\n", encoding="utf-8")
-        new.replace(file)
+        write_secret(file, json.dumps(asdict(made)) + "\n")
         return made
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that its owner alone reads, wholly or not at all."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
 
 
 @contextmanager

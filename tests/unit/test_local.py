@@ -291,6 +291,30 @@ def test_state_is_remembered(tmp_path: Path) -> None:
     assert state.read(tmp_path) == state.State()
 
 
+@pytest.mark.parametrize("left", [None, "", "ib_kept\n"])
+def test_the_token_is_whole_and_its_owner_s_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str | None
+) -> None:
+    if left is not None:  # nothing is what a full disk leaves
+        (tmp_path / "token").write_text(left, encoding="utf-8")
+    held: list[str] = []
+
+    class Table:
+        def holds(self, token: str) -> bool:
+            return token in held
+
+        def put(self, token: str, **_: object) -> None:
+            held.append(token)
+
+    monkeypatch.setattr(platform.Platform, "tokens", Table())
+    token = platform.Platform(tmp_path)._development_token()
+    assert held == [token]
+    assert token == "ib_kept" if left else len(token) == 46
+    assert (tmp_path / "token").read_text(encoding="utf-8") == f"{token}\n"
+    if not left:
+        assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
+
+
 def test_state_folder_is_one_process_s(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with state.locked(folder):
