@@ -2,7 +2,7 @@
 import type { ApiError } from "@integrations-backend/client";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { newKey } from "./api";
+import { isRefused, newKey, onTokenChange } from "./api";
 import { useAction } from "./hooks";
 
 type Children = { children?: ComponentChildren };
@@ -314,8 +314,16 @@ export function Dialog({
   const id = useId();
   useEffect(() => {
     const dialog = ref.current;
-    if (dialog && !dialog.open) dialog.showModal();
-    return () => dialog?.close();
+    // Behind the log-in nobody would see it, but it would let nothing else be used.
+    const show = () => {
+      if (dialog?.isConnected && !dialog.open && !isRefused()) dialog.showModal();
+    };
+    show();
+    const stop = onTokenChange(() => setTimeout(show));
+    return () => {
+      stop();
+      dialog?.close();
+    };
   }, []);
   return (
     <dialog
