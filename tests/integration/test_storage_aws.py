@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from integrations.entry import wiring
 from integrations.storage.aws import (
     ATTEMPTS,
     Aws,
@@ -254,6 +255,12 @@ def test_a_client_of_boto3_sends_nothing_without_time(aws: FakeAws) -> None:
     with pytest.raises(AwsUnavailable, match="NoTimeLeft"), boto3_failures("Send"):
         late.s3.put_object(Bucket=aws.names["PayloadsBucket"], Key="x", Body=b"")
     assert not aws.calls
+
+
+def test_what_a_provider_took_all_its_time_for_is_stored_all_the_same(aws: FakeAws) -> None:
+    late = aws_with(aws.url, lambda: wiring.OUTBOUND_RESERVE - 1)
+    late.s3.put_object(Bucket=aws.names["PayloadsBucket"], Key="values/x", Body=b"")
+    assert list(aws.objects()) == ["values/x"]
 
 
 def aws_with(url: str, time_left: Callable[[], float]) -> Aws:

@@ -64,8 +64,9 @@ NOBODY = "*"
 OUTBOUND_SECONDS = 22.0
 """How long one request to a provider may take: the API's own functions have 29 s for all."""
 
-OUTBOUND_RESERVE = 5.0
-"""Seconds of an invocation in which no provider is waited for: what came of it is written then."""
+OUTBOUND_RESERVE = 7.0
+"""Seconds of an invocation in which no provider is waited for: what came of it is written then, to
+the bucket, too, which is not asked with less than five left (``storage/aws/boto.py``)."""
 
 WEBHOOK_KEY_SECONDS = 300
 """How long a webhook's data key is used again; its record is read anew each minute."""
