@@ -16,8 +16,18 @@ export function exact(text: string): unknown {
   return JSON.parse(text, keep);
 }
 
+/** The text of a number that is kept as it was written; undefined for all else. */
+export function rawOf(value: unknown): string | undefined {
+  const { isRawJSON } = JSON as { isRawJSON?: (value: unknown) => value is { rawJSON: string } };
+  return isRawJSON?.(value) ? value.rawJSON : undefined;
+}
+
+export const TOO_LARGE =
+  "A number in it is too large for this browser: it would become another one";
+
 /** Whether no number in what was read can have become another one. */
 export function isExact(value: unknown): boolean {
+  if (raw) return true;
   if (typeof value === "number") return !Number.isInteger(value) || Number.isSafeInteger(value);
   return value === null || typeof value !== "object" || Object.values(value).every(isExact);
 }

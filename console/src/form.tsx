@@ -1,5 +1,6 @@
 /** A form for one of the catalogue's schemas: plain fields, what the API refused beside each. */
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { exact, isExact, TOO_LARGE } from "./exact";
 import { type Form, formOf, type Schema, sentence } from "./schema";
 import { Field, Text } from "./ui";
 
@@ -424,8 +425,9 @@ function JsonField({ form, path, value, change, errorAt }: Props<unknown>) {
             const now = event.currentTarget.value;
             setTyped(now);
             try {
-              change(now.trim() ? JSON.parse(now) : undefined);
-              setBroken("");
+              const given = now.trim() ? exact(now) : undefined;
+              change(given);
+              setBroken(isExact(given) ? "" : TOO_LARGE);
             } catch {
               // Sent as the text that it is, so that nobody takes an older value for it.
               change(now);

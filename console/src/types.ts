@@ -172,7 +172,7 @@ export interface EventDetails extends EventSummary {
   query?: Record<string, string | string[]> | null;
   body?: unknown;
   bodyTruncated?: boolean;
-  events?: { type: string; target?: string | null; data: unknown }[];
+  events?: { type: string; target?: string | null; data: unknown; dataTruncated?: boolean }[];
   workflows?: {
     workflowId: string;
     workflowName?: string | null;

@@ -1,8 +1,10 @@
 """What a person types or asks for in the console comes as it is: forms, numbers, lists."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -48,9 +50,89 @@ def params_of(sent: list[str]) -> dict[str, Any]:
 # -- large numbers --
 
 
+def test_a_large_number_is_sent_and_shown_as_it_is(desk: Console) -> None:
+    sent = sent_by(desk.page, "send")
+    page = desk.open("/console/playground?provider=webhook&action=send")
+    fold = page.get_by_text("more fields, all optional")
+    if fold.count():
+        fold.first.click()
+    page.get_by_label(re.compile("^JSON")).first.fill(f'{{"id": {LARGE}}}')
+    press(page, "Run")
+    expect(page.get_by_label("The action's result")).to_contain_text(f'"id": {LARGE}')
+    assert params_of(sent)["json"] == {"id": LARGE}
+    for language in ("curl", "typescript", "python"):
+        page.get_by_role("tab", name=language).click()
+        expect(page.get_by_label(f"The call in {language}")).to_contain_text(f'"id": {LARGE}')
+
+
+def test_a_large_number_that_a_double_keeps_is_saved(desk: Console) -> None:
+    params = {"url": "https://example.com/", "json": {"id": 10**20}}
+    step = {"id": "a", "action": "webhook.send", "params": params}
+    flow = {"name": "Hello", "trigger": {"type": "manual"}, "steps": [step]}
+    desk.client.save("webhook", {"url": f"https://example.com/hooks/{desk.client.tenant}"})
+    page = desk.open("/console/workflows/new")
+    page.get_by_label("The workflow's definition, as JSON").fill(json.dumps(flow))
+    press(page, "Create")
+    expect(page.get_by_role("heading", name="Hello", exact=True)).to_be_visible()
+    (saved,) = desk.client.get("/api/workflows").json()["items"]
+    assert saved["steps"][0]["params"] == params
+
+
 def text_of(**shown: Any) -> dict[str, Any]:
     """An answer in which Python's numbers stay as they are."""
     return {"body": json.dumps(shown), "content_type": "application/json"}
+
+
+def test_a_large_number_in_a_delivery_is_shown_and_copied_as_it_is(desk: Console) -> None:
+    shown = text_of(
+        eventId="evt_1", webhookId="wh_1", provider="webhook", outcome="dispatched",
+        receivedAt="2026-11-01T10:00:00Z", types=["webhook"], method="POST", path="",
+        headers={}, query={}, size=27, body={"id": LARGE},
+        events=[{"type": "webhook", "target": "", "data": {"id": LARGE}, "dataTruncated": True}],
+        workflows=[],
+    )  # fmt: skip
+    desk.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    desk.page.route("**/api/events/evt_1", lambda route: route.fulfill(**shown))
+    page = desk.open("/console/events/evt_1")
+    expect(page.get_by_label("The delivery's body")).to_contain_text(f'"id": {LARGE}')
+    expect(page.get_by_label("Data of webhook")).to_contain_text(f'"id": {LARGE}')
+    expect(page.get_by_text("Its beginning; templates see all of it")).to_be_visible()
+    page.evaluate("navigator.clipboard.writeText('')")
+    press(page, "Copy as curl")
+    page.wait_for_function(
+        f"async () => (await navigator.clipboard.readText()).includes('{{\"id\":{LARGE}}}')"
+    )
+
+
+def test_a_large_number_in_an_execution_is_shown_as_it_is(desk: Console) -> None:
+    moment = "2026-11-01T10:00:00Z"
+    step = {"id": "tell", "action": "webhook.send", "status": "succeeded", "attempts": 1,
+            "startedAt": moment, "finishedAt": moment, "durationMs": 5, "input": {"id": LARGE},
+            "output": {"id": LARGE}, "outputUrl": "/api/executions/exe_1/…"}  # fmt: skip
+    shown = text_of(
+        executionId="exe_1", workflowId="wf_1", workflowName="Tell", workflowVersion=1,
+        status="succeeded", triggerType="manual", createdAt=moment, startedAt=moment,
+        finishedAt=moment, retryCount=0, steps=[step],
+        trigger={"type": "manual", "eventId": "evt_1", "data": {"id": LARGE}},
+    )  # fmt: skip
+    parts = {"": ('[{"id": 1234567890', "2"), "2": ("1234567891}]", None)}
+
+    def answer(route: Route) -> None:
+        asked = parse_qs(urlsplit(route.request.url).query).get("nextToken", [""])[0]
+        text, token = parts[asked]
+        route.fulfill(json={"stepId": "tell", "items": None, "text": text, "nextToken": token})
+
+    desk.page.route("**/api/executions/exe_1", lambda route: route.fulfill(**shown))
+    desk.page.route("**/steps/tell/output*", answer)
+    page = desk.open("/console/executions/exe_1")
+    output = page.get_by_label("Output of tell")
+    expect(output).to_contain_text(f'"id": {LARGE}')
+    for name, label in {"Data": "The trigger's data", "Input": "Input of tell"}.items():
+        page.get_by_text(name, exact=True).click()
+        expect(page.get_by_label(label)).to_contain_text(f'"id": {LARGE}')
+    press(page, "Load the whole output")
+    expect(output).to_contain_text("[")
+    expect(output).to_contain_text(f'"id": {LARGE}')
 
 
 # -- dialogs --

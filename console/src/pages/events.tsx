@@ -175,7 +175,11 @@ export function Events() {
 export function EventOf({ id }: { id: string }) {
   const path = `/api/events/${encodeURIComponent(id)}`;
   // A replay is in the log as soon as it was taken in: until then it is looked for.
-  const found = useLoad(() => request<EventDetails>("GET", path), id, 3_000);
+  const found = useLoad(
+    () => request<EventDetails>("GET", path, undefined, { exact: true }),
+    id,
+    3_000,
+  );
   const event = found.data;
   useTitle(event ? `Event ${event.types?.join(", ") ?? ""}` : "Event");
   if (!event)
@@ -307,6 +311,9 @@ export function EventOf({ id }: { id: string }) {
               <summary>
                 <code>{each.type}</code>
               </summary>
+              {each.dataTruncated && (
+                <p class="soft small">Its beginning; templates see all of it.</p>
+              )}
               <Json value={each.data} label={`Data of ${each.type}`} />
             </details>
           ))}

@@ -1,6 +1,7 @@
 /** What ran: found by state, workflow and time; each step with what went in and came out. */
 import { useState } from "preact/hooks";
 import { request } from "../api";
+import { exact } from "../exact";
 import { useLoad, useTitle } from "../hooks";
 import { JobLine } from "../jobs";
 import { useFilter, useList } from "../lists";
@@ -223,7 +224,7 @@ export function ExecutionOf({ id }: { id: string }) {
   const [going, setGoing] = useState(true);
   const found = useLoad(
     async () => {
-      const execution = await request<Execution>("GET", path);
+      const execution = await request<Execution>("GET", path, undefined, { exact: true });
       setGoing(GOING.has(execution.status));
       return execution;
     },
@@ -453,7 +454,8 @@ async function wholeOutput(executionId: string, stepId: string): Promise<unknown
   let text = "";
   let nextToken: string | null | undefined;
   for (let page = 0; page < MOST_PAGES; page++) {
-    const answer = await request<StepOutput>("GET", path, undefined, { query: { nextToken } });
+    const options = { query: { nextToken }, exact: true };
+    const answer = await request<StepOutput>("GET", path, undefined, options);
     for (const each of answer.items ?? [])
       rounds.set(
         each.index,
@@ -465,9 +467,9 @@ async function wholeOutput(executionId: string, stepId: string): Promise<unknown
     else if (!answer.items) return answer.output;
     nextToken = answer.nextToken;
     if (nextToken) continue;
-    if (!answer.items) return JSON.parse(text);
+    if (!answer.items) return exact(text);
     return [...rounds.values()].map((each) =>
-      each.text === undefined ? each.output : JSON.parse(each.text),
+      each.text === undefined ? each.output : exact(each.text),
     );
   }
   throw new Error("It is too long for this page. The API has all of it, page by page.");

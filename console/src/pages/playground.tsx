@@ -2,6 +2,7 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 import { request } from "../api";
 import { useCatalogue } from "../catalogue";
+import { rawOf } from "../exact";
 import { messageAt, pathsOf, placeOf, SchemaForm, type Values } from "../form";
 import { useAction, useLoad, useTitle } from "../hooks";
 import { go, to, usePlace } from "../router";
@@ -122,7 +123,7 @@ function Call({
   const path = `/api/integrations/${provider}/actions/${action.name}`;
   const run = useAction(async () => {
     setResult(undefined);
-    const answer = await request<{ result: unknown }>("POST", path, body);
+    const answer = await request<{ result: unknown }>("POST", path, body, { exact: true });
     setResult({ value: answer.result });
   });
   const code = snippet(language, provider, action.name, path, body);
@@ -255,6 +256,8 @@ function python(value: unknown, level: number): string {
   if (value === null || value === undefined) return "None";
   if (value === true) return "True";
   if (value === false) return "False";
+  const raw = rawOf(value);
+  if (raw !== undefined) return raw;
   if (Array.isArray(value))
     return value.length
       ? `[\n${value.map((each) => `${deep}${python(each, level + 1)},`).join("\n")}\n${pad}]`

@@ -1,7 +1,7 @@
 /** Workflows: which there are, whether they are on, and how their last runs went. */
 import { useState } from "preact/hooks";
 import { asApiError, request } from "../api";
-import { isExact } from "../exact";
+import { isExact, TOO_LARGE } from "../exact";
 import { useLoad, useTitle } from "../hooks";
 import { useList } from "../lists";
 import { to } from "../router";
@@ -136,8 +136,7 @@ export function pathOf(workflowId: string): string {
 
 /** Refuses a definition in which this browser would save another number than was written. */
 export function unaltered(definition: unknown): object {
-  if (!isExact(definition))
-    throw new Error("A number in it is too large for this browser: it would become another one");
+  if (!isExact(definition)) throw new Error(TOO_LARGE);
   return definition as object;
 }
 
