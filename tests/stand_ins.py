@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, override
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import certifi
+
 from local.ports import is_free
 from tests.fakes.certificates import Authority
 from tests.fakes.facebook import FacebookStandIn
@@ -365,9 +367,11 @@ def settings(page: Page, stand_ins: StandIns) -> dict[str, str]:
 
 
 def trusted(folder: Path) -> Path:
-    """Write the certificates of this machine and of the stand-ins into one file."""
-    own = ssl.get_default_verify_paths().cafile
-    text = Path(own).read_text(encoding="utf-8") if own and Path(own).is_file() else ""
+    """Write the certificates of this machine and of the stand-ins into one file.
+
+    A machine may have none in one file (macOS; a folder of them elsewhere): certifi's stand in.
+    """
+    text = Path(ssl.get_default_verify_paths().cafile or certifi.where()).read_text("utf-8")
     bundle = folder / "trusted.pem"
     authority = (folder / "authority.pem").read_text(encoding="utf-8")
     bundle.write_text(f"{text}\n{authority}", encoding="utf-8")
@@ -387,7 +391,10 @@ def check_free(ports: Mapping[str, int]) -> None:
 def free_ports(folder: Path) -> dict[str, int]:
     """Free ports; those of the last time where they are, so that no address has to be deployed."""
     kept = folder / "ports.json"
-    last = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    try:
+        last = json.loads(kept.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        last = {}  # none yet, or not written to its end
     ports = {}
     with ExitStack() as stack:
         for name in (*PORTS, "receiver"):

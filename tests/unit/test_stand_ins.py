@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from local import stand_ins as beside_run
 from local.errors import PlatformError
 from local.paths import ROOT
 from tests import stand_ins
+from tests.fakes.certificates import Authority
 from tests.fakes.receiver import Receiver
 
 
@@ -170,6 +172,22 @@ def test_free_ports_are_those_of_the_last_time_unless_somebody_has_one(tmp_path:
         assert elsewhere["page"] != first["page"]
         bots = [each["settings"]["TELEGRAM_API_BASE"] for each in (first, elsewhere)]
         assert bots[0] == bots[1]
+
+
+def test_ports_that_were_not_written_to_their_end_are_any(tmp_path: Path) -> None:
+    (tmp_path / "ports.json").write_text('{"page": 80', encoding="utf-8")
+    ports = stand_ins.free_ports(tmp_path)
+    assert len(set(ports.values())) == len(ports)
+    assert json.loads((tmp_path / "ports.json").read_text(encoding="utf-8")) == ports
+
+
+def test_the_world_is_trusted_too_where_the_machine_has_no_file_of_its_authorities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = ssl.get_default_verify_paths()._replace(cafile=None)
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
+    Authority(tmp_path)
+    assert stand_ins.trusted(tmp_path).read_text(encoding="utf-8").count("BEGIN CERT") > 50
 
 
 @pytest.fixture
