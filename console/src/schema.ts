@@ -100,10 +100,8 @@ function ofOne(form: Form, schema: Schema): Form {
     case "string":
       if (secret) return { ...form, kind: long ? "long-secret" : "secret" };
       return { ...form, kind: long || (schema.maxLength ?? 0) > 2100 ? "long-text" : "text" };
-    case "array": {
-      const items = schema.items ? formOf(schema.items) : undefined;
-      return { ...form, kind: items && isPlain(items) ? "list" : "json", numeric: items?.numeric ?? items?.kind === "number" };
-    }
+    case "array":
+      return ofList(form, schema);
     case "object": {
       if (schema.properties && Object.keys(schema.properties).length) {
         const names = new Set(schema.required ?? []);
@@ -148,11 +146,15 @@ function ofOptions(form: Form, options: Schema[], schema: Schema): Form {
   if (types.has("string") && !types.has("array"))
     return { ...form, kind: secret ? "secret" : "text", numeric: types.has("integer") };
   const list = options.find((each) => each.type === "array");
-  if (list) {
-    const items = list.items ? formOf(list.items) : undefined;
-    if (items && isPlain(items)) return { ...form, kind: "list", numeric: items.numeric || items.kind === "number" };
-  }
-  return form;
+  return list && !types.has("object") ? ofList(form, list) : form;
+}
+
+/** A list of lines; as JSON where an item may be more than a line, or the list something else. */
+function ofList(form: Form, { items: schema }: Schema): Form {
+  const items = schema && formOf(schema);
+  const isMore = schema && resolve(schema).options.some((each) => each.type === "object");
+  if (!items || isMore || !isPlain(items)) return form;
+  return { ...form, kind: "list", numeric: items.numeric || items.kind === "number" };
 }
 
 /** What a schema may be, and what it says beside that. */
@@ -188,7 +190,9 @@ function tagOf(options: Schema[]): string {
 
 /** Whether a title is only the name run together, as "Spreadsheetid" is. */
 function isMangled(title: string, name: string): boolean {
-  return title.toLowerCase() === name.toLowerCase() && title !== sentence(name) && /[A-Z]/.test(name);
+  return (
+    title.toLowerCase() === name.toLowerCase() && title !== sentence(name) && /[A-Z]/.test(name)
+  );
 }
 
 /** `spreadsheetId` → `Spreadsheet id`. */

@@ -47,6 +47,32 @@ def params_of(sent: list[str]) -> dict[str, Any]:
     return params
 
 
+# -- what is typed --
+
+
+def test_numbers_in_a_list_are_sent_as_numbers(desk: Console) -> None:
+    sent = sent_by(desk.page, "sendPoll")
+    page = desk.open("/console/playground?provider=telegram&action=sendPoll")
+    page.get_by_text("more fields, all optional").click()
+    page.get_by_label(re.compile("^Correct option")).fill("0\n2")
+    press(page, "Run")
+    expect(page.get_by_label("The action's result")).to_be_visible()
+    assert params_of(sent)["correctOptionIds"] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("place", "label", "shown"),
+    [("provider=sheets&action=appendRow", "^Values", '"Customer": "Ann"'),
+     ("provider=telegram&action=sendPoll", "^Options", '"text": "Salad"')],
+)  # fmt: skip
+def test_an_example_that_is_more_than_lines_is_shown_as_json(
+    desk: Console, place: str, label: str, shown: str
+) -> None:
+    page = desk.open(f"/console/playground?{place}")
+    press(page, "Fill in the example")
+    expect(page.get_by_label(re.compile(label))).to_have_value(re.compile(re.escape(shown)))
+
+
 # -- large numbers --
 
 
