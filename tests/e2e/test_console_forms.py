@@ -50,6 +50,28 @@ def params_of(sent: list[str]) -> dict[str, Any]:
 # -- what is typed --
 
 
+def test_a_filter_that_is_typed_slowly_stays_while_the_list_is_loaded_again(desk: Console) -> None:
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(parse_qs(urlsplit(route.request.url).query).get("webhookId", [""])[0])
+        route.fulfill(json={"items": [], "nextToken": None})
+
+    desk.page.route("**/api/events?*", answer)
+    page = desk.open("/console/events")
+    field = page.get_by_label("Webhook", exact=True)
+    field.press_sequentially("wh_")
+    with page.expect_response("**/api/events?*"), page.expect_response("**/api/events?*"):
+        pass
+    expect(page.get_by_text("No events here")).to_be_visible()
+    field.press_sequentially("1")
+    expect(field).to_have_value("wh_1")
+    assert set(asked) == {""}
+    with page.expect_response(re.compile("webhookId=wh_1")):
+        field.press("Enter")
+    expect(page).to_have_url(re.compile(r"\?webhookId=wh_1$"))
+
+
 def test_numbers_in_a_list_are_sent_as_numbers(desk: Console) -> None:
     sent = sent_by(desk.page, "sendPoll")
     page = desk.open("/console/playground?provider=telegram&action=sendPoll")

@@ -1,5 +1,5 @@
 /** Deliveries as they come in: verified or refused, and what they started. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { request } from "../api";
 import { useCatalogue } from "../catalogue";
 import { useLoad, useTitle } from "../hooks";
@@ -34,6 +34,9 @@ export function Events() {
   useTitle("Events");
   const [filter, set] = useFilter("events", ["outcome", "provider", "webhookId", "span"]);
   const [live, setLive] = useState(true);
+  // A field's own text would be taken back by each look, until the filter has it.
+  const [webhook, setWebhook] = useState(filter.webhookId);
+  useEffect(() => setWebhook(filter.webhookId), [filter.webhookId]);
   const catalogue = useCatalogue();
   const { span, ...rest } = filter;
   const list = useList<EventSummary>(
@@ -111,8 +114,9 @@ export function Events() {
           {(attributes) => (
             <input
               {...attributes}
-              value={filter.webhookId}
+              value={webhook}
               placeholder="its id"
+              onInput={(event) => setWebhook(event.currentTarget.value)}
               onChange={(event) => set({ webhookId: event.currentTarget.value })}
             />
           )}
