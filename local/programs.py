@@ -105,6 +105,11 @@ def ending() -> Iterator[None]:
         raise
 
 
+def has_ended() -> bool:
+    """Tell whether this process is ending: its threads have to, too."""
+    return _ENDED.is_set()
+
+
 def _end_all() -> None:
     """End every program that runs in one of this process's threads; none is started after."""
     with _STARTING:

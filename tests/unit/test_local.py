@@ -6,12 +6,11 @@ import shlex
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -21,7 +20,6 @@ import requests
 from multidict import CIMultiDict
 
 from local import (
-    build,
     environment,
     gate,
     ministack,
@@ -224,62 +222,6 @@ def test_failed_program_says_what_it_printed(tmp_path: Path) -> None:
 
 
 # -- state --
-
-
-@pytest.fixture
-def not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is ended in here must not end the programs of the tests after it."""
-    monkeypatch.setattr(programs, "_ENDED", Event())
-
-
-@pytest.mark.usefixtures("not_ended")
-def test_an_end_does_not_wait_for_the_check_of_the_template(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runs = Event()
-
-    def check(_beside: Path, report: Report) -> None:
-        env = programs.environment()
-        runs.set()
-        command = ["sh", "-c", "sleep 100"]
-        programs.run(command, cwd=tmp_path, env=env, log=tmp_path / "log", report=report)
-
-    def console(_report: Report) -> None:
-        runs.wait(10)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(build, "check_template", check)
-    monkeypatch.setattr(build.console, "build", console)
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        build.build(tmp_path / "build", architecture="host", report=Report(quiet=True))
-    assert time.monotonic() - began < 30
-    assert not programs._RUNNING
-
-
-def test_a_program_goes_with_who_was_asked_to_end(tmp_path: Path) -> None:
-    asked = f"""
-import pathlib, sys
-from local import programs
-from local.report import Report
-folder = pathlib.Path({str(tmp_path)!r})
-programs.heed_the_end()
-try:
-    command = ["sh", "-c", "echo $$ >pid.part; mv pid.part pid; exec sleep 100"]
-    env = programs.environment()
-    programs.run(command, cwd=folder, env=env, log=folder / "log", report=Report())
-except KeyboardInterrupt:
-    sys.exit("Stopped.")
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", asked], cwd=settings.ROOT, stderr=subprocess.PIPE, text=True
-    ) as process:
-        while not (tmp_path / "pid").exists() and process.poll() is None:
-            time.sleep(0.05)
-        process.terminate()
-        _, said = process.communicate(timeout=30)
-    assert said == "Stopped.\n"
-    assert not state.is_running((tmp_path / "pid").read_text())
 
 
 def test_state_is_remembered(tmp_path: Path) -> None:
