@@ -205,3 +205,37 @@ def test_a_page_of_the_account_before_is_left_unless_the_new_one_has_it(
     connect(backend, "facebook_oauth")
     assert facebook.pages[cafe].subscribed_fields
     assert bool(facebook.pages[bakery].subscribed_fields) == shares
+
+
+@pytest.mark.parametrize("by", ["the workflow", "the connection"])
+def test_a_page_that_was_renamed_is_unsubscribed_with_what_needed_it(
+    backend: Backend, facebook: FacebookStandIn, bakery: str, ann: str, by: str
+) -> None:
+    credentials = {
+        "appId": facebook.app_id,
+        "appSecret": facebook.app_secret,
+        "accessToken": facebook.user_token(ann),
+    }
+    backend.save("facebook", credentials, connection="own")
+    hide = {"id": "hide", "action": "facebook.hideComment", "params": {"commentId": "1_2"}}
+    own = {"connection": "own"}
+    workflow = backend.create_workflow(
+        {
+            "name": "x",
+            "trigger": {"type": "facebook.comment", "provider": "facebook", **own},
+            "steps": [hide | own],
+        }
+    )
+    assert facebook.pages[bakery].subscribed_fields
+    facebook.pages[bakery].name = "Bakery and café"
+    assert backend.call("POST", "/api/integrations/facebook/test", own).json["success"]
+    if by == "the connection":  # as it is where a workflow goes while the provider is down
+        facebook.answer("busy", status=503, times=9)
+    path = f"/api/workflows/{workflow['workflowId']}"
+    assert backend.call("DELETE", path).status == 200
+    facebook._scripts.clear()
+    if by == "the connection":
+        assert facebook.pages[bakery].subscribed_fields
+        gone = backend.call("DELETE", "/api/integrations/facebook/credentials", query=own)
+        assert gone.status == 200
+    assert not facebook.pages[bakery].subscribed_fields

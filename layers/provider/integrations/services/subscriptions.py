@@ -90,7 +90,7 @@ class Subscriptions:
             return
         present = _subscribed(connection)
         coming = _wanted(provider, connection, [trigger]) if trigger else {}
-        if trigger and _joined(present, coming) == present:
+        if trigger and _joined(present, coming) == present and _is_current(connection):
             return
         if trigger or present:
             self._check_at(connection, SOON)
@@ -136,7 +136,7 @@ class Subscriptions:
                 if workflow.enabled and connection.key in workflow.uses
             ]
             wanted = _wanted(provider, connection, triggers)
-            if wanted == _subscribed(connection):
+            if wanted == _subscribed(connection) and (not wanted or _is_current(connection)):
                 return
             self._apply(provider, connection, wanted)
         self._check_at(self._connections.get(tenant, provider_id, name), SOON)
@@ -180,8 +180,9 @@ class Subscriptions:
         if inbound is None or inbound.subscribe is None or inbound.unsubscribe is None:
             return
         before = _subscribed(connection)
+        known = before if _is_current(connection) else {}
         changed = {
-            target: wanted[target] for target in wanted if wanted[target] != before.get(target)
+            target: wanted[target] for target in wanted if wanted[target] != known.get(target)
         }
         gone = [
             target
@@ -266,15 +267,21 @@ def _can_subscribe(provider: Provider) -> bool:
 
 
 def _subscribed(connection: Connection) -> Wanted:
+    """What the provider was last asked to send of the connection's account."""
     if not connection.subscribed:
         return {}
     record = json.loads(connection.subscribed)
-    wanted: Wanted = record["wanted"] if record["account"] == _identity(connection) else {}
+    wanted: Wanted = record["wanted"] if record["account"][0] == connection.account.id else {}
     return wanted
 
 
+def _is_current(connection: Connection) -> bool:
+    """Whether it was asked by the account's present name, which its address may say."""
+    record = json.loads(connection.subscribed or "{}")
+    return bool(record.get("account") == _identity(connection))
+
+
 def _identity(connection: Connection) -> list[str]:
-    """Who was subscribed: an account's name is part of it, as its address may say the name."""
     return [connection.account.id, connection.account.label]
 
 
