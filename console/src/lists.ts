@@ -25,7 +25,7 @@ interface Rows<T> extends Page<T> {
 
 /** How many pages are asked for at once, where a filter finds nothing in them: 1,000 rows each. */
 const PAGES = 20;
-/** Up to so many pages are all asked for again by themselves, so often; else the first one alone. */
+/** Up to so many pages are all asked for again by themselves, so often; more of them, less often. */
 const FEW = 5;
 const OFTEN = 60_000;
 
@@ -47,16 +47,20 @@ export function useList<T>(
       ...options,
       query: { ...query(), limit: 50, nextToken },
     });
+  const key = `${path} ${JSON.stringify(filter)}`;
+  const wanted = useRef(key);
+  wanted.current = key;
   const shown = useRef<Rows<T>>(undefined);
   const list = useLoad<Rows<T>>(
     async (polled) => {
       const page = await ask();
       const now = shown.current;
       if (!now || now.pages === 1) return only(page);
-      const all = !polled || (now.pages <= FEW && Date.now() - now.at >= OFTEN);
-      return all ? await again(now, page, ask, id) : joined(now, page, id);
+      // As many requests in a minute, however many pages there are.
+      const due = now.pages <= PAGES && Date.now() - now.at >= OFTEN * Math.max(1, now.pages / FEW);
+      return !polled || due ? await again(now, page, ask, id) : joined(now, page, id);
     },
-    `${path} ${JSON.stringify(filter)}`,
+    key,
     every,
   );
   const { put, ...loaded } = list;
@@ -71,11 +75,15 @@ export function useList<T>(
       let asked = 1;
       for (; asked < PAGES && !page.items.length && page.nextToken; asked++)
         page = await ask(page.nextToken);
+      // Another list is shown meanwhile, and what follows in it may have the same token.
+      if (wanted.current !== key) return;
       put((now) => {
-        // Where the list has begun anew meanwhile, this is not what follows.
-        if (!now || now.nextToken !== token) return now;
-        const items = [...now.items, ...without(now.items, page.items, id)];
-        return { ...now, items, nextToken: page.nextToken, pages: now.pages + asked };
+        // A new first page has another end than the one behind which this was asked for.
+        const rows = now && list.data && now.nextToken !== token ? joined(list.data, now, id) : now;
+        // Where the list has begun anew, this is not what follows.
+        if (!rows || rows.nextToken !== token) return now;
+        const items = [...rows.items, ...without(rows.items, page.items, id)];
+        return { ...rows, items, nextToken: page.nextToken, pages: rows.pages + asked };
       });
     },
     change: (item) =>

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e import console
 from tests.e2e.conftest import Client
-from tests.e2e.console import Console
+from tests.e2e.console import Console, until
 
 pytestmark = pytest.mark.e2e
 
@@ -201,3 +201,86 @@ def test_an_expired_token_in_a_press_leaves_the_log_in_usable(desk: Console) -> 
     expect(told).to_contain_text("Unauthorized")
     told.get_by_role("button", name="Close").click()
     expect(page.get_by_role("button", name="Test", exact=True)).to_be_enabled()
+
+
+# -- a list of the API, and what follows in it --
+
+
+def execution(number: int) -> dict[str, Any]:
+    return {"executionId": f"exe_{number}", "workflowId": "wf_1", "workflowName": f"Run {number}",
+            "status": "failed", "triggerType": "manual",
+            "createdAt": "2026-01-01T00:00:00Z"}  # fmt: skip
+
+
+class Executions:
+    """A list of executions, newest first, whose later pages wait until a test lets them go on."""
+
+    def __init__(self, newest: int) -> None:
+        self.newest = newest
+        self.held: list[Route] = []
+
+    def __call__(self, route: Route) -> None:
+        if "nextToken" in route.request.url:
+            self.held.append(route)
+        else:
+            self.answer(route)
+
+    def answer(self, route: Route) -> None:
+        """The page that was asked for, of 50."""
+        token = parse_qs(urlsplit(route.request.url).query).get("nextToken")
+        begin = int(token[0]) if token else self.newest
+        items = [execution(number) for number in range(begin, begin - 50, -1)]
+        route.fulfill(json={"items": items, "nextToken": str(begin - 50)})
+
+
+def test_more_is_loaded_though_new_rows_come_meanwhile(desk: Console) -> None:
+    executions = Executions(500)
+    desk.page.route("**/api/executions?*", executions)
+    page = desk.open("/console/executions")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(50)
+    press(page, "Load more")
+    until(page, lambda: bool(executions.held))
+    executions.newest = 503
+    expect(rows.first).to_contain_text("Run 503")
+    executions.answer(executions.held[0])
+    expect(rows).to_contain_text([f"Run {number}" for number in range(503, 400, -1)])
+
+
+def test_what_was_asked_of_another_list_is_not_added(desk: Console) -> None:
+    executions = Executions(500)
+    desk.page.route("**/api/executions?*", executions)
+    page = desk.open("/console/executions")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(50)
+    press(page, "Load more")
+    until(page, lambda: bool(executions.held))
+    with page.expect_response(re.compile("status=failed")):
+        page.get_by_label("State").select_option("failed")
+    expect(rows).to_have_count(50)
+    with page.expect_response(re.compile("nextToken")):
+        executions.answer(executions.held[0])
+    expect(page.get_by_role("button", name="Load more")).to_be_enabled()
+    expect(rows).to_have_count(50)
+
+
+def test_many_pages_are_looked_at_again_too(desk: Console) -> None:
+    status = "running"
+
+    def answer(route: Route) -> None:
+        token = parse_qs(urlsplit(route.request.url).query).get("nextToken")
+        begin = int(token[0]) if token else 500
+        numbers = range(begin, begin - 50, -1)
+        items = [execution(number) | {"status": status} for number in numbers]
+        route.fulfill(json={"items": items, "nextToken": str(begin - 50)})
+
+    desk.page.route("**/api/executions?*", answer)
+    desk.page.clock.install()
+    page = desk.open("/console/executions")
+    for pages in range(1, 7):
+        expect(page.locator("tbody [data-state=running]")).to_have_count(50 * pages)
+        press(page, "Load more")
+    expect(page.locator("tbody [data-state=running]")).to_have_count(350)
+    status = "succeeded"
+    page.clock.fast_forward(120_000)
+    expect(page.locator("tbody [data-state=succeeded]")).to_have_count(350)
