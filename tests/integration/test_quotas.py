@@ -219,6 +219,18 @@ def test_a_delivery_that_comes_ten_times_takes_room_once(backend: Backend) -> No
     assert taken(backend) == 1
 
 
+def test_what_has_run_once_for_its_key_takes_no_room_again(backend: Backend) -> None:
+    hook = webhook(backend)
+    trigger = {"type": "webhook", "webhookId": hook, "oncePer": "trigger.body.order"}
+    backend.create_workflow(flow(trigger=trigger, steps=STEPS))
+    for number in range(10):
+        assert backend.deliver(hook, {"order": 7, "n": number}).status == 200
+        backend.drain()
+    assert len(backend.executions()) == 1
+    assert len(log(backend)) == 10
+    assert taken(backend) == 1
+
+
 @pytest.mark.parametrize("broken", ["ExecutionsTable", "ExecutionsQueue"])
 def test_what_is_recorded_goes_on_with_the_room_that_it_has(backend: Backend, broken: str) -> None:
     hook = webhook(backend)

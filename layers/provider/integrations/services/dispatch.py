@@ -565,7 +565,16 @@ class Dispatcher:
                 for each in starting[begin : begin + CHUNK]
                 if (workflow := workflows(each.workflow_id)) and each.event_index < len(all_events)
             ]
-            work.outbox += [message for message in self._launch(launches) if message]
+            messages = self._launch(launches)
+            work.outbox += [message for message in messages if message]
+            if not logged.earlier:
+                # What ``oncePer`` has had started before, and is over, does not begin again.
+                over = [
+                    (launch.workflow.workflow_id, launch.start)
+                    for (launch, failure), message in zip(launches, messages, strict=True)
+                    if not message and not failure
+                ]
+                self._quotas.give_back(logged.tenant, over)
 
     def _launch(
         self, launches: Sequence[tuple[Launch, IntegrationError | None]]
