@@ -193,6 +193,19 @@ def test_an_app_that_is_removed_while_a_check_keeps_better_tokens_stays_removed(
     assert held(backend) == {f"@{ann}"}
 
 
+def test_an_app_that_is_removed_while_a_check_fails_stays_removed(
+    backend: Backend, facebook: FacebookStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facebook.answer("busy", status=503, times=9)
+
+    def remove_app() -> None:
+        assert tell(backend, "deauthorize", signed(facebook)).json == {"connections": 1}
+
+    before(monkeypatch, wiring.connections(), "record_error", remove_app)
+    check(backend)
+    assert states(backend) == {"acme default": "needs_reauth"}
+
+
 @pytest.mark.parametrize("shares", [False, True])
 def test_a_page_of_the_account_before_is_left_unless_the_new_one_has_it(
     backend: Backend, facebook: FacebookStandIn, bakery: str, cafe: str, *, shares: bool

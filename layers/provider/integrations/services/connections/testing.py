@@ -177,8 +177,10 @@ class ConnectionTester:
         state = connection.status
         if not refused:
             state = states.after(state, states.happening_of(failure, testing=True))
+        # A state that stays is not written: the app may be removed from the account meanwhile.
+        changed = state if state != connection.status else None
         if self._connections.record_error(
-            connection, failure.code, failure.detail, status=state, tested=True, due_at=due_at
+            connection, failure.code, failure.detail, status=changed, tested=True, due_at=due_at
         ):
             states.tell(self._observe, connection, state, failure)
             if refused:
