@@ -108,18 +108,76 @@ export function lineOf(text: string, offset: number): number {
   return line;
 }
 
-/** Where a JSON text breaks, by what its reader says. */
+/** Where a JSON text breaks. */
 export function breakOf(text: string): { offset: number; message: string } | null {
   try {
     JSON.parse(text);
     return null;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    const position = /position (\d+)/.exec(message);
-    const offset = position ? Number(position[1]) : text.trimEnd().length;
+  } catch {
     return {
-      offset: Math.min(offset, text.length),
+      offset: endOfJson(text),
       message: "This is not JSON here: a comma, a quote or a bracket is missing or too many",
     };
+  }
+}
+
+const SPACE = /[ \t\n\r]*/y;
+const ESCAPE = /\\(?:["\\/bfnrt]|u[\da-fA-F]{4})/y;
+const PLAIN = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+
+/** Where a text stops being JSON: what a browser says of it has no place, or is not of all browsers. */
+function endOfJson(text: string): number {
+  const closers: string[] = [];
+  let wanted: "value" | "key" | "colon" | "next" = "value";
+  let mayEnd = false;
+  let at = 0;
+  const take = (pattern: RegExp) => {
+    pattern.lastIndex = at;
+    const found = pattern.test(text);
+    if (found) at = pattern.lastIndex;
+    return found;
+  };
+  const takeString = () => {
+    if (text.charAt(at) !== '"') return false;
+    const from = at;
+    at += 1;
+    for (let char = text.charAt(at); char !== '"'; char = text.charAt(at)) {
+      if (char >= " " && char !== "\\") at += 1;
+      else if (!take(ESCAPE)) {
+        at = from;
+        return false;
+      }
+    }
+    at += 1;
+    return true;
+  };
+  for (;;) {
+    take(SPACE);
+    const char = text.charAt(at);
+    const inside = closers.at(-1);
+    if (!char) return text.trimEnd().length;
+    if (char === inside && (mayEnd || wanted === "next")) {
+      closers.pop();
+      wanted = "next";
+      at += 1;
+    } else if (wanted === "next") {
+      if (char !== "," || !inside) return at;
+      wanted = inside === "}" ? "key" : "value";
+      at += 1;
+    } else if (wanted === "colon") {
+      if (char !== ":") return at;
+      wanted = "value";
+      at += 1;
+    } else if (wanted === "value" && (char === "{" || char === "[")) {
+      closers.push(char === "{" ? "}" : "]");
+      wanted = char === "{" ? "key" : "value";
+      mayEnd = true;
+      at += 1;
+      continue;
+    } else {
+      if (!takeString() && (wanted === "key" || !take(PLAIN))) return at;
+      wanted = wanted === "key" ? "colon" : "next";
+    }
+    mayEnd = false;
   }
 }

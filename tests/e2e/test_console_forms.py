@@ -95,6 +95,24 @@ def test_an_example_that_is_more_than_lines_is_shown_as_json(
     expect(page.get_by_label(re.compile(label))).to_have_value(re.compile(re.escape(shown)))
 
 
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        ('{\n  "name": "A",\n  "enabled": yes,\n  "steps": []\n}', 3),
+        ('{\n  "name": "A"\n  "steps": []\n}', 3),
+        ('{\n  "name": "A",\n  "steps": [],\n}', 4),
+        ('{\n  "name": "A,\n  "steps": []\n}', 2),
+        ('{\n  "name": "\u00e9\\u00e9\\n\u0085", "a": [1, -2.5e3, {}, []],\n  name: 1\n}', 3),
+        ('{\n  "steps": [\n', 2),
+        ("{}\n}\n\n", 2),
+    ],
+)
+def test_what_is_no_json_is_found_at_its_line(desk: Console, broken: str, line: int) -> None:
+    page = desk.open("/console/workflows/new")
+    page.get_by_label("The workflow's definition, as JSON").fill(broken)
+    expect(page.get_by_text(re.compile("^Line "))).to_have_text(f"Line {line}")
+
+
 # -- large numbers --
 
 
