@@ -648,9 +648,11 @@ def test_no_queue_takes_what_comes_unencrypted() -> None:
 
 def test_no_flood_takes_all_functions() -> None:
     for name, _, source in consumers():
-        if name not in {"RunJobFunction", "RunErasureFunction"}:
-            condition, scaling, _ = source["ScalingConfig"]["Fn::If"]
-            assert condition == "IsOnAws"
+        condition, scaling, _ = source["ScalingConfig"]["Fn::If"]
+        assert condition == "IsOnAws"
+        if name in {"RunJobFunction", "RunErasureFunction"}:
+            assert scaling["MaximumConcurrency"] == 10
+        else:
             assert scaling["MaximumConcurrency"]["Ref"] in template()["Parameters"]
     for name in ("ReceiveWebhookFunction", "AuthorizeRequestFunction"):
         reserved = FUNCTIONS[name]["ReservedConcurrentExecutions"]["Fn::If"]
