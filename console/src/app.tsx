@@ -88,6 +88,15 @@ function Refused() {
 function Frame({ parts, session }: { parts: string[]; session: number }) {
   const now = parts[0] ?? "";
   const current = now === "connections" ? "" : now;
+  // The tabs of the settings are one page: the focus stays on the one that was chosen.
+  const page = `${session} ${now === "settings" ? now : parts.join("/")}`;
+  const main = useRef<HTMLElement>(null);
+  const shown = useRef(page);
+  useEffect(() => {
+    // What was pressed is gone with the page before; who uses a keyboard goes on in this one.
+    if (shown.current !== page && document.activeElement === document.body) main.current?.focus();
+    shown.current = page;
+  }, [page]);
   return (
     <div class="frame">
       <header class="side">
@@ -131,10 +140,9 @@ function Frame({ parts, session }: { parts: string[]; session: number }) {
           )}
         </div>
       </header>
-      <main id="content" tabIndex={-1}>
+      <main id="content" tabIndex={-1} ref={main}>
         <Oldest />
-        {/* The tabs of the settings are one page: the focus stays on the one that was chosen. */}
-        <Page key={`${session} ${now === "settings" ? now : parts.join("/")}`} parts={parts} />
+        <Page key={page} parts={parts} />
       </main>
     </div>
   );

@@ -148,6 +148,8 @@ export interface Preview {
     reason?: string | null;
     params?: unknown;
     rounds?: { index: number; item: unknown; params: unknown }[] | null;
+    /** Of all rounds; `rounds` may be the first of them. */
+    roundCount?: number | null;
     errors?: Mistake[] | null;
   }[];
 }

@@ -221,6 +221,42 @@ def test_an_expired_token_in_a_press_leaves_the_log_in_usable(desk: Console) -> 
     expect(page.get_by_role("button", name="Test", exact=True)).to_be_enabled()
 
 
+# -- pages --
+
+
+def test_who_came_by_a_press_goes_on_in_the_new_page(desk: Console) -> None:
+    desk.client.save("webhook", {"url": f"https://example.com/hooks/{desk.client.tenant}"})
+    page = desk.open("/console/workflows/new?eventId=evt_1")
+    page.get_by_text("Begin with a ready flow").click()
+    page.locator("main details a").first.click()
+    expect(page).to_have_url(re.compile(r"flow=.*&eventId=evt_1$"))
+    page.get_by_role("tab", name="Preview").click()
+    expect(page.get_by_label("Event", exact=True)).to_have_value("evt_1")
+    step = {"id": "a", "action": "webhook.send", "params": {"url": "https://example.com/"}}
+    flow = {"name": "Hello", "trigger": {"type": "manual"}, "steps": [step]}
+    page.get_by_label("The workflow's definition, as JSON").fill(json.dumps(flow))
+    press(page, "Create")
+    expect(page.get_by_role("heading", name="Hello", exact=True)).to_be_visible()
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_a_preview_says_how_many_rounds_it_does_not_show(desk: Console) -> None:
+    step = {"id": "a", "action": "webhook.send", "params": {"url": "https://example.com/"},
+            "forEach": "range(30)"}  # fmt: skip
+    rounds = [{"index": index, "item": LARGE, "params": {"id": LARGE}} for index in range(2)]
+    shown = text_of(
+        matches=True, filterResult=None, reason=None,
+        steps=[step | {"connection": "default", "runs": True, "reason": None, "params": None,
+                       "rounds": rounds, "roundCount": 30, "errors": []}],
+    )  # fmt: skip
+    desk.page.route("**/api/workflows/preview", lambda route: route.fulfill(**shown))
+    page = desk.open("/console/workflows/new")
+    page.get_by_role("tab", name="Preview").click()
+    press(page, "Show what would be sent")
+    expect(page.get_by_text("The first 2 of 30 rounds.")).to_be_visible()
+    expect(page.get_by_label("a, round 2")).to_contain_text(f'"id": {LARGE}')
+
+
 # -- a list of the API, and what follows in it --
 
 

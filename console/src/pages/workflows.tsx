@@ -100,11 +100,12 @@ export function Workflows() {
   );
 }
 
-export function Ready() {
+export function Ready({ eventId = "" }: { eventId?: string | null }) {
+  const sample = eventId ? `&eventId=${encodeURIComponent(eventId)}` : "";
   return (
     <div class="row">
       {FLOWS.map((each) => (
-        <a class="button" key={each.id} href={`${to("workflows", "new")}?flow=${each.id}`}>
+        <a class="button" key={each.id} href={`${to("workflows", "new")}?flow=${each.id}${sample}`}>
           {each.name}
         </a>
       ))}
