@@ -126,6 +126,19 @@ def test_a_large_file_in_the_input_is_a_file_of_the_run(
     assert telegram.last.files["document"].content == bytes(150_000)
 
 
+def test_the_same_key_with_the_same_large_file_starts_once(
+    backend: Backend, workflow_id: str
+) -> None:
+    key = {"Idempotency-Key": "order-42"}
+    given = {"fileName": "a.bin", "contentType": "a/b", "contentBase64": "AAAA" * 50_000}
+    first = start(backend, workflow_id, {"input": {"file": given}}, headers=key)
+    assert first.status == 200, first
+    again = start(backend, workflow_id, {"input": {"file": given}}, headers=key)
+    assert again.json["executionId"] == first.json["executionId"]
+    other = {"file": given | {"contentBase64": "BBBB" * 50_000}}
+    assert start(backend, workflow_id, {"input": other}, headers=key).status == 422
+
+
 def test_a_large_input_is_kept_in_s3_and_shown_whole(
     backend: Backend, telegram: TelegramServer, workflow_id: str
 ) -> None:

@@ -17,7 +17,7 @@ from integrations.errors import (
 from integrations.models import Json, now, rfc3339, same_json
 from integrations.services import lineage
 from integrations.services.execution_values import Events, ExecutionValues, event_key, logged_event
-from integrations.services.files import StepFiles
+from integrations.services.files import LARGE_BASE64, NamedFiles, StepFiles
 from integrations.services.observing import Observe, nobody
 from integrations.services.quotas import AT_ONCE, Quotas, Start
 from integrations.services.shares import FRESH
@@ -186,12 +186,17 @@ class ExecutionService:
         message = self._in_its_room(tenant, workflow_id, start)
         if idempotency_key:
             stored = self._executions.get(tenant, self._id(launch))
-            if not same_json(self._trigger_data(stored), storable(given)):
+            if not self._is_same(tenant, self._trigger_data(stored), storable(given)):
                 detail = "This Idempotency-Key has started the workflow with another input"
                 raise IdempotencyKeyReused(detail)
         if message:
             self._queue.send(message)
         return self.get(tenant, self._id(launch))
+
+    def _is_same(self, tenant: str, stored: Json, given: Json) -> bool:
+        """Whether a trigger is what was given, whose large files are references by now."""
+        files = NamedFiles(self._files, tenant)
+        return same_json(*(files.stored(each, over=LARGE_BASE64) for each in (stored, given)))
 
     def rerun(
         self, tenant: str, execution_id: str, *, idempotency_key: str | None = None
