@@ -69,6 +69,7 @@ export async function request<T>(
   const token = options.token === undefined ? tokenOfTab() : options.token;
   const mine = generation;
   let response: Response;
+  let read = "";
   try {
     response = await fetch(text ? `${path}?${text}` : path, {
       method,
@@ -82,6 +83,8 @@ export async function request<T>(
       ...(options.signal ? { signal: options.signal } : {}),
       credentials: "same-origin",
     });
+    // Here, as the network may fail in the middle of an answer, too.
+    if (response.ok) read = await response.text();
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw ApiError.network(error);
@@ -96,7 +99,11 @@ export async function request<T>(
     }
     throw error;
   }
-  return (options.exact ? exact(await response.text()) : await response.json()) as T;
+  try {
+    return (options.exact ? exact(read) : JSON.parse(read)) as T;
+  } catch {
+    throw new Error("What came is no answer of the API: does something stand between?");
+  }
 }
 
 const cache = new Map<string, Promise<unknown>>();

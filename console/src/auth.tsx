@@ -28,6 +28,8 @@ export function Access({ expired }: { expired: boolean }) {
     retryAccess();
     setToken(token);
   });
+  // API Gateway says 403 to what cannot be a token at all.
+  const wrong = enter.error && (enter.error.isUnauthorized || enter.error.code === "forbidden");
   const login = useAction(async () => {
     if (settings.data?.issuer && settings.data.clientId)
       await beginLogin(settings.data.issuer, settings.data.clientId);
@@ -68,7 +70,7 @@ export function Access({ expired }: { expired: boolean }) {
         <Field
           label="API token"
           hint="It stays in this tab, and is gone when the tab is closed."
-          error={enter.error?.isUnauthorized ? "This token is wrong or has expired" : undefined}
+          error={wrong ? "This token is wrong or has expired" : undefined}
         >
           {(attributes) => (
             <input
@@ -82,7 +84,7 @@ export function Access({ expired }: { expired: boolean }) {
             />
           )}
         </Field>
-        {enter.error && !enter.error.isUnauthorized && <Problem error={enter.error} />}
+        {!wrong && <Problem error={enter.error} />}
         <div class="row">
           <button
             type="submit"

@@ -236,7 +236,10 @@ function Flag({ form, path, value, change, errorAt }: Props<unknown>) {
           id={id}
           type="checkbox"
           checked={value === undefined ? standard : value === true}
-          aria-describedby={`${id}-hint`}
+          {...(error ? { "aria-invalid": "true" } : {})}
+          aria-describedby={[error && `${id}-error`, form.hint && `${id}-hint`]
+            .filter(Boolean)
+            .join(" ")}
           onChange={(event) => {
             const checked = event.currentTarget.checked;
             change(checked === standard && !form.required ? undefined : checked);
@@ -244,7 +247,11 @@ function Flag({ form, path, value, change, errorAt }: Props<unknown>) {
         />
         <label for={id}>{form.title}</label>
       </div>
-      {error && <span class="error">{error}</span>}
+      {error && (
+        <span class="error" id={`${id}-error`}>
+          {error}
+        </span>
+      )}
       {form.hint && (
         <span class="hint" id={`${id}-hint`}>
           <Text of={form.hint} />
@@ -536,7 +543,12 @@ function Pairs({ form, path, value, change, errorAt }: Props<unknown>) {
               set(rows.map((row, n) => (n === at ? [row[0], event.currentTarget.value] : row)))
             }
           />
-          <button type="button" class="plain" onClick={() => set(rows.filter((_, n) => n !== at))}>
+          <button
+            type="button"
+            class="plain"
+            aria-label={`Remove ${name || `row ${at + 1}`}`}
+            onClick={() => set(rows.filter((_, n) => n !== at))}
+          >
             Remove
           </button>
         </div>

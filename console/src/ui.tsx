@@ -414,7 +414,12 @@ export function Json({ value, label }: { value: unknown; label?: string }) {
 }
 
 export async function copy(text: string): Promise<void> {
-  await navigator.clipboard.writeText(text);
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Pages over plain HTTP have none, and a browser may refuse it.
+    throw new Error("The browser lets this page copy nothing: mark the text, and copy it yourself");
+  }
   toast("Copied");
 }
 

@@ -257,6 +257,41 @@ def test_a_preview_says_how_many_rounds_it_does_not_show(desk: Console) -> None:
     expect(page.get_by_label("a, round 2")).to_contain_text(f'"id": {LARGE}')
 
 
+# -- what cannot be had --
+
+
+def test_what_is_no_answer_of_the_api_is_said_to_be_none(desk: Console) -> None:
+    desk.page.route("**/api/workflows?*", lambda route: route.fulfill(body="<p>Log in at the inn"))
+    page = desk.open("/console/workflows")
+    expect(page.get_by_role("alert")).to_contain_text("does something stand between?")
+
+
+@pytest.mark.parametrize("place", ["workflows/new", "events"])
+def test_a_catalogue_that_did_not_come_is_asked_for_again(desk: Console, place: str) -> None:
+    page = desk.page
+    page.route("**/api/integrations", lambda route: route.abort())
+    desk.open(f"/console/{place}")
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    page.unroute("**/api/integrations")
+    press(page, "Try again")
+    expect(page.get_by_text("Telegram").first).to_be_attached()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_where_nothing_may_be_copied_it_is_said_what_to_do(desk: Console) -> None:
+    desk.page.add_init_script("delete Navigator.prototype.clipboard")
+    page = desk.open("/console/playground?provider=telegram&action=sendMessage")
+    press(page, "Copy")
+    expect(page.get_by_role("dialog")).to_contain_text("mark the text, and copy it yourself")
+
+
+def test_a_chosen_workflow_is_shown_though_the_workflows_cannot_be_read(desk: Console) -> None:
+    desk.page.route("**/api/workflows?*", lambda route: route.abort())
+    page = desk.open("/console/executions?workflowId=wf_1")
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    expect(page.get_by_label("Workflow", exact=True)).to_have_value("wf_1")
+
+
 # -- a list of the API, and what follows in it --
 
 

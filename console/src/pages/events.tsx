@@ -123,7 +123,10 @@ export function Events() {
         </Field>
         <SpanField value={span} set={(next) => set({ span: next })} />
       </div>
-      <Problem error={list.error} retry={() => void list.reload()} />
+      <Problem
+        error={list.error ?? catalogue.error}
+        retry={() => void Promise.all([list.reload(), catalogue.reload()])}
+      />
       {list.loading && <Waiting />}
       {list.data && items.length === 0 && !list.token && (
         <Empty title="No events here">
@@ -354,13 +357,7 @@ export function curlOf(event: EventDetails): string {
   const method = event.method || "POST";
   const verb = method === "HEAD" ? ["-I"] : method === "POST" && event.size ? [] : [`-X ${method}`];
   const { before, data } = bodyOf(event);
-  return (
-    before +
-    [`curl ${quote(url)}`, ...verb, ...headers, ...data].join(
-      " \
-  ",
-    )
-  );
+  return before + [`curl ${quote(url)}`, ...verb, ...headers, ...data].join(" \\\n  ");
 }
 
 /** What hands a shell's command the body, and what must stand before the command for that. */

@@ -140,9 +140,11 @@ export function Executions() {
                   {each.name}
                 </option>
               ))}
-              {/* One that was deleted has executions still. */}
-              {workflows.data?.every((each) => each.workflowId !== filter.workflowId) &&
-                filter.workflowId && <option>{filter.workflowId}</option>}
+              {/* One that was deleted has executions still; and the others may not be known. */}
+              {filter.workflowId &&
+                !workflows.data?.some((each) => each.workflowId === filter.workflowId) && (
+                  <option>{filter.workflowId}</option>
+                )}
             </select>
           )}
         </Field>

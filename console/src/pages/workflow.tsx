@@ -326,9 +326,14 @@ function Workbench({
             ["run", "Run"],
           ]}
         >
-          {panel === "catalogue" && (
-            <CataloguePanel providers={providers} text={text} change={change} />
-          )}
+          {panel === "catalogue" &&
+            (catalogue.data ? (
+              <CataloguePanel providers={providers} text={text} change={change} />
+            ) : catalogue.error ? (
+              <Problem error={catalogue.error} retry={() => void catalogue.reload()} />
+            ) : (
+              <Waiting />
+            ))}
           {panel === "preview" && <PreviewPanel text={text} broken={broken} sample={tried} />}
           {panel === "run" &&
             (workflow ? (
