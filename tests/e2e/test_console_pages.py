@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e import console
 from tests.e2e.conftest import Client, StandIns, eventually
-from tests.e2e.console import Console
+from tests.e2e.console import Console, until
 from tests.fakes.google import ISSUER
 
 pytestmark = pytest.mark.e2e
@@ -73,8 +73,7 @@ class Held:
 
     def wait(self, page: Page) -> None:
         """Wait until one has come."""
-        while not self.routes:
-            page.wait_for_timeout(50)
+        until(page, lambda: bool(self.routes))
 
 
 # -- once is once --
@@ -354,8 +353,10 @@ def test_a_delivery_copied_as_curl_is_the_same_request(
     desk.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     desk.page.route("**/api/events/evt_1", lambda route: route.fulfill(json=event))
     page = desk.open("/console/events/evt_1")
+    # All pages of the browser have one clipboard.
+    page.evaluate("navigator.clipboard.writeText('')")
     press(page, "Copy as curl")
-    expect(page.get_by_text("Copied")).to_be_visible()
+    page.wait_for_function("async () => (await navigator.clipboard.readText()) !== ''")
     command = page.evaluate("navigator.clipboard.readText()")
     ran = subprocess.run(
         [BASH, "-c", PROGRAM + command], capture_output=True, text=True, check=True

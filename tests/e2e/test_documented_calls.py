@@ -68,6 +68,7 @@ def test_the_documented_calls_do_in_a_browser_what_the_page_says(
     )
     whole = "\n".join(examples()).replace(DOCUMENTED, client.platform.url)
     front.evaluate(f"async (given) => {{ Object.assign(window, given);\n{whole}\n}}", given)
+    console.until(front, lambda: len(logged) == 4)
     telegram, google, page, hook = logged
     assert telegram.startswith("connected @")
     assert google == "completed"
