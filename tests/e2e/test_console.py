@@ -336,7 +336,8 @@ def test_a_wrong_token_says_log_in_again_and_a_right_one_opens(
 
 
 def test_an_expired_token_says_log_in_again(chromium: Browser, client: Client) -> None:
-    expired = client.platform.tokens.create(tenant=client.tenant, name="old", days=-1)
+    expired = f"ib_{uuid.uuid4().hex}{uuid.uuid4().hex[:11]}"
+    client.platform.tokens.put(expired, tenant=client.tenant, name="old", scopes=("read",), days=-1)
     with console.of(chromium, client, token=expired) as opened:
         page = opened.open("/console/workflows")
         expect(page.get_by_text("Log in again.")).to_be_visible()

@@ -418,7 +418,8 @@ def test_a_token_that_nobody_was_given_is_refused(platform: Platform, header: st
 
 
 def test_expired_and_revoked_tokens_are_refused(platform: Platform) -> None:
-    expired = platform.tokens.create(tenant="gone", name="expired", days=-1)
+    expired = f"ib_{uuid.uuid4().hex}{uuid.uuid4().hex[:11]}"
+    platform.tokens.put(expired, tenant="gone", name="expired", scopes=("read",), days=-1)
     revoked = platform.tokens.create(tenant="gone", name="revoked")
     platform.tokens.revoke(tenant="gone", name="revoked")
 
