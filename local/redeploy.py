@@ -29,6 +29,8 @@ CONSOLE = "console"
 CONSOLE_FUNCTION = "functions/get_console"
 LAYER = "ProviderLayer"
 REST = "rest"
+PUT = "Put by make run."
+"""The description of a layer's version that CloudFormation knows nothing of."""
 
 
 def parts() -> dict[str, str]:
@@ -97,7 +99,10 @@ class Redeployment:
         pages = self.client.get_paginator("list_functions").paginate()
         users = [each for page in pages for each in page["Functions"] if layer_of(each)]
         published = self.client.publish_layer_version(
-            LayerName=LAYER, Content={"ZipFile": content}, CompatibleRuntimes=["python3.13"]
+            LayerName=LAYER,
+            Description=PUT,
+            Content={"ZipFile": content},
+            CompatibleRuntimes=["python3.13"],
         )
         for each in users:
             arns = [layer["Arn"] for layer in each["Layers"]]
@@ -105,6 +110,17 @@ class Redeployment:
                 FunctionName=each["FunctionName"],
                 Layers=[published["LayerVersionArn"] if is_provider(arn) else arn for arn in arns],
             )
+        self._delete_layers(but=published["Version"])
+
+    def _delete_layers(self, *, but: int) -> None:
+        """Delete what was put before: MiniStack's state would grow by megabytes with each change.
+
+        The version that CloudFormation knows stays: a change of the settings brings it back.
+        """
+        for page in self.client.get_paginator("list_layer_versions").paginate(LayerName=LAYER):
+            for each in page["LayerVersions"]:
+                if each.get("Description") == PUT and each["Version"] != but:
+                    self.client.delete_layer_version(LayerName=LAYER, VersionNumber=each["Version"])
 
 
 def layer_of(function: Mapping[str, object]) -> bool:

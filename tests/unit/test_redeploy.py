@@ -4,6 +4,7 @@ import io
 import os
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -163,3 +164,41 @@ def test_what_was_put_before_a_failure_is_put_again(
     assert stack.update({}) == ["functions/a", "functions/b"]
     assert puts == [["functions/a", "functions/b"]] * 2
     assert stack.update({}) == []
+
+
+class Lambda:
+    """Layers, and a function that uses one."""
+
+    def __init__(self) -> None:
+        self.versions: list[dict[str, Any]] = []
+        self.layers: list[dict[str, str]] = []
+
+    def publish_layer_version(self, *, Description: str, **_: object) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        number = len(self.versions) + 1
+        arn = f"arn:aws:lambda:us-east-1:000000000000:layer:{redeploy.LAYER}:{number}"
+        made = {"Version": number, "LayerVersionArn": arn, "Description": Description}
+        self.versions.append(made)
+        return made
+
+    def get_paginator(self, name: str) -> Any:
+        function = {"FunctionName": "f", "Layers": self.layers}
+        page = {"Functions": [function], "LayerVersions": list(filter(None, self.versions))}
+        assert name in {"list_functions", "list_layer_versions"}
+        return SimpleNamespace(paginate=lambda **_: [page])
+
+    def update_function_configuration(self, *, Layers: list[str], **_: object) -> None:  # noqa: N803
+        self.layers = [{"Arn": arn} for arn in Layers]
+
+    def delete_layer_version(self, *, VersionNumber: int, **_: object) -> None:  # noqa: N803
+        assert not self.layers[0]["Arn"].endswith(f":{VersionNumber}"), "it is in use"
+        self.versions[VersionNumber - 1] = {}
+
+
+def test_of_the_layers_that_were_put_the_newest_stays_and_cloudformations() -> None:
+    client: Any = Lambda()
+    first = client.publish_layer_version(Description="The project's own package.")
+    client.layers = [{"Arn": first["LayerVersionArn"]}]
+    for _ in range(3):
+        redeploy.Redeployment(client, str).put([redeploy.PROVIDER])
+    assert [each["Version"] for each in client.versions if each] == [1, 4]
+    assert client.layers == [{"Arn": client.versions[3]["LayerVersionArn"]}]
