@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import certifi
 
-from local.ports import is_free
+from local.ports import is_free, is_served
 from tests.fakes.certificates import Authority
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.google import FakeGoogle
@@ -381,7 +381,7 @@ def trusted(folder: Path) -> Path:
 def check_free(ports: Mapping[str, int]) -> None:
     """Say which port is taken, and end."""
     for name, port in ports.items():
-        if not is_free(port):
+        if is_served(port) or not is_free(port):
             sys.exit(
                 f"port {port}, which the stand-in of {name} needs, is taken;"
                 " make run STANDINS=any takes free ones"
