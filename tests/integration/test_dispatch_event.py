@@ -15,7 +15,7 @@ from integrations.storage.aws import item
 from integrations.storage.schedules import Schedules
 from integrations.storage.workflows import WaitingWorkflow, Workflows
 from integrations.workflows import lifecycle
-from tests.backend import Backend, LambdaContext, event
+from tests.backend import Backend, LambdaContext, event, noise
 from tests.fakes.facebook import FacebookStandIn, sign
 from tests.fakes.telegram import TelegramServer
 from tests.integration.conftest import FACEBOOK_SECRET
@@ -201,6 +201,14 @@ def test_once_per_value_whatever_the_events_id(backend: Backend) -> None:
         "ann",
         "bob",
     ]
+
+
+def test_once_per_body_however_long_it_is(backend: Backend) -> None:
+    trigger = {"type": "webhook", "webhookId": "orders", "oncePer": "trigger.body"}
+    for number in range(5):
+        backend.create_workflow(flow(name=f"Flow {number}", trigger=trigger))
+    assert backend.consume("dispatch_event", [delivery({"note": noise(100_000)})]) == []
+    assert len(backend.executions()) == 5
 
 
 # -- Bodies ----------------------------------------------------------------------------------

@@ -1078,6 +1078,10 @@ def test_once_per_person_and_post() -> None:
         lifecycle.once_key(trigger, {"from": {"id": "1"}})
     with pytest.raises(ExpressionError, match="null"):
         lifecycle.once_key({"type": "x", "oncePer": "trigger.id"}, {"id": None})
+    whole: Any = {"type": "x", "oncePer": "trigger"}
+    keys = {lifecycle.once_key(whole, text * 5000) for text in "aab"}
+    assert len(keys) == 2
+    assert all(key and len(key) < 100 for key in keys)
 
 
 def test_a_filter_lets_through_what_it_holds_for() -> None:

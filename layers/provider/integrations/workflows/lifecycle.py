@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Final
 
 from integrations.errors import Conflict, CycleDetected, ExpressionError, NeverBegan
 from integrations.models import Json, now, rfc3339
@@ -24,6 +25,9 @@ from integrations.workflows.transitions import (
     reset_run,
     rest_execution,
 )
+
+MAX_ONCE_KEY: Final = 1024
+"""Characters of a key that is stored as it is, with each event and for each of its workflows."""
 
 
 def execution_id(workflow_id: str, event_id: str, once_key: str | None = None) -> str:
@@ -112,7 +116,9 @@ def passes_filter(
 def once_key(
     trigger: TriggerDefinition, data: Json, *, clock: Clock = now, budget: Budget | None = None
 ) -> str | None:
-    """The value of ``trigger.oncePer`` for an event; ``None`` where there is no such expression.
+    """What ``trigger.oncePer`` makes of an event; ``None`` where there is no such expression.
+
+    It is the value as JSON, or of a long one (a whole body, say) its digest.
 
     Raises:
         ExpressionError: The expression does not evaluate on this event, or to ``null``.
@@ -125,7 +131,10 @@ def once_key(
     if value is None:
         # Every such event would be taken for the same one.
         raise ExpressionError(f"{place}: gives null, which makes no event unique")
-    return json.dumps(value, sort_keys=True)
+    text = json.dumps(value, sort_keys=True)
+    if len(text) <= MAX_ONCE_KEY:
+        return text
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"  # which is no JSON
 
 
 def due_in(execution: Execution, *, clock: Clock = now) -> float:
