@@ -427,7 +427,7 @@ def test_columns_that_the_header_lacks_are_all_named(
 ) -> None:
     with pytest.raises(InvalidParams, match="Id, Customer, Status") as caught:
         act(call, "appendRows", rows=[{"Id": 1, "Color": "red"}, {"Size": 2}])
-    assert fields(caught) == ["rows.0.Color", "rows.1.Size"]
+    assert fields(caught) == ["rows[0].Color", "rows[1].Size"]
     assert google.seen("values.append") == []
 
 
@@ -439,7 +439,7 @@ def test_a_row_longer_than_the_header_is_refused(
     assert fields(caught) == ["values"]
     with pytest.raises(InvalidParams) as caught:
         act(call, "appendRows", rows=[[1], [1, 2, 3, 4]])
-    assert fields(caught) == ["rows.1"]
+    assert fields(caught) == ["rows[1]"]
     with pytest.raises(InvalidParams) as caught:
         act(call, "updateRow", row=2, values=[1, 2, 3, 4])
     assert fields(caught) == ["values"]

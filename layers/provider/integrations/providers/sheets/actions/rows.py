@@ -110,7 +110,7 @@ class AppendRows(Appending):
 
 def append_rows(call: Call[Any], params: AppendRows) -> Json:
     """Append rows in one request, arrays and objects as in ``append_row``; all of them or none."""
-    return _appended(call, params, {f"rows.{index}": row for index, row in enumerate(params.rows)})
+    return _appended(call, params, {f"rows[{index}]": row for index, row in enumerate(params.rows)})
 
 
 APPEND_ROWS = Action(
