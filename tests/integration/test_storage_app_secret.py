@@ -37,6 +37,9 @@ def test_a_secret_may_hold_anything_but_the_end_of_a_line(value: str) -> None:
 def test_what_the_console_of_aws_saves_is_read_as_well() -> None:
     fields = {"smtpPass": 'a "b" \\', "smtpHost": ""}
     assert fields_of(json.dumps(fields)) == fields
+    edited = {"smtpPort": 465, "facebookAppId": 112233445566778, "smtpUser": None}
+    texts = {"smtpPort": "465", "facebookAppId": "112233445566778", "smtpUser": ""}
+    assert fields_of(json.dumps(edited)) == texts
 
 
 def test_the_template_writes_a_line_for_every_name(aws: FakeAws) -> None:

@@ -43,7 +43,8 @@ class AppSecret:
 def fields_of(text: str) -> Mapping[str, str]:
     """What the secret's text says; values may hold anything but the end of a line."""
     if text.startswith("{"):
-        fields: Mapping[str, str] = json.loads(text)
-        return fields
+        # Whoever edits it as text may write a port or an app's id as a number.
+        given = json.loads(text).items()
+        return {name: "" if value is None else str(value) for name, value in given}
     lines = (line.partition("=") for line in text.split("\n"))
     return {name: value for name, is_field, value in lines if is_field}
