@@ -2,7 +2,7 @@
 import type { ApiError } from "@integrations-backend/client";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { isRefused, newKey, onTokenChange } from "./api";
+import { newKey, onTokenChange } from "./api";
 import { useAction } from "./hooks";
 
 type Children = { children?: ComponentChildren };
@@ -316,7 +316,7 @@ export function Dialog({
     const dialog = ref.current;
     // Behind the log-in nobody would see it, but it would let nothing else be used.
     const show = () => {
-      if (dialog?.isConnected && !dialog.open && !isRefused()) dialog.showModal();
+      if (dialog?.isConnected && !dialog.open && !dialog.closest("[hidden]")) dialog.showModal();
     };
     show();
     const stop = onTokenChange(() => setTimeout(show));

@@ -221,6 +221,18 @@ def test_an_expired_token_in_a_press_leaves_the_log_in_usable(desk: Console) -> 
     expect(page.get_by_role("button", name="Test", exact=True)).to_be_enabled()
 
 
+def test_a_failure_beside_the_log_in_is_told_at_once(desk: Console) -> None:
+    page = desk.page
+    page.add_init_script("delete Navigator.prototype.clipboard")
+    desk.open("/console/workflows/new")
+    expect(page.get_by_text("Checking…")).to_have_count(0)
+    gone = {"status": 401, "json": {"message": "Unauthorized"}}
+    page.route("**/api/workflows/check", lambda route: route.fulfill(**gone))
+    page.get_by_label("The workflow's definition, as JSON").fill("{}")
+    press(page, "Copy what is not saved")
+    expect(page.get_by_role("dialog")).to_contain_text("copy it yourself")
+
+
 # -- pages --
 
 
