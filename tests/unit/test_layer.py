@@ -259,7 +259,12 @@ def test_plain_sam_build_builds_for_the_architecture_of_the_template(
 
 
 def make(folder: Path, artifacts: Path, **env: str) -> str:
-    """For which architecture a layer's Makefile builds; a stand-in of Python says it."""
+    """For which architecture a layer's Makefile builds; a stand-in of Python says it.
+
+    As SAM does, in a copy of the layer's folder; the project's path may have a space.
+    """
+    copy = artifacts / "a copy"
+    shutil.copytree(folder.parent, copy, dirs_exist_ok=True)
     fake = artifacts / "bin" / "python3.13"
     fake.parent.mkdir(exist_ok=True)
     fake.write_text('#!/bin/sh\necho "$4"\n', encoding="utf-8")
@@ -267,8 +272,10 @@ def make(folder: Path, artifacts: Path, **env: str) -> str:
     clean = {name: each for name, each in os.environ.items() if not name.startswith("MAKE")}
     clean.pop("ARCHITECTURE", None)
     path = f"{fake.parent}{os.pathsep}{os.environ['PATH']}"
+    target = "build-DependenciesLayer"
     made = subprocess.run(
-        [shutil.which("make") or "make", "-sf", folder / "Makefile", "build-DependenciesLayer"],
+        [shutil.which("make") or "make", "-sf", copy / folder.name / "Makefile", target],
+        cwd=copy,
         env={**clean, "PATH": path, "ARTIFACTS_DIR": str(artifacts), **env},
         capture_output=True,
         text=True,
