@@ -240,7 +240,8 @@ export function Act({
 /**
  * Asks before something that cannot be undone.
  *
- * `run` gets an idempotency key, one for each time that it is asked.
+ * `run` gets an idempotency key and the moment, both of when it was asked: who confirms again, after
+ * an answer that was lost, says the same once more.
  */
 export function Confirm({
   title,
@@ -254,14 +255,14 @@ export function Confirm({
   title: string;
   text: ComponentChildren;
   word: string;
-  run: (key: string) => Promise<void>;
+  run: (key: string, asked: Date) => Promise<void>;
   class?: string;
   done?: string;
 } & Children) {
   const [open, setOpen] = useState(false);
-  const key = useRef("");
+  const asked = useRef({ key: "", at: new Date() });
   const action = useAction(async () => {
-    await run(key.current);
+    await run(asked.current.key, asked.current.at);
     setOpen(false);
     if (done) toast(done);
   });
@@ -275,7 +276,7 @@ export function Confirm({
         type="button"
         class={name ?? "danger"}
         onClick={() => {
-          if (!action.busy) key.current = newKey();
+          if (!action.busy) asked.current = { key: newKey(), at: new Date() };
           setOpen(true);
         }}
       >

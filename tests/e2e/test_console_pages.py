@@ -106,6 +106,24 @@ def test_a_replay_whose_answer_was_lost_is_done_once_when_pressed_again(desk: Co
     eventually(lambda: len(desk.client.listed("/api/events")) == 3)
 
 
+def test_replays_of_all_whose_answer_was_lost_are_one_job_when_pressed_again(
+    desk: Console,
+) -> None:
+    network = Lost()
+    desk.page.clock.install()
+    desk.page.route("**/events/replay", network)
+    page = desk.open("/console/events?span=hour")
+    press(page, "Replay all")
+    dialog(page, "Replay them")
+    expect(page.get_by_role("dialog")).to_contain_text("does not answer")
+    page.clock.fast_forward(120_000)  # the chosen hour is another one by now
+    dialog(page, "Replay them")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert network.keys[0]
+    assert len(set(network.keys)) == 1
+    assert len(desk.client.listed("/api/jobs")) == 1
+
+
 def test_a_second_run_whose_answer_was_lost_is_one_when_pressed_again(
     desk: Console, bot: str
 ) -> None:

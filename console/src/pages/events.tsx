@@ -65,14 +65,11 @@ export function Events() {
           title="Replay these events?"
           text="All events that fit the filter are taken in again, and start what they would start today. What is sent is sent again."
           word="Replay them"
-          run={async () => {
+          run={async (idempotencyKey, asked) => {
             const chosen = Object.fromEntries(Object.entries(rest).filter(([, value]) => value));
-            const from = since(span);
-            setJob(
-              await request<Job>("POST", "/api/events/replay", {
-                filter: { ...chosen, ...(from ? { since: from } : {}) },
-              }),
-            );
+            const from = since(span, asked);
+            const body = { filter: { ...chosen, ...(from ? { since: from } : {}) } };
+            setJob(await request<Job>("POST", "/api/events/replay", body, { idempotencyKey }));
           }}
         >
           Replay all

@@ -53,10 +53,10 @@ function useWorkflows() {
 }
 
 /** The moment that a span such as "day" began, to the minute so that pages stay the same. */
-export function since(span: string | null): string | undefined {
+export function since(span: string | null, now = new Date()): string | undefined {
   const size = SPANS.find(([name]) => name === span)?.[2];
   if (!size) return undefined;
-  return new Date(Math.floor((Date.now() - size) / 60_000) * 60_000).toISOString();
+  return new Date(Math.floor((now.getTime() - size) / 60_000) * 60_000).toISOString();
 }
 
 export function SpanField({ value, set }: { value: string; set: (value: string) => void }) {
@@ -100,12 +100,14 @@ export function Executions() {
             filter.span ? "in the chosen time " : ""
           }go on at the step that failed; what succeeded is not done again.`}
           word="Retry them"
-          run={async () => {
-            const asked = {
+          run={async (idempotencyKey, asked) => {
+            const from = since(filter.span, asked);
+            const chosen = {
               ...(filter.workflowId ? { workflowId: filter.workflowId } : {}),
-              ...(since(filter.span) ? { since: since(filter.span) } : {}),
+              ...(from ? { since: from } : {}),
             };
-            setJob(await request<Job>("POST", "/api/executions/retry", { filter: asked }));
+            const body = { filter: chosen };
+            setJob(await request<Job>("POST", "/api/executions/retry", body, { idempotencyKey }));
           }}
         >
           Retry all failed
