@@ -175,7 +175,7 @@ class Checker:
         self, tenant: str, webhook_id: str, existing: Mapping[str, Connection]
     ) -> Bound:
         try:
-            webhook = self._webhooks.get(webhook_id)
+            webhook = self._webhooks.get(webhook_id, consistent=True)
         except UnknownWebhook:
             webhook = None
         connection = existing.get(f"{webhook.provider}#{webhook.connection}") if webhook else None
