@@ -3,16 +3,20 @@
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html
 """
 
+import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from integrations.storage.aws.attributes import Attribute, attributes, item
-from integrations.storage.aws.client import Aws, AwsUnavailable
+from integrations.storage.aws.client import PAUSE_SECONDS, Aws, AwsUnavailable
 
 BATCH: Final = 100
 """The most that one ``BatchGetItem`` takes."""
 
-BATCH_ATTEMPTS: Final = 8
+BATCH_ATTEMPTS: Final = 6
+"""How often it is sent for the same keys at most: an answer has 16 MB, and a busy table leaves out
+what it has no room for."""
 
 
 def pages(
@@ -62,7 +66,9 @@ def batch(
     """
     for start in range(0, len(keys), BATCH):
         left: list[Any] = [item(key) for key in keys[start : start + BATCH]]
-        for _ in range(BATCH_ATTEMPTS):
+        for attempt in range(BATCH_ATTEMPTS):
+            if attempt:
+                time.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempt))
             request = {"RequestItems": {table: {"Keys": left, **(reading or {})}}}
             answer = aws.dynamodb("BatchGetItem", request)
             yield from map(attributes, answer["Responses"].get(table, ()))
