@@ -34,6 +34,9 @@ LARGE_BYTES = 200 * 1024
 
 SIGNATURE_HEADER = "X-Smoke-Signature"
 
+SURPRISES = (LookupError, TypeError, AttributeError)
+"""What an answer of another shape ends in."""
+
 
 class CheckFailed(Unexpected):
     """What a check found is not what a working stack shows; the message says what."""
@@ -109,9 +112,8 @@ class Smoke:
             found, mark, good = str(missing), "skipped", True
         except Unexpected as failure:
             found, mark, good = str(failure), "FAILED", False
-        except (LookupError, TypeError, AttributeError) as surprise:
-            found = f"an answer of another shape: {type(surprise).__name__}: {surprise}"
-            mark, good = "FAILED", False
+        except SURPRISES as surprise:
+            found, mark, good = _surprise(surprise), "FAILED", False
         self._say(f"{mark:8} {title:18} {time.monotonic() - began:6.1f} s  {found}")
         return good
 
@@ -266,8 +268,20 @@ class Smoke:
         """Remove whatever has this run's name, also what a lost answer was about."""
         mistakes: list[str] = []
         removed = 0
-        for path in [*self._own_workflows(), *map(_credentials, (self.inward, self.outward))]:
-            answer = self._api.send("DELETE", path)
+        # What is known is removed though the list does not come, which may have more.
+        workflows = {_workflow(each): None for each in (self._workflow, self._scheduled) if each}
+        try:
+            workflows |= dict.fromkeys(self._own_workflows())
+        except Unexpected as failure:
+            mistakes.append(str(failure))
+        except SURPRISES as surprise:
+            mistakes.append(_surprise(surprise))
+        for path in [*workflows, *map(_credentials, (self.inward, self.outward))]:
+            try:
+                answer = self._api.send("DELETE", path)
+            except Unexpected as failure:
+                mistakes.append(str(failure))
+                continue
             removed += answer.status == HTTPStatus.OK
             if answer.status not in {200, 404}:
                 mistakes.append(f"DELETE {path}: {answer.status} {json.dumps(answer.body)[:200]}")
@@ -282,7 +296,7 @@ class Smoke:
             query = urlencode({"limit": 100} | ({"nextToken": token} if token else {}))
             page = self._api.send("GET", f"/api/workflows?{query}").expect(200)
             found += [
-                f"/api/workflows/{each['workflowId']}"
+                _workflow(each["workflowId"])
                 for each in page["items"]
                 if each["name"].startswith(self._name)
             ]
@@ -306,6 +320,14 @@ class Smoke:
                 raise CheckFailed(f"{what} did not come within {seconds:.0f} s")
             time.sleep(1)
         return found
+
+
+def _surprise(surprise: Exception) -> str:
+    return f"an answer of another shape: {type(surprise).__name__}: {surprise}"
+
+
+def _workflow(workflow_id: str) -> str:
+    return f"/api/workflows/{workflow_id}"
 
 
 def _credentials(connection: str) -> str:

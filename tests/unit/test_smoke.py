@@ -51,6 +51,29 @@ def test_what_is_no_stack_fails_in_one_line_a_check(broken: tuple[str, list[str]
     assert requests[-1].split("?")[0].startswith(("GET /api/workflows", "DELETE /api/"))
 
 
+def test_what_is_known_is_removed_though_the_list_of_workflows_does_not_answer(
+    broken: tuple[str, list[str]],
+) -> None:
+    url, requests = broken
+    lines: list[str] = []
+    checks = Smoke(Api(url, "ib_test"), say=lines.append)
+    checks._workflow = "wf_1"
+    checks.checks = {}
+    assert not checks.run()
+    assert lines[0].startswith("FAILED   clean up")
+    assert requests[0].startswith("GET /api/workflows?")
+    assert requests[1] == "DELETE /api/workflows/wf_1"
+    assert [each.rsplit("-", 1)[1] for each in requests[2:]] == ["in", "out"]
+
+
+def test_each_is_tried_to_be_removed_though_nobody_answers() -> None:
+    lines: list[str] = []
+    checks = Smoke(Api("http://127.0.0.1:1", "ib_test"), say=lines.append)
+    checks.checks = {}
+    assert not checks.run()
+    assert lines[0].count("DELETE /api/integrations/webhook/credentials") == 2
+
+
 def test_nobody_there_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("URL", "http://127.0.0.1:1")
     monkeypatch.setenv("TOKEN", "ib_test")
