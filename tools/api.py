@@ -86,11 +86,12 @@ class Api:
             f"{self.url}{path}", data=content, headers=sent, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:  # noqa: S310
+            try:
+                answer = urllib.request.urlopen(request, timeout=REQUEST_SECONDS)  # noqa: S310
+            except urllib.error.HTTPError as refusal:
+                answer = refusal
+            with answer:
                 return Answer(answer.status, _value(answer.read()))
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                return Answer(refusal.code, _value(refusal.read()))
         except (OSError, http.client.HTTPException) as failure:
             raise Unexpected(f"{method} {path}: no answer: {failure}") from None
 

@@ -12,8 +12,10 @@ from tools.api import Api, Unexpected
 from tools.importing import __main__ as importing
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/9.9 what?\r\n\r\n", b"HTTP/1.1 two\r\n\r\n", b"\0\n"])
-def test_an_answer_that_is_not_http_is_no_answer(answer: bytes) -> None:
+@pytest.mark.parametrize("answer", [b"HTTP/9.9 what?\r\n\r\n", b"HTTP/1.1 two\r\n\r\n", b"\0\n",
+                                    b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
+                                    b"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\n{"])  # fmt: skip
+def test_what_is_no_whole_answer_of_http_is_none(answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
