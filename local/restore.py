@@ -116,8 +116,8 @@ class Restore:
         counts = self._copied(keys)
         summary = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
         self.say(f"{'would be' if self.dry_run else 'are'} restored: {summary or 'no rows'}")
-        if not self.dry_run:
-            self.say(f"When all is well: aws dynamodb delete-table --table-name {self.side}")
+        when = "Unless it is restored now" if self.dry_run else "When all is well"
+        self.say(f"{when}: aws dynamodb delete-table --table-name {self.side}")
         return counts
 
     # -- the table beside it ---------------------------------------------------------------------

@@ -75,6 +75,8 @@ def test_a_workflow_that_was_lost_comes_back_once(
     made = backend.create_workflow({"name": "A", "trigger": {"type": "manual"}, "steps": [HELLO]})
     rows = backend.aws.rows("WorkflowsTable")
     assert restore("WorkflowsTable", dry_run=True) == {"the same": 1}
+    # It is there, and it costs, though nothing was written.
+    assert restore.lines[-1].startswith("Unless it is restored now: aws dynamodb delete-table")
     restore.lose("WorkflowsTable")
 
     assert restore("WorkflowsTable", dry_run=True) == {"missing": 1}
