@@ -8,6 +8,7 @@ import pytest
 from integrations.entry import wiring
 from integrations.services import workflows
 from integrations.services.subscriptions import Subscriptions
+from integrations.storage.aws import AwsError
 from tests.backend import Answer, Backend, body_of
 from tests.fakes.facebook import FacebookStandIn
 from tests.fakes.telegram import TelegramServer, bad_gateway, refusal, too_many
@@ -250,6 +251,19 @@ def test_a_provider_that_does_not_send_yet_is_no_reason_not_to_store_it(
     shown = backend.call("GET", "/api/integrations/telegram/credentials").json
     assert shown["status"] == "connected"
     assert "webhooks" in shown["lastError"]["message"]
+
+
+def test_what_is_not_there_for_a_moment_is_said_to_be_asked_for_again_soon(
+    backend: Backend, ready: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: Any, **__: Any) -> None:
+        raise AwsError("UpdateItem", "ThrottlingException", "Rate exceeded")
+
+    monkeypatch.setattr(wiring.connections(), "record_subscription", busy)
+    answer = create(backend, flow(trigger={"type": "telegram.message"}))
+    assert "asked again soon" in answer.json["warning"]
+    (row,) = [row for row in backend.aws.rows("ConnectionsTable") if row["provider"] == "telegram"]
+    assert abs(row["dueAt"] - time.time() - 60) < 30
 
 
 def test_three_workflows_in_a_row_are_one_subscription_after_the_fact(

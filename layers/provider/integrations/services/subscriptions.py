@@ -110,7 +110,7 @@ class Subscriptions:
             with suppress(UnknownConnection):
                 connection = self._connections.get(tenant, provider_id, name)
                 message = f"Its webhooks could not be set up: {failure.detail}"
-                self._check_at(connection, _wait(failure))
+                self._check_at(connection, wait_after(failure))
                 self._connections.record_error(connection, failure.code, message, status=None)
             return failure
         return None
@@ -285,7 +285,7 @@ def _identity(connection: Connection) -> list[str]:
     return [connection.account.id, connection.account.label]
 
 
-def _wait(failure: IntegrationError) -> timedelta:
+def wait_after(failure: IntegrationError) -> timedelta:
     """How long until the provider is asked again: what will not change by itself waits a day."""
     match failure:
         case RateLimited(retry_after=seconds) | ProviderUnavailable(retry_after=seconds):

@@ -11,8 +11,6 @@ from integrations.errors import (
     FieldError,
     IntegrationError,
     InvalidWorkflow,
-    ProviderUnavailable,
-    RateLimited,
     UnknownConnection,
     VersionConflict,
 )
@@ -21,8 +19,9 @@ from integrations.services.answers.workflows import WorkflowAnswer, WorkflowDele
 from integrations.services.checking import Bound, Checker, unbound, without_ours
 from integrations.services.quotas import Quotas
 from integrations.services.schedules import is_scheduled, settle
-from integrations.services.subscriptions import Subscriptions
+from integrations.services.subscriptions import Subscriptions, wait_after
 from integrations.services.triggers import SCHEDULE_KEY, completed
+from integrations.services.vault import CHECK_EVERY
 from integrations.storage.aws import AwsError
 from integrations.storage.connections import Connection, Connections
 from integrations.storage.schedules import Schedules
@@ -304,9 +303,11 @@ class WorkflowService:
 
 
 def _warning(failure: IntegrationError) -> str:
-    again = isinstance(failure, RateLimited | ProviderUnavailable)
-    when = "It is asked again soon" if again else "It is asked again each day"
-    return f"The provider does not send the trigger's events yet: {failure.detail} {when}."
+    when = "soon" if wait_after(failure) < CHECK_EVERY else "each day"
+    reason = failure.detail.rstrip(".")
+    return (
+        f"The provider does not send the trigger's events yet: {reason}. It is asked again {when}."
+    )
 
 
 def _provider(step: Mapping[str, Any]) -> str:
