@@ -187,6 +187,16 @@ def test_the_largest_definition_with_the_largest_trigger_is_one_row(
     assert "at most 49152 are allowed" in mistakes(answer)["trigger"]
 
 
+def test_what_was_saved_a_moment_ago_may_be_named(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend.aws.tables, "_lag", lambda: 5.0)
+    hook = backend.save("webhook", HOOK)["webhook"]["id"]
+    assert backend.call("PUT", "/api/secrets/SHOP_KEY", {"value": "s" * 20}).status == 200
+    send = {"id": "out", "action": "webhook.send", "params": {"json": "{{ secrets.SHOP_KEY }}"}}
+    backend.create_workflow(flow(trigger={"type": "webhook", "webhookId": hook}, steps=[send]))
+
+
 def test_another_tenants_webhook_cannot_be_listened_to(
     backend: Backend, ready: TelegramServer
 ) -> None:

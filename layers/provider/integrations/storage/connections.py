@@ -168,9 +168,13 @@ class Connections:
         return credentials
 
     def of_tenant(self, tenant: str, provider: str | None = None) -> Iterator[Connection]:
-        """The metadata of all the tenant's connections, or of those at one provider."""
+        """The metadata of all the tenant's connections, or of those at one provider.
+
+        Read consistently: one saved a moment ago is among them.
+        """
         query: dict[str, Any] = {
             "TableName": self._table,
+            "ConsistentRead": True,
             "KeyConditionExpression": "tenant = :tenant",
             "ProjectionExpression": _METADATA,
             "ExpressionAttributeNames": dict(_NAMES),

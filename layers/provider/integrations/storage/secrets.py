@@ -55,9 +55,10 @@ class Secrets:
         return _named(attributes(answer["Attributes"]))
 
     def of_tenant(self, tenant: str) -> Iterator[NamedSecret]:
-        """The names and dates of all the tenant's secrets."""
+        """The names and dates of all the tenant's secrets, with one that was saved a moment ago."""
         query = {
             "TableName": self._table,
+            "ConsistentRead": True,
             "KeyConditionExpression": "tenant = :tenant",
             "ProjectionExpression": "#name, createdAt, updatedAt",
             "ExpressionAttributeNames": {"#name": "name"},
