@@ -71,6 +71,25 @@ export async function aborts({ url, token }: Given) {
     late: await late.then(() => "", (error: Error) => error.name) };
 }
 
+export async function broken({ url, token }: Given) {
+  const half = (end: (controller: ReadableStreamDefaultController) => void) => async () =>
+    new Response(new ReadableStream({
+      start(controller) { controller.enqueue(new TextEncoder().encode('{"items": [')); },
+      pull: end,
+    }));
+  const lost = createClient({ baseUrl: url, token,
+    fetch: half((controller) => controller.error(new TypeError("terminated"))) });
+  const code = await lost.GET("/api/executions").then(() => "",
+    (error: unknown) => error instanceof ApiError ? error.code : String(error));
+  const over = new AbortController();
+  const ended = createClient({ baseUrl: url, token,
+    fetch: half((controller) => { over.abort(); controller.error(over.signal.reason); }) });
+  const name = await ended.GET("/api/executions", { signal: over.signal }).then(() => "",
+    (error: Error) => error.name);
+  const parts = await lost.GET("/api/executions", { parseAs: "stream" });
+  return { code, name, stream: parts.data instanceof ReadableStream };
+}
+
 export async function workflows({ url, token, botToken }: Given) {
   configure({ baseUrl: url, token });
   await saveProviderCredentials("telegram", { botToken });
@@ -205,6 +224,10 @@ def test_whoever_ends_a_call_gets_the_platforms_own_error(
     call: Callable[[str], dict[str, Any]],
 ) -> None:
     assert call("aborts") == {"before": "AbortError", "late": "TimeoutError"}
+
+
+def test_an_answer_that_breaks_off_is_none(call: Callable[[str], dict[str, Any]]) -> None:
+    assert call("broken") == {"code": "network_error", "name": "AbortError", "stream": True}
 
 
 def test_what_the_client_reads_of_a_workflow_it_may_send_back(

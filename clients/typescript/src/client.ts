@@ -31,18 +31,28 @@ export function createClient(options: ClientOptions = {}): Client {
       if (token) request.headers.set("Authorization", `Bearer ${token}`);
       return request;
     },
-    async onResponse({ response }) {
+    async onResponse({ request, response, options }) {
       if (!response.ok && response.status !== 304) throw await ApiError.from(response);
+      // The network may fail in the middle of an answer, too, when nobody asks here any more.
+      if (options.parseAs !== "stream")
+        await response
+          .clone()
+          .arrayBuffer()
+          .catch((error: unknown) => {
+            throw failure(request, error);
+          });
       return response;
     },
-    onError({ error, request }) {
-      // Whoever ended it themselves waits for the error that they know, not for one of the network.
-      if (request.signal.aborted && error instanceof Error) return error;
-      return error instanceof ApiError ? error : ApiError.network(error);
-    },
+    onError: ({ error, request }) => failure(request, error),
   };
   client.use(middleware);
   return client;
+}
+
+function failure(request: Request, error: unknown): Error {
+  // Whoever ended it themselves waits for the error that they know, not for one of the network.
+  if (request.signal.aborted && error instanceof Error) return error;
+  return error instanceof ApiError ? error : ApiError.network(error);
 }
 
 /** The API's origin without a slash at the end. */
