@@ -68,7 +68,7 @@ function Refused() {
       {text !== undefined && (
         <div class="centre">
           <p class="soft">
-            What you have typed is still here after you have given a token. Logging in elsewhere
+            What is not saved is still here after you have given a token. Logging in elsewhere
             leaves the page: <Act run={() => copy(text)}>Copy what is not saved</Act>
           </p>
         </div>

@@ -24,14 +24,18 @@ const LOST = 60_000;
 
 /**
  * Loads something, again when `key` changes or who asks has logged in again, and every so many
- * milliseconds while one looks. `load` is told whether it is one of these.
+ * milliseconds while one looks, which may depend on what is shown. `load` is told whether it is one
+ * of these.
  */
 export function useLoad<T>(
   load: (polled: boolean) => Promise<T>,
   key: string,
-  every = 0,
+  every: number | ((data: T | undefined) => number) = 0,
 ): Loaded<T> {
   const [state, set] = useState<State<T>>({ key: "" });
+  const fresh = state.key === key;
+  const data = fresh ? state.data : undefined;
+  const pause = typeof every === "number" ? every : every(data);
   const latest = useRef(load);
   latest.current = load;
   const shown = useRef(state);
@@ -74,20 +78,19 @@ export function useLoad<T>(
   }, []);
   useEffect(() => {
     void begin(false);
-    if (!every) return;
+    if (!pause) return;
     const timer = setInterval(() => {
       const { waiting, quietUntil } = turn.current;
       if (document.visibilityState !== "visible" || isRefused()) return;
       if (Date.now() < quietUntil || Date.now() - waiting < LOST) return;
       void begin(true);
-    }, every);
+    }, pause);
     return () => clearInterval(timer);
-  }, [key, every, begin]);
+  }, [key, pause, begin]);
   useEffect(() => onTokenChange(() => void (isRefused() || begin(false))), [begin]);
-  const fresh = state.key === key;
   useOldness(fresh && state.error && state.data !== undefined ? state : undefined);
   return {
-    data: fresh ? state.data : undefined,
+    data,
     error: fresh ? state.error : undefined,
     loading: !fresh,
     reload,

@@ -1,5 +1,4 @@
 /** Something long that the backend does: how far it is. */
-import { useState } from "preact/hooks";
 import { request } from "./api";
 import { useLoad } from "./hooks";
 import type { Job } from "./types";
@@ -9,15 +8,10 @@ const OVER = new Set(["succeeded", "failed", "cancelled"]);
 
 export function JobLine({ job }: { job: Job }) {
   const path = `/api/jobs/${encodeURIComponent(job.jobId)}`;
-  const [over, setOver] = useState(false);
   const found = useLoad(
-    async () => {
-      const now = await request<Job>("GET", path);
-      setOver(OVER.has(now.status));
-      return now;
-    },
+    () => request<Job>("GET", path),
     job.jobId,
-    over ? 0 : 1_000,
+    (now) => (now && OVER.has(now.status) ? 0 : 1_000),
   );
   const now = found.data ?? job;
   const counts = [

@@ -68,14 +68,14 @@ export function useUnsaved(text: string | undefined): void {
   }, [text]);
 }
 
-/** The text that would be lost now. It is in no storage: somebody may have typed a secret in it. */
+/** The text that would be lost now. It is in no storage: a secret may be in it. */
 export function unsavedText(): string | undefined {
   return [...unsaved.values()][0];
 }
 
 /** Whether the page may be left: asked where something would be lost. */
 export function mayLeave(): boolean {
-  return !unsaved.size || confirm("What you have typed here is not saved. Leave it behind?");
+  return !unsaved.size || confirm("What stands here is not saved. Leave it behind?");
 }
 
 /** The place, and again whenever it changes. */

@@ -350,7 +350,7 @@ export function Dialog({
   );
 }
 
-/** Tabs, and as `children` the panel of the one that is chosen. */
+/** Tabs, and as `children` the panel of the one that is chosen; `set` may answer that it is not. */
 export function Tabs({
   of,
   now,
@@ -360,7 +360,7 @@ export function Tabs({
 }: {
   of: [string, string][];
   now: string;
-  set: (name: string) => void;
+  set: (name: string) => unknown;
   label: string;
   children: ComponentChildren;
 }) {
@@ -370,8 +370,7 @@ export function Tabs({
     if (!step) return;
     const at = of.findIndex(([name]) => name === now);
     const next = of[(at + step + of.length) % of.length];
-    if (!next) return;
-    set(next[0]);
+    if (!next || set(next[0]) === false) return;
     (event.currentTarget as HTMLElement)
       .querySelectorAll<HTMLElement>("button")
       .item((at + step + of.length) % of.length)

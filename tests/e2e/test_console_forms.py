@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from tests.e2e import console
 from tests.e2e.conftest import Client
@@ -267,6 +267,39 @@ def test_a_preview_says_how_many_rounds_it_does_not_show(desk: Console) -> None:
     expect(page.get_by_label("a, round 2")).to_contain_text(f'"id": {LARGE}')
 
 
+def test_a_token_that_is_shown_once_is_not_left_behind_unasked(desk: Console) -> None:
+    made = {"tokenId": "t_1", "name": "shop", "scopes": ["read"], "createdAt": None,
+            "token": "ib_once"}  # fmt: skip
+    page = desk.page
+    page.route("**/api/tokens", lambda route: route.fulfill(json=made))
+    page.route("**/api/tokens?*", lambda route: route.fulfill(json={"items": []}))
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    desk.open("/console/settings/tokens")
+    press(page, "New token")
+    page.get_by_label("Name").fill("shop")
+    press(page, "Make it")
+    expect(page.get_by_label("Token", exact=True)).to_have_value("ib_once")
+    page.get_by_role("tab", name="Secrets").click()
+    until(page, lambda: len(asked) == 1)
+    page.get_by_role("tab", name="API tokens").press("ArrowRight")
+    until(page, lambda: len(asked) == 2)
+    expect(page.get_by_role("tab", name="API tokens")).to_be_focused()
+    press(page, "New token")
+    until(page, lambda: len(asked) == 3)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_label("Token", exact=True)).to_have_value("ib_once")
+    press(page, "I have it")
+    page.get_by_role("tab", name="Secrets").click()
+    expect(page.get_by_text("They are encrypted and never shown")).to_be_visible()
+    assert len(asked) == 3
+
+
 # -- what cannot be had --
 
 
@@ -300,6 +333,43 @@ def test_a_chosen_workflow_is_shown_though_the_workflows_cannot_be_read(desk: Co
     page = desk.open("/console/executions?workflowId=wf_1")
     expect(page.get_by_role("alert")).to_contain_text("does not answer")
     expect(page.get_by_label("Workflow", exact=True)).to_have_value("wf_1")
+
+
+def test_an_older_answer_does_not_make_what_runs_be_looked_at_seldom(desk: Console) -> None:
+    moment = "2026-11-01T10:00:00Z"
+    shown = {"executionId": "exe_1", "workflowId": "wf_1", "workflowName": "Tell",
+             "workflowVersion": 1, "triggerType": "manual", "createdAt": moment, "retryCount": 0,
+             "steps": [], "trigger": {"type": "manual", "data": {}}}  # fmt: skip
+    failed, running = ({**shown, "status": each} for each in ("failed", "running"))
+    now: dict[str, Any] | None = failed
+    late: list[Route] = []
+
+    def answer(route: Route) -> None:
+        if now:
+            route.fulfill(json=now)
+        elif late:
+            route.abort()
+        else:
+            late.append(route)
+
+    page = desk.page
+    page.route("**/api/executions/exe_1", answer)
+    page.route("**/exe_1/retry", lambda route: route.fulfill(json=running))
+    page.clock.install()
+    desk.open("/console/executions/exe_1")
+    expect(page.locator("main .head [data-state=failed]")).to_be_visible()
+    now = None
+    page.clock.fast_forward(30_000)
+    until(page, lambda: bool(late))
+    now = running
+    press(page, "Retry")
+    expect(page.locator("main .head [data-state=running]")).to_be_visible()
+    now = None  # nothing is answered but what was asked before
+    late[0].fulfill(json=failed)
+    expect(page.get_by_text("Not updated since")).to_be_visible()
+    now = {**shown, "status": "succeeded"}
+    with page.expect_response("**/api/executions/exe_1", timeout=20_000):
+        page.clock.fast_forward(1_500)
 
 
 # -- a list of the API, and what follows in it --

@@ -225,15 +225,10 @@ const GOING = new Set(["queued", "running", "retrying"]);
 
 export function ExecutionOf({ id }: { id: string }) {
   const path = `/api/executions/${encodeURIComponent(id)}`;
-  const [going, setGoing] = useState(true);
   const found = useLoad(
-    async () => {
-      const execution = await request<Execution>("GET", path, undefined, { exact: true });
-      setGoing(GOING.has(execution.status));
-      return execution;
-    },
+    () => request<Execution>("GET", path, undefined, { exact: true }),
     id,
-    going ? 1_500 : 30_000,
+    (now) => (!now || GOING.has(now.status) ? 1_500 : 30_000),
   );
   const execution = found.data;
   useTitle(execution ? `${execution.workflowName}: ${execution.status}` : "Execution");
@@ -246,9 +241,9 @@ export function ExecutionOf({ id }: { id: string }) {
   const { eventId } = execution.trigger;
   const lost = neverBegan(execution);
   const act = (verb: string, said: string) => async () => {
-    await request("POST", `${path}/${verb}`);
+    const { status } = await request<Execution>("POST", `${path}/${verb}`);
     toast(said);
-    setGoing(true);
+    found.put((now) => now && { ...now, status });
     await found.reload();
   };
   return (

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { request } from "../api";
 import { useAction, useLoad, useTitle } from "../hooks";
 import { useList } from "../lists";
-import { go, to } from "../router";
+import { go, mayLeave, to, useUnsaved } from "../router";
 import type { AuditEntry, Page, Token } from "../types";
 import {
   Badge,
@@ -66,11 +66,12 @@ function Tokens() {
   const { items } = list;
   const [making, setMaking] = useState(false);
   const [made, setMade] = useState<Token>();
+  useUnsaved(made?.token ?? undefined);
   return (
     <section class="stack" aria-label="API tokens">
       <div class="row between">
         <p class="soft">What your programs call the API with. A token's text is shown once.</p>
-        <button type="button" class="primary" onClick={() => setMaking(true)}>
+        <button type="button" class="primary" onClick={() => mayLeave() && setMaking(true)}>
           New token
         </button>
       </div>
