@@ -204,6 +204,8 @@ def test_an_app_that_is_removed_while_a_check_fails_stays_removed(
     before(monkeypatch, wiring.connections(), "record_error", remove_app)
     check(backend)
     assert states(backend) == {"acme default": "needs_reauth"}
+    shown = backend.call("GET", "/api/integrations/facebook_oauth/credentials").json
+    assert "removed" in shown["lastError"]["message"], "that is why nobody asks Facebook again"
 
 
 @pytest.mark.parametrize("shares", [False, True])

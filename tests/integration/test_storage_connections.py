@@ -225,6 +225,16 @@ def test_a_transient_error_leaves_the_state_as_it_is(connections: Connections) -
     assert (read.status, read.last_tested) == ("connected", NOW)
 
 
+def test_a_transient_error_does_not_take_the_place_of_a_reason(connections: Connections) -> None:
+    first = saved(connections)
+    assert connections.record_error(first, "needs_reauth", "Removed", status="needs_reauth")
+    assert not connections.record_error(first, "provider_unavailable", "Down", status=None)
+    read = connections.get("acme", "telegram", "default")
+    assert read.last_error is not None
+    assert (read.status, read.last_error.message) == ("needs_reauth", "Removed")
+    assert connections.record_error(read, "provider_unavailable", "Down", status=None)
+
+
 def test_what_old_credentials_suffered_does_not_touch_new_ones(connections: Connections) -> None:
     first = saved(connections)
     connections.save(first, {"botToken": "two"}, replaces=first.version, due_at=TOMORROW)

@@ -345,15 +345,22 @@ class Connections:
         """Keep what went wrong; ``status=None`` leaves the state as it is (transient failures).
 
         Returns ``False`` where the credentials changed in between: the error is no longer theirs.
+        A transient one does not take the place of why the state changed in between, either.
         """
         at = self._clock().timestamp()
         error = json.dumps({"code": code, "message": message, "at": at})
         sets: dict[str, Attribute] = {"lastError": error}
-        if status:
-            sets["status"] = status
         if tested:
             sets["lastTested"] = at
-        return self._update(connection, sets, due_at=due_at)
+        if status:
+            return self._update(connection, sets | {"status": status}, due_at=due_at)
+        return self._update(
+            connection,
+            sets,
+            due_at=due_at,
+            condition="#version = :was AND #status = :before",
+            values={"was": connection.version, "before": connection.status},
+        )
 
     def check_at(self, connection: Connection, due_at: datetime, *, address: str = "") -> bool:
         """Set only when the schedule should look again, and what it may not know: where we are."""
