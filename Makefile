@@ -110,7 +110,7 @@ docs: .venv/.done  ## write openapi.json and what docs/ takes from the code
 	@$(BIN)/python -m tools docs
 
 clean:  ## remove everything that make made, the local stack's data included
-	rm -rf .venv* node_modules tools/api_lint/node_modules console/dist clients/typescript/dist clients/typescript/src/schema.ts functions/get_console/site .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv* node_modules tools/api_lint/node_modules console/dist console/tsconfig.tsbuildinfo clients/typescript/dist clients/typescript/src/schema.ts functions/get_console/site .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/.run: requirements/run.txt | .venv/bin/uv
 .venv/.done: requirements/dev.txt | .venv/.run
