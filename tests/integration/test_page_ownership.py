@@ -175,6 +175,20 @@ def test_an_app_that_is_removed_during_a_check_has_no_page(
     assert held(backend) == {f"@{ann}"}
 
 
+def test_a_log_in_that_ends_while_the_earlier_grant_is_lost_counts(
+    backend: Backend, facebook: FacebookStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = wiring.connections()
+    earlier = connections.get("acme", "facebook_oauth", "default")
+
+    def lose() -> None:
+        assert connections.record_error(earlier, "needs_reauth", "Gone", status="needs_reauth")
+
+    before(monkeypatch, connections, "save", lose)
+    connect(backend, "facebook_oauth")
+    assert states(backend) == {"acme default": "connected"}
+
+
 def test_an_app_that_is_removed_while_a_check_keeps_better_tokens_stays_removed(
     backend: Backend,
     facebook: FacebookStandIn,

@@ -207,12 +207,17 @@ def test_what_is_accepted_is_not_refused_for_the_attempts_of_an_outage(
     assert [each.delay for each in backend.aws.sent("ExecutionsQueue")] == [0, 0]
 
 
-def test_a_delivery_that_comes_ten_times_takes_room_once(backend: Backend) -> None:
+@pytest.mark.parametrize("has_run", [False, True])
+def test_a_delivery_that_comes_ten_times_takes_room_once(
+    backend: Backend, *, has_run: bool
+) -> None:
     hook = webhook(backend)
     listening(backend)
     for _ in range(10):
         headers = {"Idempotency-Key": "order-1001"}
         assert backend.deliver(hook, {"n": 1}, headers).status == 200
+        if has_run:
+            backend.drain()
     while backend.aws.sent("EventsQueue"):
         assert backend.dispatch() == []
     assert len(backend.executions()) == 1
