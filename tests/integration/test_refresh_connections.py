@@ -130,6 +130,19 @@ def test_a_removed_webhook_of_the_provider_is_set_again(
     assert "42:AAanother-token-of-another-bot-000" in telegram.webhooks
 
 
+def test_a_bot_that_was_renamed_is_known_by_its_new_name(
+    backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLIC_BASE_URL", "https://api.example.com")
+    memory.forget()
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
+    telegram.bots[telegram.token]["username"] = "renamed_bot"
+    make_due(backend)
+    assert check(backend) == {"connected": 1}
+    assert "renamed_bot" in telegram.webhooks[telegram.token]["url"]
+
+
 def test_a_stack_whose_address_no_setting_says_sets_webhooks_from_the_schedule_too(
     backend: Backend, telegram: TelegramServer
 ) -> None:
