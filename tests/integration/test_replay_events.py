@@ -131,9 +131,10 @@ def test_nothing_found_is_done_at_once(backend: Backend) -> None:
     assert (ended["status"], ended["total"]) == ("succeeded", 0)
 
 
-def test_what_comes_later_is_not_replayed(backend: Backend) -> None:
+@pytest.mark.parametrize("until", [{}, {"until": "2100-01-01T00:00:00Z"}])
+def test_what_comes_later_is_not_replayed(backend: Backend, until: dict[str, str]) -> None:
     receive(backend, 1)
-    begun = begin(backend)
+    begun = begin(backend, filter={"webhookId": "orders", **until})
     receive(backend, 2)
     backend.run_jobs()
     assert job(backend, begun["jobId"])["done"] == 1
