@@ -9,7 +9,6 @@ import compileall
 import json
 import py_compile
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def build(build_dir: Path, *, architecture: str, report: Report) -> str:
     Raises:
         PlatformError: Something does not build, or a module has no bytecode.
     """
-    with ThreadPoolExecutor(1) as pool, programs.ending():
+    with programs.beside() as pool:
         # It is the longest, and keeps one core busy alone.
         check = pool.submit(check_template, build_dir.with_name("template"), report)
         try:

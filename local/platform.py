@@ -5,7 +5,6 @@ import platform as machine
 import secrets
 import zlib
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -108,7 +107,7 @@ class Platform:
             self._state.port = self._port
             state.write(self.state_dir, self._state)
             parts = redeploy.parts()
-            with ThreadPoolExecutor(1) as pool, programs.ending():
+            with programs.beside() as pool:
                 built = pool.submit(build_all, self._report)
                 self._start_ministack(running, lock)
                 self._deploy(built.result())

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -103,6 +104,14 @@ def ending() -> Iterator[None]:
     except KeyboardInterrupt:
         _end_all()
         raise
+
+
+@contextmanager
+def beside() -> Iterator[ThreadPoolExecutor]:
+    """Give a thread for programs beside those of this one; they end with what is done in here."""
+    # The outer one is for what failed in here: then Ctrl-C comes while the thread is waited for.
+    with ending(), ThreadPoolExecutor(1) as pool, ending():
+        yield pool
 
 
 def has_ended() -> bool:

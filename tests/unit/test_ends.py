@@ -71,17 +71,28 @@ def test_an_end_does_not_wait_for_what_another_process_has(
     assert build() == "built"
 
 
-def test_a_program_goes_with_who_was_asked_to_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [
+    "run()",
+    """
+    with programs.beside() as pool:
+        pool.submit(run)
+        raise ValueError("something else has failed meanwhile")
+"""],
+    ids=["alone", "beside what failed"],
+)  # fmt: skip
+def test_a_program_goes_with_who_was_asked_to_end(tmp_path: Path, how: str) -> None:
     asked = f"""
 import pathlib, sys
 from local import programs
 from local.report import Report
 folder = pathlib.Path({str(tmp_path)!r})
-programs.heed_the_end()
-try:
+def run():
     command = ["sh", "-c", "echo $$ >pid.part; mv pid.part pid; exec sleep 100"]
     env = programs.environment()
     programs.run(command, cwd=folder, env=env, log=folder / "log", report=Report())
+programs.heed_the_end()
+try:
+    {how}
 except KeyboardInterrupt:
     sys.exit("Stopped.")
 """
