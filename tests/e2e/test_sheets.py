@@ -299,7 +299,7 @@ def test_rows_that_do_not_fit_the_header_are_refused_and_nothing_is_written(
 
     assert "has 4 cells" in longer["detail"]
     assert "Id, Customer, Status" in longer["detail"]
-    assert {error["field"] for error in named["errors"]} == {"rows.1.Colour"}
+    assert {error["field"] for error in named["errors"]} == {"rows[1].Colour"}
     assert book.rows("Orders") == before
 
     sheets.act(
