@@ -1,5 +1,6 @@
 """Which connection holds which page, whatever happens while somebody finds out."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -234,6 +235,25 @@ def test_a_page_of_the_account_before_is_left_unless_the_new_one_has_it(
     connect(backend, "facebook_oauth")
     assert facebook.pages[cafe].subscribed_fields
     assert bool(facebook.pages[bakery].subscribed_fields) == shares
+
+
+def test_a_page_that_cannot_be_left_keeps_none_of_the_others(
+    backend: Backend, facebook: FacebookStandIn, monkeypatch: pytest.MonkeyPatch, cafe: str
+) -> None:
+    second, mall = (facebook.add_page(name) for name in ("Second", "Mall"))
+    facebook.login_user = facebook.add_user("Eve", pages=[second, mall])
+    connect(backend, "facebook_oauth")
+    hide = {"id": "hide", "action": "facebook_oauth.hideComment", "params": {"commentId": "1_2"}}
+    for page in (second, mall):
+        trigger = {"type": "facebook.comment", "pageId": page}
+        backend.create_workflow({"name": page, "trigger": trigger, "steps": [hide]})
+    both = [facebook.pages[page] for page in (second, mall)]
+    assert all(page.subscribed_fields for page in both)
+    facebook.login_user = facebook.add_user("Bob", pages=[cafe])
+    failing = partial(facebook.answer, "busy", status=503, times=1)
+    before(monkeypatch, wiring.subscriptions(), "leave", failing)
+    connect(backend, "facebook_oauth")
+    assert sum(bool(page.subscribed_fields) for page in both) == 1
 
 
 @pytest.mark.parametrize("by", ["the workflow", "the connection"])

@@ -163,9 +163,10 @@ class Subscriptions:
         with suppress(IntegrationError):
             credentials = self._vault.opened(provider, earlier).credentials
             for target, events in _subscribed(earlier).items():
-                if not self._others_need(earlier, target, events):
-                    gone = self._subscription(earlier, target, [])
-                    self._vault.ask(provider, credentials, _asking(inbound.unsubscribe, gone))
+                with suppress(ProviderError):  # one page is no other one's reason to stay
+                    if not self._others_need(earlier, target, events):
+                        gone = self._subscription(earlier, target, [])
+                        self._vault.ask(provider, credentials, _asking(inbound.unsubscribe, gone))
 
     def _check_at(self, connection: Connection, wait: timedelta) -> None:
         """Have the schedule look; where no setting says where we are, it learns that from here."""
