@@ -164,7 +164,7 @@ class StepFiles:
 
 
 class NamedFiles(StepFiles):
-    """Files for a preview: none is stored, and what a reference says of one is believed."""
+    """Files for who only looks: none is stored, and what a reference says of one is believed."""
 
     @override
     def _put(self, content: bytes) -> str:

@@ -4,7 +4,7 @@ It knows no queue, no table and no clock of its own. The caller leases the execu
 ``perform`` and ``save``, and does with the ``Outcome`` what its queue needs::
 
     machine = engine.begin(execution, workflow, version=…, values=…, is_idempotent=…)
-    …write the lease, execution included…            # records that the first step is starting
+    …write the lease, execution included…            # and the first step, where it is found soon
     outcome = machine.advance(perform=…, save=…, deadline=…)
 
 What holds, whatever dies when:
