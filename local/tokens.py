@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 
-from integrations.models import SUBJECT_PREFIX, is_tenant
+from integrations.models import MAX_TOKEN_DAYS, SUBJECT_PREFIX, is_tenant
 from local import stacks
 from local.errors import PlatformError
 from local.report import one_line
@@ -32,8 +32,6 @@ SCOPES = ("read", "write")
 
 ALL_SCOPES = (*SCOPES, "admin")
 DAY = 24 * 60 * 60
-MOST_DAYS = 3650
-"""How long a token may be good for, as the API has it."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,8 @@ class Tokens:
             raise PlatformError(f"unknown scope {unknown[0]}: there are {', '.join(ALL_SCOPES)}")
         if not is_tenant(tenant) or tenant.startswith(SUBJECT_PREFIX):
             raise PlatformError(f"{tenant!r} is no name of a tenant")
-        if days is not None and not 1 <= days <= MOST_DAYS:
-            raise PlatformError(f"a token is good for 1 to {MOST_DAYS} days, not for {days}")
+        if days is not None and not 1 <= days <= MAX_TOKEN_DAYS:
+            raise PlatformError(f"a token is good for 1 to {MAX_TOKEN_DAYS} days, not for {days}")
         if any(item["name"]["S"] == name for item in self.items(tenant)):
             raise PlatformError(f"tenant {tenant} has a token {name}: revoke it first")
         token = f"ib_{secrets.token_urlsafe(32)}"

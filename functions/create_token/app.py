@@ -6,6 +6,7 @@ from pydantic import Field
 
 from integrations.entry import wiring
 from integrations.entry.http import Api, Body, Request
+from integrations.models import MAX_TOKEN_DAYS
 from integrations.services.answers.tokens import CreatedTokenAnswer
 from integrations.strict_model import Label
 
@@ -17,7 +18,7 @@ class TokenRequest(Request):
 
     name: Label
     scopes: list[Literal["read", "write", "admin"]] = Field(min_length=1, max_length=3)
-    expires_in_days: int | None = Field(None, ge=1, le=3650)
+    expires_in_days: int | None = Field(None, ge=1, le=MAX_TOKEN_DAYS)
     tenant: str | None = Field(None, max_length=128)
 
 

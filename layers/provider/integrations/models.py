@@ -50,6 +50,9 @@ SUBJECT_PREFIX = "sub:"
 """What the tenant of a JWT's subject begins with; no other tenant does, so that a person who may
 choose a user name cannot choose a tenant."""
 
+MAX_TOKEN_DAYS = 3650
+"""How long an API token may be good for."""
+
 _NOT_IN_TENANTS = frozenset('#*/\\"')
 
 

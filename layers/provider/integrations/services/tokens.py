@@ -21,7 +21,6 @@ from integrations.storage.tokens import Token, Tokens, token_hash
 TOKEN_PREFIX = "ib_"  # noqa: S105 - what API tokens begin with, no token
 SESSION_PREFIX = "ics_"
 SCOPES = frozenset({"read", "write", "admin"})
-MAX_DAYS = 3650
 MAX_SESSION_SECONDS = 1800
 
 
