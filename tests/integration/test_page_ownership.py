@@ -1,5 +1,6 @@
 """Which connection holds which page, whatever happens while somebody finds out."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -164,13 +165,19 @@ def test_a_log_in_while_pages_are_let_go_has_its_own(
     assert bakery in held(backend)
 
 
+def app_removal(backend: Backend, facebook: FacebookStandIn) -> Callable[[], None]:
+    """Ann's removing the app in her settings, of which Facebook tells the stack."""
+
+    def remove() -> None:
+        assert tell(backend, "deauthorize", signed(facebook)).json == {"connections": 1}
+
+    return remove
+
+
 def test_an_app_that_is_removed_during_a_check_has_no_page(
     backend: Backend, facebook: FacebookStandIn, monkeypatch: pytest.MonkeyPatch, ann: str
 ) -> None:
-    def remove_app() -> None:
-        assert tell(backend, "deauthorize", signed(facebook)).json == {"connections": 1}
-
-    before(monkeypatch, wiring.pages(), "hold", remove_app)
+    before(monkeypatch, wiring.pages(), "hold", app_removal(backend, facebook))
     check(backend)
     assert states(backend) == {"acme default": "needs_reauth"}
     assert held(backend) == {f"@{ann}"}
@@ -199,10 +206,7 @@ def test_an_app_that_is_removed_while_a_check_keeps_better_tokens_stays_removed(
 ) -> None:
     facebook.users[ann].pages.append(cafe)  # so that the check has something to keep
 
-    def remove_app() -> None:
-        assert tell(backend, "deauthorize", signed(facebook)).json == {"connections": 1}
-
-    before(monkeypatch, wiring.vault(), "save", remove_app)
+    before(monkeypatch, wiring.vault(), "save", app_removal(backend, facebook))
     check(backend)
     assert states(backend) == {"acme default": "needs_reauth"}
     assert held(backend) == {f"@{ann}"}
@@ -213,10 +217,7 @@ def test_an_app_that_is_removed_while_a_check_fails_stays_removed(
 ) -> None:
     facebook.answer("busy", status=503, times=9)
 
-    def remove_app() -> None:
-        assert tell(backend, "deauthorize", signed(facebook)).json == {"connections": 1}
-
-    before(monkeypatch, wiring.connections(), "record_error", remove_app)
+    before(monkeypatch, wiring.connections(), "record_error", app_removal(backend, facebook))
     check(backend)
     assert states(backend) == {"acme default": "needs_reauth"}
     shown = backend.call("GET", "/api/integrations/facebook_oauth/credentials").json

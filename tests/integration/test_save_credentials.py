@@ -27,6 +27,7 @@ from tests.fakes.telegram import (
 from tests.integration.flows import manual_flow
 from tests.integration.moments import before
 
+OTHER_BOT = "42:AAanother-token-of-another-bot-000"
 HOOK = {
     "url": "https://example.com/hooks/orders",
     "secret": "the-webhooks-own-secret",
@@ -95,10 +96,10 @@ def test_the_row_holds_metadata_in_the_clear_and_no_part_of_the_token(
 def test_a_provider_holds_several_named_connections(
     backend: Backend, telegram: TelegramServer
 ) -> None:
-    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
+    telegram.add_bot(OTHER_BOT, "other_bot")
     backend.secrets.add("AAanother-token-of-another-bot-000")
     save(backend, {"botToken": telegram.token})
-    save(backend, {"botToken": "42:AAanother-token-of-another-bot-000"}, connection="second.bot")
+    save(backend, {"botToken": OTHER_BOT}, connection="second.bot")
     status = backend.call("GET", "/api/integrations/status").json["telegram"]
     labels = {each["connection"]: each["account"]["label"] for each in status["connections"]}
     assert labels == {"default": "@stand_in_bot", "second.bot": "@other_bot"}
@@ -107,10 +108,10 @@ def test_a_provider_holds_several_named_connections(
 def test_saving_again_replaces_and_keeps_the_webhook_and_the_first_time(
     backend: Backend, telegram: TelegramServer
 ) -> None:
-    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
+    telegram.add_bot(OTHER_BOT, "other_bot")
     first = backend.save("telegram", {"botToken": telegram.token})
     (earlier,) = backend.aws.rows("ConnectionsTable")
-    second = backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
+    second = backend.save("telegram", {"botToken": OTHER_BOT})
     assert second["account"]["label"] == "@other_bot"
     assert second["connectedAt"] == first["connectedAt"]
     assert second["webhook"]["id"] == first["webhook"]["id"]
@@ -491,38 +492,39 @@ def test_a_new_secret_verifies_from_then_on(backend: Backend) -> None:
     assert backend.deliver("orders", {}, {"X-Webhook-Secret": "another-secret"}).status == 200
 
 
+def listening_beside_another(backend: Backend, telegram: TelegramServer) -> None:
+    """A bot with a workflow that waits for its messages, and another one that is not used yet."""
+    telegram.add_bot(OTHER_BOT, "other_bot")
+    backend.save("telegram", {"botToken": telegram.token})
+    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
+
+
 def test_new_credentials_of_a_bot_with_workflows_are_subscribed_at_once(
     backend: Backend, telegram: TelegramServer
 ) -> None:
-    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
-    backend.save("telegram", {"botToken": telegram.token})
-    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
+    listening_beside_another(backend, telegram)
     assert telegram.token in telegram.webhooks
-    backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
-    assert "42:AAanother-token-of-another-bot-000" in telegram.webhooks
+    backend.save("telegram", {"botToken": OTHER_BOT})
+    assert OTHER_BOT in telegram.webhooks
     assert telegram.token not in telegram.webhooks, "what it is told would be taken for the new's"
 
 
 def test_a_bot_that_cannot_be_left_keeps_nobody_from_another(
     backend: Backend, telegram: TelegramServer
 ) -> None:
-    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
-    backend.save("telegram", {"botToken": telegram.token})
-    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
+    listening_beside_another(backend, telegram)
     telegram.revoke(telegram.token)
-    metadata = backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
+    metadata = backend.save("telegram", {"botToken": OTHER_BOT})
     assert (metadata["status"], metadata["lastError"]) == ("connected", None)
-    assert "42:AAanother-token-of-another-bot-000" in telegram.webhooks
+    assert OTHER_BOT in telegram.webhooks
 
 
 def test_a_subscription_that_fails_does_not_lose_good_credentials(
     backend: Backend, telegram: TelegramServer
 ) -> None:
-    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
-    backend.save("telegram", {"botToken": telegram.token})
-    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
+    listening_beside_another(backend, telegram)
     telegram.fail(refusal(400, "Bad Request: bad webhook: IP is reserved"), method="setWebhook")
-    metadata = backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
+    metadata = backend.save("telegram", {"botToken": OTHER_BOT})
     assert metadata["account"]["label"] == "@other_bot"
     shown = backend.call("GET", "/api/integrations/telegram/credentials").json
     assert "webhooks could not be set up" in shown["lastError"]["message"]
@@ -565,14 +567,12 @@ def test_what_aws_says_is_stored_and_shown_nowhere(
 def test_what_was_saved_a_moment_ago_is_found_again(
     backend: Backend, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    telegram.add_bot("42:AAanother-token-of-another-bot-000", "other_bot")
-    backend.save("telegram", {"botToken": telegram.token})
-    backend.create_workflow(manual_flow() | {"trigger": {"type": "telegram.message"}})
+    listening_beside_another(backend, telegram)
     path = "/api/integrations/telegram/credentials"
     webhook = backend.call("GET", path).json["webhook"]
     monkeypatch.setattr(backend.aws.tables, "_lag", lambda: 5.0)
     telegram.fail(refusal(400, "Bad Request: bad webhook: IP is reserved"), method="setWebhook")
-    backend.save("telegram", {"botToken": "42:AAanother-token-of-another-bot-000"})
+    backend.save("telegram", {"botToken": OTHER_BOT})
     shown = backend.call("GET", path).json
     assert "webhooks could not be set up" in shown["lastError"]["message"]
     assert shown["webhook"] == webhook
