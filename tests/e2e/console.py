@@ -91,6 +91,16 @@ def until(page: Page, look: Callable[[], bool]) -> None:
         page.wait_for_timeout(50)
 
 
+def press(page: Page, name: str) -> None:
+    """Press the button of this name."""
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def dialog(page: Page, word: str) -> None:
+    """Press the button of this name in the dialog that is open."""
+    page.get_by_role("dialog").get_by_role("button", name=word, exact=True).click()
+
+
 @contextmanager
 def of(
     chromium: Browser, client: Client, *, token: str | None = None, **options: Any

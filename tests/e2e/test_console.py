@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e import console
 from tests.e2e.conftest import JWT_AUDIENCE, MAIL_PASSWORD, MAIL_USER, Client, StandIns
-from tests.e2e.console import Console
+from tests.e2e.console import Console, press
 from tests.e2e.secrecy import lines
 from tests.fakes.google import ISSUER, Consent, FakeGoogle
 
@@ -34,10 +34,6 @@ PLACES = (
 def vault(chromium: Browser, client: Client) -> Iterator[Console]:
     with console.of(chromium, client) as opened:
         yield opened
-
-
-def button(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
 
 
 # -- the first page --
@@ -155,7 +151,7 @@ def test_a_provider_is_refused_at_its_field_tested_saved_and_deleted(
     form = make(stand_ins)
     page = vault.open(f"/console/connections/{provider}")
     fill(page, form, {**form.good, **form.bad})
-    button(page, "Save")
+    press(page, "Save")
     refused = page.locator("[aria-invalid=true]")
     expect(refused).to_have_count(1)
     (label,) = form.bad
@@ -163,9 +159,9 @@ def test_a_provider_is_refused_at_its_field_tested_saved_and_deleted(
     assert page.locator(".field .error").inner_text()
 
     fill(page, form, {label: form.good[label] for label in form.bad})
-    button(page, "Test")
+    press(page, "Test")
     expect(page.get_by_text("It works.")).to_be_visible()
-    button(page, "Save")
+    press(page, "Save")
     connection = page.get_by_role("region", name="Connection default")
     expect(connection.locator("[data-state=connected]")).to_be_visible()
 
@@ -179,9 +175,9 @@ def test_a_provider_is_refused_at_its_field_tested_saved_and_deleted(
     expect(page.locator("[data-state=connected]")).to_have_count(1)
 
     vault.open(f"/console/connections/{provider}")
-    button(page, "Test")
+    press(page, "Test")
     expect(page.get_by_text("It works.")).to_be_visible()
-    button(page, "Delete")
+    press(page, "Delete")
     page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_role("heading", name="Connect", exact=True)).to_be_visible()
     assert not vault.client.get("/api/integrations/status").json()[provider]["connections"]
@@ -197,7 +193,7 @@ def test_a_webhook_s_secret_is_verified_by_a_choice_and_not_by_a_typed_word(
     page = vault.open("/console/connections/webhook")
     fill(page, Form(form.good, {}, ()), form.good)
     page.get_by_label("Verify the secret").select_option(choice)
-    button(page, "Save")
+    press(page, "Save")
     expect(page.locator("[data-state=connected]")).to_be_visible()
     saved = vault.client.get("/api/integrations/webhook/credentials").json()
     assert saved["webhook"]["verification"]["type"] == verified
@@ -207,7 +203,7 @@ def test_a_typed_secret_is_in_no_log(vault: Console, stand_ins: StandIns) -> Non
     form = telegram(stand_ins)
     page = vault.open("/console/connections/telegram")
     fill(page, form, form.good)
-    button(page, "Save")
+    press(page, "Save")
     expect(page.locator("[data-state=connected]")).to_be_visible()
     log = "\n".join(lines(vault.client.platform))
     assert "/api/integrations/{providerId}/credentials" in log
@@ -221,7 +217,7 @@ def test_a_connection_in_use_names_the_workflows(vault: Console, stand_ins: Stan
         {"name": "Tell the team", "trigger": {"type": "manual"}, "steps": [step]}
     )
     page = vault.open("/console/connections/telegram")
-    button(page, "Delete")
+    press(page, "Delete")
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Delete", exact=True).click()
     expect(dialog.get_by_role("alert")).to_contain_text("Tell the team")
@@ -326,13 +322,13 @@ def test_a_wrong_token_says_log_in_again_and_a_right_one_opens(
         page = opened.open("/")
         expect(page.get_by_text("Log in again.")).to_be_visible()
         page.get_by_label("API token").fill(f"ib_{'y' * 43}")
-        button(page, "Use this token")
+        press(page, "Use this token")
         expect(page.get_by_text("wrong or has expired")).to_be_visible()
         page.get_by_label("API token").fill(client.token)
-        button(page, "Use this token")
+        press(page, "Use this token")
         expect(page.get_by_role("article")).to_have_count(7)
         assert page.evaluate("JSON.stringify({...localStorage})") == "{}"
-        button(page, "Log out")
+        press(page, "Log out")
 
 
 def test_an_expired_token_says_log_in_again(chromium: Browser, client: Client) -> None:
@@ -353,7 +349,7 @@ def test_a_person_logs_in_at_the_stacks_issuer(
     }  # fmt: skip
     with console.of(chromium, client, token=f"ib_{'x' * 43}") as opened:
         page = opened.open("/console/workflows")
-        button(page, "Log in")
+        press(page, "Log in")
         expect(page.get_by_role("heading", name="Workflows")).to_be_visible()
         expect(page.get_by_text("No workflows yet")).to_be_visible()
         assert page.url == f"{client.platform.url}/console/workflows"

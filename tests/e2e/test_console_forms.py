@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from tests.e2e import console
 from tests.e2e.conftest import Client
-from tests.e2e.console import Console, until
+from tests.e2e.console import Console, press, until
 
 pytestmark = pytest.mark.e2e
 
@@ -23,10 +23,6 @@ LARGE = 12345678901234567891
 def desk(chromium: Browser, client: Client) -> Iterator[Console]:
     with console.of(chromium, client) as opened:
         yield opened
-
-
-def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
 
 
 def sent_by(page: Page, action: str) -> list[str]:
@@ -402,14 +398,20 @@ class Executions:
         route.fulfill(json={"items": items, "nextToken": str(begin - 50)})
 
 
-def test_more_is_loaded_though_new_rows_come_meanwhile(desk: Console) -> None:
+def more_is_asked_for(desk: Console) -> tuple[Page, Executions]:
+    """The list of executions, whose second page is on its way."""
     executions = Executions(500)
     desk.page.route("**/api/executions?*", executions)
     page = desk.open("/console/executions")
-    rows = page.locator("tbody tr")
-    expect(rows).to_have_count(50)
+    expect(page.locator("tbody tr")).to_have_count(50)
     press(page, "Load more")
     until(page, lambda: bool(executions.held))
+    return page, executions
+
+
+def test_more_is_loaded_though_new_rows_come_meanwhile(desk: Console) -> None:
+    page, executions = more_is_asked_for(desk)
+    rows = page.locator("tbody tr")
     executions.newest = 503
     expect(rows.first).to_contain_text("Run 503")
     executions.answer(executions.held[0])
@@ -417,13 +419,8 @@ def test_more_is_loaded_though_new_rows_come_meanwhile(desk: Console) -> None:
 
 
 def test_what_was_asked_of_another_list_is_not_added(desk: Console) -> None:
-    executions = Executions(500)
-    desk.page.route("**/api/executions?*", executions)
-    page = desk.open("/console/executions")
+    page, executions = more_is_asked_for(desk)
     rows = page.locator("tbody tr")
-    expect(rows).to_have_count(50)
-    press(page, "Load more")
-    until(page, lambda: bool(executions.held))
     with page.expect_response(re.compile("status=failed")):
         page.get_by_label("State").select_option("failed")
     expect(rows).to_have_count(50)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e import console
 from tests.e2e.conftest import Client, StandIns, eventually
-from tests.e2e.console import Console, until
+from tests.e2e.console import Console, dialog, press, until
 from tests.fakes.google import ISSUER
 
 pytestmark = pytest.mark.e2e
@@ -37,14 +37,6 @@ def bot(stand_ins: StandIns) -> str:
     token = f"{unique.int % 10**9 + 10**9}:AA{unique.hex}"
     stand_ins.telegram.add_bot(token)
     return token
-
-
-def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
-
-
-def dialog(page: Page, word: str) -> None:
-    page.get_by_role("dialog").get_by_role("button", name=word, exact=True).click()
 
 
 class Lost:

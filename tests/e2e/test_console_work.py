@@ -9,11 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.e2e import console
 from tests.e2e.conftest import Client, StandIns, eventually
-from tests.e2e.console import Console
+from tests.e2e.console import Console, dialog
 
 pytestmark = pytest.mark.e2e
 
@@ -57,10 +57,6 @@ def flow(name: str, trigger: dict[str, Any], text: str) -> dict[str, Any]:
         "retry": {"maxAttempts": 1},
     }
     return {"name": name, "trigger": trigger, "steps": [step]}
-
-
-def dialog(page: Page, word: str) -> None:
-    page.get_by_role("dialog").get_by_role("button", name=word, exact=True).click()
 
 
 def test_a_workflow_is_written_created_run_and_read(desk: Console) -> None:
